@@ -1,0 +1,101 @@
+"""Real spherical harmonics and the geometry of directions.
+
+Azimuth is anticlockwise from the front, elevation upwards, both in radians; x points to the front, y to
+the left, z up. Channels are in ACN order, acn = n² + n + m.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+from scipy.special import gammaln, lpmv
+
+
+def acn_orders(order: int) -> ndarray:
+    """Order n of each ACN channel of a scene of the given order: 0 1 1 1 2 2 2 2 2 …"""
+    return np.repeat(np.arange(order + 1), 2 * np.arange(order + 1) + 1)
+
+
+def sn3d_to_n3d(order: int) -> Float[ndarray, " acn"]:
+    """Factors sqrt(2n+1) that turn SN3D channels into N3D (Daniel 2000, eq. 3.9)."""
+    return np.sqrt(2.0 * acn_orders(order) + 1.0)
+
+
+def spherical_harmonics(
+    order: int, azimuth_rad: Float[ndarray, " direction"], elevation_rad: Float[ndarray, " direction"]
+) -> Float[ndarray, "direction acn"]:
+    """Real spherical harmonics, ACN order, SN3D normalisation, no Condon-Shortley phase (ambiX).
+
+    They are the gains of a plane wave from each direction: W is 1, the first order is (y, z, x).
+
+    Examples
+    --------
+    >>> spherical_harmonics(1, np.array([np.pi / 2]), np.array([0.0])).round(6).tolist()
+    [[1.0, 1.0, 0.0, 0.0]]
+    """
+    azimuth = np.atleast_1d(np.asarray(azimuth_rad, dtype=np.float64))
+    sin_elevation = np.sin(np.atleast_1d(np.asarray(elevation_rad, dtype=np.float64)))
+    result = np.empty((azimuth.size, (order + 1) ** 2))
+    for n in range(order + 1):
+        for m in range(n + 1):
+            norm = np.sqrt((2 - (m == 0)) * np.exp(gammaln(n - m + 1) - gammaln(n + m + 1)))
+            legendre = norm * (-1.0) ** m * lpmv(m, n, sin_elevation)
+            result[:, n * n + n + m] = legendre * np.cos(m * azimuth)
+            if m:
+                result[:, n * n + n - m] = legendre * np.sin(m * azimuth)
+    return result
+
+
+def unit_vectors(
+    azimuth_rad: Float[ndarray, "*direction"], elevation_rad: Float[ndarray, "*direction"]
+) -> Float[ndarray, "*direction 3"]:
+    """Cartesian unit vectors (x front, y left, z up)."""
+    azimuth, elevation = np.asarray(azimuth_rad, float), np.asarray(elevation_rad, float)
+    horizontal = np.cos(elevation)
+    return np.stack([horizontal * np.cos(azimuth), horizontal * np.sin(azimuth), np.sin(elevation)], -1)
+
+
+def fibonacci_sphere(count: int) -> tuple[Float[ndarray, " direction"], Float[ndarray, " direction"]]:
+    """Nearly uniform directions (azimuth, elevation) on the sphere, by the golden-angle spiral."""
+    index = np.arange(count) + 0.5
+    azimuth = np.mod(np.pi * (1 + np.sqrt(5.0)) * index + np.pi, 2 * np.pi) - np.pi
+    return azimuth, np.arcsin(1 - 2 * index / count)
+
+
+def gauss_legendre_sphere(
+    elevations: int,
+) -> tuple[Float[ndarray, " direction"], Float[ndarray, " direction"], Float[ndarray, " direction"]]:
+    """Quadrature nodes and weights (azimuth, elevation, weight); the weights sum to 1.
+
+    Gauss-Legendre in sin(elevation) times 2·`elevations` equal steps in azimuth: exact for products of
+    spherical harmonics up to order `elevations` - 1. The nodes are symmetric left/right and up/down.
+    """
+    nodes, node_weights = np.polynomial.legendre.leggauss(elevations)
+    steps = 2 * elevations
+    azimuth = (np.arange(steps) + 0.5) * (2 * np.pi / steps) - np.pi
+    grid_azimuth, grid_sine = np.meshgrid(azimuth, nodes)
+    weights = np.repeat(node_weights / (2 * steps), steps)
+    return grid_azimuth.ravel(), np.arcsin(grid_sine.ravel()), weights
+
+
+def yaw_matrix(order: int, angle_rad: float) -> Float[ndarray, "acn acn"]:
+    """Matrix that turns a scene anticlockwise by `angle_rad` about the vertical axis.
+
+    It mixes only the pair (n, m), (n, -m), so it is the same in SN3D and N3D.
+    """
+    matrix = np.zeros(((order + 1) ** 2,) * 2)
+    for n in range(order + 1):
+        matrix[n * n + n, n * n + n] = 1.0
+        for m in range(1, n + 1):
+            cosine, sine = np.cos(m * angle_rad), np.sin(m * angle_rad)
+            plus, minus = n * n + n + m, n * n + n - m
+            matrix[plus, plus] = matrix[minus, minus] = cosine
+            matrix[plus, minus], matrix[minus, plus] = -sine, sine
+    return matrix
+
+
+def mirror_signs(order: int) -> Float[ndarray, " acn"]:
+    """Factors that exchange left and right: -1 for every m < 0."""
+    degree = np.concatenate([np.arange(-n, n + 1) for n in range(order + 1)])
+    return np.where(degree < 0, -1.0, 1.0)
