@@ -1,0 +1,207 @@
+"""The multichannel RVQGAN generator: configuration, encoder, decoder.
+
+The architecture is Descript's (Kumar et al. 2023) with C channels at the input and output and, as in the
+paper, no Tanh. A model for 7.1.4 loudspeaker signals is the same with C = 12.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from codec.layers import ResidualUnit, Snake1d, channels_last, conv, downsample, upsample
+from codec.quantize import ResidualVectorQuantizer
+from render.errors import InputError
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What a model is made of; the defaults are the paper's 16-channel model at 16 kbit/s.
+
+    Attributes
+    ----------
+    channels : int
+        Audio channels at input and output: (N+1)² of a Scene, or the loudspeakers of a Feed.
+    sample_rate_hz : int
+    encoder_dim, decoder_dim : int
+        Channels after the first convolution of the encoder, and of the decoder.
+    strides : tuple of int
+        Downsampling factors of the encoder (even); the decoder has them in reverse. Their product is
+        the hop, the samples per frame.
+    latent_dim, codebooks, codebook_size, codebook_dim : int
+    dilations : tuple of int
+        One residual unit per entry in every block.
+    quantizer_dropout : float
+        Share of the training items coded with fewer codebooks.
+    """
+
+    channels: int = 16
+    sample_rate_hz: int = 44_100
+    encoder_dim: int = 64
+    decoder_dim: int = 1536
+    strides: tuple[int, ...] = (2, 4, 8, 8)
+    latent_dim: int = 128
+    codebooks: int = 18
+    codebook_size: int = 1024
+    codebook_dim: int = 8
+    dilations: tuple[int, ...] = (1, 3, 9)
+    quantizer_dropout: float = 0.5
+
+    def __post_init__(self):
+        limits = dict(
+            channels=(1, 256), sample_rate_hz=(8_000, 192_000), encoder_dim=(1, 1024), decoder_dim=(1, 8192),
+            latent_dim=(1, 8192), codebooks=(1, 64), codebook_size=(2, 65_536), codebook_dim=(1, 256),
+        )  # fmt: skip
+        for name, (low, high) in limits.items():
+            value = getattr(self, name)
+            if not isinstance(value, int) or not low <= value <= high:
+                raise InputError(f"model configuration: {name} = {value!r}; possible are {low} to {high}")
+        if not 1 <= len(self.strides) <= 8 or any(s % 2 or not 2 <= s <= 16 for s in self.strides):
+            raise InputError(f"model configuration: strides = {self.strides}; need 1 to 8 even numbers 2..16")
+        if self.decoder_dim % 2 ** len(self.strides):
+            raise InputError(
+                f"model configuration: decoder_dim = {self.decoder_dim} cannot be halved "
+                f"{len(self.strides)} times; use a multiple of {2 ** len(self.strides)}"
+            )
+        if not 0.0 <= self.quantizer_dropout <= 1.0:
+            raise InputError(f"model configuration: quantizer_dropout = {self.quantizer_dropout}; need 0..1")
+        if len(self.dilations) > 8 or any(not 1 <= d <= 81 for d in self.dilations):
+            raise InputError(f"model configuration: dilations = {self.dilations}; need up to 8 in 1..81")
+
+    @property
+    def hop(self) -> int:
+        """Samples per frame."""
+        return math.prod(self.strides)
+
+    @property
+    def bits_per_code(self) -> int:
+        """Bits that a code takes in the bit stream."""
+        return math.ceil(math.log2(self.codebook_size))
+
+    def bitrate_bps(self, codebooks: int | None = None) -> float:
+        """Rate of the codes in bit/s: 18 · 10 bit · 44100/512 Hz = 15504 for the paper's model."""
+        return (codebooks or self.codebooks) * self.bits_per_code * self.sample_rate_hz / self.hop
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the configuration as JSON values."""
+        return {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> ModelConfig:
+        """Read a configuration; unknown or missing names raise `InputError`."""
+        names = set(cls.__dataclass_fields__)
+        if not isinstance(values, dict) or set(values) != names:
+            raise InputError(f"model configuration: need exactly the names {', '.join(sorted(names))}")
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+
+class Encoder(nn.Module):
+    """(batch, channels, time) -> (batch, latent_dim, time / hop)."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        width = config.encoder_dim
+        layers: list[nn.Module] = [conv(config.channels, width, 7)]
+        for stride in config.strides:
+            block = [ResidualUnit(width, dilation) for dilation in config.dilations]
+            layers.append(_Block(*block, Snake1d(width), downsample(width, 2 * width, stride)))
+            width *= 2
+        layers += [Snake1d(width), conv(width, config.latent_dim, 3)]
+        self.block = nn.Sequential(*layers)
+
+    def forward(self, x: Float[Tensor, "batch channel time"]) -> Float[Tensor, "batch latent frame"]:
+        """Encode; time must be a multiple of the hop."""
+        return self.block(channels_last(x))
+
+
+class Decoder(nn.Module):
+    """(batch, latent_dim, frames) -> (batch, channels, frames · hop)."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        width = config.decoder_dim
+        layers: list[nn.Module] = [conv(config.latent_dim, width, 7)]
+        for stride in reversed(config.strides):
+            units = [ResidualUnit(width // 2, dilation) for dilation in config.dilations]
+            layers.append(_Block(Snake1d(width), upsample(width, width // 2, stride), *units))
+            width //= 2
+        layers += [Snake1d(width), conv(width, config.channels, 7)]
+        self.model = nn.Sequential(*layers)
+
+    def forward(self, latents: Float[Tensor, "batch latent frame"]) -> Float[Tensor, "batch channel time"]:
+        """Decode."""
+        return self.model(channels_last(latents))
+
+
+class _Block(nn.Module):
+    """A sequence whose parameters are named ``block.<index>``, as in the published state dict."""
+
+    def __init__(self, *layers: nn.Module):
+        super().__init__()
+        self.block = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.block(x)
+
+
+class Codec(nn.Module):
+    """Encoder, residual vector quantiser and decoder of one `ModelConfig`."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config)
+        self.quantizer = ResidualVectorQuantizer(
+            config.latent_dim,
+            config.codebooks,
+            config.codebook_size,
+            config.codebook_dim,
+            config.quantizer_dropout,
+        )
+        self.decoder = Decoder(config)
+        for module in self.modules():
+            if isinstance(module, nn.Conv1d):
+                nn.init.zeros_(module.bias)
+
+    def fold_weight_norm(self) -> Codec:
+        """Replace every (g, v) pair by the weight g·v/‖v‖: the form that is shipped and run."""
+        for module in self.modules():
+            if parametrize.is_parametrized(module, "weight"):
+                parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)
+        return self
+
+    @property
+    def is_folded(self) -> bool:
+        """Whether `fold_weight_norm` was called."""
+        return not parametrize.is_parametrized(self.encoder.block[0], "weight")
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Trainable numbers of a module."""
+    return sum(p.numel() for p in module.parameters())
+
+
+@torch.no_grad()
+def contextual_frames(config: ModelConfig) -> tuple[int, int]:
+    """Frames of context beyond which encoder and decoder cannot see, rounded up (encoder, decoder).
+
+    Half the receptive field of each, added up layer by layer in samples, divided by the hop.
+    """
+    reach_encoder, step = 3.0, 1
+    for stride in config.strides:
+        reach_encoder += sum(3 * d for d in config.dilations) * step + 2 * stride * step
+        step *= stride
+    reach_encoder += step
+    reach_decoder, step = 3.0 * config.hop, config.hop
+    for stride in reversed(config.strides):
+        reach_decoder += 2 * step
+        step //= stride
+        reach_decoder += sum(3 * d for d in config.dilations) * step
+    reach_decoder += 3
+    return math.ceil(reach_encoder / config.hop), math.ceil(reach_decoder / config.hop)
