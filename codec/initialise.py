@@ -18,8 +18,8 @@ from codec.quantize import VectorQuantizer
 TRUNK_ALPHA = 0.01  # Snakes between the stages nearly linear
 BRANCH_LEVEL = 0.005  # rms of what a residual unit adds, beside a trunk of rms 1
 WEIGHT_NOISE = 0.005  # relative to the rms of each weight: breaks symmetries, keeps the norms above 0
-GAIN_EXPONENT = 0.7  # how far weak channels are lifted towards the strongest before the analysis
-SPARE_LATENTS = 0.25  # share of the latents left to learning
+GAIN_EXPONENT = 1.0  # every channel counts alike in the analysis, as in eq. 3; 0: by its power
+SPARE_LATENTS = 0.0  # share of the latents left to learning alone
 
 
 @torch.no_grad()
@@ -165,8 +165,10 @@ def kmeans(
         mean = residual.mean(0)
         vectors = torch.linalg.eigh(torch.cov(residual.t()).double()).eigenvectors
         basis = vectors.flip(1)[:, :dim].float()
-        quantizer.in_proj.weight = basis.t()[:, :, None].contiguous()
-        quantizer.out_proj.weight = basis[:, :, None].contiguous()
+        # a little noise: weight norm divides by the norm of each row, and a latent may be constant
+        weight = basis + 1e-6 * torch.randn(basis.shape, generator=generator)
+        quantizer.in_proj.weight = weight.t()[:, :, None].contiguous()
+        quantizer.out_proj.weight = weight[:, :, None].contiguous()
         quantizer.in_proj.bias.copy_(-mean @ basis)
         quantizer.out_proj.bias.copy_(mean)
 

@@ -10,7 +10,6 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
@@ -187,21 +186,18 @@ def count_parameters(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-@torch.no_grad()
 def contextual_frames(config: ModelConfig) -> tuple[int, int]:
     """Frames of context beyond which encoder and decoder cannot see, rounded up (encoder, decoder).
 
-    Half the receptive field of each, added up layer by layer in samples, divided by the hop.
+    The reach to the farther side, added up layer by layer in samples, divided by the hop. A strided
+    convolution (kernel 2s, stride s, padding s/2) reaches 1.5 s - 1 samples forward, a transposed one
+    1.5 s back.
     """
-    reach_encoder, step = 3.0, 1
+    units = sum(3 * dilation for dilation in config.dilations)
+    encoder, decoder, step = 3.0, 3.0, 1
     for stride in config.strides:
-        reach_encoder += sum(3 * d for d in config.dilations) * step + 2 * stride * step
+        encoder += (units + 1.5 * stride - 1) * step
+        decoder += (units + 1.5 * stride) * step
         step *= stride
-    reach_encoder += step
-    reach_decoder, step = 3.0 * config.hop, config.hop
-    for stride in reversed(config.strides):
-        reach_decoder += 2 * step
-        step //= stride
-        reach_decoder += sum(3 * d for d in config.dilations) * step
-    reach_decoder += 3
-    return math.ceil(reach_encoder / config.hop), math.ceil(reach_decoder / config.hop)
+    encoder, decoder = encoder + step, decoder + 3 * step
+    return math.ceil(encoder / config.hop), math.ceil(decoder / config.hop)

@@ -52,13 +52,11 @@ class TrainConfig:
     mel_channels: int = 8  # drawn anew each step, channel 0 always; 0: all
     mel_scales: int = 2  # drawn anew each step; 7: all
     balance: bool = True  # weigh each loss by the running norm of its gradient at the output
-    weights: dict[str, float] = field(
-        default_factory=lambda: dict(mel=2.0, covariance=0.5, band_covariance=0.7, waveform=0.7)
-    )
+    weights: dict[str, float] = field(default_factory=lambda: dict(mel=1.0, covariance=1.0, waveform=1.0))
     commitment: float = 0.25
     codebook: float = 1.0
     revive_every: int = 50
-    validate_every: int = 200
+    validate_every: int = 100
     checkpoint_every: int = 200
 
 
@@ -116,11 +114,11 @@ def reconstruction_gradient(
     leaf = decoded.detach().requires_grad_()
     total = torch.zeros_like(leaf)
 
-    def weighted_gradient(name: str, loss: Tensor, variable: Tensor) -> Tensor:
-        (gradient,) = torch.autograd.grad(loss, variable)
+    def weighted_gradient(name: str, loss: Tensor) -> Tensor:
+        (gradient,) = torch.autograd.grad(loss, leaf)
         scale = config.weights[name]
         if config.balance:
-            norm = gradient.abs().square().sum().sqrt()
+            norm = gradient.norm()
             norms[name] = 0.9 * norms.get(name, norm) + 0.1 * norm
             scale = scale / (norms[name] + 1e-12)
         values[name] = loss.item()
@@ -133,26 +131,17 @@ def reconstruction_gradient(
         scales = random.permutation(len(losses.MEL_SCALES))[: config.mel_scales]
         chosen = tuple(losses.MEL_SCALES[s] for s in scales)
         loss = losses.mel_distance(reference[:, channels], leaf[:, channels], sample_rate_hz, chosen)
-        total += weighted_gradient("mel", loss, leaf)
+        total += weighted_gradient("mel", loss)
     if config.weights.get("covariance"):
         loss = losses.covariance_distance(reference, leaf)
-        total += weighted_gradient("covariance", loss, leaf)
-    spectral = {
-        "band_covariance": losses.band_covariance_distance,
-        "waveform": losses.waveform_distance,
-    }
-    if any(config.weights.get(name) for name in spectral):
-        # these two share one transform and one way back through it
+        total += weighted_gradient("covariance", loss)
+    if config.weights.get("waveform"):
+        total += weighted_gradient("waveform", losses.waveform_distance(reference, leaf))
+    if config.weights.get("band_covariance"):
         bands = losses.erb_bands(sample_rate_hz, SPECTRUM[0], 20).to(leaf.device)
-        with torch.no_grad():
-            target = losses.stft(reference, *SPECTRUM)
-        spectrum = losses.stft(leaf, *SPECTRUM)
-        variable = spectrum.detach().requires_grad_()
-        at_spectrum = torch.zeros_like(variable)
-        for name, distance in spectral.items():
-            if config.weights.get(name):
-                at_spectrum += weighted_gradient(name, distance(target, variable, bands), variable)
-        total += torch.autograd.grad(spectrum, leaf, at_spectrum)[0]
+        spectra = losses.stft(reference, *SPECTRUM), losses.stft(leaf, *SPECTRUM)
+        loss = losses.band_covariance_distance(*spectra, bands)
+        total += weighted_gradient("band_covariance", loss)
     return values, total
 
 
@@ -234,6 +223,9 @@ def train(
         snr_db = pca(model, start, torch.Generator().manual_seed(config.seed))
         print(f"PCA initialisation: {snr_db:.1f} dB signal-to-noise ratio without quantiser")
 
+        print(
+            "  ".join(f"{k} {v:.3g}" for k, v in validate(model, checks, quantized=False).items()), flush=True
+        )
     metrics = _Metrics(folder / "metrics.csv", step)
     began, begin_step = time.monotonic(), step
     while step < config.steps:

@@ -31,22 +31,24 @@ def order_of(channels: int) -> int:
     return order
 
 
-def check_samples(samples: ndarray, where: str) -> None:
+def check_samples(samples: ndarray, where: str, first_sample: int = 0) -> None:
     """Raise `InputError` unless `samples` is float32 (channel, time) and finite everywhere.
 
-    The message names the first offending channel and sample (both counted from 0) and `where`.
+    The message names the first offending channel and sample (both counted from 0) and `where`;
+    `first_sample` is the position of a block in its file.
     """
     if samples.dtype != np.float32 or samples.ndim != 2:
         raise InputError(f"{where}: need float32 (channel, time), got {samples.dtype} {samples.shape}")
     # A sum is NaN or infinite if a term is: one cheap pass instead of a mask as large as the signal
-    if np.isfinite(np.sum(samples, dtype=np.float64)):
-        return
+    with np.errstate(invalid="ignore"):  # inf - inf
+        if np.isfinite(np.sum(samples, dtype=np.float64)):
+            return
     bad = np.argwhere(~np.isfinite(samples))
     if len(bad):
         channel, sample = bad[np.argmin(bad[:, 1])]
-        value = samples[channel, sample]
         raise InputError(
-            f"{where}: {value} in channel {channel} at sample {sample}; repair or re-export the recording"
+            f"{where}: {samples[channel, sample]} in channel {channel} at sample {first_sample + sample}; "
+            "repair or re-export the recording"
         )
 
 

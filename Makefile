@@ -1,0 +1,119 @@
+# make stimuli   synthesise the demo scenes, make the four conditions, write the blinded 7.1.4 package
+# make test      run every test
+# make help      all targets
+SHELL := /bin/bash
+.ONESHELL:
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV   := .venv
+READY  := $(VENV)/.ready
+RUN    := $(VENV)/bin/python -m
+
+SEED    ?= 1
+SECONDS_PER_SCENE := 14
+LAYOUT  ?= 7.1.4
+WORKERS ?= $(shell nproc)
+
+.PHONY: help setup stimuli test lint format figures figure2 bench clean
+
+help:
+	@echo 'make setup                         virtual environment, Python packages, libopus'
+	echo 'make stimuli                       8 synthetic scenes -> out/demo/package-$(LAYOUT)'
+	echo 'make stimuli INPUT="a.wav b.wav"   your own third-order (or higher) ambiX files -> out/input'
+	echo 'make stimuli EIGENSCAPE=DIR        the held-out recordings of EigenScape -> out/eigenscape'
+	echo 'make figure2 [RESULTS=FILE.csv]    the MUSHRA figure of the paper (simulated ratings without RESULTS)'
+	echo 'make figures                       every figure that needs no ratings of yours'
+	echo 'make test | lint | format | bench | clean'
+
+# ------------------------------------------------------------------------------------------------- set-up
+
+setup: $(READY)
+
+# The lock pins every version. torch alone is chosen at set-up: its CPU build where one is at hand
+# (PIP_FIND_LINKS, or UV_TORCH_BACKEND=cpu), otherwise what the registry has for this platform (CUDA on Linux).
+$(READY): pyproject.toml uv.lock
+	@if ! $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+		echo 'error: Python 3.11 or newer is needed; name it with make PYTHON=python3.11 ...' >&2; exit 1
+	fi
+	if ! $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+			apt-get update -qq && apt-get install -y -qq python3-venv
+		else
+			echo 'error: the module venv is missing; install it: sudo apt-get install python3-venv' >&2; exit 1
+		fi
+	fi
+	if ! $(PYTHON) -c 'import ctypes.util, sys; sys.exit(not ctypes.util.find_library("opus"))'; then
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+			apt-get update -qq && apt-get install -y -qq libopus0
+		else
+			echo 'note: libopus is missing, the condition OPUS needs it: sudo apt-get install libopus0 (macOS: brew install opus)' >&2
+		fi
+	fi
+	[ -x $(VENV)/bin/python ] || $(PYTHON) -m venv $(VENV)
+	[ -x $(VENV)/bin/uv ] || $(VENV)/bin/pip install -q --disable-pip-version-check uv==0.13.9
+	$(VENV)/bin/uv export --frozen -q --no-emit-project --no-emit-package torch --all-groups -o $(VENV)/lock.txt
+	UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(VENV)/bin/uv pip install -q -p $(VENV)/bin/python \
+		-c $(VENV)/lock.txt "torch==2.13.0" -e . --group dev
+	touch $@
+
+# ------------------------------------------------------------------------------------------------ stimuli
+
+ifdef INPUT
+  OUT ?= out/input
+  SOURCE = --input $(INPUT)
+else ifdef EIGENSCAPE
+  OUT ?= out/eigenscape
+  SOURCE = --material data/eigenscape
+else
+  OUT ?= out/demo
+  SOURCE = --material data/prepared
+endif
+
+stimuli: $(READY)
+ifdef INPUT
+else ifdef EIGENSCAPE
+	$(RUN) stimuli.prepare "$(EIGENSCAPE)" --recordings 8 -o data/eigenscape --workers $(WORKERS)
+else
+	$(RUN) stimuli.synth --seed $(SEED) --seconds $(SECONDS_PER_SCENE) --recordings 8 -o data/synthetic --workers $(WORKERS)
+	$(RUN) stimuli.prepare data/synthetic -o data/prepared --workers $(WORKERS)
+endif
+	$(RUN) listening.build --plan demo $(SOURCE) -o $(OUT) --workers $(WORKERS)
+	$(RUN) listening.export --build $(OUT) --layout $(LAYOUT) --workers $(WORKERS)
+
+# ------------------------------------------------------------------------------------------------ figures
+
+ifdef RESULTS
+figure2: $(READY)
+	$(RUN) analysis.mushra "$(RESULTS)" $(if $(KEY),--key "$(KEY)") --ci paper -o figures/figure2
+else
+figure2: $(READY)
+	$(RUN) analysis.simulate --listeners 8 --seed 1 -o figures/simulated_ratings.csv
+	$(RUN) analysis.mushra figures/simulated_ratings.csv --ci paper -o figures/figure2
+endif
+
+figures: figure2
+
+# ------------------------------------------------------------------------------------------- house-keeping
+
+test: $(READY)
+	$(RUN) pytest -n $(WORKERS)
+
+lint: $(READY)
+	$(VENV)/bin/uv lock --check -q
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check -q .
+	$(VENV)/bin/lint-imports
+	$(VENV)/bin/pyrefly check
+
+format: $(READY)
+	$(VENV)/bin/ruff check --fix -q .
+	$(VENV)/bin/ruff format -q .
+
+bench: $(READY)
+	for script in bench/*.py; do $(VENV)/bin/python "$$script"; done
+
+clean:
+	rm -rf out figures data/synthetic data/prepared dist
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -1,0 +1,285 @@
+"""Rating files of the programs that listening tests are run with, recognised by their content."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+from analysis.ratings import Key, Record
+from analysis.sheet import delimiter_of, read_text, rows
+from render.errors import InputError
+
+Row = tuple[int, list[str]]
+
+OURS = ("session", "listener", "item", "condition", "score", "replicate")
+
+WEBMUSHRA_NAMES = {"reference": "href", "anchor35": "la", "anchor70": "ma"}
+"""Names that webMUSHRA gives to the conditions it adds itself."""
+
+HEADINGS = {
+    "session": {"session", "session_id", "test", "run"},
+    "listener": {"listener", "listener_id", "subject", "subject_id", "participant", "participant_id",
+                 "assessor", "rater", "user", "user_id", "worker", "workerid", "worker_id"},
+    "item": {"item", "item_id", "trial", "trial_id", "track", "song", "clip", "excerpt", "sample", "scene"},
+    "condition": {"condition", "cond", "system", "method", "algorithm", "codec", "model", "stimulus"},
+    "score": {"score", "rating", "mushra", "rating_score"},
+}  # fmt: skip
+"""Headings under which tables in the wild keep our columns."""
+
+
+def records(path: Path, key: Key | None) -> tuple[str, tuple[str, ...], Iterator[Record]]:
+    """Recognise a file; return its format's name, the names of its further columns and its ratings."""
+    from analysis import documents
+
+    text = read_text(path)
+    start = text.lstrip()[:1]
+    if start == "<":
+        return "listening-test-app XML", (), documents.listening_test_app(path, text)
+    if start in ("[", "{"):
+        return "BeaqleJS JSON", (), documents.beaqle(path, text)
+    body = _decimal_points(rows(path, text), delimiter_of(text))
+    try:
+        line, header = next(body)
+    except StopIteration:
+        raise InputError(f"{path}: is empty") from None
+    names = [name.lower() for name in header]
+    has = set(names)
+    if "session_test_id" in has and {"trial_id", "rating_stimulus", "rating_score"} <= has:
+        return "webMUSHRA", (), _webmushra(path, names, body, key)
+    if {"responses_stimulus", "responses_score", "wm_id"} <= has:
+        return "pymushra", (), _pymushra(path, names, body, key)
+    if has & {"sound filename", "tags"}:
+        return "GoListen", (), _golisten(path, line, header, body)
+    at = _roles(path, names)
+    if {"listener", "item", "condition", "score"} <= at.keys():
+        extra = tuple(n for n in names if n not in OURS) if "score" in has and "listener" in has else ()
+        return "long CSV", extra, _long(path, names, at, body, key, extra)
+    if {"listener", "item"} <= at.keys():
+        return "wide CSV", (), _wide_conditions(path, header, at, body)
+    if "listener" in at and "item" not in at:
+        return "wide CSV", (), _wide_files(path, line, header, at, body)
+    raise InputError(
+        f"{path}:{line}: no known rating format; our CSV has the columns "
+        "session,listener,item,condition,score (or stimulus in place of condition, joined with --key)"
+    )
+
+
+def _decimal_points(body: Iterator[Row], delimiter: str) -> Iterator[Row]:
+    """Read 87,5 as 87.5 where the comma cannot be a delimiter, as spreadsheets write it in half of Europe."""
+    for line, row in body:
+        if delimiter != ",":
+            row = [c.replace(",", ".") if c.replace(",", "", 1).isdecimal() else c for c in row]
+        yield line, row
+
+
+def _roles(path: Path, names: Sequence[str]) -> dict[str, int]:
+    """Column of each of our roles, by its heading; our own heading goes before its synonyms."""
+    at: dict[str, int] = {}
+    for role, headings in HEADINGS.items():
+        found = [i for i, name in enumerate(names) if name == role] or [
+            i for i, name in enumerate(names) if name in headings
+        ]
+        if len(found) > 1:
+            raise InputError(
+                f"{path}: columns '{names[found[0]]}' and '{names[found[1]]}' may both be the {role}"
+            )
+        if found:
+            at[role] = found[0]
+    return at
+
+
+def _long(
+    path: Path,
+    names: list[str],
+    at: dict[str, int],
+    body: Iterator[Row],
+    key: Key | None,
+    extra: tuple[str, ...],
+) -> Iterator[Record]:
+    """One rating a row, or lists of conditions and scores in the cells of a row."""
+    if len(set(names)) < len(names):
+        raise InputError(
+            f"{path}: a column is named twice: {', '.join(n for n in names if names.count(n) > 1)}"
+        )
+    blinded = names[at["condition"]] == "stimulus"
+    if blinded and key is None and "score" in names and "listener" in names:
+        raise InputError(f"{path}: names stimuli, not conditions; give the package's key with --key")
+    stimulus = names.index("stimulus") if "stimulus" in names else None
+    session, replicate = at.get("session"), names.index("replicate") if "replicate" in names else None
+    others = [names.index(name) for name in extra]
+    for line, row in _full(path, body, len(names)):
+        item, condition = row[at["item"]], "" if blinded else row[at["condition"]]
+        if key is not None:
+            condition = unblind(path, line, key, item, None if stimulus is None else row[stimulus], condition)
+        elif blinded:
+            condition = row[at["condition"]]
+        record = Record(
+            line,
+            row[session] if session is not None else "session",
+            row[at["listener"]],
+            item,
+            condition,
+            row[at["score"]],
+            row[replicate] if replicate is not None else "1",
+            tuple([row[i] for i in others]),
+        )
+        if record.score.startswith("["):
+            yield from _listed(path, record)
+        else:
+            yield record
+
+
+def _listed(path: Path, record: Record) -> Iterator[Record]:
+    """Split a row whose condition and score cells hold lists, as ``['A', 'B']`` and ``[10, 20]``."""
+    cells = []
+    for cell in (record.condition, record.score):
+        try:
+            values = ast.literal_eval(cell)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            values = None
+        if not isinstance(values, list) or not all(type(v) in (str, int, float) for v in values):
+            raise InputError(f"{path}:{record.line}: a cell is no list of names or numbers")
+        cells.append([str(v) for v in values])
+    if len(cells[0]) != len(cells[1]):
+        raise InputError(f"{path}:{record.line}: {len(cells[0])} conditions, but {len(cells[1])} scores")
+    for condition, score in zip(*cells, strict=True):
+        yield record._replace(condition=condition, score=score)
+
+
+def _wide_conditions(
+    path: Path, header: list[str], at: dict[str, int], body: Iterator[Row]
+) -> Iterator[Record]:
+    """A row for each listener and item, a column for each condition."""
+    conditions = [i for i in range(len(header)) if i not in at.values()]
+    for line, row in _full(path, body, len(header)):
+        session = row[at["session"]] if "session" in at else "session"
+        for i in conditions:
+            yield Record(line, session, row[at["listener"]], row[at["item"]], header[i], row[i])
+
+
+def _wide_files(
+    path: Path, line: int, header: list[str], at: dict[str, int], body: Iterator[Row]
+) -> Iterator[Record]:
+    """A row for each listener, a column for each item and condition, named as ``item_condition``."""
+    columns = [i for i in range(len(header)) if i not in at.values()]
+    grid = split_names(path, line, [header[i] for i in columns])
+    for number, row in _full(path, body, len(header)):
+        session = row[at["session"]] if "session" in at else "session"
+        for i, (item, condition) in zip(columns, grid, strict=True):
+            yield Record(number, session, row[at["listener"]], item, condition, row[i])
+
+
+def _golisten(path: Path, line: int, header: list[str], body: Iterator[Row]) -> Iterator[Record]:
+    """GoListen: a row for each nameless listener, files as columns, up to three rows of headings."""
+    while "sound filename" not in (name.lower() for name in header):
+        try:
+            line, header = next(body)
+        except StopIteration:
+            raise InputError(f"{path}: has no row 'Sound filename'") from None
+    mark = [name.lower() for name in header].index("sound filename")
+    columns = [i for i in range(mark + 1, len(header)) if header[i]]
+    grid = split_names(path, line, [header[i] for i in columns])
+    count = 0
+    for number, row in _full(path, body, len(header)):
+        if count == 0 and not any(character.isdigit() for i in columns for character in row[i]):
+            continue  # a further row of headings
+        count += 1
+        for i, (item, condition) in zip(columns, grid, strict=True):
+            yield Record(number, row[0] or "session", f"{count:02d}", item, condition, row[i])
+
+
+def split_names(path: Path, line: int, files: Sequence[str]) -> list[tuple[str, str]]:
+    """Split names as ``item_condition`` (separated by one of ``_-. ``) so that they fill a complete grid."""
+    stems = [
+        PurePosixPath(f).stem if f.lower().endswith((".wav", ".flac", ".mp3", ".ogg")) else f for f in files
+    ]
+    breaks = [[i for i, character in enumerate(stem) if character in "_-. "] for stem in stems]
+    fewest = min(map(len, breaks), default=0)
+    for nth in [*range(fewest), *range(-fewest, 0)]:
+        pairs = [(stem[: at[nth]], stem[at[nth] + 1 :]) for stem, at in zip(stems, breaks, strict=True)]
+        items, conditions = ({pair[side] for pair in pairs} for side in (0, 1))
+        if len(conditions) > 1 and len(set(pairs)) == len(pairs) == len(items) * len(conditions):
+            return pairs
+    raise InputError(
+        f"{path}:{line}: the columns' names do not split into item and condition (as item_condition)"
+    )
+
+
+def _webmushra(path: Path, names: list[str], body: Iterator[Row], key: Key | None) -> Iterator[Record]:
+    """Long table of webMUSHRA, of any generation.
+
+    The program writes the header when it creates the file and never again, so that the number of columns
+    changes within a file when the questionnaire is edited. The questionnaire stands between the first column
+    and the last six; those are therefore counted from the right. Files older than ``session_uuid`` tell
+    listeners apart by their answers only: there a new listener begins where the answers change or a stimulus
+    comes again.
+    """
+    right = {name: i - len(names) for i, name in enumerate(names)}
+    has_uuid = right.get("session_uuid") == right["trial_id"] - 1
+    fewest = 1 - (right["session_uuid"] if has_uuid else right["trial_id"])
+    answers: list[str] = []
+    rated: set[tuple[str, str]] = set()
+    count = 0
+    for line, row in body:
+        if len(row) < fewest:
+            raise InputError(f"{path}:{line}: has {len(row)} cells; webMUSHRA writes at least {fewest}")
+        item, stimulus = row[right["trial_id"]], row[right["rating_stimulus"]]
+        if has_uuid:
+            listener = row[right["session_uuid"]]
+        else:
+            if row[: right["trial_id"]] != answers or (item, stimulus) in rated:
+                answers, rated, count = row[: right["trial_id"]], set(), count + 1
+            rated.add((item, stimulus))
+            listener = f"{count:02d}"
+        condition = _webmushra_condition(path, line, key, item, stimulus)
+        yield Record(line, row[0], listener, item, condition, row[right["rating_score"]])
+
+
+def _pymushra(path: Path, names: list[str], body: Iterator[Row], key: Key | None) -> Iterator[Record]:
+    """Export of pymushra: trials of every kind of test, in columns whose order changes from file to file."""
+    at = {name: i for i, name in enumerate(names)}
+    answers = [i for i, name in enumerate(names) if name.startswith("questionaire_")]
+    for line, row in _full(path, body, len(names)):
+        if "wm_type" in at and row[at["wm_type"]] != "mushra":
+            continue
+        uuid = at.get("questionaire_uuid")
+        listener = row[uuid] if uuid is not None else " ".join(row[i] for i in answers)
+        item, stimulus = row[at["wm_id"]], row[at["responses_stimulus"]]
+        session = row[at["wm_testid"]] if "wm_testid" in at else "session"
+        condition = _webmushra_condition(path, line, key, item, stimulus)
+        yield Record(line, session, listener, item, condition, row[at["responses_score"]])
+
+
+def _webmushra_condition(path: Path, line: int, key: Key | None, item: str, stimulus: str) -> str:
+    if stimulus in WEBMUSHRA_NAMES:
+        return WEBMUSHRA_NAMES[stimulus]
+    return stimulus if key is None else unblind(path, line, key, item, stimulus, "")
+
+
+def _full(path: Path, body: Iterator[Row], width: int) -> Iterator[Row]:
+    for line, row in body:
+        if len(row) != width:
+            raise InputError(f"{path}:{line}: has {len(row)} cells, the header has {width}")
+        yield line, row
+
+
+def unblind(path: Path, line: int, key: Key, item: str, stimulus: str | None, condition: str) -> str:
+    """Condition of a stimulus by the key; a condition that the file itself names must agree with it."""
+    if item not in key:
+        raise InputError(
+            f"{path}:{line}: item '{item}' is not in the key, which has {', '.join(sorted(key))}"
+        )
+    if stimulus is None:
+        if condition not in key[item].values():
+            raise InputError(f"{path}:{line}: condition '{condition}' of item '{item}' is not in the key")
+        return condition
+    if stimulus not in key[item]:
+        raise InputError(
+            f"{path}:{line}: stimulus '{stimulus}' of item '{item}' is not in the key (another package's?)"
+        )
+    if condition and condition != key[item][stimulus]:
+        raise InputError(
+            f"{path}:{line}: stimulus '{stimulus}' is '{key[item][stimulus]}' by the key, not '{condition}'"
+        )
+    return key[item][stimulus]

@@ -1,0 +1,240 @@
+"""Make every condition of every item of a listening test.
+
+    python -m listening.build --plan demo --material data/prepared -o out/demo
+    python -m listening.build --plan demo --input a.wav b.wav -o out/input
+
+Writes scenes/<item>/<condition>.w64 (44.1 kHz float, excerpt with fades), beside it what a codec would
+transmit (.opus, .arvq), a record of each file, and manifest.json with hashes, parameters, versions and the
+bit rates measured from the bytes. What is already there and unchanged is kept: the command can be
+interrupted and repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from render.command import parser, progress, run
+from render.errors import InputError
+
+if TYPE_CHECKING:
+    from listening.conditions import Condition
+    from listening.plan import Plan
+    from render.scene import Scene
+
+
+@dataclass(frozen=True)
+class Item:
+    """One excerpt to be heard: its id, its prepared recording, what is known of the recording."""
+
+    id: str
+    path: Path
+    material: str
+
+
+def corpus_items(folder: Path, holdout: int) -> list[Item]:
+    """Return the held-out recording of every class in a folder of prepared recordings."""
+    from stimuli.corpus import find_recordings, split
+
+    _, held_out = split(find_recordings(folder), holdout)
+    return [Item(r.scene_class, r.path, _material(r.path)) for r in held_out]
+
+
+def input_items(files: list[Path], folder: Path) -> list[Item]:
+    """Prepare a user's own files (third order, 44.1 kHz, 16 bit) into `folder`; items are named after them."""
+    from listening.plan import item_id
+    from stimuli.prepare import prepare_file
+
+    items = []
+    for path in files:
+        name = item_id(path.stem)
+        if name in {item.id for item in items}:
+            raise InputError(f"{path}: a second item {name!r}; rename one of the files")
+        target = folder / f"{name}.wav"
+        prepare_file(path, target)
+        items.append(Item(name, target, _material(target)))
+    return items
+
+
+def _material(path: Path) -> str:
+    """Return what the sidecar record of a prepared recording says about where it comes from."""
+    from render.artefact import read_json, record_path
+
+    record = record_path(path)
+    return read_json(record).get("material", "recording") if record.is_file() else "recording"
+
+
+def build_item(item: Item, plan: Plan, out: Path, model: Path | None) -> dict[str, Any]:
+    """Make all conditions of one item; return its entry in the manifest."""
+    from listening.conditions import condition
+    from render.artefact import sha256
+    from stimuli.excerpt import choose_window, with_rolls
+
+    window = choose_window(item.path, plan.seconds)
+    source = {"sha256": sha256(item.path), "window": asdict(window)}
+    reference = None
+    entries = {}
+    for name in plan.conditions:
+        made = condition(name, model)
+        folder = out / "scenes" / item.id
+        entry = _finished(folder, made, source)
+        if entry is None:
+            reference = reference or with_rolls(item.path, window)
+            entry = _make(folder, made, source, reference, window)
+        entries[name] = entry
+    return {"material": item.material, "source": item.path.name, **source, "conditions": entries}
+
+
+def _key(made: Condition, source: dict[str, Any]) -> str:
+    from importlib.metadata import version
+
+    from render.artefact import sha256_of
+
+    parameters = {"condition": made.id, "parameters": made.parameters, "source": source}
+    return sha256_of({**parameters, "version": version("hoa-rvqgan")})
+
+
+def _finished(folder: Path, made: Condition, source: dict[str, Any]) -> dict[str, Any] | None:
+    """Entry of a condition that was made before from the same source, None if it is to be made (again)."""
+    from render.artefact import read_json, record_path, sha256
+
+    scene = folder / f"{made.id}.w64"
+    if not record_path(scene).is_file():
+        return None
+    record = read_json(record_path(scene))
+    if record["key"] != _key(made, source):
+        return None
+    for name, digest in record["files"].items():
+        if not (folder / name).is_file():
+            return None
+        if sha256(folder / name) != digest:
+            raise InputError(f"{folder / name}: was changed after it was built; remove it to build it again")
+    return record["entry"]
+
+
+def _make(folder: Path, made: Condition, source: dict[str, Any], reference: Scene, window) -> dict[str, Any]:
+    """Apply a condition to the excerpt with its rolls; trim, fade, write, record."""
+    from render.artefact import record_path, sha256, whole_file, write_json
+    from render.audio_file import write_scene
+    from stimuli.excerpt import apply_fades, trimmed
+
+    rendition = made.make(reference)
+    path = folder / f"{made.id}.w64"
+    write_scene(path, apply_fades(trimmed(rendition.scene, window)), force=True)
+    files = {path.name: sha256(path)}
+    entry: dict[str, Any] = {"file": f"scenes/{folder.name}/{path.name}", "parameters": made.parameters}
+    entry |= rendition.facts
+    if rendition.payload is not None:
+        payload = folder / f"{made.id}{rendition.suffix}"
+        with whole_file(payload, force=True) as temporary:
+            temporary.write_bytes(rendition.payload)
+        files[payload.name] = sha256(payload)
+        bits = 8 * len(rendition.payload)
+        entry |= {
+            "payload": f"scenes/{folder.name}/{payload.name}",
+            "payload_bytes": len(rendition.payload),
+            "kbps": round(bits / reference.duration_s / 1000, 3),
+        }
+    entry["sha256"] = files[path.name]
+    write_json(record_path(path), {"key": _key(made, source), "files": files, "entry": entry}, force=True)
+    return entry
+
+
+def build(items: list[Item], plan: Plan, out: Path, model: Path | None, workers: int) -> None:
+    """Make all items, `workers` at a time, and write the manifest."""
+    from listening.conditions import condition
+    from render.artefact import write_json
+
+    for name in plan.conditions:
+        condition(name, model)  # what is missing is said before the work begins
+    done = dict(progress(_in_parallel(items, plan, out, model, workers), "conditions of item", len(items)))
+    manifest = {
+        "plan": asdict(plan),
+        "versions": _versions(),
+        "items": {item.id: done[item.id] for item in items},
+    }
+    write_json(out / "manifest.json", manifest, force=True)
+    _print_rates(manifest)
+
+
+def _in_parallel(
+    items: list[Item], plan: Plan, out: Path, model: Path | None, workers: int
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    from concurrent.futures import ProcessPoolExecutor, as_completed
+    from multiprocessing import get_context
+
+    with ProcessPoolExecutor(
+        min(workers, len(items)), mp_context=get_context("spawn"), initializer=_one_thread
+    ) as pool:
+        futures = {pool.submit(build_item, item, plan, out, model): item for item in items}
+        try:
+            for future in as_completed(futures):
+                yield futures[future].id, future.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _one_thread() -> None:
+    """Give each worker one core: the items are the parallel work."""
+    import numba
+    import torch
+
+    torch.set_num_threads(1)
+    numba.set_num_threads(1)
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    packages = ("hoa-rvqgan", "numpy", "scipy", "soxr", "torch")
+    return {name: version(name) for name in packages}
+
+
+def _print_rates(manifest: dict[str, Any]) -> None:
+    """Print the bit rates measured from the payloads' bytes, mean and range over the items."""
+    items = manifest["items"].values()
+    for name in manifest["plan"]["conditions"]:
+        rates = [item["conditions"][name]["kbps"] for item in items if "kbps" in item["conditions"][name]]
+        if rates:
+            mean = sum(rates) / len(rates)
+            print(f"{name:>12}: {mean:6.1f} kbit/s measured ({min(rates):.1f} to {max(rates):.1f})")
+
+
+def main() -> None:
+    """Command line."""
+    import os
+
+    arguments = parser(__doc__, "listening.build")
+    arguments.add_argument("--plan", default="demo", help="name or path of a plan (default: demo)")
+    source = arguments.add_mutually_exclusive_group()
+    source.add_argument(
+        "--material",
+        type=Path,
+        default=Path("data/prepared"),
+        metavar="DIR",
+        help="folder of prepared recordings; items come from the held-out ones (default: data/prepared)",
+    )
+    source.add_argument("--input", type=Path, nargs="+", metavar="FILE", help="your own files, one item each")
+    arguments.add_argument("--model", type=Path, metavar="M", help="model of prop (default: the shipped one)")
+    arguments.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="DIR", help="usually out/<plan>"
+    )
+    arguments.add_argument("--workers", type=int, default=os.cpu_count(), help="items at the same time")
+    given = arguments.parse_args()
+
+    from listening.plan import load_plan
+
+    plan = load_plan(given.plan)
+    if given.input:
+        items = input_items(given.input, given.output / "prepared")
+    else:
+        items = corpus_items(given.material, plan.holdout)
+    build(items, plan, given.output, given.model, max(1, given.workers or 1))
+    print(f"{given.output / 'manifest.json'}: {len(items)} items x {len(plan.conditions)} conditions")
+
+
+if __name__ == "__main__":
+    run(main)

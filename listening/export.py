@@ -1,0 +1,252 @@
+"""Render a built test for loudspeakers and write the blinded package.
+
+    python -m listening.export --build out/demo --layout 7.1.4
+
+Every condition of an item goes through one decoding matrix and one gain, which brings the loudness of the
+rendered reference to the plan's target and keeps the true peak of every condition below its headroom. The
+package holds 48 kHz, 24-bit WAV files (channels in BS.2051 order), session.json and a template for the
+ratings; the key that tells which file is which condition is written beside the package, never into it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from render.command import parser, progress, run
+from render.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy import ndarray
+
+    from render.layout import Layout
+
+RATE_HZ = 48_000
+_EPOCH_S = 946_684_800  # 2000-01-01: the same time stamp on every file, or the order of making would tell
+
+INSTRUCTION = (
+    "You hear a reference and several versions of it; one of them is the reference itself. Rate the overall "
+    "quality of each version against the reference: the sound quality, and how correct the spatial impression "
+    "is (directions, distances, envelopment). Use the scale from 0 to 100: 100 means no audible difference "
+    "from the reference. At least one version must be rated 100; the worst need not be rated 'bad'."
+)
+SCALE = {"Bad": [0, 20], "Poor": [20, 40], "Fair": [40, 60], "Good": [60, 80], "Excellent": [80, 100]}
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Level of an item: what was measured before the gain, and the gain."""
+
+    loudness_lufs: float
+    gated: bool
+    true_peak_dbtp: float
+    gain_db: float
+
+
+def feed_blocks(path: Path, layout: Layout, method: str, frames: int) -> Iterator[ndarray]:
+    """Render a scene file to `frames` samples at 48 kHz, block by block, in memory independent of its length."""
+    import numpy as np
+
+    from listening.blocks import resampled
+    from render.audio_file import blocks, info
+    from render.decoder import decoding_matrix
+
+    about = info(path)
+    matrix = decoding_matrix(layout, about.ambisonic_order, method).astype(np.float32)
+    feeds = (matrix @ block for block in blocks(path))
+    yield from resampled(feeds, len(matrix), about.sample_rate_hz, RATE_HZ, frames)
+
+
+def measure(paths: dict[str, Path], layout: Layout, method: str, frames: int, plan: dict[str, Any]) -> Levels:
+    """Measure the rendered reference's loudness and the true peak of all conditions; choose the item's gain."""
+    import numpy as np
+
+    from render.loudness import Meter, true_peak_dbtp
+    from stimuli.excerpt import item_gain_db
+
+    meter = Meter(layout, RATE_HZ)
+    peak_dbtp = -np.inf
+    for name, path in paths.items():
+        for block in feed_blocks(path, layout, method, frames):
+            if name == "href":
+                meter.add(block)
+            peak_dbtp = max(peak_dbtp, true_peak_dbtp(block))
+    loudness_lufs = meter.integrated_lufs() if meter.gated else meter.ungated_lufs()
+    if not np.isfinite(loudness_lufs):
+        raise InputError(f"{paths['href']}: the rendered reference is silent; choose another excerpt")
+    gain_db = item_gain_db(loudness_lufs, peak_dbtp, plan["target_lufs"], plan["headroom_dbtp"])
+    return Levels(loudness_lufs, meter.gated, peak_dbtp, gain_db)
+
+
+def blind_names(secret: bytes, item: str, conditions: list[str]) -> dict[str, str]:
+    """8 hexadecimal digits for each condition, that nobody can tell without the manifest."""
+    names = {
+        hmac.new(secret, f"{item}/{name}".encode(), hashlib.sha256).hexdigest()[:8]: name
+        for name in conditions
+    }
+    if len(names) != len(conditions):
+        raise RuntimeError(f"two blind names of item {item} are equal")
+    return dict(sorted(names.items()))
+
+
+def export_item(
+    item: str, names: dict[str, str], entries: dict[str, Any], build: Path, package: Path, layout: Layout,
+    method: str, plan: dict[str, Any], order: str,
+) -> dict[str, Any]:  # fmt: skip
+    """Write the audio files of one item; return its levels and the files' hashes."""
+    import os
+
+    import numpy as np
+
+    from render.artefact import sha256
+    from render.audio_file import info, writer
+    from render.layout import file_order
+
+    paths = {}
+    for name, entry in entries.items():
+        paths[name] = build / entry["file"]
+        if sha256(paths[name]) != entry["sha256"]:
+            raise InputError(f"{paths[name]}: is not what the manifest says; run listening.build again")
+    about = info(paths["href"])
+    frames = round(about.frames * RATE_HZ / about.sample_rate_hz)
+    levels = measure(paths, layout, method, frames, plan)
+    gain = 10 ** (levels.gain_db / 20)
+    permutation, mask = file_order(layout, order)
+    hashes = {}
+    for file_name, condition in [("reference", "href"), *names.items()]:
+        target = package / "audio" / item / f"{file_name}.wav"
+        with writer(target, len(layout.loudspeakers), RATE_HZ, "PCM_24", channel_mask=mask) as file:
+            for block in feed_blocks(paths[condition], layout, method, frames):
+                file.write(np.float32(gain) * block[list(permutation)])
+        os.utime(target, (_EPOCH_S, _EPOCH_S))
+        hashes[f"{file_name}.wav"] = sha256(target)
+    return {"levels": levels, "frames": frames, "sha256": hashes}
+
+
+def export(build: Path, layout_name: str, method: str, order: str, package: Path, workers: int) -> None:
+    """Write the package and, beside it, its key."""
+    from dataclasses import asdict
+
+    from render.artefact import read_json, sha256, write_json
+    from render.layout import file_order, layout
+
+    manifest_path = build / "manifest.json"
+    if not manifest_path.is_file():
+        raise InputError(f"{manifest_path}: no such file; run listening.build first")
+    manifest = read_json(manifest_path)
+    speakers = layout(layout_name)
+    secret = bytes.fromhex(sha256(manifest_path))
+    items = manifest["items"]
+    names = {item: blind_names(secret, item, list(entry["conditions"])) for item, entry in items.items()}
+    settings = (build, package, speakers, method, manifest["plan"], order)
+    work = _in_parallel(names, items, settings, workers)
+    done = dict(progress(work, f"render to {speakers.name}, item", len(items)))
+
+    permutation, mask = file_order(speakers, order)
+    session = {
+        "title": f"MUSHRA, {layout_name}",
+        "instruction": INSTRUCTION,
+        "scale": SCALE,
+        "layout": {
+            "name": speakers.name,
+            "channel_order": order,
+            "channels": [asdict(speakers.loudspeakers[index]) for index in permutation],
+        },
+        "audio": {"sample_rate_hz": RATE_HZ, "format": "24-bit WAV", "lfe": "silent"},
+        "target_lufs": manifest["plan"]["target_lufs"],
+        "items": [
+            {
+                "id": item,
+                "material": items[item]["material"],
+                "frames": done[item]["frames"],
+                "loudness_gated": done[item]["levels"].gated,
+                "reference": f"audio/{item}/reference.wav",
+                "stimuli": {name: f"audio/{item}/{name}.wav" for name in names[item]},
+                "sha256": done[item]["sha256"],
+            }
+            for item in items
+        ],
+    }
+    write_json(package / "session.json", session)
+    write_ratings_template(package / "ratings_template.csv", names)
+    key = {
+        "layout": layout_name,
+        "decoder": method,
+        "manifest_sha256": secret.hex(),
+        "items": names,
+        "levels": {item: asdict(done[item]["levels"]) for item in items},
+    }
+    write_json(package.parent / f"key-{package.name.removeprefix('package-')}.json", key)
+    _print_levels(done)
+
+
+def _in_parallel(
+    names: dict[str, dict[str, str]], items: dict[str, Any], settings: tuple, workers: int
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    from concurrent.futures import ProcessPoolExecutor, as_completed
+    from multiprocessing import get_context
+
+    build, package, layout, method, plan, order = settings
+    with ProcessPoolExecutor(min(workers, len(items)), mp_context=get_context("spawn")) as pool:
+        futures = {
+            pool.submit(
+                export_item, item, names[item], items[item]["conditions"], build, package, layout, method, plan,
+                order,
+            ): item
+            for item in items
+        }  # fmt: skip
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def write_ratings_template(path: Path, names: dict[str, dict[str, str]]) -> None:
+    """Write a CSV with one row per stimulus; session, listener and score are left to be filled in."""
+    from render.artefact import whole_file
+
+    rows = [f",,{item},{name}," for item, stimuli in names.items() for name in stimuli]
+    with whole_file(path) as temporary:
+        temporary.write_text("\n".join(["session,listener,item,stimulus,score", *rows]) + "\n")
+
+
+def _print_levels(done: dict[str, Any]) -> None:
+    print(f"{'item':>16}  loudness     gain   true peak after gain")
+    for item, result in done.items():
+        levels = result["levels"]
+        ungated = "" if levels.gated else "  (ungated: shorter than 0.4 s)"
+        after = levels.true_peak_dbtp + levels.gain_db
+        print(
+            f"{item:>16}  {levels.loudness_lufs:6.1f} LUFS {levels.gain_db:+6.1f} dB  {after:6.1f} dBTP{ungated}"
+        )
+
+
+def main() -> None:
+    """Command line."""
+    import os
+
+    arguments = parser(__doc__, "listening.export")
+    arguments.add_argument("--build", type=Path, default=Path("out/demo"), metavar="DIR", help="out/<plan>")
+    arguments.add_argument("--layout", default="7.1.4", metavar="L", help="default: 7.1.4")
+    arguments.add_argument("--decoder", default="adm", metavar="D", help="adm (default) or allrad")
+    arguments.add_argument(
+        "--order", default="bs2051", choices=["bs2051", "wav"], help="channel order of the files"
+    )
+    arguments.add_argument(
+        "-o", "--output", type=Path, metavar="DIR", help="package (default: BUILD/package-L)"
+    )
+    arguments.add_argument("--workers", type=int, default=os.cpu_count(), help="items at the same time")
+    given = arguments.parse_args()
+    package = given.output or given.build / f"package-{given.layout}"
+    export(given.build, given.layout, given.decoder, given.order, package, max(1, given.workers or 1))
+    print(f"{package}: package for {given.layout}; its key lies beside it")
+
+
+if __name__ == "__main__":
+    run(main)

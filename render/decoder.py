@@ -1,0 +1,189 @@
+"""Decoding matrices from Ambisonics to loudspeakers."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from contextlib import redirect_stdout
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from render.errors import InputError
+from render.layout import Layout
+from render.panning import pan
+from render.scene import MAX_ORDER
+from render.sphere import (
+    acn_orders,
+    gauss_legendre_sphere,
+    mirror_signs,
+    sn3d_to_n3d,
+    spherical_harmonics,
+    unit_vectors,
+)
+
+# 51,200 nodes: entries are within 3e-5 of the limit (5,200 points of the reference renderer: 1.1e-4)
+_QUADRATURE_ELEVATIONS = 160
+# Below this fraction of the largest singular value the directions of a layout count as dependent
+_RANK_TOLERANCE = 1e-2
+
+
+def decoding_matrix(to: Layout, order: int, method: str = "adm") -> Float[ndarray, "loudspeaker acn"]:
+    """Matrix D of a decoder: feed = D @ scene, for ACN/SN3D scenes; LFE rows are exactly 0.
+
+    Parameters
+    ----------
+    to : Layout
+    order : int
+        Ambisonic order, 0..7.
+    method : str
+        ``adm``: the decoder of the ADM renderer (ITU-R BS.2127-1, clause 9) and of IAMF.
+        ``maxre``: the same with max-rE weights.
+        ``allrad``: AllRAD with max-rE weights by the package spaudiopy.
+        ``epad``: energy-preserving decoder. ``mode-matching``: pseudo-inverse. ``sampling``: projection.
+        All have mean power 1 over all directions of a plane wave.
+
+    Raises
+    ------
+    InputError
+        If the method is unknown, the order out of range, or the loudspeakers too few for method and order.
+    """
+    if not 0 <= order <= MAX_ORDER:
+        raise InputError(f"order {order}; possible are 0 to {MAX_ORDER}")
+    if method not in _DESIGNS:
+        raise InputError(f"decoder {method!r} is unknown; known are {', '.join(_DESIGNS)}")
+    return _designed(to, order, method).copy()
+
+
+@lru_cache(maxsize=64)
+def _designed(to: Layout, order: int, method: str) -> ndarray:
+    n3d = _symmetric(_DESIGNS[method](to, order), to, order)
+    # N3D harmonics are orthonormal on the sphere: the mean power of plane waves is the squared norm
+    return n3d / np.linalg.norm(n3d) * sn3d_to_n3d(order)
+
+
+def _adm(to: Layout, order: int) -> Float[ndarray, "loudspeaker acn"]:
+    """AllRAD (Zotter & Frank 2012) over the panner of BS.2127, without max-rE weights.
+
+    Virtual loudspeakers at the nodes of a quadrature are decoded by sampling, D = 1/K Σ g(θk) y(θk)ᵀ,
+    and panned to the real ones.
+    """
+    azimuth, elevation, weights = gauss_legendre_sphere(_QUADRATURE_ELEVATIONS)
+    harmonics = spherical_harmonics(order, azimuth, elevation) * sn3d_to_n3d(order)
+    return pan(to, azimuth, elevation).T @ (weights[:, None] * harmonics)
+
+
+def max_re_weights(order: int) -> Float[ndarray, " order"]:
+    """Weights P_n(rE) that concentrate a plane wave's energy most (Zotter & Frank 2019, eq. 4.41).
+
+    rE, the largest root of P_(N+1), is the length of the energy vector that they reach.
+
+    Examples
+    --------
+    >>> max_re_weights(3).round(4).tolist()
+    [1.0, 0.8611, 0.6123, 0.3047]
+    """
+    longest = np.polynomial.legendre.leggauss(order + 1)[0].max()
+    return np.polynomial.legendre.legvander(longest, order)[0]
+
+
+def _maxre(to: Layout, order: int) -> Float[ndarray, "loudspeaker acn"]:
+    return _adm(to, order) * max_re_weights(order)[acn_orders(order)]
+
+
+def _sampling(to: Layout, order: int) -> Float[ndarray, "loudspeaker acn"]:
+    """Project onto the harmonics at the loudspeakers, D = Y; uneven unless they stand regularly."""
+    azimuth = np.radians([speaker.azimuth_deg for speaker in to.loudspeakers])
+    elevation = np.radians([speaker.elevation_deg for speaker in to.loudspeakers])
+    harmonics = spherical_harmonics(order, azimuth, elevation) * sn3d_to_n3d(order)
+    return harmonics * np.array([not speaker.is_lfe for speaker in to.loudspeakers])[:, None]
+
+
+def _mode_matching(to: Layout, order: int) -> Float[ndarray, "loudspeaker acn"]:
+    """Make the loudspeakers' sound field equal the scene's up to its order, Yᵀ D = 1."""
+    left, singular, right = _full_rank(to, order, "mode-matching")
+    return (left / singular) @ right
+
+
+def _epad(to: Layout, order: int) -> Float[ndarray, "loudspeaker acn"]:
+    """Give every direction the same energy, Dᵀ D = 1 (Zotter, Pomberger & Noisternig 2012)."""
+    left, _, right = _full_rank(to, order, "epad")
+    return left @ right
+
+
+def _full_rank(to: Layout, order: int, method: str) -> tuple[ndarray, ndarray, ndarray]:
+    """Singular value decomposition of the harmonics at the loudspeakers, if they are independent."""
+    left, singular, right = np.linalg.svd(_sampling(to, order), full_matrices=False)
+    independent = int(np.count_nonzero(singular > _RANK_TOLERANCE * singular[0]))
+    if independent < (order + 1) ** 2:
+        raise InputError(
+            f"decoder {method} of order {order} needs {(order + 1) ** 2} independent directions, the loudspeakers "
+            f"of {to.name} have {independent}; use a lower order or adm"
+        )
+    return left, singular, right
+
+
+def _allrad(to: Layout, order: int) -> Float[ndarray, "loudspeaker acn"]:
+    """AllRAD with max-rE weights as in spaudiopy.
+
+    Its triangles must surround the listener: imaginary loudspeakers, whose signals are dropped, stand
+    straight below and, unless the upper layer reaches behind the listener, straight above. Loudspeakers
+    that form a rectangle are cut along an arbitrary diagonal; averaging with the mirror image
+    (`_symmetric`) undoes that.
+    """
+    real = [i for i, speaker in enumerate(to.loudspeakers) if not speaker.is_lfe]
+    azimuth = np.radians([to.loudspeakers[i].azimuth_deg for i in real])
+    elevation = np.radians([to.loudspeakers[i].elevation_deg for i in real])
+    if np.ptp(np.abs(azimuth)) < np.pi / 2:
+        raise InputError(
+            f"decoder allrad needs loudspeakers on all sides, layout {to.name} has none behind; use adm"
+        )
+    reaches_behind = np.abs(azimuth[elevation > np.radians(10)]).max(initial=0) > np.pi / 2
+    imaginary = [[0.0, 0.0, -1.0]] + ([] if reaches_behind else [[0.0, 0.0, 1.0]])
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")  # deprecations inside spaudiopy; it also prints
+        import spaudiopy
+
+        hull = spaudiopy.decoder.LoudspeakerSetup(*np.vstack([unit_vectors(azimuth, elevation), imaginary]).T)
+        hull.ambisonics_setup(update_hull=False, characteristic_order=order)
+        decoder = spaudiopy.decoder.allrad(np.eye((order + 1) ** 2), hull, N_sph=order)
+    matrix = np.zeros((len(to.loudspeakers), (order + 1) ** 2))
+    matrix[real] = decoder[: len(real)]
+    return matrix
+
+
+def _symmetric(matrix: ndarray, to: Layout, order: int) -> ndarray:
+    """Average a design with its mirror image where the layout is symmetric, so that it is so exactly."""
+    mirrored = _mirrored(to)
+    if mirrored is None:
+        return matrix
+    return 0.5 * (matrix + matrix[mirrored] * mirror_signs(order))
+
+
+def _mirrored(of: Layout) -> list[int] | None:
+    """Index of each loudspeaker's mirror image, or None if one has none."""
+    found = []
+    for i, speaker in enumerate(of.loudspeakers):
+        images = [
+            j
+            for j, other in enumerate(of.loudspeakers)
+            if other.elevation_deg == speaker.elevation_deg
+            and (other.azimuth_deg + speaker.azimuth_deg) % 360 == 0
+            and not other.is_lfe
+        ]
+        if not images and not speaker.is_lfe:
+            return None
+        found.append(i if speaker.is_lfe else images[0])
+    return found
+
+
+_DESIGNS = {
+    "adm": _adm,
+    "maxre": _maxre,
+    "allrad": _allrad,
+    "epad": _epad,
+    "mode-matching": _mode_matching,
+    "sampling": _sampling,
+}

@@ -1,0 +1,184 @@
+"""Bring recordings into the form of the paper: third order, 44.1 kHz, 16 bit.
+
+    python -m stimuli.prepare EIGENSCAPE -o data/eigenscape
+
+Takes a folder of recordings with EigenScape's names, or single ambiX files (ACN/SN3D) of third order or
+higher. Keeps the first 16 channels, resamples (soxr VHQ), multiplies by one recorded gain, a multiple of
+6 dB, that leaves 3 dB of headroom, and adds triangular dither. Finished files are kept: the command can be
+interrupted and repeated.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from render.command import parser, progress, run
+from render.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy import ndarray
+
+    from render.audio_file import AudioInfo
+
+CHANNELS = 16
+RATE_HZ = 44_100
+HEADROOM_DB = 3.0
+GAIN_STEP_DB = 6.0
+
+
+def prepare_file(source: Path, target: Path) -> dict[str, Any]:
+    """Prepare one file block by block and write its record; return the record.
+
+    Raises
+    ------
+    InputError
+        If the file is no ambiX recording of third order or higher, is damaged or not finite.
+    """
+    from render.artefact import read_json, record_path, sha256, write_json
+    from render.audio_file import info, writer
+
+    about = info(source)
+    _check_channels(about)
+    digest = sha256(source)
+    record = record_path(target)
+    if target.is_file() and record.is_file():
+        made = read_json(record)
+        if made.get("source_sha256") == digest and made.get("sha256") == sha256(target):
+            return made
+    gain_db = _gain_db(about)
+    with writer(target, CHANNELS, RATE_HZ, subtype="PCM_16", force=True) as file:
+        for block in _converted(about, gain_db, int(digest[:16], 16)):
+            file.write(block)
+    if file.clipped:
+        raise RuntimeError(
+            f"{target}: {file.clipped} values clipped in spite of {HEADROOM_DB} dB of headroom"
+        )
+    origin = record_path(source)
+    made = {
+        "source": source.name,
+        "source_sha256": digest,
+        "material": read_json(origin).get("what", "recording") if origin.is_file() else "recording",
+        "source_sample_rate_hz": about.sample_rate_hz,
+        "source_order": about.ambisonic_order,
+        "order": 3,
+        "gain_db": gain_db,
+        "dither": _needs_dither(about, gain_db),
+        "sha256": sha256(target),
+    }
+    write_json(record, made, force=True)
+    return made
+
+
+def _check_channels(about: AudioInfo) -> None:
+    if about.channels == 32:
+        raise InputError(
+            f"{about.path}: 32 channels are the raw capsules of an em32, no ambiX. In EigenScape's first release "
+            "Park.6 and Park.8 are such files; the corrected Park.zip is record 2628463 on Zenodo"
+        )
+    if about.ambisonic_order < 3:
+        raise InputError(
+            f"{about.path}: {about.channels} channels are order {about.ambisonic_order}; the codec and the test "
+            "take third-order Ambisonics (16 channels) or higher, of which the first 16 channels are kept"
+        )
+    if about.frames < RATE_HZ // 20:
+        raise InputError(f"{about.path}: {about.frames} samples; an excerpt needs at least 50 ms")
+
+
+def _gain_db(about: AudioInfo) -> float:
+    """Multiple of 6 dB that brings the peak of the first 16 channels to the headroom or up to 6 dB below."""
+    import numpy as np
+
+    from render.audio_file import blocks
+
+    peak = max(float(np.abs(block[:CHANNELS]).max()) for block in blocks(about.path))
+    if peak == 0:
+        return 0.0
+    return GAIN_STEP_DB * math.floor((-HEADROOM_DB - 20 * math.log10(peak)) / GAIN_STEP_DB)
+
+
+def _needs_dither(about: AudioInfo, gain_db: float) -> bool:
+    """Whether 16 bits cannot hold the samples as they are."""
+    return not (about.sample_rate_hz == RATE_HZ and gain_db == 0 and about.subtype == "PCM_16")
+
+
+def _converted(about: AudioInfo, gain_db: float, seed: int) -> Iterator[ndarray]:
+    """Truncated, resampled, scaled and dithered blocks; seeded by the source, so that they are reproducible."""
+    import numpy as np
+    import soxr
+
+    from render.audio_file import blocks
+
+    gain = np.float32(10 ** (gain_db / 20))
+    random = np.random.Generator(np.random.Philox(key=seed))
+    dither = _needs_dither(about, gain_db)
+    resampler = soxr.ResampleStream(about.sample_rate_hz, RATE_HZ, CHANNELS, dtype="float32", quality="VHQ")
+    left = math.ceil(about.frames * RATE_HZ / about.sample_rate_hz)
+
+    def finished(samples: ndarray) -> ndarray:
+        samples = samples.T * gain
+        if dither:
+            # two uniform variables of 1 LSB each: the triangular density that decouples error and signal
+            uniform = random.random((2, *samples.shape), dtype=np.float32)
+            samples = samples + (uniform[0] - uniform[1]) / np.float32(32768)
+        return samples
+
+    if about.sample_rate_hz == RATE_HZ:
+        for block in blocks(about.path):
+            yield finished(block[:CHANNELS].T)
+        return
+    for block in blocks(about.path):
+        chunk = resampler.resample_chunk(np.ascontiguousarray(block[:CHANNELS].T))[:left]
+        left -= len(chunk)
+        yield finished(chunk)
+    yield finished(resampler.resample_chunk(np.zeros((0, CHANNELS), np.float32), last=True)[:left])
+
+
+def prepare(root: Path, folder: Path, numbers: set[int] | None, workers: int) -> None:
+    """Prepare the recordings below `root` (or the single file `root`) into `folder`, in parallel."""
+    from concurrent.futures import ProcessPoolExecutor, as_completed
+    from multiprocessing import get_context
+
+    from stimuli.corpus import find_recordings
+
+    if root.is_file():
+        jobs = [(root, folder / f"{root.stem}.wav")]
+    else:
+        found = [r for r in find_recordings(root) if numbers is None or r.number in numbers]
+        if not found:
+            raise InputError(f"{root}: none of its recordings has a number in {sorted(numbers or ())}")
+        jobs = [(r.path, folder / f"{r.scene_class}.{r.number}.wav") for r in found]
+    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn")) as pool:
+        futures = [pool.submit(prepare_file, *job) for job in jobs]
+        try:
+            for future in progress(as_completed(futures), "prepare recording", len(jobs)):
+                future.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    print(f"{folder}: {len(jobs)} recordings, 16 channels, 44.1 kHz, 16 bit")
+
+
+def main() -> None:
+    """Command line."""
+    import os
+
+    arguments = parser(__doc__, "stimuli.prepare")
+    arguments.add_argument("root", type=Path, metavar="ROOT", help="folder of recordings, or one file")
+    arguments.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
+    arguments.add_argument("--recordings", metavar="1,8", help="only these numbers of each class")
+    arguments.add_argument("--workers", type=int, default=os.cpu_count(), help="files at the same time")
+    given = arguments.parse_args()
+    numbers = None
+    if given.recordings:
+        try:
+            numbers = {int(number) for number in given.recordings.split(",")}
+        except ValueError:
+            raise InputError(f"--recordings {given.recordings}: need numbers like 1,8") from None
+    prepare(given.root, given.output, numbers, max(1, given.workers or 1))
+
+
+if __name__ == "__main__":
+    run(main)

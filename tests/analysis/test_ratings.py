@@ -1,0 +1,189 @@
+"""The tidy table: strict reading, blinding key, cube of cells, order and names of conditions."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analysis.ratings import cells, condition_order, is_simulated, labels, missing, read, read_key, write
+from render.errors import InputError
+
+HEADER = "session,listener,item,condition,score\n"
+ROW = "s,anna,Beach,la,20\n"
+
+
+def read_csv(tmp_path, text, **options):
+    path = tmp_path / "ratings.csv"
+    path.write_text(text, encoding="utf-8")
+    return read(path, **options)
+
+
+def test_reads_our_table(tmp_path):
+    table = read_csv(tmp_path, "listener,condition,item,score,session,plays\nanna,la,Beach,2.50e1,s1,7\n")
+    assert table.to_dict("records") == [
+        {
+            "session": "s1",
+            "listener": "anna",
+            "item": "Beach",
+            "condition": "la",
+            "replicate": 1,
+            "score": 25.0,
+            "plays": "7",
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("score", "what"),
+    [
+        ("abc", "not a number"), ("nan", "not a number"), ("inf", "not a number"), ("-inf", "not a number"),
+        ("1_0", "not a number"), ("0x10", "not a number"), ("１０", "not a number"), ("5 5", "not a number"),
+        ("-1", "outside"), ("100.01", "outside"), ("1e9", "outside"), ("1e999", "outside"),
+    ],
+)  # fmt: skip
+def test_bad_scores_name_file_and_line(tmp_path, score, what):
+    with pytest.raises(InputError, match=rf"ratings\.csv:3: score .*{what}"):
+        read_csv(tmp_path, HEADER + ROW + f"s,anna,Beach,prop,{score}\n")
+
+
+@pytest.mark.parametrize(
+    ("row", "what"),
+    [
+        (ROW, "already rated in line 2"),
+        ("s,,Beach,prop,1\n", "listener '' is empty"),
+        ("s,anna,Beach,prop\n", "has 4 cells, the header has 5"),
+        ('s,"an\x07na",Beach,prop,1\n', "control characters"),
+        (f"s,{'a' * 201},Beach,prop,1\n", "longer than 200"),
+    ],
+)
+def test_bad_rows_name_file_and_line(tmp_path, row, what):
+    with pytest.raises(InputError, match=rf"ratings\.csv:3: .*{what}"):
+        read_csv(tmp_path, HEADER + ROW + row)
+
+
+@pytest.mark.parametrize("replicate", ["0", "x", "1.5", "-1", "1000", "²"])
+def test_bad_replicates(tmp_path, replicate):
+    with pytest.raises(InputError, match=r":2: replicate"):
+        read_csv(tmp_path, f"session,listener,item,condition,score,replicate\ns,a,i,c,5,{replicate}\n")
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", HEADER, HEADER + "s,a,i,c,\n", "a,b\n1,2\n"])
+def test_nothing_to_read(tmp_path, text):
+    with pytest.raises(InputError, match=r"ratings\.csv"):
+        read_csv(tmp_path, text)
+
+
+def test_empty_score_is_a_missing_cell(tmp_path):
+    table = read_csv(tmp_path, HEADER + ROW + "s,anna,Beach,prop,\ns,ben,Beach,la,3\ns,ben,Beach,prop,4\n")
+    assert list(missing(cells(table))) == [("anna", "Beach", "prop")]
+
+
+def test_same_cell_in_two_sessions_is_a_repeated_rating(tmp_path):
+    table = read_csv(tmp_path, HEADER + "mon,anna,Beach,la,20\ntue,anna,Beach,la,30\n")
+    assert cells(table).scores.item() == 25
+
+
+def test_two_files_of_one_test(tmp_path):
+    for name in "ab":
+        (tmp_path / f"{name}.csv").write_text(HEADER + f"s,{name},Beach,la,20\n")
+    assert len(read([tmp_path / "a.csv", tmp_path / "b.csv"])) == 2
+    with pytest.raises(InputError, match="more than one of the files"):
+        read([tmp_path / "a.csv", tmp_path / "a.csv"])
+
+
+def test_rename_makes_the_reference_known(tmp_path):
+    assert read_csv(tmp_path, HEADER + ROW, rename={"la": "href"})["condition"].tolist() == ["href"]
+    with pytest.raises(InputError, match="no condition of these ratings was named as href"):
+        read_csv(tmp_path, HEADER + ROW, rename={"Ref": "href"})
+
+
+@pytest.fixture
+def key(tmp_path):
+    path = tmp_path / "key.json"
+    path.write_text(json.dumps({"layout": "7.1.4", "items": {"Beach": {"1a2b3c4d": "href", "12345678": "la"}}}))
+    return read_key(path)
+
+
+def test_key_undoes_the_blinding(tmp_path, key):
+    text = "session,listener,item,stimulus,score\ns,a,Beach,12345678,9\ns,a,Beach,1a2b3c4d,99\n"
+    assert read_csv(tmp_path, text, key=key)["condition"].tolist() == ["la", "href"]
+    with pytest.raises(InputError, match="give the package's key"):
+        read_csv(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "what"),
+    [
+        ("stimulus", "s,a,Beach,00000000,9", "stimulus '00000000' of item 'Beach' is not in the key"),
+        ("stimulus", "s,a,Moon,12345678,9", "item 'Moon' is not in the key"),
+        ("condition", "s,a,Beach,opus,9", "condition 'opus' of item 'Beach' is not in the key"),
+        ("condition,stimulus", "s,a,Beach,href,12345678,9", "is 'la' by the key, not 'href'"),
+    ],
+)
+def test_what_the_key_does_not_know(tmp_path, key, header, row, what):
+    with pytest.raises(InputError, match=rf"ratings\.csv:2: .*{what}"):
+        read_csv(tmp_path, f"session,listener,item,{header},score\n{row}\n", key=key)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [],
+        {},
+        {"items": {}},
+        {"items": {"A": ["x"]}},
+        {"items": {"A": {"x": 1}}},
+        {"items": {"A": {"x": "la", "y": "la"}}},
+    ],
+)
+def test_keys_that_are_none(tmp_path, value):
+    (tmp_path / "key.json").write_text(json.dumps(value))
+    with pytest.raises(InputError, match=r"key\.json"):
+        read_key(tmp_path / "key.json")
+
+
+names = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), min_size=1, max_size=20)
+names = names.map(str.strip).filter(bool)
+
+
+@given(
+    st.dictionaries(
+        st.tuples(names, names, names, names, st.integers(1, 3)), st.floats(0, 100), min_size=1, max_size=8
+    )
+)
+def test_written_ratings_are_read_back_exactly(tmp_path_factory, ratings):
+    path = tmp_path_factory.mktemp("ratings") / "r.csv"
+    columns = ["session", "listener", "item", "condition", "replicate"]
+    table = pd.DataFrame(list(ratings), columns=columns).assign(score=[s + 0.0 for s in ratings.values()])
+    write(path, table)
+    pd.testing.assert_frame_equal(read(path), table, check_dtype=False)
+
+
+def test_cells_average_replicates_and_leave_gaps():
+    table = pd.DataFrame(
+        [("s", "b", "y", "href", 1, 100.0), ("s", "a", "x", "la", 1, 10.0), ("s", "a", "x", "la", 2, 20.0)],
+        columns=["session", "listener", "item", "condition", "replicate", "score"],
+    )
+    cube = cells(table)
+    assert (cube.listeners, cube.items, cube.conditions) == (("a", "b"), ("x", "y"), ("la", "href"))
+    expected = np.full((2, 2, 2), np.nan)
+    expected[0, 0, 0], expected[1, 1, 1] = 15, 100
+    np.testing.assert_array_equal(cube.scores, expected)
+    assert not cube.complete
+
+
+def test_order_and_labels_are_the_papers():
+    ids = ["prop", "href", "opus3_160", "la", "ma", "prop_9cb", "prop_12cb"]
+    assert condition_order(ids) == ["la", "ma", "opus3_160", "prop", "prop_9cb", "prop_12cb", "href"]
+    assert list(labels(["la", "opus3_160", "prop", "href"]).values()) == ["LA", "OPUS", "PROP", "H-REF"]
+    assert labels(["ma", "opus3_256"]) == {"ma": "MA", "opus3_256": "OPUS3_256"}
+
+
+@pytest.mark.parametrize(("session", "listener", "simulated"), [
+    ("simulated-1", "x", True), ("s", "Simulated-3", True), ("s", "x", False), ("unsimulated", "x", False),
+])  # fmt: skip
+def test_simulated_ratings_are_known_by_either_name(session, listener, simulated):
+    assert is_simulated(pd.DataFrame({"session": ["other", session], "listener": ["y", listener]})) is simulated

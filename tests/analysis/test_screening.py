@@ -1,0 +1,163 @@
+"""Post-screening: the standard's thresholds at their very edge, hinges by R, bimodality by closed forms."""
+
+import csv
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from analysis.ratings import Cells, read
+from analysis.screening import PRESETS, bimodality, hinges, outliers, screen
+from render.errors import InputError
+
+
+def design(listeners, items, conditions=("la", "ma", "prop", "href"), scores=(20.0, 50.0, 70.0, 100.0)):
+    values = np.tile(np.array(scores), (listeners, items, 1))
+    return Cells(
+        tuple(f"L{i}" for i in range(listeners)),
+        tuple(f"I{j}" for j in range(items)),
+        tuple(conditions),
+        values,
+    )
+
+
+@pytest.mark.parametrize(("items", "bad", "excluded"), [(20, 3, False), (20, 4, True), (8, 1, False), (8, 2, True), (13, 1, False), (13, 2, True), (6, 1, True)])  # fmt: skip
+def test_hidden_reference_rule_is_more_than_15_percent(items, bad, excluded):
+    cube = design(5, items)
+    cube.scores[2, :bad, 3] = 89.999
+    result = screen(cube)
+    assert list(result.excluded) == (["L2"] if excluded else [])
+    if excluded:
+        (evidence,) = result.excluded["L2"]
+        assert (evidence.items, evidence.of) == (tuple(f"I{j}" for j in range(bad)), items)
+        assert evidence.scores == (89.999,) * bad
+        assert result.flow == (
+            ("all", 5), ("hidden reference < 90 on > 15 % of items", 4), ("mid anchor > 90 on > 15 % of items", 4),
+        )  # fmt: skip
+
+
+def test_exactly_90_breaks_neither_rule():
+    cube = design(4, 8)
+    cube.scores[0, :, 3] = 90
+    cube.scores[1, :, 1] = 90
+    assert screen(cube).excluded == {}
+
+
+@pytest.mark.parametrize(("raters", "counts"), [(2, True), (3, False)])
+def test_mid_anchor_rule_and_its_guard(raters, counts):
+    """8 listeners: 2 of 8 are 25 %, not more; 3 of 8 show that the item was hardly filtered."""
+    cube = design(8, 8)
+    cube.scores[:raters, :2, 1] = 91
+    result = screen(cube)
+    assert list(result.excluded) == ([f"L{i}" for i in range(raters)] if counts else [])
+    assert any("no evidence: I0, I1" in note for note in result.notes) is not counts
+
+
+def test_guarded_items_stay_among_the_items():
+    """One broken item of 8 is 12.5 %, also when two others were withdrawn as evidence."""
+    cube = design(8, 8)
+    cube.scores[:4, :2, 1] = 95
+    cube.scores[7, 5, 1] = 95
+    assert screen(cube).excluded == {}
+
+
+def test_share_is_of_the_items_rated():
+    cube = design(5, 8)
+    cube.scores[1, 0, 3] = 50
+    assert screen(cube).excluded == {}
+    cube.scores[1, 3:, 3] = np.nan  # 1 of the 3 items that L1 rated
+    assert list(screen(cube).excluded) == ["L1"]
+
+
+def test_missing_anchor_and_reference_are_said():
+    assert any("no mid anchor" in n for n in screen(design(3, 8, ("la", "href"), (20, 100))).notes)
+    assert any("no hidden reference" in n for n in screen(design(3, 8, ("la", "ma"), (20, 50))).notes)
+
+
+def test_mpeg_strict():
+    cube = design(6, 8)
+    cube.scores[0, 3, 3] = 89
+    cube.scores[1, 3, 1] = 19  # mid below low anchor
+    cube.scores[2, 3, 1:4:2] = 95, 94  # reference below mid anchor
+    cube.scores[3, 3, 0:2] = 30, 30  # equal is in order
+    assert list(screen(cube, "mpeg-strict").excluded) == ["L0", "L1", "L2"]
+    assert screen(cube, "none").excluded == {}
+    assert screen(design(3, 8, ("la", "x"), (5, 9)), "mpeg-strict").excluded == {}
+
+
+@pytest.mark.parametrize("preset", sorted(set(PRESETS) - {"none"}))
+def test_nobody_left_is_an_error(preset):
+    cube = design(3, 8)
+    cube.scores[:, :, 3] = 10
+    with pytest.raises(InputError, match="leaves no listener"):
+        screen(cube, preset)
+
+
+def test_real_listeners(cube):
+    named = Cells(cube.listeners, cube.items, (*cube.conditions[:-1], "href"), cube.scores)
+    result = screen(named)
+    below = (named.scores[:, :, -1] < 90).mean(axis=1) > 0.15
+    assert set(result.excluded) == {name for name, bad in zip(cube.listeners, below, strict=True) if bad}
+    assert len(result.excluded) == 8
+    assert result.flow[-1][1] == 14
+
+
+def test_hinges_equal_r(reference_ratings):
+    table = read(reference_ratings / "expected" / "A.csv")
+    with open(reference_ratings / "expected" / "A_hinges_1534.csv", newline="") as file:
+        for name, *expected in list(csv.reader(file))[1:]:
+            scores = table["score"][table["condition"] == name].to_numpy()
+            assert hinges(scores) == tuple(map(float, expected))
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [([5], (5, 5, 5)), ([1, 2], (1, 1.5, 2)), ([1, 2, 3], (1.5, 2, 2.5)), ([4, 1, 3, 2], (1.5, 2.5, 3.5)),
+     ([1, 2, 3, 4, 5], (2, 3, 4))],
+)  # fmt: skip
+def test_hinges_include_the_median_for_odd_counts(values, expected):
+    assert hinges(np.array(values, float)) == expected
+
+
+def ratings(scores, item="x"):
+    rows = [("s", f"L{i}", item, "c", 1, float(v)) for i, v in enumerate(scores)]
+    return pd.DataFrame(rows, columns=["session", "listener", "item", "condition", "replicate", "score"])
+
+
+def test_outliers_lie_beyond_one_and_a_half_ranges():
+    table = ratings([10, 20, 30, 40, 50, 80, 80.1])  # hinges 25 and 65: reach to 125 and -35
+    assert outliers(table).empty
+    table = ratings([40, 41, 42, 43, 44, 47, 47.1])  # hinges 41.5, 45.5: reach to 35.5 and 51.5
+    assert outliers(pd.concat([table, ratings([51.5], "y")])).empty
+    found = outliers(ratings([40, 41, 42, 43, 44, 46, 52.6]))  # hinges 41.5 and 45: reach to 50.25
+    assert found["score"].tolist() == [52.6]
+    assert found["listener"].tolist() == ["L6"]
+
+
+def test_bimodality_of_known_distributions():
+    """b tends to 5/9 for the uniform, 1 for two points, 1/3 for the normal distribution."""
+    assert bimodality(np.linspace(0, 1, 200_001)) == pytest.approx(5 / 9, abs=1e-4)
+    assert bimodality(np.repeat([0.0, 1.0], 100_000)) == pytest.approx(1, abs=1e-4)
+    normal = np.random.default_rng(1).normal(size=400_000)
+    assert bimodality(normal) == pytest.approx(1 / 3, abs=5e-3)
+
+
+@given(
+    st.lists(st.integers(0, 100), min_size=5, max_size=30).filter(lambda v: len(set(v)) > 1),
+    st.floats(0.1, 9),
+)
+def test_bimodality_by_its_definition_and_free_of_scale(values, factor):
+    values = np.array(values, float)
+    n = values.size
+    g, k = stats.skew(values, bias=False), stats.kurtosis(values, bias=False)
+    expected = (g**2 + 1) / (k + 3 * (n - 1) ** 2 / ((n - 2) * (n - 3)))
+    assert bimodality(values) == pytest.approx(expected, rel=1e-9)
+    assert bimodality(factor * values + 3) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("values", [[], [1.0], [1.0, 2.0, 3.0], [7.0] * 9])
+def test_bimodality_of_too_little(values):
+    assert np.isnan(bimodality(np.array(values)))

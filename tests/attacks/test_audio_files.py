@@ -1,0 +1,174 @@
+"""Hostile and broken audio files: each must give one clear error, and no allocation it merely asks for."""
+
+import contextlib
+import struct
+import tracemalloc
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from render.audio_file import info, read, read_scene, writer
+from render.container import Header, build_header
+from render.errors import InputError
+
+CONTAINERS = [".wav", ".rf64", ".w64", ".caf", ".flac"]
+
+
+def noise(channels=4, frames=2000):
+    return (0.2 * np.random.default_rng(0).standard_normal((channels, frames))).astype(np.float32)
+
+
+def written(path, channels=4, frames=2000, subtype="PCM_24"):
+    with writer(path, channels, 48000, subtype) as file:
+        file.write(noise(channels, frames))
+    return path
+
+
+@pytest.mark.parametrize("suffix", CONTAINERS)
+@pytest.mark.parametrize("kept", [0.999, 0.5, 0.02])
+def test_a_truncated_file_is_refused(tmp_path, suffix, kept):
+    path = written(tmp_path / f"x{suffix}")
+    raw = path.read_bytes()
+    path.write_bytes(raw[: int(kept * len(raw))])
+    with pytest.raises(InputError, match=r"cut off|incomplete"):
+        read(path)
+
+
+@pytest.mark.parametrize("suffix", CONTAINERS)
+def test_every_shorter_header_is_refused(tmp_path, suffix):
+    path = written(tmp_path / f"x{suffix}", frames=3)
+    raw = path.read_bytes()
+    for kept in range(len(raw)):
+        path.write_bytes(raw[:kept])
+        with pytest.raises(InputError):
+            read(path)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
+@given(st.sampled_from(CONTAINERS), st.integers(0, 160), st.integers(0, 255))
+def test_any_changed_byte_gives_samples_or_an_input_error(tmp_path, suffix, position, value):
+    path = tmp_path / f"x{suffix}"
+    good = tmp_path / f"good{suffix}"
+    if not good.exists():
+        written(good, channels=2, frames=60)
+    raw = bytearray(good.read_bytes())
+    raw[position % len(raw)] = value
+    path.write_bytes(raw)
+    with contextlib.suppress(InputError):
+        assert np.isfinite(read(path)[0]).all()
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"R", b"RIFF", b"Dear Sir or Madam, " * 20, b"\0" * 5000, b"OggS" * 99]
+)
+def test_what_is_no_audio_is_refused(tmp_path, content):
+    (tmp_path / "x.wav").write_bytes(content)
+    with pytest.raises(InputError, match=r"x\.wav"):
+        info(tmp_path / "x.wav")
+
+
+def test_missing_files_and_folders_are_named(tmp_path):
+    with pytest.raises(InputError, match=r"x\.wav: no such file"):
+        info(tmp_path / "x.wav")
+    with pytest.raises(InputError, match="is a folder"):
+        info(tmp_path)
+
+
+@pytest.mark.parametrize("container", ["WAV", "RF64", "W64", "CAF"])
+def test_a_file_without_samples_is_refused(tmp_path, container):
+    (tmp_path / "x").write_bytes(build_header(Header(container, "PCM_24", 4, 48000)))
+    with pytest.raises(InputError, match=r"holds no samples \(0 frames\)"):
+        info(tmp_path / "x")
+
+
+@pytest.mark.parametrize("declared", [2**31, 2**32 - 4])
+def test_a_huge_declared_size_costs_no_memory(tmp_path, declared):
+    path = written(tmp_path / "x.wav", frames=100)
+    raw = bytearray(path.read_bytes())
+    raw[104 - 4 : 104] = struct.pack("<I", declared)
+    assert raw[96:100] == b"data"
+    path.write_bytes(raw)
+    tracemalloc.start()
+    with pytest.raises(InputError, match=f"declares {declared} bytes of samples, 1200 are there"):
+        read(path)
+    assert tracemalloc.get_traced_memory()[1] < 10e6
+    tracemalloc.stop()
+
+
+def test_rf64_that_declares_exabytes(tmp_path):
+    path = written(tmp_path / "x.rf64", frames=100)
+    raw = bytearray(path.read_bytes())
+    raw[28:36] = struct.pack("<Q", 2**63)
+    path.write_bytes(raw)
+    with pytest.raises(InputError, match="cut off"):
+        read(path)
+
+
+def test_a_size_that_overflowed_at_4_gib_or_was_never_completed(tmp_path):
+    path = written(tmp_path / "x.wav", frames=1000)
+    raw = bytearray(path.read_bytes())
+    for declared in (0, 1200):
+        raw[100:104] = struct.pack("<I", declared)
+        path.write_bytes(raw)
+        with pytest.raises(InputError, match="more bytes follow that are no chunk"):
+            info(path)
+
+
+def test_an_unfinished_stream_is_refused(tmp_path):
+    path = written(tmp_path / "x.wav", frames=1000)
+    raw = bytearray(path.read_bytes())
+    raw[100:104] = b"\xff" * 4
+    path.write_bytes(raw)
+    with pytest.raises(InputError, match="does not say how long the samples are"):
+        info(path)
+
+
+def test_chunks_after_the_samples_are_no_damage(tmp_path):
+    path = written(tmp_path / "x.wav", frames=1000)
+    path.write_bytes(path.read_bytes() + b"LIST" + struct.pack("<I", 4) + b"INFO")
+    assert info(path).frames == 1000
+
+
+@pytest.mark.parametrize("subtype", ["FLOAT", "DOUBLE"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_the_first_sample_that_is_not_finite_is_named(tmp_path, subtype, value):
+    samples = noise(4, 70_000).astype(np.float64)
+    samples[2, 69_000] = value
+    samples[1, 69_500] = -value
+    soundfile.write(tmp_path / "x.wav", samples.T, 48000, subtype)
+    with pytest.raises(InputError, match=r"x\.wav: -?(nan|inf) in channel 2 at sample 69000"):
+        read_scene(tmp_path / "x.wav")
+
+
+@pytest.mark.parametrize("channels", [2, 3, 12, 17])
+def test_channel_counts_that_are_no_scene_are_answered_with_the_possible_ones(tmp_path, channels):
+    with pytest.raises(
+        InputError, match=rf"{channels} channels .*4 \(order 1\), 9 \(order 2\), 16 \(order 3\)"
+    ):
+        read_scene(written(tmp_path / "x.wav", channels))
+
+
+@pytest.mark.parametrize(("offset", "value", "message"), [
+    (58, struct.pack("<H", 0), "declares 0 channels"),
+    (58, struct.pack("<H", 60_000), "declares 60000 channels"),
+    (60, struct.pack("<I", 0), "declares 0 Hz"),
+    (56, struct.pack("<H", 0x55), "encoding 0x55"),
+    (70, struct.pack("<H", 20), "20 bits"),
+])  # fmt: skip
+def test_impossible_formats(tmp_path, offset, value, message):
+    path = written(tmp_path / "x.wav")
+    raw = bytearray(path.read_bytes())
+    assert raw[48:52] == b"fmt "
+    raw[offset : offset + len(value)] = value
+    path.write_bytes(raw)
+    with pytest.raises(InputError, match=message):
+        info(path)
+
+
+def test_a_compressed_file_in_wav_is_refused(tmp_path):
+    soundfile.write(tmp_path / "x.wav", noise(1).T, 48000, "ULAW")
+    with pytest.raises(InputError, match="samples of 8 bits in encoding 0x7 are not read here"):
+        info(tmp_path / "x.wav")

@@ -1,0 +1,80 @@
+"""Residual VQ: losses, gradients and dropout as published."""
+
+import pytest
+import torch
+from torch.nn.functional import mse_loss
+
+from codec.quantize import ResidualVectorQuantizer
+
+
+@pytest.fixture
+def quantizer():
+    torch.manual_seed(0)
+    return ResidualVectorQuantizer(latent_dim=16, codebooks=6, codebook_size=32, codebook_dim=4, dropout=0.5)
+
+
+def test_search_takes_the_row_of_the_largest_cosine(quantizer):
+    book = quantizer.quantizers[0]
+    z = torch.randn(2, 4, 9)
+    codes = book.search(z)
+    for b in range(2):
+        for t in range(9):
+            cosines = torch.nn.functional.cosine_similarity(z[b, :, t][None], book.codebook.weight)
+            assert codes[b, t] == cosines.argmax()
+
+
+def test_without_dropout_training_and_inference_agree(quantizer):
+    quantizer.dropout = 0.0
+    x = torch.randn(3, 16, 20)
+    result = quantizer(x)
+    codes = quantizer.encode(x)
+    assert torch.equal(result.codes, codes)
+    torch.testing.assert_close(result.latents, quantizer.decode(codes))
+
+
+def test_losses_are_the_published_ones(quantizer):
+    """Mean squared error between projection and row, per codebook, summed; the two differ in their gradient."""
+    quantizer.dropout = 0.0
+    x = torch.randn(2, 16, 20)
+    result = quantizer(x)
+    expected, residual = 0.0, x
+    for book in quantizer.quantizers:
+        z = book.in_proj(residual)
+        row = book.look_up(book.search(z))
+        expected += mse_loss(z, row)
+        residual = residual - book.out_proj(row)
+    torch.testing.assert_close(result.commitment_loss, expected)
+    torch.testing.assert_close(result.codebook_loss, expected)
+
+    result.commitment_loss.backward(retain_graph=True)
+    assert quantizer.quantizers[0].codebook.weight.grad is None
+    result.codebook_loss.backward()
+    assert quantizer.quantizers[0].codebook.weight.grad.abs().sum() > 0
+
+
+def test_gradient_passes_straight_through(quantizer):
+    """d(out)/d(in) of a codebook is that of out_proj(in_proj(·)), as if nothing were quantised."""
+    book = quantizer.quantizers[0]
+    x = torch.randn(1, 16, 5, requires_grad=True)
+    upstream = torch.randn(1, 16, 5)
+    book(x)[0].backward(upstream)
+    through = x.grad.clone()
+    x.grad = None
+    book.out_proj(book.in_proj(x)).backward(upstream)
+    torch.testing.assert_close(through, x.grad)
+
+
+def test_dropout_keeps_a_prefix_of_the_codebooks_for_half_of_the_items(quantizer):
+    x = torch.randn(8, 16, 10)
+    result = quantizer(x, torch.Generator().manual_seed(4))
+    codes = quantizer.encode(x)
+    used = []
+    for item in range(8):
+        distances = [
+            (result.latents[item] - quantizer.decode(codes[item : item + 1, :n])[0]).norm().item()
+            for n in range(1, 7)
+        ]
+        used.append(1 + min(range(6), key=distances.__getitem__))
+        assert min(distances) < 1e-4
+    drawn = torch.randint(1, 7, (4,), generator=torch.Generator().manual_seed(4)).tolist()
+    assert used == [*drawn, 6, 6, 6, 6]

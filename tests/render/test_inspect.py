@@ -1,0 +1,89 @@
+import sys
+
+import numpy as np
+import pytest
+
+from render.audio_file import write_scene, writer
+from render.errors import InputError
+from render.inspect import levels, main, normalisation, order_levels_db
+from render.scene import Scene
+from render.sphere import fibonacci_sphere, sn3d_to_n3d, spherical_harmonics
+
+
+def ambience(order, frames=24000, seed=0):
+    """Independent noises from 200 directions, SN3D."""
+    azimuth, elevation = fibonacci_sphere(200)
+    noises = np.random.default_rng(seed).standard_normal((200, frames))
+    return (0.01 * spherical_harmonics(order, azimuth, elevation).T @ noises).astype(np.float32)
+
+
+@pytest.fixture
+def inspected(monkeypatch, capsys):
+    def call(path):
+        monkeypatch.setattr(sys, "argv", ["render.inspect", str(path)])
+        main()
+        return capsys.readouterr().out
+
+    return call
+
+
+@pytest.mark.parametrize("order", [1, 3, 4])
+@pytest.mark.parametrize("name", ["SN3D", "N3D"])
+def test_the_normalisation_of_ambience_is_recognised(tmp_path, order, name):
+    samples = ambience(order) * (sn3d_to_n3d(order)[:, None] if name == "N3D" else 1.0)
+    write_scene(tmp_path / "x.wav", Scene(samples.astype(np.float32), 48000), "PCM_24")
+    measured = order_levels_db(levels(tmp_path / "x.wav").band_rms)
+    expected = 10 * np.log10(2 * np.arange(order + 1) + 1) if name == "N3D" else np.zeros(order + 1)
+    np.testing.assert_allclose(measured, expected, atol=0.7)
+    assert normalisation(measured)[0] == name
+
+
+def test_one_plane_wave_is_recognised_too():
+    wave = spherical_harmonics(3, np.array([0.3]), np.array([-0.7]))[0]
+    np.testing.assert_allclose(order_levels_db(np.abs(wave)), 0.0, atol=1e-9)
+    assert normalisation(order_levels_db(np.abs(wave) * sn3d_to_n3d(3)))[0] == "N3D"
+
+
+def test_levels_in_between_are_called_unclear():
+    assert normalisation(np.array([0.0, 2.4, 3.5, 4.2]))[0] == "unclear"
+
+
+def test_peak_dc_full_scale_and_silence(tmp_path):
+    samples = np.zeros((4, 3000), np.float32)
+    samples[0] = 0.25
+    samples[1, 10] = -1.0
+    samples[1, 20] = 1.0
+    with writer(tmp_path / "x.wav", 4, 48000, "PCM_16") as file:
+        file.write(samples)
+    measured = levels(tmp_path / "x.wav")
+    np.testing.assert_allclose(measured.peak, [0.25, 1.0, 0.0, 0.0], atol=1e-4)
+    np.testing.assert_allclose(measured.dc, [0.25, 0.0, 0.0, 0.0], atol=1e-4)
+    assert measured.full_scale == 2
+
+
+def test_the_command_prints_what_the_file_is(tmp_path, inspected):
+    write_scene(tmp_path / "x.wav", Scene(ambience(3), 48000), "PCM_24")
+    text = inspected(tmp_path / "x.wav")
+    assert "WAV PCM_24, 16 channels" in text
+    assert "24000 samples at 48000 Hz, 0.500 s" in text
+    assert "as Ambisonics: order 3" in text
+    assert "likely normalisation: SN3D" in text
+
+
+def test_a_feed_is_no_scene(tmp_path, inspected):
+    with writer(tmp_path / "x.wav", 12, 48000, "PCM_24", channel_mask=0x2D63F) as file:
+        file.write(np.ones((12, 4800), np.float32) * np.arange(12)[:, None].astype(np.float32) / 16)
+    text = inspected(tmp_path / "x.wav")
+    assert "12 channels, channel mask 0x2d63f" in text
+    assert "12 channels: no full-sphere Ambisonic order" in text
+    assert "silent channels: 0" in text
+
+
+def test_a_not_finite_sample_is_an_error(tmp_path, inspected):
+    import soundfile
+
+    samples = np.zeros((100, 4))
+    samples[17, 3] = np.nan
+    soundfile.write(tmp_path / "x.wav", samples, 48000, "FLOAT")
+    with pytest.raises(InputError, match="nan in channel 3 at sample 17"):
+        inspected(tmp_path / "x.wav")

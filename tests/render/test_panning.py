@@ -1,0 +1,81 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from render.layout import layout, layout_names
+from render.panning import pan
+from render.sphere import fibonacci_sphere, unit_vectors
+
+LAYOUTS = list(layout_names().values())
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden/adm_renderer.json").read_text())["panner_gains"]
+
+
+def heard(name):
+    return [not speaker.is_lfe for speaker in layout(name).loudspeakers]
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_gains_equal_the_adm_renderers(name):
+    gains = pan(layout(name), np.radians([62.0, -170.0]), np.radians([17.0, -40.0]))
+    for found, expected in zip(gains, GOLDEN[name], strict=True):
+        by_label = {label: expected.get(label, 0.0) for label in layout(name).labels}
+        np.testing.assert_allclose(found, list(by_label.values()), atol=2e-9)
+
+
+@pytest.mark.parametrize("name", [name for name in LAYOUTS if name != "0+2+0"])
+def test_a_source_at_a_loudspeaker_comes_from_it_alone(name):
+    speakers = layout(name).loudspeakers
+    azimuth = np.radians([s.azimuth_deg for s in speakers])
+    elevation = np.radians([s.elevation_deg for s in speakers])
+    gains = pan(layout(name), azimuth, elevation)
+    np.testing.assert_allclose(gains[heard(name)], np.eye(len(speakers))[heard(name)], atol=1e-9)
+
+
+@pytest.mark.parametrize("name", [name for name in LAYOUTS if name != "0+2+0"])
+def test_power_is_one_gains_are_not_negative_and_lfe_is_silent(name):
+    gains = pan(layout(name), *fibonacci_sphere(2000))
+    np.testing.assert_allclose((gains**2).sum(axis=1), 1.0, atol=1e-12)
+    assert gains.min() >= 0
+    assert not gains[:, np.logical_not(heard(name))].any()
+
+
+def test_stereo_fades_by_three_decibels_towards_the_back():
+    front, side, back = pan(layout("stereo"), np.radians([0.0, 75.0, 180.0]), np.zeros(3))
+    np.testing.assert_allclose(front, [np.sqrt(0.5)] * 2, atol=1e-12)
+    np.testing.assert_allclose(back, [0.5] * 2, atol=1e-12)
+    assert 0.5 < (side**2).sum() < 1.0
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_mirrored_directions_have_mirrored_gains(name):
+    azimuth, elevation = fibonacci_sphere(500)
+    speakers = layout(name).loudspeakers
+    index = {(s.azimuth_deg % 360, s.elevation_deg, s.is_lfe): i for i, s in enumerate(speakers)}
+    mirrored = [index.get((-s.azimuth_deg % 360, s.elevation_deg, s.is_lfe), i) for i, s in enumerate(speakers)]
+    left, right = pan(layout(name), azimuth, elevation), pan(layout(name), -azimuth, elevation)
+    np.testing.assert_allclose(left, right[:, mirrored], atol=1e-9)
+
+
+@settings(deadline=None)
+@given(st.sampled_from(LAYOUTS), st.floats(-np.pi, np.pi), st.floats(-np.pi / 2, np.pi / 2))
+def test_gains_are_continuous(name, azimuth, elevation):
+    # A step of 1e-6 rad, from which no gain may jump; the slope is largest near the poles of triangles
+    nudged = np.array([azimuth, azimuth + 1e-6]), np.array([elevation, elevation])
+    here, there = pan(layout(name), *nudged)
+    assert np.abs(here - there).max() < 1e-3
+
+
+def test_inside_the_upper_hemisphere_of_22_2_the_direction_of_the_velocity_is_kept():
+    """Vector-base panning between real loudspeakers points where the source is."""
+    azimuth, elevation = np.radians([20.0, 100.0, -160.0]), np.radians([10.0, 20.0, 60.0])
+    speakers = layout("22.2").loudspeakers
+    positions = unit_vectors(
+        np.radians([s.azimuth_deg for s in speakers]), np.radians([s.elevation_deg for s in speakers])
+    )
+    velocity = pan(layout("22.2"), azimuth, elevation) @ positions
+    velocity /= np.linalg.norm(velocity, axis=1, keepdims=True)
+    np.testing.assert_allclose(velocity, unit_vectors(azimuth, elevation), atol=1e-9)
