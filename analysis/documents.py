@@ -41,9 +41,7 @@ def listening_test_app(path: Path, text: str) -> Iterator[Record]:
     parser = expat.ParserCreate()
 
     def refuse(*_: object) -> None:
-        raise InputError(
-            f"{path}:{parser.CurrentLineNumber}: declares a document type; a rating file has none"
-        )
+        raise InputError(f"{path}:{parser.CurrentLineNumber}: declares a document type; a rating file has none")
 
     def start(tag: str, attributes: dict[str, str]) -> None:
         line = parser.CurrentLineNumber

@@ -59,11 +59,13 @@ def quality_scale(axes: Axes, named: bool = True) -> None:
 def condition_axis(axes: Axes, conditions: Sequence[str], size: float = 10) -> None:
     """Give the abscissa one place for each condition, its label slanted where it would not fit."""
     names = list(labels(conditions).values())
-    inches = axes.get_position().width * axes.figure.get_figwidth()
+    inches = axes.bbox.width / axes.figure.dpi
     slanted = max(map(len, names)) * size / 110 > inches / len(names)
     axes.set_xlim(-0.5, len(names) - 0.5)
-    turned = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
-    axes.set_xticks(range(len(names)), names, fontsize=size, **turned)
+    axes.set_xticks(range(len(names)), names, fontsize=size)
+    if slanted:
+        for label in axes.get_xticklabels():
+            label.set(rotation=40, ha="right", rotation_mode="anchor")
 
 
 def overall(results: Results) -> Figure:
@@ -80,7 +82,7 @@ def overall(results: Results) -> Figure:
     for x, mean in zip(at, summary["mean"], strict=True):
         place = {"xytext": (8, 0), "textcoords": "offset points", "va": "center", "fontsize": 8}
         axes.annotate(f"{mean:.1f}", (x, mean), **place)
-    condition_axis(axes, summary["condition"])
+    condition_axis(axes, results.cube.conditions)
     return _finished(figure, results, f"Mean and {CONVENTIONS[results.ci]}.")
 
 

@@ -81,9 +81,7 @@ def _roles(path: Path, names: Sequence[str]) -> dict[str, int]:
             i for i, name in enumerate(names) if name in headings
         ]
         if len(found) > 1:
-            raise InputError(
-                f"{path}: columns '{names[found[0]]}' and '{names[found[1]]}' may both be the {role}"
-            )
+            raise InputError(f"{path}: columns '{names[found[0]]}' and '{names[found[1]]}' may both be the {role}")
         if found:
             at[role] = found[0]
     return at
@@ -99,9 +97,7 @@ def _long(
 ) -> Iterator[Record]:
     """One rating a row, or lists of conditions and scores in the cells of a row."""
     if len(set(names)) < len(names):
-        raise InputError(
-            f"{path}: a column is named twice: {', '.join(n for n in names if names.count(n) > 1)}"
-        )
+        raise InputError(f"{path}: a column is named twice: {', '.join(n for n in names if names.count(n) > 1)}")
     blinded = names[at["condition"]] == "stimulus"
     if blinded and key is None and "score" in names and "listener" in names:
         raise InputError(f"{path}: names stimuli, not conditions; give the package's key with --key")
@@ -147,9 +143,7 @@ def _listed(path: Path, record: Record) -> Iterator[Record]:
         yield record._replace(condition=condition, score=score)
 
 
-def _wide_conditions(
-    path: Path, header: list[str], at: dict[str, int], body: Iterator[Row]
-) -> Iterator[Record]:
+def _wide_conditions(path: Path, header: list[str], at: dict[str, int], body: Iterator[Row]) -> Iterator[Record]:
     """A row for each listener and item, a column for each condition."""
     conditions = [i for i in range(len(header)) if i not in at.values()]
     for line, row in _full(path, body, len(header)):
@@ -191,9 +185,7 @@ def _golisten(path: Path, line: int, header: list[str], body: Iterator[Row]) -> 
 
 def split_names(path: Path, line: int, files: Sequence[str]) -> list[tuple[str, str]]:
     """Split names as ``item_condition`` (separated by one of ``_-. ``) so that they fill a complete grid."""
-    stems = [
-        PurePosixPath(f).stem if f.lower().endswith((".wav", ".flac", ".mp3", ".ogg")) else f for f in files
-    ]
+    stems = [PurePosixPath(f).stem if f.lower().endswith((".wav", ".flac", ".mp3", ".ogg")) else f for f in files]
     breaks = [[i for i, character in enumerate(stem) if character in "_-. "] for stem in stems]
     fewest = min(map(len, breaks), default=0)
     for nth in [*range(fewest), *range(-fewest, 0)]:
@@ -201,9 +193,7 @@ def split_names(path: Path, line: int, files: Sequence[str]) -> list[tuple[str, 
         items, conditions = ({pair[side] for pair in pairs} for side in (0, 1))
         if len(conditions) > 1 and len(set(pairs)) == len(pairs) == len(items) * len(conditions):
             return pairs
-    raise InputError(
-        f"{path}:{line}: the columns' names do not split into item and condition (as item_condition)"
-    )
+    raise InputError(f"{path}:{line}: the columns' names do not split into item and condition (as item_condition)")
 
 
 def _webmushra(path: Path, names: list[str], body: Iterator[Row], key: Key | None) -> Iterator[Record]:
@@ -267,9 +257,7 @@ def _full(path: Path, body: Iterator[Row], width: int) -> Iterator[Row]:
 def unblind(path: Path, line: int, key: Key, item: str, stimulus: str | None, condition: str) -> str:
     """Condition of a stimulus by the key; a condition that the file itself names must agree with it."""
     if item not in key:
-        raise InputError(
-            f"{path}:{line}: item '{item}' is not in the key, which has {', '.join(sorted(key))}"
-        )
+        raise InputError(f"{path}:{line}: item '{item}' is not in the key, which has {', '.join(sorted(key))}")
     if stimulus is None:
         if condition not in key[item].values():
             raise InputError(f"{path}:{line}: condition '{condition}' of item '{item}' is not in the key")

@@ -22,6 +22,10 @@ LARGEST_SYSTEM = 1500
 """Levels of all random effects together up to which a model is fitted (dense Cholesky factors)."""
 
 
+def _forward(lower: np.ndarray, right: np.ndarray) -> np.ndarray:
+    return np.asarray(linalg.solve_triangular(lower, right, lower=True))
+
+
 class _System:
     """Cross-products of a model, from which its deviance at any variances follows."""
 
@@ -36,9 +40,7 @@ class _System:
             raise InputError(f"mixed model: {sum(self.sizes)} levels of random effects > {LARGEST_SYSTEM}")
         self.n, self.p = x.shape
         starts = np.cumsum([0, *self.sizes[:-1]])
-        columns = np.stack(
-            [group + start for group, start in zip(groups.values(), starts, strict=True)], axis=1
-        )
+        columns = np.stack([group + start for group, start in zip(groups.values(), starts, strict=True)], axis=1)
         q = sum(self.sizes)
         self.zz = np.zeros((q, q))
         self.zx = np.zeros((q, self.p))
@@ -53,13 +55,13 @@ class _System:
     def solve(self, theta: Float64[np.ndarray, " effect"]) -> tuple[float, float, np.ndarray, np.ndarray]:
         """At given ratios of standard deviations: log determinants, residual squares, beta, factor of X."""
         scale = np.repeat(theta, self.sizes)
-        lower = linalg.cholesky(scale[:, None] * self.zz * scale + np.eye(scale.size), lower=True)
-        cu = linalg.solve_triangular(lower, scale * self.zy, lower=True)
-        rzx = linalg.solve_triangular(lower, scale[:, None] * self.zx, lower=True)
-        rx = linalg.cholesky(self.xx - rzx.T @ rzx, lower=True)
-        cb = linalg.solve_triangular(rx, self.xy - rzx.T @ cu, lower=True)
+        lower = np.linalg.cholesky(scale[:, None] * self.zz * scale + np.eye(scale.size))
+        cu = _forward(lower, scale * self.zy)
+        rzx = _forward(lower, scale[:, None] * self.zx)
+        rx = np.linalg.cholesky(self.xx - rzx.T @ rzx)
+        cb = _forward(rx, self.xy - rzx.T @ cu)
         squares = self.yy - cu @ cu - cb @ cb
-        beta = linalg.solve_triangular(rx.T, cb)
+        beta = np.linalg.solve(rx.T, cb)
         logdet = 2 * np.sum(np.log(np.diag(lower))) + 2 * np.sum(np.log(np.diag(rx)))
         return float(logdet), float(max(squares, 1e-300)), beta, rx
 
@@ -77,7 +79,7 @@ class _System:
     def variance_of_first(self, variances: Float64[np.ndarray, " component"]) -> float:
         """Variance of the first fixed effect at given variances."""
         rx = self.solve(np.sqrt(variances[:-1] / variances[-1]))[3]
-        return float(variances[-1] * linalg.inv(rx @ rx.T)[0, 0])
+        return float(variances[-1] * np.linalg.inv(rx @ rx.T)[0, 0])
 
 
 def fit(
@@ -122,12 +124,10 @@ def fit(
     _, squares, beta, rx = system.solve(theta)
     residual = squares / (y.size - x.shape[1])
     variances = dict(zip(groups, (theta**2 * residual).tolist(), strict=True))
-    return MixedModel(variances, residual, beta, residual * linalg.inv(rx @ rx.T))
+    return MixedModel(variances, residual, beta, residual * np.linalg.inv(rx @ rx.T))
 
 
-def crossed_interval_incomplete(
-    scores: Float64[np.ndarray, "listener item"], level: float = 0.95
-) -> Interval:
+def crossed_interval_incomplete(scores: Float64[np.ndarray, "listener item"], level: float = 0.95) -> Interval:
     """Interval of a mean over random listeners and items where some cells were not rated (NaN).
 
     REML of ``score ~ 1 + (1|listener) + (1|item)`` with Satterthwaite's degrees of freedom,
@@ -145,9 +145,7 @@ def crossed_interval_incomplete(
     if "listener" not in groups or np.ptp(y) == 0:
         return Interval(float(y.mean()), *([float(y.mean())] * 2 if "listener" in groups else [np.nan] * 2))
     model = fit(y, x, groups)
-    kept = {
-        name: groups[name] for name, variance in model.variances.items() if variance > 1e-9 * model.residual
-    }
+    kept = {name: groups[name] for name, variance in model.variances.items() if variance > 1e-9 * model.residual}
     values = np.array([model.variances[name] for name in kept] + [model.residual])
     if not kept:
         variance, df = model.residual / y.size, y.size - 1.0
@@ -156,7 +154,7 @@ def crossed_interval_incomplete(
         curvature = _hessian(system.deviance, values)
         gradient = _gradient(system.variance_of_first, values)
         variance = system.variance_of_first(values)
-        df = 2 * variance**2 / float(gradient @ linalg.solve(curvature / 2, gradient))
+        df = 2 * variance**2 / float(gradient @ np.linalg.solve(curvature / 2, gradient))
     half = special.stdtrit(df, 0.5 + level / 2) * np.sqrt(variance)
     mean = float(model.beta[0])
     return Interval(mean, float(mean - half), float(mean + half))

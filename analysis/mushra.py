@@ -118,7 +118,7 @@ def _print(results: Results) -> None:
     if len(systems):
         print(f"\n{'pair':<34}{'difference':>11}{'95 % CI':>20}{'dz':>7}{'t, Holm':>10}{'Wilcoxon':>10}")
         for row in systems.head(30).itertuples():
-            pair = f"{named[row.a]} - {named[row.b]}"
+            pair = f"{named[str(row.a)]} - {named[str(row.b)]}"
             interval = f"[{row.ci_low:7.2f}, {row.ci_high:7.2f}]"
             clash = "" if row.agree else "  the tests disagree"
             if "p_equivalent" in systems:

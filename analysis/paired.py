@@ -9,6 +9,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 from jaxtyping import Float64
+from numpy.typing import ArrayLike
 from scipy import special
 
 from analysis.statistics import t_interval
@@ -108,19 +109,17 @@ def wilcoxon(difference: Float64[np.ndarray, " listener"]) -> tuple[float, float
     return statistic, float(2 * special.ndtr(-abs(z)))
 
 
-def holm(p: Sequence[float]) -> Float64[np.ndarray, " test"]:
+def holm(p: ArrayLike) -> Float64[np.ndarray, " test"]:
     """Holm's step-down adjustment: ``max over smaller p of (m - rank + 1) p``; NaN is passed over."""
     return _stepwise(p, np.maximum.accumulate)
 
 
-def hochberg(p: Sequence[float]) -> Float64[np.ndarray, " test"]:
+def hochberg(p: ArrayLike) -> Float64[np.ndarray, " test"]:
     """Hochberg's step-up adjustment, which BS.1534-3 names: ``min over larger p of (m - rank + 1) p``."""
     return _stepwise(p, lambda scaled: np.minimum.accumulate(scaled[::-1])[::-1])
 
 
-def _stepwise(
-    p: Sequence[float], accumulate: Callable[[np.ndarray], np.ndarray]
-) -> Float64[np.ndarray, " test"]:
+def _stepwise(p: ArrayLike, accumulate: Callable[[np.ndarray], np.ndarray]) -> Float64[np.ndarray, " test"]:
     values = np.asarray(p, dtype=float)
     adjusted = np.full(values.size, np.nan)
     valid = np.flatnonzero(~np.isnan(values))

@@ -132,9 +132,7 @@ def _tidy(path: Path, records: Iterable[Record], extra: Sequence[str]) -> pd.Dat
         lines.append(line)
         for column, what, name in zip(columns, DESIGN[:4], record[1:5], strict=False):
             column.append(names.get(name) or names.setdefault(name, _name(path, line, what, name)))
-        if not (
-            record.replicate.isascii() and record.replicate.isdigit() and 1 <= int(record.replicate) <= 999
-        ):
+        if not (record.replicate.isascii() and record.replicate.isdigit() and 1 <= int(record.replicate) <= 999):
             raise InputError(
                 f"{path}:{line}: replicate '{_short(record.replicate)}' is not a number from 1 to 999"
             )
@@ -193,7 +191,7 @@ def write(path: Path, ratings: pd.DataFrame, force: bool = False, blinded: bool 
     header = [c for c in ("session", "listener", "item", "condition", "score") if c in ratings]
     if (ratings["replicate"] != 1).any():
         header.append("replicate")
-    header += [c for c in ratings if c not in COLUMNS]
+    header += [str(c) for c in ratings.columns if c not in COLUMNS]
     text = {c: ratings[c].tolist() for c in header} | {
         "score": [repr(s).removesuffix(".0") for s in ratings["score"].tolist()]
     }
@@ -203,9 +201,7 @@ def write(path: Path, ratings: pd.DataFrame, force: bool = False, blinded: bool 
 
 def is_simulated(ratings: pd.DataFrame) -> bool:
     """Whether any rating was simulated: its session or listener is named ``simulated...``."""
-    return any(
-        name.lower().startswith(SIMULATED) for c in ("session", "listener") for name in ratings[c].unique()
-    )
+    return any(name.lower().startswith(SIMULATED) for c in ("session", "listener") for name in ratings[c].unique())
 
 
 @dataclass(frozen=True)
@@ -232,7 +228,7 @@ def cells(ratings: pd.DataFrame) -> Cells:
         raise InputError(f"{shape[0]} listeners x {shape[1]} items x {shape[2]} conditions are too many; "
                          "are the columns listener, item and condition what they should be?")  # fmt: skip
     at = np.ravel_multi_index(
-        tuple(pd.Index(names).get_indexer(ratings[column]) for names, column in
+        tuple(pd.Index(names).get_indexer(pd.Index(ratings[column])) for names, column in
               ((listeners, "listener"), (items, "item"), (conditions, "condition"))),
         shape,
     )  # fmt: skip
@@ -254,9 +250,7 @@ def condition_order(conditions: Iterable[str]) -> list[str]:
     ends = {"la": 0, "ma": 1, "href": 3}
 
     def natural(name: str) -> list[tuple[int, str]]:
-        return [
-            (int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"([0-9]+)", name.lower())
-        ]
+        return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"([0-9]+)", name.lower())]
 
     return sorted(set(conditions), key=lambda c: (ends.get(c, 2), natural(c), c))
 

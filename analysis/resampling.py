@@ -61,9 +61,7 @@ def _mean_of_draws(
 ) -> Float64[np.ndarray, " draw"]:
     block = max(1, _BLOCK // values.size)
     sizes = [min(block, draws - start) for start in range(0, draws, block)]
-    return np.concatenate(
-        [values[rng.integers(values.size, size=(n, values.size))].mean(axis=1) for n in sizes]
-    )
+    return np.concatenate([values[rng.integers(values.size, size=(n, values.size))].mean(axis=1) for n in sizes])
 
 
 def _weights(count: int, draws: int, rng: np.random.Generator) -> Float64[np.ndarray, "draw unit"]:

@@ -91,7 +91,7 @@ def analyse(
     cube = cells(kept) if outcome.excluded else everybody
     warnings = list(outcome.notes)
     means = means_over_items(cube.scores)
-    complete = ~np.isnan(cube.scores).any(axis=(1, 2))
+    complete = np.asarray(~np.isnan(cube.scores).any(axis=(1, 2)))
     absent = tuple(missing(cube))
     if absent:
         warnings.append(
@@ -143,9 +143,7 @@ def _tests(
 ) -> tuple[tuple[anova.Effect, ...], dict[str, str], paired.Friedman | None]:
     """Omnibus tests of both tracks on the listeners who rated every cell."""
     if complete.sum() < 2 or len(cube.conditions) < 2:
-        warnings.append(
-            "tests of all conditions together need 2 listeners who rated every cell, and 2 conditions"
-        )
+        warnings.append("tests of all conditions together need 2 listeners who rated every cell, and 2 conditions")
         return (), {}, None
     scores, listener_means = cube.scores[complete], means[complete]
     if len(cube.items) > 1:

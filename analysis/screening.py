@@ -123,9 +123,7 @@ def _bs1534(cube: Cells) -> tuple[list[Rule], list[str]]:
 def _mpeg_strict(cube: Cells) -> tuple[list[Rule], list[str]]:
     if "href" not in cube.conditions:
         return [], ["no hidden reference among the ratings: the rule could not be applied"]
-    rules: list[Rule] = [
-        ("hidden reference < 90 on any item", "href", _of(cube, "href") < REFERENCE_LEAST, 0)
-    ]
+    rules: list[Rule] = [("hidden reference < 90 on any item", "href", _of(cube, "href") < REFERENCE_LEAST, 0)]
     order = [c for c in ("href", "ma", "la") if c in cube.conditions]
     for better, worse in pairwise(order):
         broken = _of(cube, better) < _of(cube, worse)

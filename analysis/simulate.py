@@ -48,7 +48,7 @@ VARIANCES = {
 
 def linear_scores(
     rng: np.random.Generator,
-    means: Sequence[float],
+    means: Sequence[float] | np.ndarray,
     listeners: int,
     items: int,
     variances: Mapping[str, float],
@@ -107,9 +107,7 @@ def main() -> None:
     command = parser(__doc__, "analysis.simulate")
     command.add_argument("--listeners", type=int, default=8, metavar="N")
     command.add_argument("--seed", type=int, default=1)
-    command.add_argument(
-        "--key", type=Path, metavar="KEY.json", help="rate the stimuli of this key's package"
-    )
+    command.add_argument("--key", type=Path, metavar="KEY.json", help="rate the stimuli of this key's package")
     command.add_argument(
         "--effect",
         action="append",

@@ -10,9 +10,11 @@ All numbers little-endian. Header, 40 bytes:
    16  4  sample rate in Hz     36  4  CRC-32 of bytes 0..35
    20  2  channels
 
-A packet holds up to `frames per packet` frames, codebook after codebook (all frames of the first, then of
-the second, ...), each code with its most significant bit first, zero bits up to a whole byte, then the
-CRC-32 of the packet's bytes. The header determines the exact length of the file.
+A packet holds up to 256 frames. Its bits: the spatial layer (`codec.spatial`: one level per channel, 8 bits,
+one correlation per pair, 6 bits), then codebook after codebook (all frames of the first, then of the second,
+...) `bits per code` each; every number with its most significant bit first; zero bits up to a whole byte; then
+the CRC-32 of the packet's bytes. What matters most stands first: a packet cut after a codebook is the same
+packet at a lower rate. The header determines the exact length of the file.
 """
 
 from __future__ import annotations
@@ -21,12 +23,13 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from jaxtyping import Int
 from numpy import ndarray
 
+from codec import spatial
 from render.errors import InputError
 
 MAGIC, VERSION = b"ARVQ", 1
@@ -52,7 +55,6 @@ class Header:
     hop: int
     gain_q8_db: int
     length: int
-    packet_frames: int = PACKET_FRAMES
 
     @property
     def frames(self) -> int:
@@ -64,25 +66,27 @@ class Header:
         """Factor applied to the signal before the encoder."""
         return 10 ** (self.gain_q8_db / 256 / 20)
 
-    def packet_sizes(self) -> Iterator[tuple[int, int]]:
-        """(frames, bytes without CRC) of every packet."""
-        for start in range(0, self.frames, self.packet_frames):
-            frames = min(self.packet_frames, self.frames - start)
-            yield frames, -(-frames * self.codebooks * self.bits_per_code // 8)
+    def packet_bytes(self, frames: int) -> int:
+        """Size of a packet of so many frames, without its CRC."""
+        return -(-(spatial.bits(self.channels) + frames * self.codebooks * self.bits_per_code) // 8)
+
+    def packet_frame_counts(self) -> Iterator[int]:
+        """Frames of every packet."""
+        for start in range(0, self.frames, PACKET_FRAMES):
+            yield min(PACKET_FRAMES, self.frames - start)
 
     @property
     def total_bytes(self) -> int:
         """Exact size of the file."""
-        full, rest = divmod(self.frames, self.packet_frames)
-        bits = self.codebooks * self.bits_per_code
-        size = HEADER_BYTES + full * (-(-self.packet_frames * bits // 8) + _CRC.size)
-        return size + ((-(-rest * bits // 8) + _CRC.size) if rest else 0)
+        full, rest = divmod(self.frames, PACKET_FRAMES)
+        size = HEADER_BYTES + full * (self.packet_bytes(PACKET_FRAMES) + _CRC.size)
+        return size + (self.packet_bytes(rest) + _CRC.size if rest else 0)
 
     def pack(self) -> bytes:
         """Return the 40 bytes of the header."""
         fields = _FIELDS.pack(
             MAGIC, VERSION, self.hop, self.model, self.sample_rate_hz, self.channels, self.codebooks,
-            self.bits_per_code, self.gain_q8_db, self.packet_frames, self.length,
+            self.bits_per_code, self.gain_q8_db, PACKET_FRAMES, self.length,
         )  # fmt: skip
         return fields + _CRC.pack(zlib.crc32(fields))
 
@@ -90,9 +94,7 @@ class Header:
 def parse_header(data: bytes, where: str) -> Header:
     """Read a header; anything impossible raises `CorruptStream` before any memory is asked for."""
     if len(data) < HEADER_BYTES:
-        raise CorruptStream(
-            f"{where}: {len(data)} bytes, an .arvq header has {HEADER_BYTES}; the file is cut"
-        )
+        raise CorruptStream(f"{where}: {len(data)} bytes, an .arvq header has {HEADER_BYTES}; the file is cut")
     fields = data[: _FIELDS.size]
     magic, version, hop, model, rate, channels, codebooks, bits, gain, packet, length = _FIELDS.unpack(fields)
     if magic != MAGIC:
@@ -101,36 +103,63 @@ def parse_header(data: bytes, where: str) -> Header:
         raise CorruptStream(f"{where}: header damaged (its CRC at byte {_FIELDS.size} differs)")
     if version != VERSION:
         raise CorruptStream(f"{where}: .arvq version {version}, this program reads {VERSION}; update it")
-    if not (hop and 1 <= channels <= 256 and codebooks and 1 <= bits <= 16 and packet):
+    if not (hop and 1 <= channels <= 256 and codebooks and 1 <= bits <= 16 and packet == PACKET_FRAMES):
         raise CorruptStream(f"{where}: impossible header (hop {hop}, {channels} channels, {bits} bits)")
-    return Header(model, rate, channels, codebooks, bits, hop, gain, length, packet)
+    return Header(model, rate, channels, codebooks, bits, hop, gain, length)
 
 
-def pack_codes(codes: Int[ndarray, "codebook frame"], bits: int) -> bytes:
-    """Pack codes of `bits` bits each, codebook after codebook, most significant bit first."""
-    shifts = np.arange(bits - 1, -1, -1, dtype=np.uint32)
-    return np.packbits((codes.reshape(-1, 1).astype(np.uint32) >> shifts) & 1).tobytes()
+class Packet(NamedTuple):
+    """Content of one packet."""
+
+    codes: Int[ndarray, "codebook frame"]
+    spatial: Int[ndarray, " number"]
 
 
-def unpack_codes(data: bytes, codebooks: int, frames: int, bits: int) -> Int[ndarray, "codebook frame"]:
-    """Return the codes packed by `pack_codes`."""
-    flags = np.unpackbits(np.frombuffer(data, np.uint8), count=codebooks * frames * bits)
-    weights = 1 << np.arange(bits - 1, -1, -1, dtype=np.int64)
-    return (flags.reshape(-1, bits) @ weights).reshape(codebooks, frames)
+def _to_bits(values: Int[ndarray, ...], width: int) -> ndarray:
+    shifts = np.arange(width - 1, -1, -1, dtype=np.uint32)
+    return (values.reshape(-1, 1).astype(np.uint32) >> shifts & 1).astype(np.uint8).ravel()
 
 
-def write_stream(file: BinaryIO, header: Header, blocks: Iterable[Int[ndarray, "codebook frame"]]) -> None:
-    """Write header and packets; every block but the last must hold `packet_frames` frames."""
+def _from_bits(flags: ndarray, width: int) -> Int[ndarray, " number"]:
+    return flags.reshape(-1, width) @ (1 << np.arange(width - 1, -1, -1, dtype=np.int64))
+
+
+def pack(packet: Packet, bits_per_code: int) -> bytes:
+    """Return the bytes of a packet, without its CRC."""
+    channels = spatial.channels(len(packet.spatial))
+    parts = (
+        _to_bits(packet.spatial[:channels], spatial.LEVEL_BITS),
+        _to_bits(packet.spatial[channels:], spatial.CORRELATION_BITS),
+        _to_bits(packet.codes, bits_per_code),
+    )
+    return np.packbits(np.concatenate(parts)).tobytes()
+
+
+def unpack(data: bytes, header: Header, frames: int) -> Packet:
+    """Return the packet that `pack` packed."""
+    flags = np.unpackbits(np.frombuffer(data, np.uint8))
+    levels = header.channels * spatial.LEVEL_BITS
+    layer = spatial.bits(header.channels)
+    end = layer + header.codebooks * frames * header.bits_per_code
+    numbers = np.concatenate(
+        [_from_bits(flags[:levels], spatial.LEVEL_BITS), _from_bits(flags[levels:layer], spatial.CORRELATION_BITS)]
+    )
+    codes = _from_bits(flags[layer:end], header.bits_per_code).reshape(header.codebooks, frames)
+    return Packet(codes, numbers)
+
+
+def write_stream(file: BinaryIO, header: Header, packets: Iterable[Packet]) -> None:
+    """Write header and packets; every packet but the last must hold `PACKET_FRAMES` frames."""
     file.write(header.pack())
-    for codes in blocks:
-        packed = pack_codes(codes, header.bits_per_code)
+    for packet in packets:
+        packed = pack(packet, header.bits_per_code)
         file.write(packed + _CRC.pack(zlib.crc32(packed)))
     if file.tell() != header.total_bytes:
         raise RuntimeError(f"wrote {file.tell()} bytes, the header promises {header.total_bytes}")
 
 
-def read_stream(file: BinaryIO, where: str) -> tuple[Header, Iterator[Int[ndarray, "codebook frame"]]]:
-    """Read the header, check the exact length, and return an iterator over the packets' codes.
+def read_stream(file: BinaryIO, where: str) -> tuple[Header, Iterator[Packet]]:
+    """Read the header, check the exact length, and return an iterator over the packets.
 
     Raises
     ------
@@ -141,20 +170,18 @@ def read_stream(file: BinaryIO, where: str) -> tuple[Header, Iterator[Int[ndarra
     size = file.seek(0, 2)
     if size != header.total_bytes:
         state = "cut" if size < header.total_bytes else "followed by other bytes"
-        raise CorruptStream(
-            f"{where}: {size} bytes, its header says {header.total_bytes}; the file is {state}"
-        )
+        raise CorruptStream(f"{where}: {size} bytes, its header says {header.total_bytes}; the file is {state}")
     file.seek(HEADER_BYTES)
     return header, _packets(file, header, where)
 
 
-def _packets(file: BinaryIO, header: Header, where: str) -> Iterator[Int[ndarray, "codebook frame"]]:
-    for frames, size in header.packet_sizes():
+def _packets(file: BinaryIO, header: Header, where: str) -> Iterator[Packet]:
+    for frames in header.packet_frame_counts():
         offset = file.tell()
-        packed = file.read(size)
+        packed = file.read(header.packet_bytes(frames))
         if _CRC.unpack(file.read(_CRC.size))[0] != zlib.crc32(packed):
             raise CorruptStream(f"{where}: packet at byte {offset} is damaged (its CRC differs)")
-        codes = unpack_codes(packed, header.codebooks, frames, header.bits_per_code)
-        if pack_codes(codes, header.bits_per_code) != packed:
+        packet = unpack(packed, header, frames)
+        if pack(packet, header.bits_per_code) != packed:
             raise CorruptStream(f"{where}: packet at byte {offset} has padding bits that are not 0")
-        yield codes
+        yield packet

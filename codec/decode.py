@@ -1,4 +1,7 @@
-"""Decode an .arvq file: python -m codec.decode X.arvq -o OUT.wav"""
+"""Decode an .arvq file: ``python -m codec.decode X.arvq -o OUT.wav``.
+
+The output is float ambiX (ACN/SN3D) at the level of what was encoded, to the sample as long.
+"""
 
 from __future__ import annotations
 

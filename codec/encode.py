@@ -1,4 +1,4 @@
-"""Encode an audio file: python -m codec.encode IN.wav -o X.arvq
+"""Encode an audio file: ``python -m codec.encode IN.wav -o X.arvq``.
 
 The default model codes third-order Ambisonics (16 channels, ACN/SN3D, 44.1 kHz) at 15.5 kbit/s.
 """
@@ -10,9 +10,7 @@ from pathlib import Path
 from render.command import parser, progress, run
 
 
-def encode_file(
-    source: Path, target: Path, model_path: Path | None, codebooks: int | None, force: bool
-) -> None:
+def encode_file(source: Path, target: Path, model_path: Path | None, codebooks: int | None, force: bool) -> None:
     """Encode block by block; prints the measured bit rate."""
     import numpy as np
 

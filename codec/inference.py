@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import io
 import math
+from collections import deque
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int, Shaped
+from jaxtyping import Float32, Shaped
 from numpy import ndarray
 
-from codec.bitstream import PACKET_FRAMES, Header, read_stream, write_stream
+from codec import spatial
+from codec.bitstream import PACKET_FRAMES, Header, Packet, read_stream, write_stream
 from codec.model import Codec, contextual_frames
 from render.errors import InputError
 from render.scene import Scene
@@ -64,26 +66,38 @@ def padded_to_hop(parts: Iterable[Float32[ndarray, "channel time"]], hop: int):
 @torch.inference_mode()
 def encode_blocks(
     model: Codec, parts: Iterable[Float32[ndarray, "channel time"]], gain: float, codebooks: int
-) -> Iterator[Int[ndarray, "codebook frame"]]:
-    """Codes of a stream of samples, `PACKET_FRAMES` frames at a time."""
+) -> Iterator[Packet]:
+    """Packets of a stream of samples."""
     hop, (context, _) = model.config.hop, contextual_frames(model.config)
     blocks = overlapping_blocks(padded_to_hop(parts, hop), PACKET_FRAMES * hop, context * hop)
     for samples, before, length in blocks:
-        latents = model.encoder(torch.from_numpy(samples * np.float32(gain))[None])
+        samples = samples * np.float32(gain)
+        latents = model.encoder(torch.from_numpy(samples)[None])
         latents = latents[:, :, before // hop : (before + length) // hop]
-        yield model.quantizer.encode(latents, codebooks)[0].numpy()
+        codes = model.quantizer.encode(latents, codebooks)[0].numpy()
+        yield Packet(codes, spatial.measure(samples[:, before : before + length]))
 
 
 @torch.inference_mode()
 def decode_blocks(
-    model: Codec, blocks: Iterable[Int[ndarray, "codebook frame"]], gain: float, length: int
+    model: Codec, packets: Iterable[Packet], gain: float, length: int
 ) -> Iterator[Float32[ndarray, "channel time"]]:
-    """Samples of a stream of codes, cut to `length` in all."""
+    """Samples of a stream of packets, cut to `length` in all."""
     hop, (_, context) = model.config.hop, contextual_frames(model.config)
+    context += -(-spatial.REACH // hop)
+    layers: deque[ndarray] = deque()
+
+    def codes() -> Iterator[ndarray]:
+        for packet in packets:
+            layers.append(packet.spatial)
+            yield packet.codes
+
+    restorer = spatial.Restorer(model.config.sample_rate_hz)
     left = length
-    for codes, before, frames in overlapping_blocks(blocks, PACKET_FRAMES, context):
-        latents = model.quantizer.decode(torch.from_numpy(np.ascontiguousarray(codes))[None])
-        samples = model.decoder(latents)[0, :, before * hop : (before + frames) * hop].numpy()
+    for block, before, frames in overlapping_blocks(codes(), PACKET_FRAMES, context):
+        latents = model.quantizer.decode(torch.from_numpy(np.ascontiguousarray(block))[None])
+        decoded = model.decoder(latents)[0].numpy()
+        samples = restorer.restore(decoded, before * hop, frames * hop, layers.popleft())
         samples = samples[:, : min(left, samples.shape[1])] / np.float32(gain)
         left -= samples.shape[1]
         yield np.ascontiguousarray(samples)
@@ -116,8 +130,15 @@ def make_header(
     if not 1 <= codebooks <= config.codebooks:
         raise InputError(f"{codebooks} codebooks; the model has 1 to {config.codebooks}")
     return Header(
-        digest, sample_rate_hz, channels, codebooks, config.bits_per_code, config.hop, level_gain_q8_db(rms), length
-    )  # fmt: skip
+        digest,
+        sample_rate_hz,
+        channels,
+        codebooks,
+        config.bits_per_code,
+        config.hop,
+        level_gain_q8_db(rms),
+        length,
+    )
 
 
 def check_model(header: Header, model: Codec, digest: bytes, where: str) -> None:

@@ -70,9 +70,7 @@ def conv(channels_in: int, channels_out: int, kernel: int, *, dilation: int = 1)
 
 def downsample(channels_in: int, channels_out: int, stride: int) -> nn.Module:
     """Weight-normalised strided convolution, kernel 2·stride: (…, time) -> (…, time / stride)."""
-    return weight_norm(
-        Conv1d(channels_in, channels_out, 2 * stride, stride=stride, padding=math.ceil(stride / 2))
-    )
+    return weight_norm(Conv1d(channels_in, channels_out, 2 * stride, stride=stride, padding=math.ceil(stride / 2)))
 
 
 def upsample(channels_in: int, channels_out: int, stride: int) -> nn.Module:

@@ -53,9 +53,7 @@ class VectorQuantizer(nn.Module):
 class ResidualVectorQuantizer(nn.Module):
     """A cascade of codebooks, each coding what the ones before it left over."""
 
-    def __init__(
-        self, latent_dim: int, codebooks: int, codebook_size: int, codebook_dim: int, dropout: float
-    ):
+    def __init__(self, latent_dim: int, codebooks: int, codebook_size: int, codebook_dim: int, dropout: float):
         super().__init__()
         self.dropout = dropout
         self.quantizers = nn.ModuleList(

@@ -9,6 +9,8 @@ sin²(u) = (1 - cos 2u)/2 and reduces u to [-π/2, π/2] exactly enough for floa
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import numba
 import numpy as np
@@ -16,6 +18,7 @@ import torch
 from torch import Tensor
 
 EPSILON = 1e-9  # as published: α may come near zero
+PARTS = 16
 
 # π = PI_HIGH + PI_MIDDLE + PI_LOW; the first two have few enough bits that k·PI_HIGH is exact for |k| < 2^15
 _PI_HIGH = np.float32(3.140625)
@@ -50,32 +53,53 @@ def _cosine(square):
     return _C0 + square * (_C1 + square * (_C2 + square * (_C3 + square * (_C4 + square * _C5))))
 
 
-@numba.njit(parallel=True, **_OPTIONS)
+@numba.njit(**_OPTIONS)
 def _forward(x, alpha, inverse, y):
     rows, channels = x.shape
-    for row in numba.prange(rows):
+    for row in range(rows):
         for c in range(channels):
             r = _reduced(alpha[c] * x[row, c])
             sine = _sine(r, r * r)
             y[row, c] = x[row, c] + sine * sine * inverse[c]
 
 
-@numba.njit(parallel=True, **_OPTIONS)
+@numba.njit(**_OPTIONS)
 def _backward(x, alpha, inverse, gradient, gradient_x, gradient_alpha):
-    # one partial sum per part, added up in order: the result does not depend on the number of threads
     rows, channels = x.shape
-    parts = gradient_alpha.shape[0]
-    for part in numba.prange(parts):
-        for row in range(part * rows // parts, (part + 1) * rows // parts):
-            for c in range(channels):
-                r = _reduced(alpha[c] * x[row, c])
-                square = r * r
-                sine = _sine(r, square)
-                double = np.float32(2) * sine * _cosine(square)
-                gradient_x[row, c] = gradient[row, c] * (np.float32(1) + double)
-                gradient_alpha[part, c] += (
-                    gradient[row, c] * inverse[c] * (x[row, c] * double - sine * sine * inverse[c])
-                )
+    for row in range(rows):
+        for c in range(channels):
+            r = _reduced(alpha[c] * x[row, c])
+            square = r * r
+            sine = _sine(r, square)
+            double = np.float32(2) * sine * _cosine(square)
+            gradient_x[row, c] = gradient[row, c] * (np.float32(1) + double)
+            gradient_alpha[c] += gradient[row, c] * inverse[c] * (x[row, c] * double - sine * sine * inverse[c])
+
+
+def _in_parts(kernel, row_arguments, alpha, *, sums=None) -> None:
+    """Run a kernel on `PARTS` slices of the rows, on as many threads as PyTorch uses.
+
+    The slices do not depend on the number of threads, nor does the order in which `sums` (one row per
+    slice) are added up afterwards: so the result does not either.
+    """
+    inverse = np.float32(1) / (alpha + np.float32(EPSILON))
+    rows = len(row_arguments[0])
+    edges = [part * rows // PARTS for part in range(PARTS + 1)]
+
+    def run(part: int) -> None:
+        first, *others = (a[edges[part] : edges[part + 1]] for a in row_arguments)
+        kernel(first, alpha, inverse, *others, *(() if sums is None else (sums[part],)))
+
+    if torch.get_num_threads() == 1:
+        for part in range(PARTS):
+            run(part)
+    else:
+        list(_pool(torch.get_num_threads()).map(run, range(PARTS)))
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads)
 
 
 def _rows(x: Tensor) -> np.ndarray:
@@ -89,7 +113,7 @@ class _SnakeCPU(torch.autograd.Function):
         x = _channels_last(x)
         flat = alpha.detach().reshape(-1).numpy()
         y = torch.empty_like(x)
-        _forward(_rows(x), flat, np.float32(1) / (flat + np.float32(EPSILON)), _rows(y))
+        _in_parts(_forward, (_rows(x), _rows(y)), flat)
         context.save_for_backward(x, alpha)
         return y
 
@@ -99,10 +123,9 @@ class _SnakeCPU(torch.autograd.Function):
         gradient = _channels_last(gradient)
         flat = alpha.detach().reshape(-1).numpy()
         gradient_x = torch.empty_like(x)
-        partial = np.zeros((64, flat.size), np.float32)
-        inverse = np.float32(1) / (flat + np.float32(EPSILON))
-        _backward(_rows(x), flat, inverse, _rows(gradient), _rows(gradient_x), partial)
-        return gradient_x, torch.from_numpy(partial.sum(0)).view_as(alpha)
+        sums = np.zeros((PARTS, flat.size), np.float32)
+        _in_parts(_backward, (_rows(x), _rows(gradient), _rows(gradient_x)), flat, sums=sums)
+        return gradient_x, torch.from_numpy(sums.sum(0)).view_as(alpha)
 
 
 def _channels_last(x: Tensor) -> Tensor:

@@ -35,9 +35,7 @@ class TrainConfig:
     steps: int = 400_000
     batch: int = 24
     excerpt_frames: int = 220_672  # 5 s, a multiple of the hop
-    level_dbfs: float = (
-        -24.0
-    )  # rms of W of every recording: at EigenScape's -41 half the mel terms are clamped
+    level_dbfs: float = -24.0  # rms of W of every recording: at EigenScape's -41 half the mel terms are clamped
     turn: bool = True  # random yaw and mirror, Ambisonics only
     seed: int = 1
     initialisation: str = "pca"  # or "default"
@@ -172,9 +170,9 @@ def validate(model: Codec, excerpts: Tensor, quantized: bool) -> dict[str, float
 
 
 def train(
-    model_config: ModelConfig, config: TrainConfig, data: list[Path], folder: Path, resume: bool
+    model_config: ModelConfig, config: TrainConfig, data: list[Path], folder: Path, resume: bool, until: int
 ) -> None:
-    """Train until `config.steps`, from the newest checkpoint in `folder` if `resume`."""
+    """Train up to step `until` of `config.steps`, from the newest checkpoint in `folder` if `resume`."""
     import time
 
     import torch
@@ -223,12 +221,10 @@ def train(
         snr_db = pca(model, start, torch.Generator().manual_seed(config.seed))
         print(f"PCA initialisation: {snr_db:.1f} dB signal-to-noise ratio without quantiser")
 
-        print(
-            "  ".join(f"{k} {v:.3g}" for k, v in validate(model, checks, quantized=False).items()), flush=True
-        )
+        print("  ".join(f"{k} {v:.3g}" for k, v in validate(model, checks, quantized=False).items()), flush=True)
     metrics = _Metrics(folder / "metrics.csv", step)
     began, begin_step = time.monotonic(), step
-    while step < config.steps:
+    while step < until:
         random = generator(config.seed, step, purpose=2)
         quantized = step >= config.quantizer_start
         if quantized and step == config.quantizer_start and step > 0:
@@ -247,9 +243,7 @@ def train(
             dropout_seed = torch.Generator().manual_seed(int(random.integers(2**62)))
             result = model.quantizer(latents, dropout_seed)
             usage.update(result.codes)
-            quantizer_loss = (
-                config.commitment * result.commitment_loss + config.codebook * result.codebook_loss
-            )
+            quantizer_loss = config.commitment * result.commitment_loss + config.codebook * result.codebook_loss
             output = model.decoder(result.latents)
         else:
             output = model.decoder(latents)
@@ -263,9 +257,7 @@ def train(
             torch.autograd.backward([output, quantizer_loss], [gradient, None])
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
         if not torch.isfinite(norm):
-            raise InputError(
-                f"step {step}: gradient is {float(norm)}; the step can be replayed by its number"
-            )
+            raise InputError(f"step {step}: gradient is {float(norm)}; the step can be replayed by its number")
         optimizer.step()
         step += 1
 
@@ -275,13 +267,11 @@ def train(
         if quantizer_loss is not None:
             losses["quantizer"] = quantizer_loss.item()
         metrics.add(losses)
-        if step % config.validate_every == 0 or step == config.steps:
+        if step % config.validate_every == 0 or step == until:
             seconds = (time.monotonic() - began) / (step - begin_step)
             row = validate(model, checks, quantized) | {"perplexity": float(usage.perplexity().mean())}
-            metrics.write(
-                step, learning_rate(config, step - 1), row, seconds, seconds * (config.steps - step)
-            )
-        if step % config.checkpoint_every == 0 or step == config.steps:
+            metrics.write(step, learning_rate(config, step - 1), row, seconds, seconds * (config.steps - step))
+        if step % config.checkpoint_every == 0 or step == until:
             groups = dict(
                 model=model.state_dict(), optimizer=_optimizer_tensors(optimizer),
                 trainer={"usage": usage.usage, **norms},
@@ -308,8 +298,8 @@ class _Metrics:
     """metrics.csv (the truth) and the same rows on the terminal; rows after a resumed step are dropped."""
 
     columns = (
-        "step", "learning_rate", "seconds_per_step", "mel", "covariance", "band_covariance", "waveform", "quantizer",
-        "val_mel", "val_covariance", "val_band_covariance", "val_snr_db", "val_perplexity",
+        "step", "learning_rate", "seconds_per_step", "mel", "covariance", "band_covariance", "waveform",
+        "quantizer", "val_mel", "val_covariance", "val_band_covariance", "val_snr_db", "val_perplexity",
     )  # fmt: skip
 
     def __init__(self, path: Path, step: int):
@@ -325,9 +315,7 @@ class _Metrics:
             total, count = self.sums.get(name, (0.0, 0))
             self.sums[name] = (total + value, count + 1)
 
-    def write(
-        self, step: int, rate: float, validation: dict[str, float], seconds: float, left_s: float
-    ) -> None:
+    def write(self, step: int, rate: float, validation: dict[str, float], seconds: float, left_s: float) -> None:
         means = {name: total / count for name, (total, count) in self.sums.items()}
         row = {"step": step, "learning_rate": rate, "seconds_per_step": seconds, **means}
         row |= {f"val_{name}": value for name, value in validation.items()}
@@ -350,18 +338,18 @@ def main() -> None:
     arguments.add_argument("--resume", action="store_true", help="go on from the newest checkpoint")
     for name in ("steps", "batch", "seed"):
         arguments.add_argument(f"--{name}", type=int, help="replaces the preset's value")
+    arguments.add_argument("--until", type=int, metavar="STEP", help="stop there (the schedule stays)")
     given = arguments.parse_args()
     folder = Path("runs") / given.run
     if folder.exists() and not given.resume:
         raise InputError(f"{folder}: exists; use --resume to go on, or another --run")
     model_config, config = load_preset(given.preset)
-    config = replace(
-        config, **{k: v for k in ("steps", "batch", "seed") if (v := getattr(given, k)) is not None}
-    )
+    config = replace(config, **{k: v for k in ("steps", "batch", "seed") if (v := getattr(given, k)) is not None})
     from codec.runs import describe_run
 
     describe_run(folder, model_config, config)
-    train(model_config, config, given.data, folder, given.resume)
+    until = min(given.until or config.steps, config.steps)
+    train(model_config, config, given.data, folder, given.resume, until)
 
 
 if __name__ == "__main__":

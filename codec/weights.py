@@ -69,9 +69,7 @@ def load(path: Path | None = None) -> tuple[Codec, bytes]:
             found = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
             if found != expected:
                 wrong = sorted(n for n in set(found) | set(expected) if found.get(n) != expected.get(n))
-                raise InputError(
-                    f"{path}: {len(wrong)} tensors do not fit the configuration, first {wrong[0]}"
-                )
+                raise InputError(f"{path}: {len(wrong)} tensors do not fit the configuration, first {wrong[0]}")
             tensors = {name: file.get_tensor(name).float() for name in expected}
     except (SafetensorError, json.JSONDecodeError) as error:
         raise InputError(f"{path}: no model file ({error})") from error

@@ -11,8 +11,8 @@ interrupted and repeated.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from listening.conditions import Condition
     from listening.plan import Plan
     from render.scene import Scene
+
+LIBRARIES = ("hoa-rvqgan", "numpy", "scipy", "soxr", "torch")  # what results depend on
+PACKAGES = ("codec", "listening", "render", "stimuli")
 
 
 @dataclass(frozen=True)
@@ -39,31 +42,43 @@ def corpus_items(folder: Path, holdout: int) -> list[Item]:
     from stimuli.corpus import find_recordings, split
 
     _, held_out = split(find_recordings(folder), holdout)
-    return [Item(r.scene_class, r.path, _material(r.path)) for r in held_out]
+    if not held_out:
+        raise InputError(f"{folder}: has no recording number {holdout}, which the excerpts are to come from")
+    return [_item(r.scene_class, r.path) for r in held_out]
 
 
-def input_items(files: list[Path], folder: Path) -> list[Item]:
+def input_items(files: list[Path], folder: Path, workers: int) -> list[Item]:
     """Prepare a user's own files (third order, 44.1 kHz, 16 bit) into `folder`; items are named after them."""
     from listening.plan import item_id
+    from render.engine import in_parallel
     from stimuli.prepare import prepare_file
 
-    items = []
+    targets: dict[str, Path] = {}
     for path in files:
         name = item_id(path.stem)
-        if name in {item.id for item in items}:
+        if name.lower() in map(str.lower, targets):  # one file on systems that ignore case
             raise InputError(f"{path}: a second item {name!r}; rename one of the files")
-        target = folder / f"{name}.wav"
-        prepare_file(path, target)
-        items.append(Item(name, target, _material(target)))
-    return items
+        targets[name] = folder / f"{name}.wav"
+    jobs = {name: (path, target) for path, (name, target) in zip(files, targets.items(), strict=True)}
+    made = in_parallel(prepare_file, jobs, workers, preload=("render.audio_file", "soxr"))
+    for _ in progress(made, "prepare recording", len(jobs)):
+        pass
+    return [_item(name, target) for name, target in targets.items()]
 
 
-def _material(path: Path) -> str:
-    """Return what the sidecar record of a prepared recording says about where it comes from."""
-    from render.artefact import read_json, record_path
+def _item(name: str, path: Path) -> Item:
+    """Item with what the record of its prepared recording says about where it comes from."""
+    from render.artefact import read_record
+    from render.audio_file import info
+    from stimuli.prepare import CHANNELS, RATE_HZ
 
-    record = record_path(path)
-    return read_json(record).get("material", "recording") if record.is_file() else "recording"
+    about = info(path)
+    if (about.channels, about.sample_rate_hz) != (CHANNELS, RATE_HZ):
+        raise InputError(
+            f"{path}: {about.channels} channels at {about.sample_rate_hz} Hz, not {CHANNELS} at {RATE_HZ} Hz; "
+            "run stimuli.prepare first"
+        )
+    return Item(name, path, str(read_record(path).get("material", "recording")))
 
 
 def build_item(item: Item, plan: Plan, out: Path, model: Path | None) -> dict[str, Any]:
@@ -88,23 +103,29 @@ def build_item(item: Item, plan: Plan, out: Path, model: Path | None) -> dict[st
 
 
 def _key(made: Condition, source: dict[str, Any]) -> str:
-    from importlib.metadata import version
-
-    from render.artefact import sha256_of
+    """Digest of everything that a rendition depends on; another key means that it is made again."""
+    from render.artefact import sha256_of, versions
 
     parameters = {"condition": made.id, "parameters": made.parameters, "source": source}
-    return sha256_of({**parameters, "version": version("hoa-rvqgan")})
+    return sha256_of({**parameters, "versions": versions(*LIBRARIES), "code": _code_digest()})
+
+
+@cache
+def _code_digest() -> str:
+    """Digest of our own code: whoever edits a condition must not be given the old renditions."""
+    from render.artefact import sha256, sha256_of
+
+    root = Path(__file__).parents[1]
+    files = sorted(path for package in PACKAGES for path in (root / package).glob("*.py"))
+    return sha256_of([sha256(path) for path in files])
 
 
 def _finished(folder: Path, made: Condition, source: dict[str, Any]) -> dict[str, Any] | None:
     """Entry of a condition that was made before from the same source, None if it is to be made (again)."""
-    from render.artefact import read_json, record_path, sha256
+    from render.artefact import read_record, sha256
 
-    scene = folder / f"{made.id}.w64"
-    if not record_path(scene).is_file():
-        return None
-    record = read_json(record_path(scene))
-    if record["key"] != _key(made, source):
+    record = read_record(folder / f"{made.id}.w64")
+    if record.get("key") != _key(made, source):
         return None
     for name, digest in record["files"].items():
         if not (folder / name).is_file():
@@ -116,6 +137,7 @@ def _finished(folder: Path, made: Condition, source: dict[str, Any]) -> dict[str
 
 def _make(folder: Path, made: Condition, source: dict[str, Any], reference: Scene, window) -> dict[str, Any]:
     """Apply a condition to the excerpt with its rolls; trim, fade, write, record."""
+    from listening.manifest import scene_file
     from render.artefact import record_path, sha256, whole_file, write_json
     from render.audio_file import write_scene
     from stimuli.excerpt import apply_fades, trimmed
@@ -124,7 +146,7 @@ def _make(folder: Path, made: Condition, source: dict[str, Any], reference: Scen
     path = folder / f"{made.id}.w64"
     write_scene(path, apply_fades(trimmed(rendition.scene, window)), force=True)
     files = {path.name: sha256(path)}
-    entry: dict[str, Any] = {"file": f"scenes/{folder.name}/{path.name}", "parameters": made.parameters}
+    entry: dict[str, Any] = {"file": scene_file(folder.name, made.id), "parameters": made.parameters}
     entry |= rendition.facts
     if rendition.payload is not None:
         payload = folder / f"{made.id}{rendition.suffix}"
@@ -145,52 +167,22 @@ def _make(folder: Path, made: Condition, source: dict[str, Any], reference: Scen
 def build(items: list[Item], plan: Plan, out: Path, model: Path | None, workers: int) -> None:
     """Make all items, `workers` at a time, and write the manifest."""
     from listening.conditions import condition
-    from render.artefact import write_json
+    from listening.manifest import NAME
+    from render.artefact import versions, write_json
+    from render.engine import in_parallel
 
     for name in plan.conditions:
         condition(name, model)  # what is missing is said before the work begins
-    done = dict(progress(_in_parallel(items, plan, out, model, workers), "conditions of item", len(items)))
+    jobs = {item.id: (item, plan, out, model) for item in items}
+    made = in_parallel(build_item, jobs, workers, preload=("codec.inference", "listening.conditions"))
+    done = dict(progress(made, "make all conditions of item", len(items)))
     manifest = {
         "plan": asdict(plan),
-        "versions": _versions(),
+        "versions": versions(*LIBRARIES),
         "items": {item.id: done[item.id] for item in items},
     }
-    write_json(out / "manifest.json", manifest, force=True)
+    write_json(out / NAME, manifest, force=True)
     _print_rates(manifest)
-
-
-def _in_parallel(
-    items: list[Item], plan: Plan, out: Path, model: Path | None, workers: int
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    from concurrent.futures import ProcessPoolExecutor, as_completed
-    from multiprocessing import get_context
-
-    with ProcessPoolExecutor(
-        min(workers, len(items)), mp_context=get_context("spawn"), initializer=_one_thread
-    ) as pool:
-        futures = {pool.submit(build_item, item, plan, out, model): item for item in items}
-        try:
-            for future in as_completed(futures):
-                yield futures[future].id, future.result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-def _one_thread() -> None:
-    """Give each worker one core: the items are the parallel work."""
-    import numba
-    import torch
-
-    torch.set_num_threads(1)
-    numba.set_num_threads(1)
-
-
-def _versions() -> dict[str, str]:
-    from importlib.metadata import version
-
-    packages = ("hoa-rvqgan", "numpy", "scipy", "soxr", "torch")
-    return {name: version(name) for name in packages}
 
 
 def _print_rates(manifest: dict[str, Any]) -> None:
@@ -219,20 +211,18 @@ def main() -> None:
     )
     source.add_argument("--input", type=Path, nargs="+", metavar="FILE", help="your own files, one item each")
     arguments.add_argument("--model", type=Path, metavar="M", help="model of prop (default: the shipped one)")
-    arguments.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="DIR", help="usually out/<plan>"
-    )
+    arguments.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="usually out/<plan>")
     arguments.add_argument("--workers", type=int, default=os.cpu_count(), help="items at the same time")
     given = arguments.parse_args()
 
     from listening.plan import load_plan
 
-    plan = load_plan(given.plan)
+    plan, workers = load_plan(given.plan), max(1, given.workers or 1)
     if given.input:
-        items = input_items(given.input, given.output / "prepared")
+        items = input_items(given.input, given.output / "prepared", workers)
     else:
         items = corpus_items(given.material, plan.holdout)
-    build(items, plan, given.output, given.model, max(1, given.workers or 1))
+    build(items, plan, given.output, given.model, workers)
     print(f"{given.output / 'manifest.json'}: {len(items)} items x {len(plan.conditions)} conditions")
 
 

@@ -76,7 +76,7 @@ def condition(name: str, model: Path | None = None) -> Condition:
         For an unknown id; for a missing libopus or model, at once and not after half of the work.
     """
     for pattern, build in _PATTERNS.items():
-        if match := re.fullmatch(pattern, name):
+        if match := re.fullmatch(pattern, name, re.ASCII):
             return build(name, match, model)
     raise InputError(f"condition {name!r} is not known; known are {', '.join(_KNOWN)}")
 
@@ -87,9 +87,7 @@ def _reference(name: str, _match: re.Match, _model: Path | None) -> Condition:
 
 def _anchor(name: str, _match: re.Match, _model: Path | None) -> Condition:
     cutoff_hz = {"la": anchors.LOW_ANCHOR_HZ, "ma": anchors.MID_ANCHOR_HZ}[name]
-    return Condition(
-        name, lambda scene: Rendition(anchors.low_pass(scene, cutoff_hz)), {"cutoff_hz": cutoff_hz}
-    )
+    return Condition(name, lambda scene: Rendition(anchors.low_pass(scene, cutoff_hz)), {"cutoff_hz": cutoff_hz})
 
 
 def _opus(name: str, match: re.Match, _model: Path | None) -> Condition:
@@ -151,7 +149,9 @@ _PATTERNS: dict[str, Callable[[str, re.Match, Path | None], Condition]] = {
     r"prop(_(?P<books>[1-9]\d?)cb)?": _proposed,
     r"order_(?P<order>[0-6])": _truncated,
 }
-_KNOWN = "href la ma opus3_<kbps> opus3_<kbps>_music opus2_<kbps>_cbr prop prop_<n>cb order_<n>".split()
+_KNOWN = (
+    "href", "la", "ma", "opus3_<kbps>", "opus3_<kbps>_music", "opus2_<kbps>_cbr", "prop", "prop_<n>cb", "order_<n>",
+)  # fmt: skip
 
 
 def _shipped_model() -> Path:
@@ -173,10 +173,12 @@ def measured_lag(reference: Scene, test: Scene, reach: int) -> int:
     Looked for within ±`reach` samples; 0 if the two do not resemble each other (correlation under 0.5),
     as a rendition without waveform match has no lag that could be measured.
     """
-    size = 1 << (reference.frames + reach).bit_length()
-    a, b = (np.fft.rfft(s.samples, size, axis=1) for s in (reference, test))
-    correlation = np.fft.irfft((np.conj(a) * b).sum(0), size)
-    lags = np.arange(-reach, reach + 1)
-    best = int(lags[np.argmax(correlation[lags])])
-    energy = np.linalg.norm(reference.samples) * np.linalg.norm(test.samples)
-    return best if energy > 0 and correlation[best] > 0.5 * energy else 0
+    inner = slice(reach, reference.frames - reach)
+    lags = range(-reach, reach + 1)
+    correlation = [
+        float(np.vdot(reference.samples[:, inner], test.samples[:, reach + lag : reference.frames - reach + lag]))
+        for lag in lags
+    ]
+    best = int(np.argmax(correlation))
+    energy = np.linalg.norm(reference.samples[:, inner]) * np.linalg.norm(test.samples[:, inner])
+    return lags[best] if energy > 0 and correlation[best] > 0.5 * energy else 0

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +24,11 @@ from render.errors import InputError
 if TYPE_CHECKING:
     from numpy import ndarray
 
+    from listening.plan import Plan
     from render.layout import Layout
 
 RATE_HZ = 48_000
+_BLIND = re.compile(r"reference|[0-9a-f]{8}")
 _EPOCH_S = 946_684_800  # 2000-01-01: the same time stamp on every file, or the order of making would tell
 
 INSTRUCTION = (
@@ -61,32 +64,35 @@ def feed_blocks(path: Path, layout: Layout, method: str, frames: int) -> Iterato
     yield from resampled(feeds, len(matrix), about.sample_rate_hz, RATE_HZ, frames)
 
 
-def measure(paths: dict[str, Path], layout: Layout, method: str, frames: int, plan: dict[str, Any]) -> Levels:
+def measure(paths: dict[str, Path], layout: Layout, method: str, frames: int, plan: Plan) -> Levels:
     """Measure the rendered reference's loudness and the true peak of all conditions; choose the item's gain."""
     import numpy as np
 
-    from render.loudness import Meter, true_peak_dbtp
+    from render.loudness import Meter, PeakMeter
     from stimuli.excerpt import item_gain_db
 
     meter = Meter(layout, RATE_HZ)
     peak_dbtp = -np.inf
     for name, path in paths.items():
+        peak = PeakMeter(len(layout.loudspeakers))
         for block in feed_blocks(path, layout, method, frames):
             if name == "href":
                 meter.add(block)
-            peak_dbtp = max(peak_dbtp, true_peak_dbtp(block))
+            peak.add(block)
+        peak_dbtp = max(peak_dbtp, peak.true_peak_dbtp())
     loudness_lufs = meter.integrated_lufs() if meter.gated else meter.ungated_lufs()
     if not np.isfinite(loudness_lufs):
-        raise InputError(f"{paths['href']}: the rendered reference is silent; choose another excerpt")
-    gain_db = item_gain_db(loudness_lufs, peak_dbtp, plan["target_lufs"], plan["headroom_dbtp"])
+        raise InputError(
+            f"{paths['href']}: the rendered reference is silent (below -70 LUFS); choose another excerpt"
+        )
+    gain_db = item_gain_db(loudness_lufs, peak_dbtp, plan.target_lufs, plan.headroom_dbtp)
     return Levels(loudness_lufs, meter.gated, peak_dbtp, gain_db)
 
 
 def blind_names(secret: bytes, item: str, conditions: list[str]) -> dict[str, str]:
     """8 hexadecimal digits for each condition, that nobody can tell without the manifest."""
     names = {
-        hmac.new(secret, f"{item}/{name}".encode(), hashlib.sha256).hexdigest()[:8]: name
-        for name in conditions
+        hmac.new(secret, f"{item}/{name}".encode(), hashlib.sha256).hexdigest()[:8]: name for name in conditions
     }
     if len(names) != len(conditions):
         raise RuntimeError(f"two blind names of item {item} are equal")
@@ -95,31 +101,35 @@ def blind_names(secret: bytes, item: str, conditions: list[str]) -> dict[str, st
 
 def export_item(
     item: str, names: dict[str, str], entries: dict[str, Any], build: Path, package: Path, layout: Layout,
-    method: str, plan: dict[str, Any], order: str,
+    method: str, plan: Plan, order: str, force: bool,
 ) -> dict[str, Any]:  # fmt: skip
     """Write the audio files of one item; return its levels and the files' hashes."""
     import os
 
     import numpy as np
 
+    from listening.blocks import resampled_length
     from render.artefact import sha256
     from render.audio_file import info, writer
     from render.layout import file_order
 
     paths = {}
     for name, entry in entries.items():
-        paths[name] = build / entry["file"]
-        if sha256(paths[name]) != entry["sha256"]:
-            raise InputError(f"{paths[name]}: is not what the manifest says; run listening.build again")
+        path = paths[name] = build / entry["file"]
+        if not path.is_file() or sha256(path) != entry["sha256"]:
+            raise InputError(f"{path}: is missing or not what the manifest says; run listening.build again")
     about = info(paths["href"])
-    frames = round(about.frames * RATE_HZ / about.sample_rate_hz)
+    for path in paths.values():
+        if replace(info(path), path=about.path) != about:
+            raise InputError(f"{path}: has not the channels, rate and length of {about.path.name}; build it again")
+    frames = resampled_length(about.frames, about.sample_rate_hz, RATE_HZ)
     levels = measure(paths, layout, method, frames, plan)
     gain = 10 ** (levels.gain_db / 20)
     permutation, mask = file_order(layout, order)
     hashes = {}
     for file_name, condition in [("reference", "href"), *names.items()]:
         target = package / "audio" / item / f"{file_name}.wav"
-        with writer(target, len(layout.loudspeakers), RATE_HZ, "PCM_24", channel_mask=mask) as file:
+        with writer(target, len(layout.loudspeakers), RATE_HZ, "PCM_24", force, mask) as file:
             for block in feed_blocks(paths[condition], layout, method, frames):
                 file.write(np.float32(gain) * block[list(permutation)])
         os.utime(target, (_EPOCH_S, _EPOCH_S))
@@ -127,28 +137,52 @@ def export_item(
     return {"levels": levels, "frames": frames, "sha256": hashes}
 
 
-def export(build: Path, layout_name: str, method: str, order: str, package: Path, workers: int) -> None:
-    """Write the package and, beside it, its key."""
+def key_path(build: Path, package: Path) -> Path:
+    """Where the key lies: beside the package, never inside it."""
+    package, build = package.resolve(), build.resolve()
+    if package == build or package in build.parents:
+        raise InputError(f"{package}: would hold the build, which tells the conditions; choose another folder")
+    return package.parent / f"key-{package.name.removeprefix('package-')}.json"
+
+
+def clear_other_export(package: Path, names: dict[str, dict[str, str]], force: bool) -> None:
+    """Refuse a package that holds files of another build, which would be heard beside these; `force` removes them."""
+    expected = {(item, name) for item, stimuli in names.items() for name in ("reference", *stimuli)}
+    for path in sorted((package / "audio").glob("*/*.wav")):
+        if not _BLIND.fullmatch(path.stem) or (path.parent.name, path.stem) in expected:
+            continue
+        if not force:
+            raise InputError(f"{path}: belongs to the export of another build; remove {package} or use --force")
+        path.unlink()
+
+
+def export(
+    build: Path, layout_name: str, method: str, order: str, package: Path, workers: int, force: bool
+) -> Path:
+    """Write the package and, beside it, its key; return where the key lies."""
     from dataclasses import asdict
 
-    from render.artefact import read_json, sha256, write_json
+    from listening.manifest import NAME, read_manifest
+    from render.artefact import sha256, write_json
+    from render.engine import in_parallel
     from render.layout import file_order, layout
 
-    manifest_path = build / "manifest.json"
-    if not manifest_path.is_file():
-        raise InputError(f"{manifest_path}: no such file; run listening.build first")
-    manifest = read_json(manifest_path)
+    plan, items = read_manifest(build)
     speakers = layout(layout_name)
-    secret = bytes.fromhex(sha256(manifest_path))
-    items = manifest["items"]
+    key_file = key_path(build, package)
+    secret = bytes.fromhex(sha256(build / NAME))
     names = {item: blind_names(secret, item, list(entry["conditions"])) for item, entry in items.items()}
-    settings = (build, package, speakers, method, manifest["plan"], order)
-    work = _in_parallel(names, items, settings, workers)
-    done = dict(progress(work, f"render to {speakers.name}, item", len(items)))
+    clear_other_export(package, names, force)
+    jobs = {
+        item: (item, names[item], entry["conditions"], build, package, speakers, method, plan, order, force)
+        for item, entry in items.items()
+    }
+    made = in_parallel(export_item, jobs, workers, preload=("render.loudness", "listening.blocks"))
+    done = dict(progress(made, f"render to {speakers.name}, item", len(items)))
 
-    permutation, mask = file_order(speakers, order)
+    permutation, _ = file_order(speakers, order)
     session = {
-        "title": f"MUSHRA, {layout_name}",
+        "title": f"MUSHRA, {speakers.name}",
         "instruction": INSTRUCTION,
         "scale": SCALE,
         "layout": {
@@ -157,7 +191,7 @@ def export(build: Path, layout_name: str, method: str, order: str, package: Path
             "channels": [asdict(speakers.loudspeakers[index]) for index in permutation],
         },
         "audio": {"sample_rate_hz": RATE_HZ, "format": "24-bit WAV", "lfe": "silent"},
-        "target_lufs": manifest["plan"]["target_lufs"],
+        "target_lufs": plan.target_lufs,
         "items": [
             {
                 "id": item,
@@ -171,8 +205,8 @@ def export(build: Path, layout_name: str, method: str, order: str, package: Path
             for item in items
         ],
     }
-    write_json(package / "session.json", session)
-    write_ratings_template(package / "ratings_template.csv", names)
+    write_json(package / "session.json", session, force)
+    write_ratings_template(package / "ratings_template.csv", names, force)
     key = {
         "layout": layout_name,
         "decoder": method,
@@ -180,39 +214,17 @@ def export(build: Path, layout_name: str, method: str, order: str, package: Path
         "items": names,
         "levels": {item: asdict(done[item]["levels"]) for item in items},
     }
-    write_json(package.parent / f"key-{package.name.removeprefix('package-')}.json", key)
-    _print_levels(done)
+    write_json(key_file, key, force)
+    _print_levels({item: done[item] for item in items})
+    return key_file
 
 
-def _in_parallel(
-    names: dict[str, dict[str, str]], items: dict[str, Any], settings: tuple, workers: int
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    from concurrent.futures import ProcessPoolExecutor, as_completed
-    from multiprocessing import get_context
-
-    build, package, layout, method, plan, order = settings
-    with ProcessPoolExecutor(min(workers, len(items)), mp_context=get_context("spawn")) as pool:
-        futures = {
-            pool.submit(
-                export_item, item, names[item], items[item]["conditions"], build, package, layout, method, plan,
-                order,
-            ): item
-            for item in items
-        }  # fmt: skip
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-def write_ratings_template(path: Path, names: dict[str, dict[str, str]]) -> None:
+def write_ratings_template(path: Path, names: dict[str, dict[str, str]], force: bool) -> None:
     """Write a CSV with one row per stimulus; session, listener and score are left to be filled in."""
     from render.artefact import whole_file
 
     rows = [f",,{item},{name}," for item, stimuli in names.items() for name in stimuli]
-    with whole_file(path) as temporary:
+    with whole_file(path, force) as temporary:
         temporary.write_text("\n".join(["session,listener,item,stimulus,score", *rows]) + "\n")
 
 
@@ -238,14 +250,15 @@ def main() -> None:
     arguments.add_argument(
         "--order", default="bs2051", choices=["bs2051", "wav"], help="channel order of the files"
     )
-    arguments.add_argument(
-        "-o", "--output", type=Path, metavar="DIR", help="package (default: BUILD/package-L)"
-    )
+    arguments.add_argument("-o", "--output", type=Path, metavar="DIR", help="package (default: BUILD/package-L)")
     arguments.add_argument("--workers", type=int, default=os.cpu_count(), help="items at the same time")
+    arguments.add_argument("--force", action="store_true", help="replace a package that differs, ratings too")
     given = arguments.parse_args()
-    package = given.output or given.build / f"package-{given.layout}"
-    export(given.build, given.layout, given.decoder, given.order, package, max(1, given.workers or 1))
-    print(f"{package}: package for {given.layout}; its key lies beside it")
+    # a layout may be given as a file of measured positions
+    label = Path(given.layout).stem if given.layout.endswith(".toml") else given.layout
+    package, workers = given.output or given.build / f"package-{label}", max(1, given.workers or 1)
+    key = export(given.build, given.layout, given.decoder, given.order, package, workers, given.force)
+    print(f"{package}: package for {given.layout}; its key is {key}")
 
 
 if __name__ == "__main__":

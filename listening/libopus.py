@@ -189,9 +189,7 @@ class Encoder:
     def encode(self, frame: Float32[ndarray, "time acn"]) -> bytes:
         """Encode one frame, 2.5 to 60 ms of interleaved samples at 48 kHz."""
         if frame.dtype != np.float32 or not frame.flags.c_contiguous or frame.shape[1] != self.channels:
-            raise TypeError(
-                f"need contiguous float32 (time, {self.channels}), got {frame.dtype} {frame.shape}"
-            )
+            raise TypeError(f"need contiguous float32 (time, {self.channels}), got {frame.dtype} {frame.shape}")
         size = getattr(library(), f"opus_{self._api}_encode_float")(
             self._state, frame.ctypes.data_as(POINTER(c_float)), len(frame), self._packet, len(self._packet)
         )

@@ -128,9 +128,7 @@ def read(file: BinaryIO, where: str) -> Iterator[Page]:
         if sequence != number:
             raise refuse(f"is number {sequence}, not {number}; pages are lost")
         if bool(flags & CONTINUED) != goes_on:
-            raise refuse(
-                "continues a packet that never began" if flags & CONTINUED else "a packet has no end"
-            )
+            raise refuse("continues a packet that never began" if flags & CONTINUED else "a packet has no end")
 
         packets, begin = [], 0
         for size in lacing:

@@ -68,9 +68,7 @@ class OpusHead:
         if version > 15:
             raise ValueError(f"Opus header version {version} is unknown (known: 1 to 15)")
         if family not in (2, 3):
-            raise ValueError(
-                f"channel mapping family {family} is no Ambisonics (families 2 and 3 are, RFC 8486)"
-            )
+            raise ValueError(f"channel mapping family {family} is no Ambisonics (families 2 and 3 are, RFC 8486)")
         order = math.isqrt(channels) - 1
         if not 0 <= order <= 14 or channels - (order + 1) ** 2 not in (0, 2):
             raise ValueError(f"{channels} channels are no Ambisonics; (N+1)² or two more are (RFC 8486 §3.1)")
@@ -79,17 +77,13 @@ class OpusHead:
         streams, coupled, mapping = packet[_HEAD.size], packet[_HEAD.size + 1], packet[_HEAD.size + 2 :]
         decoded = streams + coupled
         if not streams or coupled > streams or decoded > 255:
-            raise ValueError(
-                f"{streams} streams, {coupled} of them coupled, are impossible (RFC 7845 §5.1.1)"
-            )
+            raise ValueError(f"{streams} streams, {coupled} of them coupled, are impossible (RFC 7845 §5.1.1)")
         need = channels if family == 2 else 2 * channels * decoded
         if len(mapping) != need:
             table = "channel mapping" if family == 2 else "demixing matrix"
             raise ValueError(f"{table} of {len(mapping)} bytes; {channels} x {decoded} channels need {need}")
         if family == 2 and any(index >= decoded and index != 255 for index in mapping):
-            raise ValueError(
-                f"channel mapping names decoded channels that are not there (there are {decoded})"
-            )
+            raise ValueError(f"channel mapping names decoded channels that are not there (there are {decoded})")
         return cls(channels, pre_skip, rate, gain, family, streams, coupled, mapping)
 
 
@@ -230,9 +224,7 @@ def _audio(pages: Iterable[ogg.Page], head: OpusHead, where: str) -> Iterator[Ru
             cut = "; it is a cut from a longer one" if position == 0 and granule > end else ""
             raise _refused(where, page, f"position {granule}, but the stream's packets make {end}{cut}")
         if page.last and granule < head.pre_skip:
-            raise _refused(
-                where, page, f"the stream ends at {granule}, within its pre-skip of {head.pre_skip}"
-            )
+            raise _refused(where, page, f"the stream ends at {granule}, within its pre-skip of {head.pre_skip}")
         yield Run(page.offset, page.packets, granule - position)
         position = granule
     if page is None:

@@ -202,9 +202,7 @@ def decode_blocks(file: BinaryIO, where: str) -> tuple[OpusHead, Iterator[Float3
     try:
         order_of(head.channels)
     except InputError as error:
-        raise InputError(
-            f"{where}: {error} (two more are a head-locked pair, which a scene can't hold)"
-        ) from None
+        raise InputError(f"{where}: {error} (two more are a head-locked pair, which a scene can't hold)") from None
     return head, _decoded(head, runs, where)
 
 

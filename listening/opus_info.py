@@ -86,9 +86,7 @@ class OpusInfo:
             result.append(f"{speech:.0%} of the packets are in speech modes, which hold diffuse fields badly")
         if (narrow := 1 - self.bandwidths.get("FB", 0.0)) > 0.1:
             result.append(f"{narrow:.0%} of the packets have less than the full bandwidth")
-        nominal = re.search(
-            r"^ENCODER_OPTIONS=bitrate=([1-9]\d{0,8}) ", "\n".join(self.comments), re.MULTILINE
-        )
+        nominal = re.search(r"^ENCODER_OPTIONS=bitrate=([1-9]\d{0,8}) ", "\n".join(self.comments), re.MULTILINE)
         if nominal and abs(self.packet_kbps / (kbps := int(nominal[1]) / 1000) - 1) > 0.1:
             result.append(f"the real rate is {self.packet_kbps / kbps:.0%} of the nominal {kbps:g} kbit/s")
         return result

@@ -56,9 +56,7 @@ def split(packet: bytes, streams: int) -> list[StreamPacket]:
         try:
             part, offset = _stream_packet(packet, offset, self_delimited=index < streams - 1)
         except IndexError:
-            raise ValueError(
-                f"packet of {len(packet)} bytes ends within the header of stream {index}"
-            ) from None
+            raise ValueError(f"packet of {len(packet)} bytes ends within the header of stream {index}") from None
         except ValueError as error:
             raise ValueError(f"{error} in stream {index}") from None
         if offset > len(packet):
@@ -101,9 +99,7 @@ def _stream_packet(packet: bytes, offset: int, self_delimited: bool) -> tuple[St
     if not vbr:
         sizes *= count
     if not all(0 <= size <= MAX_FRAME_BYTES for size in sizes):
-        raise ValueError(
-            f"frame of {min(sizes) if min(sizes) < 0 else max(sizes)} bytes (0 to {MAX_FRAME_BYTES})"
-        )
+        raise ValueError(f"frame of {min(sizes) if min(sizes) < 0 else max(sizes)} bytes (0 to {MAX_FRAME_BYTES})")
     return StreamPacket(configuration, bool(toc & 4), tuple(sizes)), offset + sum(sizes) + padding
 
 

@@ -6,6 +6,7 @@ import re
 import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from render.errors import InputError
 
@@ -36,14 +37,22 @@ class Plan:
     holdout: int = 8
 
     def __post_init__(self):
+        if not isinstance(self.conditions, tuple) or not all(_is_id(name) for name in self.conditions):
+            raise InputError('plan: conditions must be a list of ids, like ["href", "la"]')
+        for name in ("seconds", "target_lufs", "headroom_dbtp", "holdout"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int if name == "holdout" else int | float):
+                raise InputError(f"plan: {name} = {value!r} is no {'integer' if name == 'holdout' else 'number'}")
         if "href" not in self.conditions:
             raise InputError("plan: conditions need href, the hidden reference (BS.1534-3, clause 5.1)")
         if len(set(self.conditions)) != len(self.conditions) or len(self.conditions) > 12:
             raise InputError("plan: conditions must differ, and be 12 at most (BS.1534-3, clause 5.2)")
-        if not 0.5 <= self.seconds <= 60:
-            raise InputError(f"plan: seconds = {self.seconds}; possible are 0.5 to 60")
+        if not 1 <= self.seconds <= 60:
+            raise InputError(f"plan: seconds = {self.seconds}; possible are 1 to 60")
         if not -60 <= self.target_lufs <= -10 or not -20 <= self.headroom_dbtp <= 0:
             raise InputError("plan: possible are target_lufs -60 to -10, headroom_dbtp -20 to 0")
+        if not 1 <= self.holdout <= 8:
+            raise InputError(f"plan: holdout = {self.holdout}; possible are 1 to 8")
 
 
 def load_plan(name: str) -> Plan:
@@ -54,12 +63,21 @@ def load_plan(name: str) -> Plan:
         raise InputError(f"{path}: no such plan; known are {known}, or give the path of a .toml file")
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-        known = {f.name for f in fields(Plan)}
-        if unknown := set(values) - known:
-            raise InputError(f"no such setting: {', '.join(sorted(unknown))}; known are {sorted(known)}")
-        return Plan(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, InputError, TypeError) as error:
+        return plan_from(values)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError, InputError) as error:
         raise InputError(f"{path}: {error}") from error
+
+
+def plan_from(values: dict[str, Any]) -> Plan:
+    """Plan from the values of a TOML or JSON file; InputError for a setting that there is not."""
+    known = {f.name for f in fields(Plan)}
+    if unknown := set(values) - known:
+        raise InputError(f"no such setting: {', '.join(sorted(unknown))}; known are {', '.join(sorted(known))}")
+    return Plan(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+
+def _is_id(name: object) -> bool:
+    return isinstance(name, str) and _ID.fullmatch(name) is not None
 
 
 def item_id(stem: str) -> str:
@@ -72,7 +90,7 @@ def item_id(stem: str) -> str:
         appear in tables, so nothing else is let through.
     """
     name = re.sub(r"[ .,()+]+", "_", stem).strip("_")
-    if not _ID.fullmatch(name):
+    if not _is_id(name):
         raise InputError(
             f"{stem!r} cannot become an item name (1 to 64 letters A-Z, digits, _ and -); rename the file"
         )

@@ -77,7 +77,8 @@ def write_json(path: Path, value: Any, force: bool = False) -> None:
     """Write a JSON file atomically, keys in the given order, never NaN."""
     text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     with whole_file(path, force=force) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        # A file name that is no UTF-8 holds lone surrogates; escaped by a backslash they are JSON
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def read_json(path: Path) -> Any:
@@ -88,8 +89,27 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path}: not UTF-8 text (byte {error.start}); is it the right file?") from error
     except json.JSONDecodeError as error:
         raise InputError(f"{path}:{error.lineno}:{error.colno}: not JSON ({error.msg})") from error
+    except RecursionError:
+        raise InputError(f"{path}: nested too deeply; is it the right file?") from None
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Sidecar record of an artefact; empty where there is none, or a file that is no record of ours."""
+    record = record_path(path)
+    try:
+        content = read_json(record) if record.is_file() else {}
+    except InputError:
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def record_path(path: Path) -> Path:
     """Where the sidecar record of an artefact lies: ``x.wav`` -> ``x.wav.json``."""
     return path.with_name(path.name + ".json")
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Return the installed version of each package, as part of what a result depends on."""
+    from importlib.metadata import version
+
+    return {name: version(name) for name in packages}

@@ -12,8 +12,8 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from jaxtyping import Float32
@@ -273,17 +273,17 @@ def write_feed(
             file.write(feed.samples[list(permutation), start : start + BLOCK_FRAMES])
 
 
-def _write_bytes(file: BinaryIO, content: ndarray) -> None:
+def _write_bytes(file: FileIO, content: ndarray) -> None:
     """Write all bytes: an unbuffered file may take fewer in one call."""
-    left = memoryview(content).cast("B")
+    left = content.data.cast("B")
     while left:
         left = left[file.write(left) :]
 
 
-def _read_block(file: BinaryIO, header: Header, frames: int, path: Path) -> ndarray:
+def _read_block(file: FileIO, header: Header, frames: int, path: Path) -> ndarray:
     # One byte of room on either side, for 24-bit samples that are read as 32-bit words
     raw = np.empty(frames * header.frame_bytes + 2, np.uint8)
-    left = memoryview(raw)[1:-1]
+    left = raw.data[1:-1]
     while left:
         got = file.readinto(left)
         if not got:
@@ -293,7 +293,7 @@ def _read_block(file: BinaryIO, header: Header, frames: int, path: Path) -> ndar
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
+def _opened(path: Path) -> Iterator[FileIO]:
     if not path.exists():
         raise InputError(f"{path}: no such file")
     if path.is_dir():
@@ -302,6 +302,6 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         yield file
 
 
-def _is_flac(file: BinaryIO) -> bool:
+def _is_flac(file: FileIO) -> bool:
     file.seek(0)
     return file.read(4) == b"fLaC"

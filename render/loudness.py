@@ -169,23 +169,47 @@ def _denominator(k: float, q: float) -> tuple[float, float, float]:
 
 
 def true_peak_dbtp(samples: Float32[ndarray, "channel time"]) -> float:
-    """True peak over all channels in dB relative to full scale (annex 2), -inf for silence.
+    """True peak over all channels in dB relative to full scale (annex 2), -inf for silence."""
+    meter = PeakMeter(len(samples))
+    meter.add(samples)
+    return meter.true_peak_dbtp()
 
-    Four-fold oversampling with a longer interpolator than the annex's, flat within 0.01 dB up to 0.41 of
+
+class PeakMeter:
+    """True peak of a signal that arrives block by block; the lengths of the blocks do not matter.
+
+    Four-fold oversampling with a longer interpolator than annex 2 has, flat within 0.01 dB up to 0.41 of
     the sample rate.
     """
-    length = 2 * _HALF_TAPS * _OVERSAMPLING
-    taps = _OVERSAMPLING * firwin(length + 1, 1 / _OVERSAMPLING, window=("kaiser", 8.0))
-    # Phase 0 is the sample itself
-    between = taps[:-1].reshape(-1, _OVERSAMPLING)[::-1, 1:].astype(np.float32)
-    # Nothing between samples exceeds the largest of them by more: most blocks need no oversampling
-    largest_gain = np.abs(between).sum(axis=0).max()
-    peak = float(np.abs(samples).max(initial=0.0))
-    for channel in samples:
-        padded = np.pad(channel, _HALF_TAPS)
-        for start in range(0, channel.size, _PEAK_BLOCK):
-            piece = padded[start : start + _PEAK_BLOCK + 2 * _HALF_TAPS - 1]
-            if np.abs(piece).max() * largest_gain > peak:
-                windows = sliding_window_view(piece, 2 * _HALF_TAPS)
-                peak = max(peak, float(np.abs(windows @ between).max()))
-    return 20 * float(np.log10(peak)) if peak > 0 else -np.inf
+
+    def __init__(self, channels: int):
+        length = 2 * _HALF_TAPS * _OVERSAMPLING
+        taps = _OVERSAMPLING * firwin(length + 1, 1 / _OVERSAMPLING, window=("kaiser", 8.0))
+        # Phase 0 is the sample itself
+        self._between = taps[:-1].reshape(-1, _OVERSAMPLING)[::-1, 1:].astype(np.float32)
+        # Nothing between samples exceeds the largest of them by more: most blocks need no oversampling
+        self._largest_gain = np.abs(self._between).sum(axis=0).max()
+        self._rest = np.zeros((channels, _HALF_TAPS), np.float32)  # samples whose right side is still to come
+        self._peak = 0.0
+
+    def add(self, block: Float32[ndarray, "channel time"]) -> None:
+        """Continue with the next samples."""
+        self._peak = max(self._peak, float(np.abs(block).max(initial=0.0)))
+        joined = np.concatenate((self._rest, block), axis=1)
+        self._peak = self._peak_between(joined)
+        self._rest = joined[:, max(0, joined.shape[1] - 2 * _HALF_TAPS + 1) :]
+
+    def true_peak_dbtp(self) -> float:
+        """Peak so far in dB relative to full scale, as if silence followed; -inf for silence."""
+        peak = self._peak_between(np.pad(self._rest, ((0, 0), (0, _HALF_TAPS))))
+        return 20 * float(np.log10(peak)) if peak > 0 else -np.inf
+
+    def _peak_between(self, samples: Float32[ndarray, "channel time"]) -> float:
+        """Peak so far, and between those samples that have the interpolator's length around them."""
+        width, peak = 2 * _HALF_TAPS, self._peak
+        for channel in samples:
+            for start in range(0, channel.size - width + 1, _PEAK_BLOCK):
+                piece = channel[start : start + _PEAK_BLOCK + width - 1]
+                if np.abs(piece).max() * self._largest_gain > peak:
+                    peak = max(peak, float(np.abs(sliding_window_view(piece, width) @ self._between).max()))
+        return peak

@@ -91,7 +91,7 @@ def _pan_triplet(
 ) -> tuple[Float[ndarray, "direction 3"], Bool[ndarray, " direction"]]:
     """Vector-base amplitude panning: g with g·vertices = direction; inside where no gain is negative."""
     gains = directions @ np.linalg.inv(vertices)
-    inside = (gains >= -_TRIPLET_TOLERANCE).all(axis=1)
+    inside = np.min(gains, axis=1) >= -_TRIPLET_TOLERANCE
     return _unit_power(np.clip(gains, 0, None) + ~inside[:, None]), inside
 
 

@@ -13,7 +13,7 @@ from scipy.special import gammaln, lpmv
 
 
 def acn_orders(order: int) -> ndarray:
-    """Order n of each ACN channel of a scene of the given order: 0 1 1 1 2 2 2 2 2 …"""
+    """Order n of each ACN channel of a scene: 0, 1, 1, 1, 2, 2, 2, 2, 2 and so on."""
     return np.repeat(np.arange(order + 1), 2 * np.arange(order + 1) + 1)
 
 

@@ -55,7 +55,8 @@ class Window:
 def choose_window(path: Path, seconds: float) -> Window:
     """Choose an excerpt of `seconds` from a recording; a shorter recording is used whole.
 
-    Reads block by block; memory does not depend on the length.
+    Reads block by block; memory does not depend on the length. `seconds` must be 1 or more, as the
+    criteria compare the half seconds of a window.
     """
     about = info(path)
     rate = about.sample_rate_hz
@@ -66,11 +67,12 @@ def choose_window(path: Path, seconds: float) -> Window:
     count = round(seconds / _SLICE_S)
     per_second = round(1 / _SLICE_S)
     last = min(len(features) - count, (about.frames - frames) * per_second // rate)
-    margin = (
-        _HANDLING_S if about.duration_s > 60 else ROLL_S if about.duration_s >= seconds + 2 * ROLL_S else 0
-    )
+    margin = _HANDLING_S if about.duration_s > 60 else ROLL_S if about.duration_s >= seconds + 2 * ROLL_S else 0
     first = round(margin * per_second)
-    starts = [s for s in range(0, last + 1, per_second) if first <= s <= last - first] or [0]
+    candidates = range(0, max(last, 0) + 1, per_second)
+    starts = [s for s in candidates if first <= s <= last - first]
+    undisturbed = bool(starts) or margin < _HANDLING_S
+    starts = starts or list(candidates)
     windows = np.stack([features[s : s + count] for s in starts])
     level = 10 * np.log10(windows[..., 0].mean(1) + 1e-20)
     slices = 10 * np.log10(windows[..., 0] + 1e-20)
@@ -87,7 +89,11 @@ def choose_window(path: Path, seconds: float) -> Window:
     allowed = met if met.any() else np.ones_like(met)
     best = int(np.argmax(np.where(allowed, scores, -np.inf)))
     return Window(
-        starts[best] * rate // per_second, frames, roll, round(float(scores[best]), 4), bool(met[best])
+        starts[best] * rate // per_second,
+        frames,
+        roll,
+        round(float(scores[best]), 4),
+        bool(met[best]) and undisturbed,
     )
 
 
@@ -161,9 +167,7 @@ def apply_fades(scene: Scene) -> Scene:
     return Scene(samples, scene.sample_rate_hz)
 
 
-def item_gain_db(
-    loudness_lufs: float, true_peak_dbtp: float, target_lufs: float, headroom_dbtp: float
-) -> float:
+def item_gain_db(loudness_lufs: float, true_peak_dbtp: float, target_lufs: float, headroom_dbtp: float) -> float:
     """Gain that brings an item to its target loudness without its true peak passing the headroom.
 
     One gain for all conditions: a condition normalised by itself (the low anchor, say) would be lifted.

@@ -26,9 +26,9 @@ HOP = FFT // 2
 _DIFFUSENESS_FRAMES = 5
 # Between the order filters' corners below and spatial aliasing above, order energies tell the norm
 _TRUSTED_BAND_HZ = (1000, 5000)
-# Fits of order filters: what is lower than this is not looked at, and the worst mean error that counts
-_LEAKAGE_FLOOR_DB = -60.0
-_FIT_LIMIT_DB = 2.5
+# Fits of order filters: what is lower than this is left to leakage, and the worst mean error that counts
+_FIT_FLOOR_DB = -30.0
+_FIT_LIMIT_DB = 2.0
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,8 @@ class Statistics:
     corners_hz : dict
         Order n >= 2 -> -3 dB point of its high-pass, where one is seen.
     self_noise_dbfs_hz : float or None
-        Density of the capsules' noise if the microphone was an em32 and the quietest band above 8 kHz
-        holds noise alone; None if sound reaches up there.
+        Density of one capsule's noise, if the microphone was an em32, from the quietest band above 8 kHz;
+        an upper bound where diffuse sound reaches up there, None where directional sound does.
     """
 
     channels: int
@@ -321,7 +321,8 @@ def corner_frequencies(
         fits = []
         for mismatch in (True, False):
             model_db = 10 * np.log10(microphone.order_energy(n, centres_hz, candidates_hz, mismatch))
-            error = np.abs(level_db - np.maximum(model_db, _LEAKAGE_FLOOR_DB)).mean(axis=1)
+            seen_db, model_db = np.maximum(level_db, _FIT_FLOOR_DB), np.maximum(model_db, _FIT_FLOOR_DB)
+            error = np.abs(seen_db - model_db).mean(axis=1)
             fits.append((error.min(), candidates_hz[np.argmin(error), 0]))
         error_db, corner_hz = min(fits)
         if error_db < _FIT_LIMIT_DB and corner_hz > 150:

@@ -27,52 +27,59 @@ CHANNELS = 16
 RATE_HZ = 44_100
 HEADROOM_DB = 3.0
 GAIN_STEP_DB = 6.0
+SHORTEST_S = 0.05
 
 
 def prepare_file(source: Path, target: Path) -> dict[str, Any]:
     """Prepare one file block by block and write its record; return the record.
 
+    A target that an earlier call made from another source is replaced, any other file is not.
+
     Raises
     ------
     InputError
-        If the file is no ambiX recording of third order or higher, is damaged or not finite.
+        If the file is no ambiX recording of third order or higher, is damaged or not finite; if the target
+        is the source itself, or a file that was not made here.
     """
-    from render.artefact import read_json, record_path, sha256, write_json
+    from render.artefact import read_record, record_path, sha256, versions, write_json
     from render.audio_file import info, writer
 
     about = info(source)
-    _check_channels(about)
-    digest = sha256(source)
-    record = record_path(target)
-    if target.is_file() and record.is_file():
-        made = read_json(record)
-        if made.get("source_sha256") == digest and made.get("sha256") == sha256(target):
-            return made
+    _check(about)
+    if target.resolve() == source.resolve():
+        raise InputError(f"{source}: would be overwritten by its prepared form; choose another folder")
+    digest, libraries = sha256(source), versions("hoa-rvqgan", "numpy", "soxr")
+    made = read_record(target)
+    ours = target.is_file() and made.get("sha256") == sha256(target)
+    if ours and made.get("source_sha256") == digest and made.get("versions") == libraries:
+        return made
     gain_db = _gain_db(about)
-    with writer(target, CHANNELS, RATE_HZ, subtype="PCM_16", force=True) as file:
-        for block in _converted(about, gain_db, int(digest[:16], 16)):
-            file.write(block)
-    if file.clipped:
-        raise RuntimeError(
-            f"{target}: {file.clipped} values clipped in spite of {HEADROOM_DB} dB of headroom"
-        )
-    origin = record_path(source)
+    while True:
+        with writer(target, CHANNELS, RATE_HZ, subtype="PCM_16", force=ours) as file:
+            for block in _converted(about, gain_db, int(digest[:16], 16)):
+                file.write(block)
+        if not file.clipped:
+            break
+        # The peak between the samples of a recording that was clipped may lie above any fixed headroom
+        gain_db, ours = gain_db - GAIN_STEP_DB, True
+    material = read_record(source).get("what")
     made = {
         "source": source.name,
         "source_sha256": digest,
-        "material": read_json(origin).get("what", "recording") if origin.is_file() else "recording",
+        "material": material if isinstance(material, str) else "recording",
         "source_sample_rate_hz": about.sample_rate_hz,
         "source_order": about.ambisonic_order,
         "order": 3,
         "gain_db": gain_db,
         "dither": _needs_dither(about, gain_db),
+        "versions": libraries,
         "sha256": sha256(target),
     }
-    write_json(record, made, force=True)
+    write_json(record_path(target), made, force=True)
     return made
 
 
-def _check_channels(about: AudioInfo) -> None:
+def _check(about: AudioInfo) -> None:
     if about.channels == 32:
         raise InputError(
             f"{about.path}: 32 channels are the raw capsules of an em32, no ambiX. In EigenScape's first release "
@@ -83,8 +90,8 @@ def _check_channels(about: AudioInfo) -> None:
             f"{about.path}: {about.channels} channels are order {about.ambisonic_order}; the codec and the test "
             "take third-order Ambisonics (16 channels) or higher, of which the first 16 channels are kept"
         )
-    if about.frames < RATE_HZ // 20:
-        raise InputError(f"{about.path}: {about.frames} samples; an excerpt needs at least 50 ms")
+    if about.duration_s < SHORTEST_S:
+        raise InputError(f"{about.path}: {about.frames} samples; an excerpt needs at least {SHORTEST_S} s")
 
 
 def _gain_db(about: AudioInfo) -> float:
@@ -138,9 +145,7 @@ def _converted(about: AudioInfo, gain_db: float, seed: int) -> Iterator[ndarray]
 
 def prepare(root: Path, folder: Path, numbers: set[int] | None, workers: int) -> None:
     """Prepare the recordings below `root` (or the single file `root`) into `folder`, in parallel."""
-    from concurrent.futures import ProcessPoolExecutor, as_completed
-    from multiprocessing import get_context
-
+    from render.engine import in_parallel
     from stimuli.corpus import find_recordings
 
     if root.is_file():
@@ -150,14 +155,11 @@ def prepare(root: Path, folder: Path, numbers: set[int] | None, workers: int) ->
         if not found:
             raise InputError(f"{root}: none of its recordings has a number in {sorted(numbers or ())}")
         jobs = [(r.path, folder / f"{r.scene_class}.{r.number}.wav") for r in found]
-    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn")) as pool:
-        futures = [pool.submit(prepare_file, *job) for job in jobs]
-        try:
-            for future in progress(as_completed(futures), "prepare recording", len(jobs)):
-                future.result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    made = in_parallel(
+        prepare_file, {target: (source, target) for source, target in jobs}, workers, preload=("soxr",)
+    )
+    for _ in progress(made, "prepare recording", len(jobs)):
+        pass
     print(f"{folder}: {len(jobs)} recordings, 16 channels, 44.1 kHz, 16 bit")
 
 

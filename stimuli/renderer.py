@@ -9,6 +9,7 @@ depend on the length.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Complex64, Complex128, Float, Float32
@@ -68,17 +69,11 @@ class _Renderer:
         self.frequency_hz = fft.rfftfreq(FFT, 1 / sample_rate_hz)
         # Responses are designed at half the resolution: filters as long as a hop, which a block of that
         # length can be convolved with without wrapping round
-        coarse_hz = self.frequency_hz[::2]
-        self.grid = microphone.plane_wave_responses(
-            GRID_AZIMUTH_RAD, GRID_ELEVATION_RAD, coarse_hz, order, sound_field.microphone_seed
-        )
+        self.grid, isotropic, noise = _microphone(order, sample_rate_hz, sound_field.microphone_seed)
         self.signals: dict[int, Float32[ndarray, " time"]] = {}
         self.responses: dict[int, Complex64[ndarray, "frequency acn"]] = {}
-        isotropic = _covariance(self.grid, np.ones(len(GRID_VECTORS)))
         gain = self._common_filter(_interpolated(isotropic[:, 0, 0].real))
         self.gain = gain[::2]
-        density = 10 ** (microphone.CAPSULE_NOISE_DBFS / 10) / microphone.CAPSULE_NOISE_BAND_HZ
-        noise = microphone.noise_covariance(coarse_hz, order) * density * sample_rate_hz / 2
         self.beds = [(_factor(noise), np.ones_like)]
         self.beds += [(self._bed_factor(bed, noise[:, 0, 0].real), bed.envelope) for bed in sound_field.beds]
         self.reverberation = self._impulse_response(_factor(isotropic * self.gain[:, None, None] ** 2))
@@ -126,7 +121,7 @@ class _Renderer:
         decay /= np.sqrt(np.sum(decay**2, axis=1, keepdims=True) * HOP)
         white = _white(self.randomness(_REVERBERATION), len(factor), len(times_s), self.channels)
         spectra = (white @ factor.transpose(0, 2, 1)) * decay[..., None].astype(np.float32)
-        return np.concatenate(_overlap(_bed_frames(spectra), np.zeros((self.channels, HOP), np.float32)), axis=1)
+        return np.concatenate(_overlap(spectra, np.zeros((self.channels, HOP), np.float32), _WINDOW), axis=1)
 
     def _response(self, direction: int) -> Complex64[ndarray, "frequency acn"]:
         """Spectrum of a direction's filters, HOP long, with a delay of HOP / 2."""
@@ -146,24 +141,24 @@ class _Renderer:
     def block(self, begin: int) -> Float32[ndarray, "acn time"]:
         """Samples from `begin` on, BLOCK_FRAMES hops or up to the end; asked for in order, without gaps."""
         hops = min(BLOCK_FRAMES, -(-(self.frames - begin) // HOP))
-        result, self.bed_tail = _overlap(self._beds(begin, hops), self.bed_tail)
+        result, self.bed_tail = _overlap(self._bed_spectra(begin, hops), self.bed_tail, _WINDOW)
         buses, send = self._buses(begin, hops * HOP)
         if buses:
-            events, self.event_tail = _overlap(self._convolved(buses), self.event_tail)
+            events, self.event_tail = _overlap(self._event_spectra(buses), self.event_tail)
             result += events
         else:
             result[:, :HOP] += self.event_tail
             self.event_tail = np.zeros_like(self.event_tail)
         return result + self._reverberated(send)
 
-    def _beds(self, begin: int, hops: int) -> Float32[ndarray, "FFT hop acn"]:
+    def _bed_spectra(self, begin: int, hops: int) -> Complex64[ndarray, "frequency hop acn"]:
         times_s = (begin + np.arange(hops) * HOP) / self.rate_hz
         spectra = np.zeros((len(self.frequency_hz), hops, self.channels), np.complex64)
         for number, (factor, envelope) in enumerate(self.beds):
             white = _white(self.randomness(_BEDS, number, begin), len(factor), hops, self.channels)
             white *= envelope(times_s)[:, None].astype(np.float32)
             spectra[: len(factor)] += white @ factor.transpose(0, 2, 1)
-        return _bed_frames(spectra)
+        return spectra
 
     def _buses(self, begin: int, length: int) -> tuple[dict[int, ndarray], Float32[ndarray, " time"]]:
         """Mono signal of each direction in use, and the signal sent to the reverberation."""
@@ -187,7 +182,7 @@ class _Renderer:
                 bus[low - begin : high - begin][part] += piece[part] * gain
         return buses, send
 
-    def _convolved(self, buses: dict[int, ndarray]) -> Float32[ndarray, "FFT hop acn"]:
+    def _event_spectra(self, buses: dict[int, ndarray]) -> Complex64[ndarray, "frequency hop acn"]:
         hops = len(next(iter(buses.values()))) // HOP
         spectra = np.zeros((len(self.frequency_hz), hops, self.channels), np.complex64)
         directions = sorted(buses)
@@ -196,7 +191,7 @@ class _Renderer:
             signals = np.stack([buses[direction] for direction in group]).reshape(len(group), hops, HOP)
             transformed = np.ascontiguousarray(fft.rfft(signals, FFT, axis=2).transpose(2, 1, 0))
             spectra += transformed @ np.stack([self._response(direction) for direction in group], axis=1)
-        return fft.irfft(spectra, FFT, axis=0)
+        return spectra
 
     def _reverberated(self, send: Float32[ndarray, " time"]) -> Float32[ndarray, "acn time"]:
         """What the reverberation answers to this block's send and still owes to those before."""
@@ -214,6 +209,22 @@ class _Renderer:
         return wet[:, :length]
 
 
+@lru_cache(maxsize=1)
+def _microphone(
+    order: int, rate_hz: int, seed: int
+) -> tuple[
+    Complex128[ndarray, "coarse direction acn"],
+    Complex128[ndarray, "coarse acn acn"],
+    Complex128[ndarray, "coarse acn acn"],
+]:
+    """Responses to the grid's directions; covariance of a unit isotropic field, and of the self-noise."""
+    frequency_hz = fft.rfftfreq(HOP, 1 / rate_hz)
+    grid = microphone.plane_wave_responses(GRID_AZIMUTH_RAD, GRID_ELEVATION_RAD, frequency_hz, order, seed)
+    density = 10 ** (microphone.CAPSULE_NOISE_DBFS / 10) / microphone.CAPSULE_NOISE_BAND_HZ
+    noise = microphone.noise_covariance(frequency_hz, order) * density * rate_hz / 2
+    return grid, _covariance(grid, np.ones(len(GRID_VECTORS))), noise
+
+
 def _window() -> Float32[ndarray, " FFT"]:
     """Vorbis' power-complementary window: w²(t) + w²(t + HOP) = 1, low side lobes."""
     ramp = np.sin(np.pi * (np.arange(FFT) + 0.5) / FFT)
@@ -223,19 +234,18 @@ def _window() -> Float32[ndarray, " FFT"]:
 _WINDOW = _window()
 
 
-def _bed_frames(spectra: Complex64[ndarray, "frequency hop acn"]) -> Float32[ndarray, "FFT hop acn"]:
-    return fft.irfft(spectra, FFT, axis=0) * _WINDOW[:, None, None]
-
-
 def _overlap(
-    frames: Float32[ndarray, "FFT hop acn"], tail: Float32[ndarray, "acn HOP"]
+    spectra: Complex64[ndarray, "frequency hop acn"],
+    tail: Float32[ndarray, "acn HOP"],
+    window: Float32[ndarray, " FFT"] | float = 1.0,
 ) -> tuple[Float32[ndarray, "acn time"], Float32[ndarray, "acn HOP"]]:
     """Overlap-add of frames that are HOP apart; the second half of the last frame is returned apart."""
-    blocks = frames[:HOP]
-    blocks[:, 1:] += frames[HOP:, :-1]
-    signal = blocks.transpose(2, 1, 0).reshape(frames.shape[2], -1)
+    frames = fft.irfft(np.ascontiguousarray(spectra.transpose(1, 2, 0)), FFT)
+    frames *= window
+    frames[1:, :, :HOP] += frames[:-1, :, HOP:]
+    signal = frames[:, :, :HOP].transpose(1, 0, 2).reshape(len(tail), -1)
     signal[:, :HOP] += tail
-    return signal, np.ascontiguousarray(frames[HOP:, -1].T)
+    return signal, frames[-1, :, HOP:].copy()
 
 
 def _white(rng: Generator, *shape: int) -> Complex64[ndarray, "frequency hop acn"]:
@@ -289,7 +299,7 @@ def _panned(
     """Grid directions of an event between two of its samples: the part of that range, and the gain there.
 
     A source at rest takes the nearest grid point. A moving one is shared by the three nearest, with gains
-    that sum to 1 and vary linearly over steps of HOP samples.
+    that sum to 1 and glide over steps of HOP samples.
     """
     knots = np.arange(begin, end + HOP, HOP)
     vectors = unit_vectors(*event.path(knots / rate_hz))
@@ -303,7 +313,7 @@ def _panned(
     weight = closeness - closeness.min(axis=1, keepdims=True)
     gains = np.zeros((len(knots), len(GRID_VECTORS)), np.float32)
     np.put_along_axis(gains, nearest, weight / weight.sum(axis=1, keepdims=True), axis=1)
-    ramp = np.arange(HOP, dtype=np.float32) / HOP
+    ramp = (0.5 - 0.5 * np.cos(np.pi * np.arange(HOP) / HOP)).astype(np.float32)
     for direction in np.flatnonzero(gains.any(axis=0)):
         used = np.flatnonzero(gains[:, direction])
         first, last = max(used[0] - 1, 0), min(used[-1] + 1, len(knots) - 1)

@@ -6,7 +6,7 @@ spectrum. `front_deg` is the azimuth of the scene's main feature (sea, road, pla
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +14,9 @@ from numpy import ndarray
 from numpy.random import Generator
 
 from stimuli import sources
-from stimuli.field import Bed, Event, SoundField, lobe
+from stimuli.field import Bed, SoundField, lobe
 from stimuli.sources import curve, hump, slope
+from stimuli.stage import Stage
 
 
 def sound_field(
@@ -23,7 +24,7 @@ def sound_field(
 ) -> SoundField:
     """Describe one recording of a class; the generator decides everything that varies between recordings."""
     described = _CLASSES[scene_class]
-    stage = _Stage(rng, seconds, rate_hz, front_deg)
+    stage = Stage(rng, seconds, rate_hz, front_deg)
     ltas_db = _template(rng, described.tilt)
     level_dbfs = described.level_dbfs + rng.uniform(-3, 3)
     t60_s = described.t60_s * rng.uniform(0.8, 1.2)
@@ -53,182 +54,10 @@ class _Tilt:
 class _Class:
     """What the recordings of a class have in common."""
 
-    recipe: Callable[[_Stage], None]
+    recipe: Callable[[Stage], None]
     tilt: _Tilt
     level_dbfs: float
     t60_s: float
-
-
-class _Stage:
-    """Collects the beds and events of one scene."""
-
-    def __init__(self, rng: Generator, seconds: float, rate_hz: int, front_deg: float):
-        self.rng, self.seconds, self.rate_hz, self.front_deg = rng, seconds, rate_hz, front_deg
-        self.beds: list[Bed] = []
-        self.events: list[Event] = []
-
-    def bed(
-        self,
-        level_db: float,
-        spectrum: Callable[[ndarray], ndarray],
-        spread: ndarray,
-        swing_db: float = 0.0,
-        swing_hz: float = 0.5,
-    ) -> None:
-        """Add a texture whose level wanders by `swing_db` (standard deviation)."""
-        wander = curve(self.rng, self.seconds, swing_hz, swing_db)
-        self.beds.append(Bed(level_db, spectrum, spread, lambda times: 10 ** (wander(times) / 20)))
-
-    def toward(self, azimuth_deg: float, elevation_deg: float, concentration: float) -> ndarray:
-        """Power over directions of a lobe, azimuth relative to the scene's front."""
-        return lobe(self.front_deg + azimuth_deg, elevation_deg, concentration)
-
-    def arrivals(self, interval_s: float, lead_s: float) -> Iterator[float]:
-        """Start times of a kind of event; the first ones may have begun before the recording."""
-        time = self.rng.uniform(-lead_s, 0.6 * interval_s)
-        while time < self.seconds:
-            yield time
-            time += interval_s * self.rng.uniform(0.4, 1.6)
-
-    def still(
-        self,
-        start_s: float,
-        duration_s: float,
-        make: Callable[[Generator], ndarray],
-        level_db: float,
-        azimuth_deg: float,
-        elevation_deg: float = 0.0,
-        send_db: float = -120.0,
-        seed: int | None = None,
-    ) -> None:
-        """Add an event that stays in one direction (azimuth relative to the scene's front)."""
-        seed = int(self.rng.integers(2**62)) if seed is None else seed
-        azimuth, elevation = np.radians(self.front_deg + azimuth_deg), np.radians(elevation_deg)
-        self.events.append(
-            Event(
-                start_s,
-                duration_s,
-                lambda: make(np.random.default_rng(seed)),
-                level_db,
-                lambda since: (np.full(len(since), azimuth), np.full(len(since), elevation)),
-                send_db,
-            )
-        )
-
-    def passes(
-        self,
-        start_s: float,
-        duration_s: float,
-        make: Callable[[Generator, int], ndarray],
-        level_db: float,
-        azimuth_deg: float,
-        speed_m_s: float,
-        distance_m: float,
-        elevation_deg: float = 0.0,
-        send_db: float = -120.0,
-    ) -> None:
-        """Add an event that passes on a straight line, closest at `azimuth_deg` from the scene's front."""
-        seed, length = int(self.rng.integers(2**62)), int(duration_s * self.rate_hz)
-        passage = sources.Passage(duration_s, abs(speed_m_s), distance_m)
-        centre, sign = np.radians(self.front_deg + azimuth_deg), np.sign(speed_m_s)
-
-        def signal() -> ndarray:
-            return passage.heard(make(np.random.default_rng(seed), length), self.rate_hz)
-
-        def path(since: ndarray) -> tuple[ndarray, ndarray]:
-            return centre + sign * passage.bearing(since), np.full(len(since), np.radians(elevation_deg))
-
-        self.events.append(Event(start_s, duration_s, signal, level_db, path, send_db))
-
-    def birds(self, interval_s: float, level_db: float, send_db: float, centre_hz: tuple[float, float]) -> None:
-        """Add birds that sing from their own perches, each with its own voice."""
-        perches = [
-            (
-                self.rng.uniform(-180, 180),
-                self.rng.uniform(8, 55),
-                np.exp(self.rng.uniform(*np.log(centre_hz))),
-            )
-            for _ in range(6)
-        ]
-        for start in self.arrivals(interval_s, 2.0):
-            azimuth, elevation, pitch_hz = perches[self.rng.integers(len(perches))]
-            duration = self.rng.uniform(0.8, 2.5)
-            self.still(
-                start,
-                duration,
-                lambda rng, d=duration, p=pitch_hz: sources.bird(rng, d, self.rate_hz, p),
-                level_db + self.rng.uniform(-9, 0),
-                azimuth,
-                elevation,
-                send_db,
-            )
-
-    def talkers(self, interval_s: float, level_db: float, send_db: float, arc_deg: float = 180.0) -> None:
-        """Add people who speak a few words, within an arc about the front."""
-        for start in self.arrivals(interval_s, 2.0):
-            duration = self.rng.uniform(1.5, 4.0)
-            pitch_hz = self.rng.choice([115.0, 205.0]) * self.rng.uniform(0.85, 1.2)
-            self.still(
-                start,
-                duration,
-                lambda rng, d=duration, p=pitch_hz: sources.voice(rng, d, self.rate_hz, p),
-                level_db + self.rng.uniform(-10, 0),
-                self.rng.uniform(-arc_deg, arc_deg),
-                self.rng.normal(0, 5),
-                send_db,
-            )
-
-    def walkers(self, interval_s: float, level_db: float, send_db: float, hardness: float) -> None:
-        """Add people who walk past."""
-        for start in self.arrivals(interval_s, 5.0):
-            pace_hz = self.rng.uniform(1.6, 2.1)
-            self.passes(
-                start,
-                self.rng.uniform(5, 9),
-                lambda rng, n, p=pace_hz: sources.steps(rng, n / self.rate_hz, self.rate_hz, p, hardness),
-                level_db + self.rng.uniform(-6, 0),
-                self.rng.uniform(-180, 180),
-                self.rng.choice([-1, 1]) * pace_hz * 0.75,
-                self.rng.uniform(1.5, 4.0),
-                -25.0,
-                send_db,
-            )
-
-    def music(
-        self, level_db: float, azimuth_deg: float, elevation_deg: float, send_db: float, beat_hz: float
-    ) -> None:
-        """Add pieces of music from one place, one after the other."""
-        start = 0.0
-        while start < self.seconds:
-            duration = min(self.rng.uniform(25, 40), self.seconds - start)
-            self.still(
-                start,
-                duration,
-                lambda rng, d=duration: sources.music(rng, d, self.rate_hz, beat_hz),
-                level_db,
-                azimuth_deg,
-                elevation_deg,
-                send_db,
-            )
-            start += duration + self.rng.uniform(1, 3)
-
-    def vehicles(self, interval_s: float, level_db: float, send_db: float) -> None:
-        """Add vehicles on a road that runs across the front."""
-        for start in self.arrivals(interval_s, 4.0):
-            heavy = self.rng.random() < 0.25
-            firing_hz = self.rng.uniform(28, 40) if heavy else self.rng.uniform(55, 95)
-            sign = self.rng.choice([-1, 1])
-            self.passes(
-                start,
-                self.rng.uniform(6, 9),
-                lambda rng, n, f=firing_hz, h=heavy: sources.engine(rng, n, self.rate_hz, f, 0.9 if h else 0.4),
-                level_db + (3 if heavy else self.rng.uniform(-5, 0)),
-                self.rng.normal(0, 4),
-                sign * self.rng.uniform(7, 15),
-                5.5 + 3.0 * (sign > 0),
-                -6.0,
-                send_db,
-            )
 
 
 def _template(rng: Generator, tilt: _Tilt) -> Callable[[ndarray], ndarray]:
@@ -264,7 +93,7 @@ def _breakers(rng: Generator, seconds: float) -> Callable[[ndarray], ndarray]:
     return envelope
 
 
-def _beach(stage: _Stage) -> None:
+def _beach(stage: Stage) -> None:
     """Waves break ahead and along both sides of a shore; gulls, some voices, wind."""
     rng = stage.rng
     for azimuth, level_db in ((0.0, 0.0), (-70.0, -8.0), (65.0, -9.0)):
@@ -280,7 +109,7 @@ def _beach(stage: _Stage) -> None:
     stage.talkers(6.0, 3.0, -120.0)
 
 
-def _busy_street(stage: _Stage) -> None:
+def _busy_street(stage: Stage) -> None:
     """Traffic in both directions, idling engines down the road, reflections from the fronts."""
     for azimuth, level_db in ((-80.0, -1.0), (80.0, -4.0)):
         spread = stage.toward(azimuth + stage.rng.normal(0, 6), 0, 12.0)
@@ -291,7 +120,7 @@ def _busy_street(stage: _Stage) -> None:
     stage.talkers(8.0, 8.0, -12.0)
 
 
-def _park(stage: _Stage) -> None:
+def _park(stage: Stage) -> None:
     """Leaves above, a far road, birds, children, a dog."""
     rng = stage.rng
     stage.bed(0.0, slope(-9, 40, 1500), stage.toward(0, 0, 20.0), 2.0, 0.3)
@@ -307,7 +136,7 @@ def _park(stage: _Stage) -> None:
         )
 
 
-def _pedestrian_zone(stage: _Stage) -> None:
+def _pedestrian_zone(stage: Stage) -> None:
     """A crowd on both sides, steps, a busker in front, a fountain behind."""
     rng = stage.rng
     stage.bed(-5.0, hump(300, 1.8), stage.toward(0, 0, 12.0), 2.0, 2.5)
@@ -319,20 +148,20 @@ def _pedestrian_zone(stage: _Stage) -> None:
     stage.music(9.0, -60 + rng.normal(0, 8), 0.0, -9.0, 1.9)
 
 
-def _quiet_street(stage: _Stage) -> None:
+def _quiet_street(stage: Stage) -> None:
     """A far road to one side, now and then a car, a door, a bird; the microphone's own hiss above 5 kHz."""
     rng = stage.rng
     stage.bed(0.0, slope(-10, 35, 1800), stage.toward(0, 2, 20.0), 2.0, 0.25)
-    stage.bed(-6.0, slope(-9, 35, 2500), stage.toward(180, 15, 9.0), 2.0, 0.3)
-    stage.bed(-13.0, slope(-6, 35, 2500), lobe(0, 0, 0.0), 1.0, 0.3)
+    stage.bed(-6.0, slope(-10, 35, 1800), stage.toward(180, 15, 9.0), 1.5, 0.3)
+    stage.bed(-12.0, slope(-10, 35, 2500), lobe(0, 0, 0.0), 1.0, 0.3)
     stage.birds(5.0, 5.0, -10.0, (2500, 5000))
     stage.walkers(10.0, 6.0, -14.0, 0.7)
     for start in stage.arrivals(9.0, 2.0):
         stage.still(start, 0.6, lambda g: sources.thud(g, stage.rate_hz), 9.0, rng.uniform(-180, 180), 0, -8.0)
-    stage.vehicles(14.0, 8.0, -14.0)
+    stage.vehicles(14.0, 4.0, -14.0)
 
 
-def _shopping_centre(stage: _Stage) -> None:
+def _shopping_centre(stage: Stage) -> None:
     """A reverberant hall: babble, music from the ceiling, an escalator, steps and trolleys."""
     rng = stage.rng
     stage.bed(-3.0, hump(350, 1.6), stage.toward(0, 8, 10.0), 2.0, 3.0)
@@ -349,7 +178,7 @@ def _shopping_centre(stage: _Stage) -> None:
                     5.0, rng.uniform(-180, 180), rng.normal(0, 8), -6.0)  # fmt: skip
 
 
-def _train_station(stage: _Stage) -> None:
+def _train_station(stage: Stage) -> None:
     """A long reverberation; an idling diesel, announcements from the roof, brakes, steps, trolleys."""
     rng = stage.rng
     firing_hz = rng.uniform(44, 60)
@@ -376,7 +205,7 @@ def _train_station(stage: _Stage) -> None:
     stage.walkers(2.5, 8.0, -6.0, 1.0)
 
 
-def _woodland(stage: _Stage) -> None:
+def _woodland(stage: Stage) -> None:
     """Leaves all around and above, a stream, many birds in a slightly reverberant wood."""
     rng = stage.rng
     stage.bed(-3.0, hump(1200, 1.8), stage.toward(-60 + rng.normal(0, 15), 50, 2.0), 4.0, 0.4)
@@ -391,7 +220,7 @@ _CLASSES = {
     "BusyStreet": _Class(_busy_street, _Tilt(-4.0, 1200, -10.5, 900, 3.0), -36.0, 1.0),
     "Park": _Class(_park, _Tilt(-4.5, 900, -10.0, 3200, 5.0), -46.0, 1.0),
     "PedestrianZone": _Class(_pedestrian_zone, _Tilt(-3.0, 900, -10.5, 500, 3.0), -40.0, 0.9),
-    "QuietStreet": _Class(_quiet_street, _Tilt(-4.0, 900, -12.0, 400, 0.0), -47.5, 0.8),
+    "QuietStreet": _Class(_quiet_street, _Tilt(-4.0, 1000, -11.0, 400, 0.0), -46.5, 0.8),
     "ShoppingCentre": _Class(_shopping_centre, _Tilt(-3.5, 1000, -11.0, 600, 3.0), -39.0, 1.8),
     "TrainStation": _Class(_train_station, _Tilt(-4.0, 1100, -11.0, 800, 2.0), -37.0, 2.8),
     "Woodland": _Class(_woodland, _Tilt(-4.0, 900, -9.0, 3500, 8.0), -45.0, 1.2),

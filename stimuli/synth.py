@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 RECORDINGS = range(1, 9)
 
+# Modules of this package that make the samples
+_CODE = ("synth", "scenes", "stage", "sources", "field", "renderer", "microphone")
+
 # Classes of like images stand opposite to each other
 _RING = (
     "Beach",
@@ -120,70 +123,62 @@ def _check(synthesis: Synthesis) -> None:
         raise InputError("a scene needs at least one sample; give more seconds")
 
 
-def file_name(synthesis: Synthesis) -> str:
-    """EigenScape's name of a recording."""
-    return f"{synthesis.scene_class}.{synthesis.recording}.wav"
-
-
 def write_scene_file(synthesis: Synthesis, folder: Path, force: bool = False) -> str:
     """Write one scene and its record into a folder, unless both are there already; return the file's name.
+
+    A file that an earlier version of this package made with the same parameters is made again.
 
     Raises
     ------
     InputError
-        If the file was made with other parameters or by other code, or was changed since, and `force` is
-        not set.
+        If the file was made with other parameters or changed since, and `force` is not set.
     """
     from render.artefact import record_path, sha256, write_json
     from render.audio_file import writer
 
-    path = folder / file_name(synthesis)
-    key = _key(synthesis)
-    if record_path(path).exists() and path.exists() and not force and _is_made(path, key):
-        return path.name
+    path = folder / f"{synthesis.scene_class}.{synthesis.recording}.wav"
+    code = _code_digest()
+    if record_path(path).exists() and path.exists() and not force:
+        if _is_made(path, synthesis, code):
+            return path.name
+        force = True
     with writer(path, (synthesis.order + 1) ** 2, synthesis.sample_rate_hz, "PCM_24", force=force) as file:
         for block in _blocks(synthesis):
             file.write(block)
     record = {
-        "what": "synthetic Ambisonic scene, made by stimuli.synth from a seed; no recording",
-        **asdict(synthesis),
+        "what": "synthetic scene, made by stimuli.synth from a seed; no recording",
+        "parameters": asdict(synthesis),
         "convention": "ACN/SN3D",
         "subtype": "PCM_24",
-        "clipped": file.clipped,
-        "key": key,
+        "code": code,
         "sha256": sha256(path),
     }
     write_json(record_path(path), record, force=True)
     return path.name
 
 
-def _is_made(path: Path, key: str) -> bool:
+def _is_made(path: Path, synthesis: Synthesis, code: str) -> bool:
+    """Whether the file is what this version would make; False if an earlier version made it."""
     from render.artefact import read_json, record_path, sha256
 
     record = read_json(record_path(path))
-    if record.get("key") != key:
-        raise InputError(f"{path}: was made with other parameters or another version; remove it or use --force")
     if record.get("sha256") != sha256(path):
         raise InputError(f"{path}: is not what its record says; remove it or use --force")
-    return True
+    if record.get("parameters") != asdict(synthesis):
+        raise InputError(f"{path}: was made with other parameters; choose another folder or use --force")
+    return record.get("code") == code
 
 
-def _key(synthesis: Synthesis) -> str:
-    """Digest of the parameters, the code and the libraries that the samples depend on."""
-    import numpy as np
-    import scipy
+def _code_digest() -> str:
+    """Digest of the code and the libraries that the samples depend on."""
+    from importlib.metadata import version
 
-    from render import sphere
-    from render.artefact import sha256, sha256_of
-    from stimuli import field, microphone, scenes, sources
+    from render import artefact
 
-    code = {
-        module.__name__: sha256(Path(module.__file__)) for module in (sphere, microphone, field, sources, scenes)
-    }
-    versions = {"numpy": np.__version__, "scipy": scipy.__version__}
-    return sha256_of(
-        {**asdict(synthesis), "code": {**code, __name__: sha256(Path(__file__))}, "versions": versions}
-    )
+    here = Path(__file__).parent
+    files = [here / f"{name}.py" for name in _CODE] + [Path(artefact.__file__).with_name("sphere.py")]
+    libraries = {name: version(name) for name in ("numpy", "scipy")}
+    return artefact.sha256_of({file.name: artefact.sha256(file) for file in files} | libraries)
 
 
 def _recordings(text: str) -> list[int]:
@@ -218,16 +213,12 @@ def main() -> None:
         _check(synthesis)
     # One thread per process: the processes share the cores, and sums keep their order
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
-    from concurrent.futures import ProcessPoolExecutor, as_completed
+    from render.engine import in_parallel
 
-    with ProcessPoolExecutor(max(1, min(options.workers, len(wanted)))) as pool:
-        futures = [pool.submit(write_scene_file, synthesis, options.output, options.force) for synthesis in wanted]
-        try:
-            for future in progress(as_completed(futures), "synthesise", len(futures)):
-                future.result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    jobs = {synthesis: (synthesis, options.output, options.force) for synthesis in wanted}
+    made = in_parallel(write_scene_file, jobs, options.workers, ("stimuli.renderer", "stimuli.scenes"))
+    for _ in progress(made, "synthesise", len(jobs)):
+        pass
     print(f"{len(wanted)} synthetic scenes of {options.seconds:g} s in {options.output}")
 
 

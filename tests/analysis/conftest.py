@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-settings.register_profile("loaded machine", deadline=None)
+settings.register_profile("loaded machine", deadline=None, max_examples=40)
 settings.load_profile("loaded machine")
 
 

@@ -86,7 +86,8 @@ def test_rule_on_the_real_data(cube):
 
 
 @pytest.mark.parametrize(("hf", "listeners", "chosen"), [
-    (0.86, 33, "huynh-feldt"), (0.86, 34, "multivariate"), (0.85, 10, "multivariate"), (0.5, 3, "greenhouse-geisser"),
+    (0.86, 33, "huynh-feldt"), (0.86, 34, "multivariate"),
+    (0.85, 10, "multivariate"), (0.5, 3, "greenhouse-geisser"),
 ])  # fmt: skip
 def test_rule_at_its_edges(hf, listeners, chosen):
     rng = np.random.default_rng(1)
@@ -97,7 +98,7 @@ def test_rule_at_its_edges(hf, listeners, chosen):
 
 def test_two_levels_are_a_paired_t_test():
     rng = np.random.default_rng(2)
-    scores = rng.normal(size=(9, 2)) + [0, 0.5]
+    scores = rng.normal((0, 0.5), 1, (9, 2))
     effect = anova.one_way(scores)
     t = stats.ttest_rel(scores[:, 0], scores[:, 1])
     assert (effect.f, effect.p) == pytest.approx((t.statistic**2, t.pvalue))
@@ -108,7 +109,7 @@ def test_two_levels_are_a_paired_t_test():
 @given(st.integers(0, 2**31), st.permutations(range(4)))
 def test_order_of_conditions_and_listeners_and_their_offsets_do_not_matter(seed, order):
     rng = np.random.default_rng(seed)
-    scores = rng.normal(size=(7, 4)) + [0, 1, 2, 3]
+    scores = rng.normal((0, 1, 2, 3), 1, (7, 4))
     moved = (scores + rng.normal(0, 50, (7, 1)))[rng.permutation(7)][:, list(order)] * 2
     a, b = anova.one_way(scores), anova.one_way(moved)
     assert (b.f, b.gg, b.hf, b.w) == pytest.approx((a.f, a.gg, a.hf, a.w), rel=1e-6)
@@ -129,7 +130,7 @@ def test_two_way_parts_add_up(seed):
 def test_epsilon_of_a_known_covariance():
     """For contrasts of variances 1 and 0 epsilon is at its lower bound 1/p."""
     z = np.array([-1.0, 0.0, 1.0, 2.0, -2.0])
-    scores = np.outer(z, [1, -1, 0]) + [3, 2, 1]
+    scores = np.outer(z, [1, -1, 0]) + np.array([3, 2, 1])
     assert anova.one_way(scores).gg == pytest.approx(0.5)
 
 

@@ -129,7 +129,8 @@ BEAQLE = """[{"TestID": "s1", "Runtime": 3000, "rating": {"Reference": 100, "A":
 
 def test_beaqle(tmp_path):
     assert rows(load(tmp_path, BEAQLE, "x.txt")) == [
-        ["anna", "s1", "href", 100], ["anna", "s1", "A", 20], ["anna", "s2", "A", 30.5], ["anna", "s2", "href", 99],
+        ["anna", "s1", "href", 100], ["anna", "s1", "A", 20],
+        ["anna", "s2", "A", 30.5], ["anna", "s2", "href", 99],
     ]  # fmt: skip
 
 
@@ -194,7 +195,8 @@ def test_xml_with_a_document_type_is_refused(tmp_path, attack):
         load(tmp_path, attack, "a.xml")
 
 
-@pytest.mark.parametrize("attack", ["[" * 100_000, "{" * 100_000, '[{"TestID": 1, "rating": {"a": ' + "9" * 5000 + "}}]",
+@pytest.mark.parametrize("attack", ["[" * 100_000, "{" * 100_000,
+                                    '[{"TestID": 1, "rating": {"a": ' + "9" * 5000 + "}}]",
                                     "<MUSHRA>" * 20_000, "[1, 2]", "{}", "[]"])  # fmt: skip
 def test_deep_or_absurd_documents_are_refused(tmp_path, attack):
     with pytest.raises(InputError):

@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
+
 from analysis.report import CHECKLIST, read_facts, report
 from analysis.results import analyse
 from analysis.simulate import EFFECTS, simulate

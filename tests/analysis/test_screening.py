@@ -24,7 +24,10 @@ def design(listeners, items, conditions=("la", "ma", "prop", "href"), scores=(20
     )
 
 
-@pytest.mark.parametrize(("items", "bad", "excluded"), [(20, 3, False), (20, 4, True), (8, 1, False), (8, 2, True), (13, 1, False), (13, 2, True), (6, 1, True)])  # fmt: skip
+@pytest.mark.parametrize(("items", "bad", "excluded"), [
+    (20, 3, False), (20, 4, True), (25, 4, True), (8, 1, False), (8, 2, True), (13, 1, False), (13, 2, True),
+    (6, 1, True),
+])  # fmt: skip
 def test_hidden_reference_rule_is_more_than_15_percent(items, bad, excluded):
     cube = design(5, items)
     cube.scores[2, :bad, 3] = 89.999
@@ -54,6 +57,21 @@ def test_mid_anchor_rule_and_its_guard(raters, counts):
     result = screen(cube)
     assert list(result.excluded) == ([f"L{i}" for i in range(raters)] if counts else [])
     assert any("no evidence: I0, I1" in note for note in result.notes) is not counts
+
+
+def test_guard_is_more_than_25_percent():
+    cube = design(50, 8)
+    cube.scores[:13, :2, 1] = 91  # 26 % of the listeners
+    assert screen(cube).excluded == {}
+    cube.scores[12, :2, 1] = 90  # 24 %
+    assert len(screen(cube).excluded) == 12
+
+
+def test_mpeg_strict_needs_one_item_of_however_many():
+    cube = design(3, 150)
+    cube.scores[1, 7, 3] = 89
+    cube.scores[2, 7, 1] = 10
+    assert list(screen(cube, "mpeg-strict").excluded) == ["L1", "L2"]
 
 
 def test_guarded_items_stay_among_the_items():

@@ -1,6 +1,7 @@
 """Hostile and broken audio files: each must give one clear error, and no allocation it merely asks for."""
 
 import contextlib
+import resource
 import struct
 import tracemalloc
 
@@ -25,6 +26,22 @@ def written(path, channels=4, frames=2000, subtype="PCM_24"):
     with writer(path, channels, 48000, subtype) as file:
         file.write(noise(channels, frames))
     return path
+
+
+@pytest.fixture
+def full_disk():
+    """No file may grow beyond 20 kB: writing fails as it does on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("suffix", CONTAINERS)
+def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path, full_disk, suffix):
+    with pytest.raises(OSError, match=r"File too large|could not write"):
+        written(tmp_path / f"x{suffix}", frames=200_000)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("suffix", CONTAINERS)
@@ -61,9 +78,7 @@ def test_any_changed_byte_gives_samples_or_an_input_error(tmp_path, suffix, posi
         assert np.isfinite(read(path)[0]).all()
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"R", b"RIFF", b"Dear Sir or Madam, " * 20, b"\0" * 5000, b"OggS" * 99]
-)
+@pytest.mark.parametrize("content", [b"", b"R", b"RIFF", b"Dear Sir or Madam, " * 20, b"\0" * 5000, b"OggS" * 99])
 def test_what_is_no_audio_is_refused(tmp_path, content):
     (tmp_path / "x.wav").write_bytes(content)
     with pytest.raises(InputError, match=r"x\.wav"):
@@ -145,9 +160,7 @@ def test_the_first_sample_that_is_not_finite_is_named(tmp_path, subtype, value):
 
 @pytest.mark.parametrize("channels", [2, 3, 12, 17])
 def test_channel_counts_that_are_no_scene_are_answered_with_the_possible_ones(tmp_path, channels):
-    with pytest.raises(
-        InputError, match=rf"{channels} channels .*4 \(order 1\), 9 \(order 2\), 16 \(order 3\)"
-    ):
+    with pytest.raises(InputError, match=rf"{channels} channels .*4 \(order 1\), 9 \(order 2\), 16 \(order 3\)"):
         read_scene(written(tmp_path / "x.wav", channels))
 
 

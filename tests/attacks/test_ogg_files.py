@@ -100,9 +100,7 @@ def test_chained_and_multiplexed_files_are_refused_by_name(small):
     refused(small + small, rf"page at byte {len(small)}: a second stream begins; chained files")
     first, *others = pages_of(small)
     other_stream = patched(first, 14, b"abcd")
-    refused(
-        first + other_stream + b"".join(others), rf"byte {len(first)}: a second stream begins; multiplexed"
-    )
+    refused(first + other_stream + b"".join(others), rf"byte {len(first)}: a second stream begins; multiplexed")
     stray = patched(others[0], 14, b"abcd")
     refused(first + stray + b"".join(others), "belongs to another stream .0x64636261.; multiplexed")
 
@@ -123,9 +121,7 @@ def test_lost_doubled_and_swapped_pages_are_refused(parts):
 def test_packets_without_beginning_or_end_are_refused(parts):
     head, tags, packets = parts
     pages = pages_of(laid([(head.pack(), 0)], [(tags.pack(), 0)], [(packets[0], 960)], [(packets[1], 1920)]))
-    refused(
-        b"".join([*pages[:2], patched(pages[2], 5, b"\x01"), pages[3]]), "continues a packet that never began"
-    )
+    refused(b"".join([*pages[:2], patched(pages[2], 5, b"\x01"), pages[3]]), "continues a packet that never began")
     long = bytes(255 * 260)
     two = pages_of(laid([(head.pack(), 0)], [(tags.pack(), 0)], [(long, 960)]))
     refused(b"".join([*two[:3], patched(two[3], 5, bytes([ogg.LAST]))]), "a packet has no end")
@@ -191,22 +187,14 @@ def with_audio(parts, *pages: list[tuple[bytes, int]]) -> bytes:
 
 def test_wrong_positions_are_refused(parts):
     _, _, (first, second, *_) = parts
-    refused(
-        with_audio(parts, [(first, 961)], [(second, 1921)]), "packets make 960; it is a cut from a longer"
-    )
-    refused(
-        with_audio(parts, [(first, 959)], [(second, 1920)]), "position 959, but the stream's packets make 960"
-    )
+    refused(with_audio(parts, [(first, 961)], [(second, 1921)]), "packets make 960; it is a cut from a longer")
+    refused(with_audio(parts, [(first, 959)], [(second, 1920)]), "position 959, but the stream's packets make 960")
     refused(
         with_audio(parts, [(first, 960)], [(second, 1921)]),
         "position 1921, but the stream's packets make 1920",
     )
-    refused(
-        with_audio(parts, [(first, 960)], [(second, 959)]), "position 959, but the stream's packets make 1920"
-    )
-    refused(
-        with_audio(parts, [(first, -1)], [(second, 1920)]), "position -1, but the stream's packets make 960"
-    )
+    refused(with_audio(parts, [(first, 960)], [(second, 959)]), "position 959, but the stream's packets make 1920")
+    refused(with_audio(parts, [(first, -1)], [(second, 1920)]), "position -1, but the stream's packets make 960")
     refused(with_audio(parts, [(first, 311)]), "ends at 311, within its pre-skip of 312")
     assert decode(with_audio(parts, [(first, 312)])).frames == 0
     refused(with_audio(parts, [(first, -(2**63))]), "position -9223372036854775808")

@@ -1,66 +1,83 @@
 """Bytes: round trips, exact sizes, and refusal of everything that is not intact."""
 
 import io
-import math
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from codec import spatial
 from codec.bitstream import (
     HEADER_BYTES,
     CorruptStream,
     Header,
-    pack_codes,
+    Packet,
+    pack,
     parse_header,
     read_stream,
-    unpack_codes,
+    unpack,
     write_stream,
 )
 
 
-def stream(frames=600, codebooks=18, bits=10, seed=0, length=None):
-    header = Header(
-        b"modelsha", 44_100, 16, codebooks, bits, 512, -1234, length or frames * 512 - 17, packet_frames=256
-    )
-    codes = np.random.default_rng(seed).integers(0, 2**bits, (codebooks, frames))
+def stream(frames=600, codebooks=18, bits=10, seed=0, length=None, channels=16):
+    header = Header(b"modelsha", 44_100, channels, codebooks, bits, 512, -1234, length or frames * 512 - 17)
+    random = np.random.default_rng(seed)
+    packets = [
+        Packet(
+            random.integers(0, 2**bits, (codebooks, count)),
+            np.concatenate(
+                [random.integers(0, 2**8, channels), random.integers(0, 2**6, channels * (channels - 1) // 2)]
+            ),
+        )
+        for count in header.packet_frame_counts()
+    ]
     file = io.BytesIO()
-    write_stream(file, header, (codes[:, start : start + 256] for start in range(0, frames, 256)))
-    return header, codes, file.getvalue()
+    write_stream(file, header, packets)
+    return header, packets, file.getvalue()
 
 
 def read_all(data):
     header, packets = read_stream(io.BytesIO(data), "x.arvq")
-    return header, np.concatenate(list(packets), axis=1)
+    return header, list(packets)
 
 
 @settings(deadline=None, max_examples=50)
-@given(st.integers(1, 600), st.integers(1, 20), st.integers(1, 16), st.integers(0, 2**32 - 1))
-def test_round_trip(frames, codebooks, bits, seed):
-    header, codes, data = stream(frames, codebooks, bits, seed)
-    read_header, read_codes = read_all(data)
+@given(st.integers(1, 600), st.integers(1, 20), st.integers(1, 16), st.integers(1, 17), st.integers(0, 2**32 - 1))
+def test_round_trip(frames, codebooks, bits, channels, seed):
+    header, packets, data = stream(frames, codebooks, bits, seed, channels=channels)
+    read_header, read_packets = read_all(data)
     assert read_header == header
-    assert np.array_equal(read_codes, codes)
+    assert sum(p.codes.shape[1] for p in read_packets) == frames
+    for read, written in zip(read_packets, packets, strict=True):
+        assert np.array_equal(read.codes, written.codes)
+        assert np.array_equal(read.spatial, written.spatial)
     assert len(data) == header.total_bytes
 
 
 def test_packing_is_the_documented_one():
-    """Two 10-bit codes, most significant bit first: 0b1000000001 0b0000000011 -> 80 40 30."""
-    assert pack_codes(np.array([[0b1000000001, 0b0000000011]]), 10) == bytes([0x80, 0x40, 0x30])
-    assert unpack_codes(bytes([0x80, 0x40, 0x30]), 1, 2, 10).tolist() == [[0b1000000001, 3]]
+    """One channel: level 0x81; no pairs; two 10-bit codes 0b1000000001 0b0000000011: 81, then 80 40 30."""
+    packet = Packet(np.array([[0b1000000001, 0b0000000011]]), np.array([0x81]))
+    assert pack(packet, 10) == bytes([0x81, 0x80, 0x40, 0x30])
+    header = Header(b"modelsha", 44_100, 1, 1, 10, 512, 0, 1024)
+    back = unpack(bytes([0x81, 0x80, 0x40, 0x30]), header, 2)
+    assert back.codes.tolist() == [[0b1000000001, 3]]
+    assert back.spatial.tolist() == [0x81]
 
 
 def test_size_is_the_nominal_rate_plus_little():
-    header, _, data = stream(frames=862, length=441_000)
-    nominal = 18 * 10 * 862 / 8
-    assert 0 < len(data) - nominal <= HEADER_BYTES + 4 * math.ceil(862 / 256)
-    assert 8 * len(data) / 10 / 1000 == pytest.approx(15.56, abs=0.01)  # kbit/s of 10 s
+    """10 s: codes at 15.504 kbit/s, a spatial layer of 848 bits per packet, header and CRCs."""
+    header, packets, data = stream(frames=862, length=441_000)
+    nominal = (18 * 10 * 862 + 4 * spatial.bits(16)) / 8
+    assert spatial.bits(16) == 16 * 8 + 120 * 6
+    assert 0 <= len(data) - nominal <= HEADER_BYTES + 5 * len(packets)
+    assert 8 * len(data) / 10 / 1000 < 16
     assert header.frames == 862
 
 
 def test_every_flipped_bit_is_refused():
-    _, _, data = stream(frames=9, codebooks=3)
+    _, _, data = stream(frames=9, codebooks=3, channels=2)
     for position in range(8 * len(data)):
         broken = bytearray(data)
         broken[position // 8] ^= 1 << position % 8
@@ -69,7 +86,7 @@ def test_every_flipped_bit_is_refused():
 
 
 def test_every_truncation_and_appended_bytes_are_refused():
-    _, _, data = stream(frames=9, codebooks=3)
+    _, _, data = stream(frames=9, codebooks=3, channels=2)
     for size in range(len(data)):
         with pytest.raises(CorruptStream):
             read_all(data[:size])

@@ -1,6 +1,7 @@
 """Streaming equals one pass, for every cut; the file says what it costs."""
 
 import io
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -9,7 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codec.bitstream import CorruptStream, read_stream
-from codec.inference import decode, encode, encode_blocks, level_gain_q8_db, overlapping_blocks
+from codec.inference import (
+    decode,
+    decode_blocks,
+    encode,
+    encode_blocks,
+    level_gain_q8_db,
+    overlapping_blocks,
+)
 from codec.model import Codec, ModelConfig
 from render.errors import InputError
 from render.scene import Scene
@@ -36,7 +44,7 @@ def scene(frames, seed=0, level=0.1):
 def test_overlapping_blocks_tile_the_stream(total, block, context, cuts):
     stream = np.arange(total)[None]
     edges = sorted({0, total, *(c for c in cuts if c < total)})
-    parts = [stream[:, a:b] for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    parts = [stream[:, a:b] for a, b in pairwise(edges)]
     position = 0
     for columns, before, length in overlapping_blocks(parts, block, context):
         assert length == min(block, total - position)
@@ -50,7 +58,7 @@ def test_overlapping_blocks_tile_the_stream(total, block, context, cuts):
 def test_blocks_give_the_codes_of_one_pass(model):
     """300 frames make two packets: the codes at the seam are those of the network over the whole signal."""
     x = scene(300 * 512)
-    coded = np.concatenate(list(encode_blocks(model, [x.samples], 1.0, 4)), axis=1)
+    coded = np.concatenate([p.codes for p in encode_blocks(model, [x.samples], 1.0, 4)], axis=1)
     with torch.inference_mode():
         whole = model.quantizer.encode(model.encoder(torch.from_numpy(x.samples)[None]))[0].numpy()
     assert (coded == whole).mean() >= 0.999  # the library sums other block lengths in another order
@@ -62,7 +70,8 @@ def test_codes_do_not_depend_on_how_the_signal_arrives(model, cut):
     parts = [x[:, start : start + cut] for start in range(0, x.shape[1], cut)] if cut > 500 else [x]
     expected = list(encode_blocks(model, [x], 1.0, 4))
     for a, b in zip(encode_blocks(model, parts, 1.0, 4), expected, strict=True):
-        assert np.array_equal(a, b)
+        assert np.array_equal(a.codes, b.codes)
+        assert np.array_equal(a.spatial, b.spatial)
 
 
 @pytest.mark.parametrize("frames", [1, 511, 512, 513, 257 * 512 + 3])
@@ -86,9 +95,33 @@ def test_a_louder_scene_gives_the_same_codes_and_a_louder_decoding(model):
 def test_fewer_codebooks_make_a_smaller_file_with_the_same_first_codes(model):
     x = scene(20 * 512)
     full, half = encode(model, DIGEST, x), encode(model, DIGEST, x, codebooks=2)
-    codes = [next(read_stream(io.BytesIO(data), "x")[1]) for data in (full, half)]
+    codes = [next(read_stream(io.BytesIO(data), "x")[1]).codes for data in (full, half)]
     assert np.array_equal(codes[0][:2], codes[1])
     assert len(full) - len(half) == 20 * 2 * 6 // 8
+
+
+def test_decoding_has_the_covariance_that_was_sent(model):
+    """An untrained network, whose own covariance is arbitrary: the spatial layer restores levels and R."""
+    mixing = np.random.default_rng(1).standard_normal((4, 4)) + 2 * np.eye(4)
+    noise = np.random.default_rng(2).standard_normal((4, 300 * 512))
+    smooth = np.apply_along_axis(lambda row: np.convolve(row, np.ones(24) / 24, "same"), 1, noise)  # to 2 kHz
+    x = Scene((0.05 * mixing @ smooth).astype(np.float32), 44_100)
+    y = decode(model, DIGEST, encode(model, DIGEST, x)).samples
+    assert np.abs(np.corrcoef(y) - np.corrcoef(x.samples)).max() < 0.12
+    level_db = 10 * np.log10(np.square(y).mean(1) / np.square(x.samples).mean(1))
+    assert np.abs(level_db).max() < 1.5
+
+
+def test_decoded_samples_do_not_depend_on_the_length_that_follows(model):
+    """A prefix of the packets gives the beginning of the samples: no seam, no state from the future."""
+    x = scene(3 * 256 * 512)
+    packets = list(encode_blocks(model, [x.samples], 1.0, 4))
+    whole = np.concatenate(list(decode_blocks(model, packets, 1.0, x.frames)), axis=1)
+    first = next(decode_blocks(model, packets, 1.0, x.frames))
+    two = np.concatenate(list(decode_blocks(model, packets[:2], 1.0, 2 * 256 * 512)), axis=1)
+    assert np.array_equal(whole[:, : first.shape[1]], first)
+    inner = 2 * 256 * 512 - 13 * 512  # beyond, the network sees that nothing follows
+    np.testing.assert_allclose(two[:, :inner], whole[:, :inner], atol=2e-3 * np.abs(whole).max())
 
 
 def test_silence(model):

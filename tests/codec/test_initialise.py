@@ -18,9 +18,7 @@ def low_passed_scenes(seed=0, items=6, channels=16, frames=8192):
     return 0.06 * x / x[:, 0].std()
 
 
-CONFIG = ModelConfig(
-    encoder_dim=16, decoder_dim=256, latent_dim=64, codebooks=3, codebook_size=64, dilations=(1,)
-)
+CONFIG = ModelConfig(encoder_dim=16, decoder_dim=256, latent_dim=64, codebooks=3, codebook_size=64, dilations=(1,))
 
 
 def test_pca_passes_the_waveform_where_default_weights_do_not():

@@ -75,9 +75,7 @@ def published_forward(state, x, config):
     for i, stride in enumerate(reversed(config.strides), start=1):
         h = snake(h, f"decoder.model.{i}.block.0")
         name = f"decoder.model.{i}.block.1"
-        h = conv_transpose1d(
-            h, weight(name), state[f"{name}.bias"], stride=stride, padding=math.ceil(stride / 2)
-        )
+        h = conv_transpose1d(h, weight(name), state[f"{name}.bias"], stride=stride, padding=math.ceil(stride / 2))
         for j, dilation in enumerate(config.dilations):
             h = residual_unit(h, f"decoder.model.{i}.block.{j + 2}", dilation)
     return (

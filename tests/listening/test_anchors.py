@@ -92,7 +92,5 @@ def test_tones_below_pass_and_tones_above_vanish(cutoff_hz, gain):
 
 def test_a_rate_too_low_for_the_anchor_is_refused():
     scene = Scene(np.zeros((4, 100), np.float32), 16_000)
-    with pytest.raises(
-        InputError, match="7000 Hz needs a sample rate above 16000 Hz, the scene has 16000 Hz"
-    ):
+    with pytest.raises(InputError, match="7000 Hz needs a sample rate above 16000 Hz, the scene has 16000 Hz"):
         low_pass(scene, MID_ANCHOR_HZ)

@@ -105,9 +105,7 @@ def test_round_trip_at_other_rates_keeps_length_and_position(rate_hz):
     assert inspect(ogg).input_rate_hz == rate_hz
 
 
-@pytest.mark.parametrize(
-    "frames", [1, 2, 311, 312, 313, 647, 648, 649, 959, 960, 961, 48_000, 65_536, 65_537]
-)
+@pytest.mark.parametrize("frames", [1, 2, 311, 312, 313, 647, 648, 649, 959, 960, 961, 48_000, 65_536, 65_537])
 def test_every_length_comes_back(frames):
     ogg = encode(Scene(np.full((4, frames), 0.1, np.float32), 48_000), high_rate(4))
     assert decode(ogg).samples.shape == (4, frames)
@@ -275,9 +273,7 @@ def test_impossible_settings_are_refused(arguments, message):
 
 def test_rates_that_libopus_would_clamp_are_refused(third_order):
     for bitrate_bps in (0, 7_999, 4_800_001):
-        with pytest.raises(
-            InputError, match=f"at {bitrate_bps} bit/s; possible with 16 channels are 8000 to"
-        ):
+        with pytest.raises(InputError, match=f"at {bitrate_bps} bit/s; possible with 16 channels are 8000 to"):
             encode(third_order, OpusSettings(bitrate_bps))
 
 
@@ -380,9 +376,7 @@ def test_opusinfo_finds_no_fault(paper_file, tmp_path):
     if not shutil.which("opusinfo"):
         pytest.skip("opusinfo (opus-tools) is not installed")
     (tmp_path / "x.opus").write_bytes(paper_file)
-    told = subprocess.run(
-        ["opusinfo", tmp_path / "x.opus"], capture_output=True, text=True, check=True
-    ).stdout
+    told = subprocess.run(["opusinfo", tmp_path / "x.opus"], capture_output=True, text=True, check=True).stdout
     assert "WARNING" not in told
     assert "Channel Mapping Family: 3" in told
     assert "Streams: 8, Coupled: 8" in told
@@ -394,7 +388,5 @@ def test_ffprobe_counts_the_same_packets(paper_file, tmp_path):
         pytest.skip("ffprobe is not installed")
     (tmp_path / "x.opus").write_bytes(paper_file)
     probe = ["ffprobe", "-v", "quiet", "-count_packets", "-show_streams", "-of", "json", tmp_path / "x.opus"]
-    (stream,) = json.loads(subprocess.run(probe, capture_output=True, text=True, check=True).stdout)[
-        "streams"
-    ]
+    (stream,) = json.loads(subprocess.run(probe, capture_output=True, text=True, check=True).stdout)["streams"]
     assert (stream["channels"], int(stream["nb_read_packets"])) == (16, inspect(paper_file).packets)

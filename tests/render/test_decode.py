@@ -58,6 +58,23 @@ def test_the_file_is_the_exact_product_within_one_step_of_24_bits(tmp_path):
     assert np.abs(read(tmp_path / "feed.wav")[0] - exact).max() <= 2.0**-23
 
 
+def test_blocks_change_no_bit(tmp_path):
+    whole = scene(frames=40_000)
+    write_scene(tmp_path / "scene.wav", whole)
+    decode_file(tmp_path / "scene.wav", tmp_path / "feed.wav", layout("7.1.4"), subtype="FLOAT")
+    np.testing.assert_array_equal(read(tmp_path / "feed.wav")[0], decode(whole, layout("7.1.4")).samples)
+
+
+def test_measured_positions_are_taken_from_a_file(tmp_path, command):
+    (tmp_path / "lab.toml").write_text('layout = "7.1.4"\n[loudspeakers]\n"U+045" = { elevation = 44 }\n')
+    write_scene(tmp_path / "scene.wav", scene())
+    status, _, _ = command(tmp_path / "scene.wav", "--layout", tmp_path / "lab.toml", "-o", tmp_path / "feed.wav")
+    record = json.loads((tmp_path / "feed.wav.json").read_text())
+    assert status == 0
+    assert {c["label"]: c["elevation_deg"] for c in record["channels"]}["U+045"] == 44.0
+    assert np.abs(read(tmp_path / "feed.wav")[0] - decode(scene(), layout("7.1.4")).samples).max() > 1e-3
+
+
 def test_wav_order_exchanges_rear_and_side(tmp_path):
     write_scene(tmp_path / "scene.wav", scene())
     records = [

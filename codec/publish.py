@@ -1,0 +1,121 @@
+"""Turn a training run into a model file with a card that says what it can do.
+
+    python -m codec.publish runs/small --data data/prepared -o codec/pretrained/hoa16-small.safetensors
+
+The held-out recordings go through the real bit stream; the card lists their mel and covariance distances
+(eq. 3) to the original, beside those of the trivial decoder that copies W to all channels, and says for how
+many scenes the decoding is nearer to its own original than to any other.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from render.command import parser, progress, run
+from render.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from codec.model import Codec
+    from render.scene import Scene
+
+
+def distances(references: list[Tensor], test: Tensor, rate_hz: int) -> tuple[list[float], list[float]]:
+    """Mel and covariance distance of one signal (channel, time) to each of several references."""
+    from codec import losses
+
+    mel = [losses.mel_distance(r[None], test[None], rate_hz).item() for r in references]
+    covariance = [losses.covariance_distance(r[None], test[None]).item() for r in references]
+    return mel, covariance
+
+
+def measure(model: Codec, scenes: dict[str, Scene]) -> dict[str, Any]:
+    """Code every scene and measure; all scenes must have the same length."""
+    import torch
+
+    from codec.inference import decode, encode
+
+    references = [torch.from_numpy(scene.samples) for scene in scenes.values()]
+    rows = {}
+    for index, (name, scene) in enumerate(progress(scenes.items(), "measure scene", len(scenes))):
+        payload = encode(model, b"measured", scene)
+        decoded = torch.from_numpy(decode(model, b"measured", payload).samples)
+        mel, covariance = distances(references, decoded, scene.sample_rate_hz)
+        own = references[index]
+        copied_mel, copied_covariance = distances([own], own[:1].expand_as(own), scene.sample_rate_hz)
+        rows[name] = {
+            "kbps": round(8 * len(payload) / scene.duration_s / 1000, 2),
+            "mel": round(mel[index], 3),
+            "covariance": round(covariance[index], 2),
+            "nearest_by_mel": mel[index] == min(mel),
+            "nearest_by_covariance": covariance[index] == min(covariance),
+            "next_covariance": round(min(c for i, c in enumerate(covariance) if i != index), 2),
+            "w_copied_mel": round(copied_mel[0], 3),
+            "w_copied_covariance": round(copied_covariance[0], 2),
+        }
+    return rows
+
+
+def newest_model(folder: Path) -> tuple[Codec, int, dict[str, Any]]:
+    """Model of the newest checkpoint of a run, folded, its step and settings."""
+    from codec import checkpoint
+    from codec.model import Codec, ModelConfig
+
+    steps = checkpoint.steps(folder / "checkpoints")
+    if not steps:
+        raise InputError(f"{folder}: no checkpoint; is it the folder of a run?")
+    groups, meta = checkpoint.load(folder / "checkpoints" / f"{steps[-1]:07d}")
+    model = Codec(ModelConfig.from_json(meta["model"]))
+    model.load_state_dict(groups["model"])
+    return model.fold_weight_norm().eval().requires_grad_(False), steps[-1], meta["train"]
+
+
+def held_out_scenes(folders: list[Path], seconds: float = 10.0) -> dict[str, Scene]:
+    """Beginnings of the held-out recordings, cut to the shortest."""
+    from render.audio_file import info, read
+    from render.scene import Scene
+    from stimuli.corpus import find_recordings, split
+
+    recordings = [r for folder in folders for r in split(find_recordings(folder))[1]]
+    frames = min(round(info(r.path).sample_rate_hz * seconds) for r in recordings)
+    frames = min(frames, *(info(r.path).frames for r in recordings))
+    return {f"{r.path.parent.name}/{r.path.stem}": Scene(*read(r.path, 0, frames)) for r in recordings}
+
+
+def main() -> None:
+    """Command line."""
+    arguments = parser(__doc__, "codec.publish")
+    arguments.add_argument("run", type=Path, metavar="RUN", help="folder of a training run")
+    arguments.add_argument(
+        "--data", type=Path, nargs="+", required=True, metavar="DIR", help="prepared recordings"
+    )
+    arguments.add_argument("--trained-on", default="", help="what the card says of the training material")
+    arguments.add_argument("-o", "--output", type=Path, required=True, metavar="M.safetensors")
+    arguments.add_argument("--force", action="store_true", help="replace an existing model")
+    given = arguments.parse_args()
+
+    from codec.model import count_parameters
+    from codec.weights import load, save
+    from render.artefact import read_json, write_json
+
+    model, step, settings = newest_model(given.run)
+    card: dict[str, Any] = {
+        "trained_on": given.trained_on,
+        "steps": step,
+        "parameters": count_parameters(model),
+        "bitrate_bps": model.config.bitrate_bps(),
+        "settings": settings,
+    }
+    save(given.output, model, card, given.force)
+    loaded, _ = load(given.output)
+    card["measured"] = measure(loaded, held_out_scenes(given.data))
+    described = read_json(given.output.with_suffix(".json")) | card
+    write_json(given.output.with_suffix(".json"), described, force=True)
+    for name, row in card["measured"].items():
+        print(f"{name:>26}  " + "  ".join(f"{key} {value}" for key, value in row.items()))
+
+
+if __name__ == "__main__":
+    run(main)
