@@ -54,11 +54,11 @@ def overlapping_blocks(
 
 def padded_to_hop(parts: Iterable[Float32[ndarray, "channel time"]], hop: int):
     """Append zeros until the number of samples is a multiple of the hop."""
-    total = 0
+    total = channels = 0
     for part in parts:
-        total += part.shape[1]
+        channels, time = part.shape
+        total += time
         yield part
-        channels = part.shape[0]
     if total % hop:
         yield np.zeros((channels, hop - total % hop), np.float32)
 

@@ -7,9 +7,11 @@ cures take seconds and change nothing in the architecture: the result is a plain
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from codec.layers import ResidualUnit, Snake1d
 from codec.model import Codec
@@ -44,7 +46,10 @@ def pca(model: Codec, audio: Float[Tensor, "batch channel time"], generator: tor
     float
         Signal-to-noise ratio in dB of decoder(encoder(audio)), without quantiser.
     """
-    for part in (model.encoder.block, model.decoder.model):
+    # parametrised layers grow attributes that no type knows
+    encoder: Any = model.encoder.block
+    decoder: Any = model.decoder.model
+    for part in (encoder, decoder):
         for layer in part.modules():
             if isinstance(layer, Snake1d):
                 layer.alpha.fill_(1.0)
@@ -55,15 +60,15 @@ def pca(model: Codec, audio: Float[Tensor, "batch channel time"], generator: tor
 
     power = audio.square().mean((0, 2)).clamp_min(1e-12)
     gain = (power.max() / power).clamp_max(1e6).pow(GAIN_EXPONENT / 2)
-    first, last = model.encoder.block[0], model.decoder.model[-1]
+    first, last = encoder[0], decoder[-1]
     signal = audio * gain[:, None]
     signal, basis = _components(signal, 1, first.weight.shape[0])
     _set(first, _centred(basis.t()[:, :, None] * gain[None, :, None], first.weight.shape), generator)
     undo = basis[:, :, None] / basis.square().sum(0)[None, :, None] / gain[:, None, None]
     _set(last, _centred(undo, last.weight.shape), generator)
 
-    down = [block.block[-1] for block in model.encoder.block[1:-2]]
-    up = [block.block[1] for block in reversed(model.decoder.model[1:-2])]
+    down = [block.block[-1] for block in encoder[1:-2]]
+    up = [block.block[1] for block in reversed(decoder[1:-2])]
     for analysis, synthesis in zip(down, up, strict=True):
         stride, channels = analysis.stride[0], signal.shape[1]
         signal, basis = _components(signal, stride, analysis.weight.shape[0])
@@ -72,7 +77,7 @@ def pca(model: Codec, audio: Float[Tensor, "batch channel time"], generator: tor
         inverse = kernel / basis.square().sum(0)[:, None, None]
         _set(synthesis, _centred(inverse, synthesis.weight.shape), generator)
 
-    final, head = model.encoder.block[-1], model.decoder.model[0]
+    final, head = encoder[-1], decoder[0]
     keep = round(final.weight.shape[0] * (1 - SPARE_LATENTS))
     signal, basis = _components(signal, 1, keep)
     _set(final, _centred(basis.t()[:, :, None], final.weight.shape), generator, spare=0.5)
@@ -112,7 +117,7 @@ def _centred(kernel: Tensor, shape: torch.Size) -> Tensor:
     return weight
 
 
-def _set(layer: nn.Module, weight: Tensor, generator: torch.Generator, spare: float = 0.0) -> None:
+def _set(layer: Any, weight: Tensor, generator: torch.Generator, spare: float = 0.0) -> None:
     """Set a weight-normalised layer, with a little noise; rows or columns still 0 get noise of gain `spare`."""
     rms = weight.square().mean().sqrt()
     noisy = weight + WEIGHT_NOISE * rms * torch.randn(weight.shape, generator=generator)
@@ -160,17 +165,19 @@ def kmeans(
         Power of the residual after all codebooks, relative to the variance of the latents.
     """
     residual = latents
-    for quantizer in model.quantizer.quantizers:
+    for quantizer in model.quantizer.books:
         size, dim = quantizer.codebook.weight.shape
         mean = residual.mean(0)
         vectors = torch.linalg.eigh(torch.cov(residual.t()).double()).eigenvectors
         basis = vectors.flip(1)[:, :dim].float()
         # a little noise: weight norm divides by the norm of each row, and a latent may be constant
         weight = basis + 1e-6 * torch.randn(basis.shape, generator=generator)
-        quantizer.in_proj.weight = weight.t()[:, :, None].contiguous()
-        quantizer.out_proj.weight = weight[:, :, None].contiguous()
-        quantizer.in_proj.bias.copy_(-mean @ basis)
-        quantizer.out_proj.bias.copy_(mean)
+        in_proj: Any = quantizer.in_proj
+        out_proj: Any = quantizer.out_proj
+        in_proj.weight = weight.t()[:, :, None].contiguous()
+        out_proj.weight = weight[:, :, None].contiguous()
+        in_proj.bias.copy_(-mean @ basis)
+        out_proj.bias.copy_(mean)
 
         projected = (residual - mean) @ basis
         centroids = projected[torch.randperm(len(projected), generator=generator)[:size]]
@@ -210,7 +217,7 @@ class CodebookUsage:
     """
 
     def __init__(self, model: Codec, decay: float = 0.99, threshold: float = 0.03):
-        self.quantizers = list(model.quantizer.quantizers)
+        self.quantizers = model.quantizer.books
         self.decay, self.threshold = decay, threshold
         size = model.config.codebook_size
         self.usage = torch.full((len(self.quantizers), size), 1.0 / size)

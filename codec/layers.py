@@ -42,7 +42,7 @@ class Conv1d(nn.Conv1d):
             self.weight.unsqueeze(2),
             self.bias,
             (1, self.stride[0]),
-            (0, self.padding[0]),
+            (0, int(self.padding[0])),
             (1, self.dilation[0]),
         ).squeeze(2)
 
@@ -50,14 +50,14 @@ class Conv1d(nn.Conv1d):
 class ConvTranspose1d(nn.ConvTranspose1d):
     """One-dimensional transposed convolution, computed as a two-dimensional one of height 1."""
 
-    def forward(self, x: Float[Tensor, batch in time]) -> Float[Tensor, "batch out time_out"]:  # type: ignore[override]
+    def forward(self, x: Float[Tensor, batch in time]) -> Float[Tensor, "batch out time_out"]:  # pyrefly: ignore
         """Upsample by the stride."""
         return conv_transpose2d(
             x.unsqueeze(2),
             self.weight.unsqueeze(2),
             self.bias,
             (1, self.stride[0]),
-            (0, self.padding[0]),
+            (0, int(self.padding[0])),
         ).squeeze(2)
 
 

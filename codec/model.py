@@ -97,7 +97,8 @@ class ModelConfig:
         names = set(cls.__dataclass_fields__)
         if not isinstance(values, dict) or set(values) != names:
             raise InputError(f"model configuration: need exactly the names {', '.join(sorted(names))}")
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**fields)
 
 
 class Encoder(nn.Module):
@@ -165,7 +166,7 @@ class Codec(nn.Module):
         )
         self.decoder = Decoder(config)
         for module in self.modules():
-            if isinstance(module, nn.Conv1d):
+            if isinstance(module, nn.Conv1d) and module.bias is not None:
                 nn.init.zeros_(module.bias)
 
     def fold_weight_norm(self) -> Codec:

@@ -60,6 +60,11 @@ class ResidualVectorQuantizer(nn.Module):
             VectorQuantizer(latent_dim, codebook_size, codebook_dim) for _ in range(codebooks)
         )
 
+    @property
+    def books(self) -> list[VectorQuantizer]:
+        """The codebooks, in order."""
+        return [quantizer for quantizer in self.quantizers if isinstance(quantizer, VectorQuantizer)]
+
     def forward(
         self, latents: Float[Tensor, "batch latent frame"], generator: torch.Generator | None = None
     ) -> Quantized:
@@ -77,7 +82,7 @@ class ResidualVectorQuantizer(nn.Module):
         residual, total = latents, torch.zeros_like(latents)
         commitment = codebook = latents.new_zeros(())
         all_codes = []
-        for index, quantizer in enumerate(self.quantizers):
+        for index, quantizer in enumerate(self.books):
             quantized, codes, commitment_loss, codebook_loss, _ = quantizer(residual)
             mask = (index < used).to(latents.dtype)
             total = total + quantized * mask[:, None, None]
@@ -92,7 +97,7 @@ class ResidualVectorQuantizer(nn.Module):
     ) -> Int[Tensor, "batch codebook frame"]:
         """Codes of the first `codebooks` codebooks (all by default)."""
         residual, all_codes = latents, []
-        for quantizer in list(self.quantizers)[:codebooks]:
+        for quantizer in self.books[:codebooks]:
             codes = quantizer.search(quantizer.in_proj(residual))
             residual = residual - quantizer.out_proj(quantizer.look_up(codes))
             all_codes.append(codes)
@@ -100,5 +105,5 @@ class ResidualVectorQuantizer(nn.Module):
 
     def decode(self, codes: Int[Tensor, "batch codebook frame"]) -> Float[Tensor, "batch latent frame"]:
         """Sum of the contributions of as many codebooks as `codes` has."""
-        parts = zip(self.quantizers, codes.unbind(1), strict=False)
+        parts = zip(self.books, codes.unbind(1), strict=False)
         return torch.stack([q.out_proj(q.look_up(c)) for q, c in parts]).sum(0)

@@ -71,13 +71,14 @@ def load_preset(name: str) -> tuple[ModelConfig, TrainConfig]:
         content = tomllib.loads(path.read_text())
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path}: {error}") from error
-    parts = []
+    parts: list[Any] = []
     for kind, table in ((ModelConfig, "model"), (TrainConfig, "train")):
         values = content.pop(table, {})
         known = {f.name for f in fields(kind)}
         if unknown := set(values) - known:
             raise InputError(f"{path}: [{table}] has no {sorted(unknown)}; known are {sorted(known)}")
-        parts.append(kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}))
+        settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        parts.append(kind(**settings))
     if content:
         raise InputError(f"{path}: unknown table {sorted(content)}; known are [model] and [train]")
     return parts[0], parts[1]

@@ -150,7 +150,8 @@ _PATTERNS: dict[str, Callable[[str, re.Match, Path | None], Condition]] = {
     r"order_(?P<order>[0-6])": _truncated,
 }
 _KNOWN = (
-    "href", "la", "ma", "opus3_<kbps>", "opus3_<kbps>_music", "opus2_<kbps>_cbr", "prop", "prop_<n>cb", "order_<n>",
+    "href", "la", "ma", "opus3_<kbps>", "opus3_<kbps>_music", "opus2_<kbps>_cbr", "prop", "prop_<n>cb",
+    "order_<n>",
 )  # fmt: skip
 
 

@@ -82,9 +82,7 @@ def measure(paths: dict[str, Path], layout: Layout, method: str, frames: int, pl
         peak_dbtp = max(peak_dbtp, peak.true_peak_dbtp())
     loudness_lufs = meter.integrated_lufs() if meter.gated else meter.ungated_lufs()
     if not np.isfinite(loudness_lufs):
-        raise InputError(
-            f"{paths['href']}: the rendered reference is silent (below -70 LUFS); choose another excerpt"
-        )
+        raise InputError(f"{paths['href']}: the rendered reference is silent (below -70 LUFS); choose another")
     gain_db = item_gain_db(loudness_lufs, peak_dbtp, plan.target_lufs, plan.headroom_dbtp)
     return Levels(loudness_lufs, meter.gated, peak_dbtp, gain_db)
 
@@ -137,6 +135,11 @@ def export_item(
     return {"levels": levels, "frames": frames, "sha256": hashes}
 
 
+def layout_label(name: str) -> str:
+    """Name of a layout in file names; a layout may be given as a file of measured positions."""
+    return Path(name).stem if name.endswith(".toml") else name
+
+
 def key_path(build: Path, package: Path) -> Path:
     """Where the key lies: beside the package, never inside it."""
     package, build = package.resolve(), build.resolve()
@@ -146,7 +149,7 @@ def key_path(build: Path, package: Path) -> Path:
 
 
 def clear_other_export(package: Path, names: dict[str, dict[str, str]], force: bool) -> None:
-    """Refuse a package that holds files of another build, which would be heard beside these; `force` removes them."""
+    """Refuse a package with audio of another build, which would be mixed with this one's; `force` removes it."""
     expected = {(item, name) for item, stimuli in names.items() for name in ("reference", *stimuli)}
     for path in sorted((package / "audio").glob("*/*.wav")):
         if not _BLIND.fullmatch(path.stem) or (path.parent.name, path.stem) in expected:
@@ -208,7 +211,7 @@ def export(
     write_json(package / "session.json", session, force)
     write_ratings_template(package / "ratings_template.csv", names, force)
     key = {
-        "layout": layout_name,
+        "layout": layout_label(layout_name),
         "decoder": method,
         "manifest_sha256": secret.hex(),
         "items": names,
@@ -254,10 +257,8 @@ def main() -> None:
     arguments.add_argument("--workers", type=int, default=os.cpu_count(), help="items at the same time")
     arguments.add_argument("--force", action="store_true", help="replace a package that differs, ratings too")
     given = arguments.parse_args()
-    # a layout may be given as a file of measured positions
-    label = Path(given.layout).stem if given.layout.endswith(".toml") else given.layout
-    package, workers = given.output or given.build / f"package-{label}", max(1, given.workers or 1)
-    key = export(given.build, given.layout, given.decoder, given.order, package, workers, given.force)
+    package, workers = given.output or given.build / f"package-{layout_label(given.layout)}", given.workers
+    key = export(given.build, given.layout, given.decoder, given.order, package, max(1, workers or 1), given.force)
     print(f"{package}: package for {given.layout}; its key is {key}")
 
 

@@ -62,9 +62,8 @@ def load_plan(name: str) -> Plan:
         known = ", ".join(sorted(p.stem for p in PLANS.glob("*.toml")))
         raise InputError(f"{path}: no such plan; known are {known}, or give the path of a .toml file")
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-        return plan_from(values)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError, InputError) as error:
+        return plan_from(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: {error}") from error
 
 

@@ -89,8 +89,8 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path}: not UTF-8 text (byte {error.start}); is it the right file?") from error
     except json.JSONDecodeError as error:
         raise InputError(f"{path}:{error.lineno}:{error.colno}: not JSON ({error.msg})") from error
-    except RecursionError:
-        raise InputError(f"{path}: nested too deeply; is it the right file?") from None
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, a tower of brackets
+        raise InputError(f"{path}: not JSON that anyone would write ({error})") from None
 
 
 def read_record(path: Path) -> dict[str, Any]:

@@ -37,6 +37,13 @@ class Recording:
     number: int
 
 
+def recording_of(path: Path) -> Recording | None:
+    """Class and number by the file's name; None if it is not named like a recording of the corpus."""
+    match = _NAME.fullmatch(path.stem)
+    scene_class = _BY_NAME.get(match["scene"].replace(" ", "").lower()) if match else None
+    return Recording(path, scene_class, int(match["number"])) if match and scene_class else None
+
+
 def find_recordings(root: Path) -> list[Recording]:
     """Recordings below a folder, flat or in folders of any depth, sorted by class and number.
 
@@ -52,14 +59,10 @@ def find_recordings(root: Path) -> list[Recording]:
         raise InputError(f"{root}: no such folder")
     found: dict[tuple[str, int], Recording] = {}
     for path in sorted(root.rglob("*")):
-        match = _NAME.fullmatch(path.stem)
-        if path.suffix.lower() not in _SUFFIXES or not match or path.name.startswith("."):
+        recording = recording_of(path)
+        if recording is None or path.suffix.lower() not in _SUFFIXES:
             continue
-        scene_class = _BY_NAME.get(match["scene"].replace(" ", "").lower())
-        if scene_class is None:
-            continue
-        recording = Recording(path, scene_class, int(match["number"]))
-        twin = found.setdefault((scene_class, recording.number), recording)
+        twin = found.setdefault((recording.scene_class, recording.number), recording)
         if twin is not recording:
             raise InputError(f"{path}: the same recording as {twin.path}; remove one of the two")
     if not found:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from render.command import parser, progress, run
 from render.errors import InputError
+from stimuli.corpus import find_recordings, recording_of
 
 if TYPE_CHECKING:
     from numpy import ndarray
@@ -30,16 +31,18 @@ GAIN_STEP_DB = 6.0
 SHORTEST_S = 0.05
 
 
-def prepare_file(source: Path, target: Path) -> dict[str, Any]:
+def prepare_file(source: Path, target: Path, bits: int = 16, gain_db: float | None = None) -> dict[str, Any]:
     """Prepare one file block by block and write its record; return the record.
+
+    Without `gain_db` the gain is the multiple of 6 dB that leaves the headroom.
 
     A target that an earlier call made from another source is replaced, any other file is not.
 
     Raises
     ------
     InputError
-        If the file is no ambiX recording of third order or higher, is damaged or not finite; if the target
-        is the source itself, or a file that was not made here.
+        If the file is no ambiX recording of third order or higher, is damaged or not finite, or clips with
+        the given gain; if the target is the source itself, or a file that was not made here.
     """
     from render.artefact import read_record, record_path, sha256, versions, write_json
     from render.audio_file import info, writer
@@ -50,29 +53,37 @@ def prepare_file(source: Path, target: Path) -> dict[str, Any]:
         raise InputError(f"{source}: would be overwritten by its prepared form; choose another folder")
     digest, libraries = sha256(source), versions("hoa-rvqgan", "numpy", "soxr")
     made = read_record(target)
+    wanted = {"source_sha256": digest, "bits": bits, "given_gain_db": gain_db, "versions": libraries}
     ours = target.is_file() and made.get("sha256") == sha256(target)
-    if ours and made.get("source_sha256") == digest and made.get("versions") == libraries:
+    if ours and wanted.items() <= made.items():
         return made
-    gain_db = _gain_db(about)
+    applied_db = _gain_db(about) if gain_db is None else gain_db
     while True:
-        with writer(target, CHANNELS, RATE_HZ, subtype="PCM_16", force=ours) as file:
-            for block in _converted(about, gain_db, int(digest[:16], 16)):
+        dither_bits = bits if _needs_dither(about, applied_db, bits) else None
+        with writer(target, CHANNELS, RATE_HZ, subtype=f"PCM_{bits}", force=ours) as file:
+            for block in _converted(about, applied_db, dither_bits, int(digest[:16], 16)):
                 file.write(block)
+            if file.clipped and gain_db is not None:
+                raise InputError(
+                    f"{source}: {file.clipped} values clip with a gain of {gain_db:g} dB; use a smaller --gain-db"
+                )
         if not file.clipped:
             break
         # The peak between the samples of a recording that was clipped may lie above any fixed headroom
-        gain_db, ours = gain_db - GAIN_STEP_DB, True
+        applied_db, ours = applied_db - GAIN_STEP_DB, True
     material = read_record(source).get("what")
+    recording = recording_of(source)
     made = {
         "source": source.name,
-        "source_sha256": digest,
+        "scene_class": recording.scene_class if recording else None,
+        "recording": recording.number if recording else None,
         "material": material if isinstance(material, str) else "recording",
         "source_sample_rate_hz": about.sample_rate_hz,
         "source_order": about.ambisonic_order,
         "order": 3,
-        "gain_db": gain_db,
-        "dither": _needs_dither(about, gain_db),
-        "versions": libraries,
+        "gain_db": applied_db,
+        "dither": dither_bits is not None,
+        **wanted,
         "sha256": sha256(target),
     }
     write_json(record_path(target), made, force=True)
@@ -106,12 +117,12 @@ def _gain_db(about: AudioInfo) -> float:
     return GAIN_STEP_DB * math.floor((-HEADROOM_DB - 20 * math.log10(peak)) / GAIN_STEP_DB)
 
 
-def _needs_dither(about: AudioInfo, gain_db: float) -> bool:
-    """Whether 16 bits cannot hold the samples as they are."""
-    return not (about.sample_rate_hz == RATE_HZ and gain_db == 0 and about.subtype == "PCM_16")
+def _needs_dither(about: AudioInfo, gain_db: float, bits: int) -> bool:
+    """Whether the target cannot hold the samples as they are."""
+    return not (about.sample_rate_hz == RATE_HZ and gain_db == 0 and about.subtype in ("PCM_16", f"PCM_{bits}"))
 
 
-def _converted(about: AudioInfo, gain_db: float, seed: int) -> Iterator[ndarray]:
+def _converted(about: AudioInfo, gain_db: float, dither_bits: int | None, seed: int) -> Iterator[ndarray]:
     """Truncated, resampled, scaled and dithered blocks; seeded by the source, so that they are reproducible."""
     import numpy as np
     import soxr
@@ -120,16 +131,14 @@ def _converted(about: AudioInfo, gain_db: float, seed: int) -> Iterator[ndarray]
 
     gain = np.float32(10 ** (gain_db / 20))
     random = np.random.Generator(np.random.Philox(key=seed))
-    dither = _needs_dither(about, gain_db)
     resampler = soxr.ResampleStream(about.sample_rate_hz, RATE_HZ, CHANNELS, dtype="float32", quality="VHQ")
-    left = math.ceil(about.frames * RATE_HZ / about.sample_rate_hz)
 
     def finished(samples: ndarray) -> ndarray:
         samples = samples.T * gain
-        if dither:
+        if dither_bits:
             # two uniform variables of 1 LSB each: the triangular density that decouples error and signal
             uniform = random.random((2, *samples.shape), dtype=np.float32)
-            samples = samples + (uniform[0] - uniform[1]) / np.float32(32768)
+            samples = samples + (uniform[0] - uniform[1]) * np.float32(2.0 ** (1 - dither_bits))
         return samples
 
     if about.sample_rate_hz == RATE_HZ:
@@ -137,16 +146,15 @@ def _converted(about: AudioInfo, gain_db: float, seed: int) -> Iterator[ndarray]
             yield finished(block[:CHANNELS].T)
         return
     for block in blocks(about.path):
-        chunk = resampler.resample_chunk(np.ascontiguousarray(block[:CHANNELS].T))[:left]
-        left -= len(chunk)
-        yield finished(chunk)
-    yield finished(resampler.resample_chunk(np.zeros((0, CHANNELS), np.float32), last=True)[:left])
+        yield finished(resampler.resample_chunk(np.ascontiguousarray(block[:CHANNELS].T)))
+    yield finished(resampler.resample_chunk(np.zeros((0, CHANNELS), np.float32), last=True))
 
 
-def prepare(root: Path, folder: Path, numbers: set[int] | None, workers: int) -> None:
+def prepare(
+    root: Path, folder: Path, numbers: set[int] | None, workers: int, bits: int = 16, gain_db: float | None = None
+) -> None:
     """Prepare the recordings below `root` (or the single file `root`) into `folder`, in parallel."""
     from render.engine import in_parallel
-    from stimuli.corpus import find_recordings
 
     if root.is_file():
         jobs = [(root, folder / f"{root.stem}.wav")]
@@ -155,12 +163,11 @@ def prepare(root: Path, folder: Path, numbers: set[int] | None, workers: int) ->
         if not found:
             raise InputError(f"{root}: none of its recordings has a number in {sorted(numbers or ())}")
         jobs = [(r.path, folder / f"{r.scene_class}.{r.number}.wav") for r in found]
-    made = in_parallel(
-        prepare_file, {target: (source, target) for source, target in jobs}, workers, preload=("soxr",)
-    )
+    calls = {target: (source, target, bits, gain_db) for source, target in jobs}
+    made = in_parallel(prepare_file, calls, workers, preload=("soxr",))
     for _ in progress(made, "prepare recording", len(jobs)):
         pass
-    print(f"{folder}: {len(jobs)} recordings, 16 channels, 44.1 kHz, 16 bit")
+    print(f"{folder}: {len(jobs)} recordings, 16 channels, 44.1 kHz, {bits} bit")
 
 
 def main() -> None:
@@ -172,6 +179,10 @@ def main() -> None:
     arguments.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
     arguments.add_argument("--recordings", metavar="1,8", help="only these numbers of each class")
     arguments.add_argument("--workers", type=int, default=os.cpu_count(), help="files at the same time")
+    arguments.add_argument("--bits", type=int, choices=(16, 24), default=16, help="default 16, as in the paper")
+    arguments.add_argument(
+        "--gain-db", type=float, help="one gain for all files (default: per file, in 6 dB steps)"
+    )
     given = arguments.parse_args()
     numbers = None
     if given.recordings:
@@ -179,7 +190,7 @@ def main() -> None:
             numbers = {int(number) for number in given.recordings.split(",")}
         except ValueError:
             raise InputError(f"--recordings {given.recordings}: need numbers like 1,8") from None
-    prepare(given.root, given.output, numbers, max(1, given.workers or 1))
+    prepare(given.root, given.output, numbers, max(1, given.workers or 1), given.bits, given.gain_db)
 
 
 if __name__ == "__main__":

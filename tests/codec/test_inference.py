@@ -100,18 +100,6 @@ def test_fewer_codebooks_make_a_smaller_file_with_the_same_first_codes(model):
     assert len(full) - len(half) == 20 * 2 * 6 // 8
 
 
-def test_decoding_has_the_covariance_that_was_sent(model):
-    """An untrained network, whose own covariance is arbitrary: the spatial layer restores levels and R."""
-    mixing = np.random.default_rng(1).standard_normal((4, 4)) + 2 * np.eye(4)
-    noise = np.random.default_rng(2).standard_normal((4, 300 * 512))
-    smooth = np.apply_along_axis(lambda row: np.convolve(row, np.ones(24) / 24, "same"), 1, noise)  # to 2 kHz
-    x = Scene((0.05 * mixing @ smooth).astype(np.float32), 44_100)
-    y = decode(model, DIGEST, encode(model, DIGEST, x)).samples
-    assert np.abs(np.corrcoef(y) - np.corrcoef(x.samples)).max() < 0.12
-    level_db = 10 * np.log10(np.square(y).mean(1) / np.square(x.samples).mean(1))
-    assert np.abs(level_db).max() < 1.5
-
-
 def test_decoded_samples_do_not_depend_on_the_length_that_follows(model):
     """A prefix of the packets gives the beginning of the samples: no seam, no state from the future."""
     x = scene(3 * 256 * 512)

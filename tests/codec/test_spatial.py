@@ -15,6 +15,26 @@ def random_covariance(seed, channels, spread_db=20):
     return scale[:, None] * (factor @ factor.T) * scale
 
 
+def smoothed(x):
+    """Noise up to about 1 kHz."""
+    return np.apply_along_axis(lambda row: np.convolve(row, np.ones(64) / 64, "same"), 1, x).astype(np.float32)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_restored_signals_have_the_covariance_that_was_sent(seed):
+    random = np.random.default_rng(seed)
+    decoded = (
+        np.linalg.cholesky(random_covariance(seed, 5)) @ smoothed(random.standard_normal((5, 90_000)))
+    ).astype(np.float32)
+    original = np.linalg.cholesky(random_covariance(seed + 9, 5)) @ smoothed(random.standard_normal((5, 90_000)))
+    numbers = spatial.measure(original.astype(np.float32))
+    restored = spatial.Restorer(44_100).restore(decoded, 0, 90_000, numbers)
+    before = np.abs(np.corrcoef(decoded) - np.corrcoef(original)).sum() / 2
+    after = np.abs(np.corrcoef(restored) - np.corrcoef(original)).sum() / 2
+    assert after < 0.1 * before
+    assert np.abs(10 * np.log10(restored.var(1) / original.var(1))).max() < 1.5
+
+
 @settings(deadline=None, max_examples=60)
 @given(st.integers(1, 20), st.integers(0, 10_000))
 def test_mixing_brings_one_covariance_to_the_other(channels, seed):
@@ -77,11 +97,6 @@ def test_numbers_fit_their_bits_at_every_level():
         assert spatial.channels(len(numbers)) == 16
         assert 0 <= numbers[:16].min() <= numbers[:16].max() < 2**spatial.LEVEL_BITS
         assert 0 <= numbers[16:].min() <= numbers[16:].max() < 2**spatial.CORRELATION_BITS
-
-
-def smoothed(x):
-    """Noise up to about 1 kHz."""
-    return np.apply_along_axis(lambda row: np.convolve(row, np.ones(64) / 64, "same"), 1, x).astype(np.float32)
 
 
 def test_silent_channels_and_silence_are_restored_as_silence():
