@@ -1,7 +1,7 @@
 """Time the README's commands in a fresh clone, and what must not grow: help, memory.
 
-Prints the wall time of `make setup` and `make stimuli` (in a clone of this repository in a temporary folder; the
-package cache is as it is), the slowest of all `--help`, and the peak memory of rendering and of the codec's decoder
+Prints the wall time of `make setup` and `make stimuli` (in a clone of this repository in a temporary folder,
+with the package cache as it is), the slowest of all `--help`, and the peak memory of rendering and of the codec
 for a short and a ten times longer file.
 """
 

@@ -72,7 +72,8 @@ def plan_from(values: dict[str, Any]) -> Plan:
     known = {f.name for f in fields(Plan)}
     if unknown := set(values) - known:
         raise InputError(f"no such setting: {', '.join(sorted(unknown))}; known are {', '.join(sorted(known))}")
-    return Plan(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    return Plan(**settings)
 
 
 def _is_id(name: object) -> bool:

@@ -26,6 +26,7 @@ ROLL_S = 1.0  # coded with the excerpt on both sides and thrown away: hides how 
 FADE_S = 0.05
 _HANDLING_S = 20.0
 _SLICE_S = 0.5
+_FULL_SCALE = 1 - 2.0**-15  # the largest sample that 16 bits hold
 _WINDOW = 1024
 
 
@@ -77,7 +78,7 @@ def choose_window(path: Path, seconds: float) -> Window:
     level = 10 * np.log10(windows[..., 0].mean(1) + 1e-20)
     slices = 10 * np.log10(windows[..., 0] + 1e-20)
     steps = np.maximum(np.abs(slices[:, 1] - slices[:, 0]), np.abs(slices[:, -1] - slices[:, -2]))
-    met = (np.abs(level - np.median(level)) <= 6) & (steps <= 6) & (windows[..., 1].max(1) < 1)
+    met = (np.abs(level - np.median(level)) <= 6) & (steps <= 6) & (windows[..., 1].max(1) < _FULL_SCALE)
     criteria = np.stack(
         [
             np.percentile(windows[..., 2], 95, axis=1),
