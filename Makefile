@@ -68,7 +68,7 @@ else ifdef EIGENSCAPE
   SOURCE = --material data/eigenscape
 else
   OUT ?= out/demo
-  SOURCE = --material data/prepared
+  SOURCE = --material data/prepared/seed-$(SEED)
 endif
 
 stimuli: $(READY)
@@ -76,8 +76,8 @@ ifdef INPUT
 else ifdef EIGENSCAPE
 	$(RUN) stimuli.prepare "$(EIGENSCAPE)" --recordings 8 -o data/eigenscape --workers $(WORKERS)
 else
-	$(RUN) stimuli.synth --seed $(SEED) --seconds $(SECONDS_PER_SCENE) --recordings 8 -o data/synthetic --workers $(WORKERS)
-	$(RUN) stimuli.prepare data/synthetic -o data/prepared --workers $(WORKERS)
+	$(RUN) stimuli.synth --seed $(SEED) --seconds $(SECONDS_PER_SCENE) --recordings 8 -o data/synthetic/seed-$(SEED) --workers $(WORKERS)
+	$(RUN) stimuli.prepare data/synthetic/seed-$(SEED) -o data/prepared/seed-$(SEED) --workers $(WORKERS)
 endif
 	$(RUN) listening.build --plan demo $(SOURCE) -o $(OUT) --workers $(WORKERS)
 	$(RUN) listening.export --build $(OUT) --layout $(LAYOUT) --workers $(WORKERS)

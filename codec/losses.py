@@ -54,7 +54,10 @@ def stft(x: Float[Tensor, "*batch time"], window: int, hop: int) -> Complex[Tens
     return spectrum.view(*x.shape[:-1], *spectrum.shape[-2:])
 
 
-def _log_mel(x: Tensor, sample_rate_hz: int, window: int, bands: int) -> Tensor:
+def log_mel(
+    x: Float[Tensor, "*batch time"], sample_rate_hz: int, window: int, bands: int
+) -> Float[Tensor, "*batch band frame"]:
+    """Logarithm (base 10) of the mel magnitudes, clamped at 1e-5."""
     spectrum = stft(x, window, window // 4)
     # |X| with a finite gradient at 0; 1e-12 lies far below the floor
     magnitude = torch.sqrt(spectrum.real.square() + spectrum.imag.square() + 1e-12)
@@ -77,8 +80,8 @@ def mel_distance(
     total = reference.new_zeros((), dtype=torch.float32)
     for window, bands in scales:
         with torch.no_grad():
-            target = _log_mel(reference, sample_rate_hz, window, bands)
-        total = total + (_log_mel(test, sample_rate_hz, window, bands) - target).abs().mean()
+            target = log_mel(reference, sample_rate_hz, window, bands)
+        total = total + (log_mel(test, sample_rate_hz, window, bands) - target).abs().mean()
     return total * (len(MEL_SCALES) / len(scales))
 
 

@@ -10,7 +10,7 @@ many scenes the decoding is nearer to its own original than to any other.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from render.command import parser, progress, run
 from render.errors import InputError
@@ -18,17 +18,29 @@ from render.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from codec.model import Codec
+    from codec.model import Codec, ModelConfig
     from render.scene import Scene
 
 
-def distances(references: list[Tensor], test: Tensor, rate_hz: int) -> tuple[list[float], list[float]]:
-    """Mel and covariance distance of one signal (channel, time) to each of several references."""
+class Features(NamedTuple):
+    """What the two distances compare: log-mel spectra of every scale, correlation matrix."""
+
+    mels: list[Tensor]
+    correlation: Tensor
+
+
+def features(samples: Tensor, rate_hz: int) -> Features:
+    """Features of one signal (channel, time)."""
     from codec import losses
 
-    mel = [losses.mel_distance(r[None], test[None], rate_hz).item() for r in references]
-    covariance = [losses.covariance_distance(r[None], test[None]).item() for r in references]
-    return mel, covariance
+    mels = [losses.log_mel(samples, rate_hz, window, bands) for window, bands in losses.MEL_SCALES]
+    return Features(mels, losses.correlation_matrix(samples[None])[0])
+
+
+def distances(a: Features, b: Features) -> tuple[float, float]:
+    """Mel distance and covariance distance (eq. 3), as in `codec.losses`."""
+    mel = sum(float((x - y).abs().mean()) for x, y in zip(a.mels, b.mels, strict=True))
+    return mel, 0.5 * float((a.correlation - b.correlation).abs().sum())
 
 
 def measure(model: Codec, scenes: dict[str, Scene]) -> dict[str, Any]:
@@ -37,25 +49,36 @@ def measure(model: Codec, scenes: dict[str, Scene]) -> dict[str, Any]:
 
     from codec.inference import decode, encode
 
-    references = [torch.from_numpy(scene.samples) for scene in scenes.values()]
+    originals = {
+        name: features(torch.from_numpy(scene.samples), scene.sample_rate_hz) for name, scene in scenes.items()
+    }
     rows = {}
-    for index, (name, scene) in enumerate(progress(scenes.items(), "measure scene", len(scenes))):
+    for name, scene in progress(scenes.items(), "measure scene", len(scenes)):
         payload = encode(model, b"measured", scene)
-        decoded = torch.from_numpy(decode(model, b"measured", payload).samples)
-        mel, covariance = distances(references, decoded, scene.sample_rate_hz)
-        own = references[index]
-        copied_mel, copied_covariance = distances([own], own[:1].expand_as(own), scene.sample_rate_hz)
+        decoded = decode(model, b"measured", payload).samples
+        coded = features(torch.from_numpy(decoded), scene.sample_rate_hz)
+        away = {other: distances(original, coded) for other, original in originals.items()}
+        w_only = torch.from_numpy(scene.samples[:1]).expand(len(scene.samples), -1)
+        copied = distances(originals[name], features(w_only, scene.sample_rate_hz))
+        others = [away[other] for other in scenes if other != name]
         rows[name] = {
             "kbps": round(8 * len(payload) / scene.duration_s / 1000, 2),
-            "mel": round(mel[index], 3),
-            "covariance": round(covariance[index], 2),
-            "nearest_by_mel": mel[index] == min(mel),
-            "nearest_by_covariance": covariance[index] == min(covariance),
-            "next_covariance": round(min(c for i, c in enumerate(covariance) if i != index), 2),
-            "w_copied_mel": round(copied_mel[0], 3),
-            "w_copied_covariance": round(copied_covariance[0], 2),
+            "mel": round(away[name][0], 3),
+            "mel_to_nearest_other": round(min(mel for mel, _ in others), 3),
+            "mel_of_copied_w": round(copied[0], 3),
+            "covariance": round(away[name][1], 2),
+            "covariance_to_nearest_other": round(min(covariance for _, covariance in others), 2),
+            "covariance_of_copied_w": round(copied[1], 2),
         }
     return rows
+
+
+def spatial_bps(config: ModelConfig) -> float:
+    """Rate of the spatial layer in bit/s."""
+    from codec import spatial
+    from codec.bitstream import PACKET_FRAMES
+
+    return spatial.bits(config.channels) * config.sample_rate_hz / (PACKET_FRAMES * config.hop)
 
 
 def newest_model(folder: Path) -> tuple[Codec, int, dict[str, Any]]:
@@ -105,7 +128,8 @@ def main() -> None:
         "trained_on": given.trained_on,
         "steps": step,
         "parameters": count_parameters(model),
-        "bitrate_bps": model.config.bitrate_bps(),
+        "code_bps": round(model.config.bitrate_bps(), 1),
+        "spatial_layer_bps": round(spatial_bps(model.config), 1),
         "settings": settings,
     }
     save(given.output, model, card, given.force)

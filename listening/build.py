@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from render.scene import Scene
 
 LIBRARIES = ("hoa-rvqgan", "numpy", "scipy", "soxr", "torch")  # what results depend on
+PRELOAD = ("codec.inference", "listening.conditions")  # imported once, for all processes of the command
 PACKAGES = ("codec", "listening", "render", "stimuli")
 
 
@@ -60,7 +61,7 @@ def input_items(files: list[Path], folder: Path, workers: int) -> list[Item]:
             raise InputError(f"{path}: a second item {name!r}; rename one of the files")
         targets[name] = folder / f"{name}.wav"
     jobs = {name: (path, target) for path, (name, target) in zip(files, targets.items(), strict=True)}
-    made = in_parallel(prepare_file, jobs, workers, preload=("render.audio_file", "soxr"))
+    made = in_parallel(prepare_file, jobs, workers, PRELOAD)
     for _ in progress(made, "prepare recording", len(jobs)):
         pass
     return [_item(name, target) for name, target in targets.items()]
@@ -174,7 +175,7 @@ def build(items: list[Item], plan: Plan, out: Path, model: Path | None, workers:
     for name in plan.conditions:
         condition(name, model)  # what is missing is said before the work begins
     jobs = {item.id: (item, plan, out, model) for item in items}
-    made = in_parallel(build_item, jobs, workers, preload=("codec.inference", "listening.conditions"))
+    made = in_parallel(build_item, jobs, workers, PRELOAD)
     done = dict(progress(made, "make all conditions of item", len(items)))
     manifest = {
         "plan": asdict(plan),
@@ -205,9 +206,9 @@ def main() -> None:
     source.add_argument(
         "--material",
         type=Path,
-        default=Path("data/prepared"),
+        default=Path("data/prepared/seed-1"),
         metavar="DIR",
-        help="folder of prepared recordings; items come from the held-out ones (default: data/prepared)",
+        help="folder of prepared recordings; items come from the held-out ones (default: data/prepared/seed-1)",
     )
     source.add_argument("--input", type=Path, nargs="+", metavar="FILE", help="your own files, one item each")
     arguments.add_argument("--model", type=Path, metavar="M", help="model of prop (default: the shipped one)")

@@ -172,7 +172,7 @@ class _Sums:
         self.intensity = np.concatenate([self.intensity, banded.transpose(2, 0, 1)])
         count = len(self.intensity) - _DIFFUSENESS_FRAMES + 1
         if count > 0:
-            means = sum(self.intensity[lag : lag + count] for lag in range(_DIFFUSENESS_FRAMES))
+            means = np.sum([self.intensity[lag : lag + count] for lag in range(_DIFFUSENESS_FRAMES)], axis=0)
             direct = np.linalg.norm(means[..., :3], axis=2) / np.maximum(means[..., 3], 1e-30)
             self.diffuseness += (1 - direct).sum(axis=0)
             self.diffuseness_count += count

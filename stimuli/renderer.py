@@ -74,7 +74,7 @@ class _Renderer:
         self.responses: dict[int, Complex64[ndarray, "frequency acn"]] = {}
         gain = self._common_filter(_interpolated(isotropic[:, 0, 0].real))
         self.gain = gain[::2]
-        self.beds = [(_factor(noise), np.ones_like)]
+        self.beds: list[tuple[ndarray, Callable[..., ndarray]]] = [(_factor(noise), np.ones_like)]
         self.beds += [(self._bed_factor(bed, noise[:, 0, 0].real), bed.envelope) for bed in sound_field.beds]
         self.reverberation = self._impulse_response(_factor(isotropic * self.gain[:, None, None] ** 2))
         self.reverberation_spectra: dict[int, Complex64[ndarray, "acn frequency"]] = {}

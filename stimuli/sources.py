@@ -274,7 +274,7 @@ def music(rng: Generator, seconds: float, rate_hz: int, beat_hz: float) -> Signa
         begin = int(beat / (2 * beat_hz) * rate_hz)
         note = chords[(beat // 8) % 4][rng.integers(4)]
         phase = 2 * np.pi * root_hz * 2 ** (note / 12) * time
-        tone = sum(np.sin(k * phase) * np.exp(-time * (4 + 2 * k)) / k for k in range(1, 6))
+        tone = np.sum([np.sin(k * phase) * np.exp(-time * (4 + 2 * k)) / k for k in range(1, 6)], axis=0)
         room = min(duration, length - begin)
         signal[begin : begin + room] += (tone * rng.uniform(0.6, 1.0))[:room]
     return _peak(fade(signal, rate_hz))

@@ -21,7 +21,7 @@ MODULES = sorted(
 HEAVY = ("numpy", "torch", "scipy", "pandas", "matplotlib", "soundfile", "soxr", "jaxtyping", "opuslib")
 PROBE = f"""
 import runpy, sys
-module = sys.argv[1]
+module = sys.argv.pop(1)
 try:
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 except SystemExit as end:

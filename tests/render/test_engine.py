@@ -59,7 +59,7 @@ def test_workers_end_with_a_killed_parent(tmp_path):
         f"import os, time; open(r'{pid_file}.new', 'w').write(str(os.getpid())); "
         f"os.rename(r'{pid_file}.new', r'{pid_file}'); time.sleep(600)"
     )
-    script = f"import json; from render.engine import in_parallel; list(in_parallel(exec, {{1: ({json.dumps(job)},)}}, 1))"
+    script = f"from render.engine import in_parallel; list(in_parallel(exec, {{1: ({json.dumps(job)},)}}, 1))"
     parent = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
     try:
         worker = int(_eventually(lambda: pid_file.is_file() and pid_file.read_text()))

@@ -1,0 +1,37 @@
+"""No second of a test excerpt was trained on: the split is one function, and both sides are read from it."""
+
+import numpy as np
+import pytest
+
+from listening.build import corpus_items
+from listening.plan import Plan
+from render.audio_file import writer
+from stimuli.corpus import CLASSES, HOLDOUT, find_recordings, split
+from stimuli.excerpt import choose_window
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("prepared")
+    for number in (1, 4, 7, 8):
+        for scene_class in CLASSES:
+            with writer(folder / f"{scene_class}.{number}.wav", 16, 44100, "PCM_16") as file:
+                file.write(np.full((16, 2205), 0.01 * number, np.float32))
+    return folder
+
+
+@pytest.mark.parametrize("holdout", [4, 8])
+def test_no_second_of_an_excerpt_lies_in_a_training_range(prepared, holdout):
+    """Every second is (recording, time): training uses whole recordings, excerpts lie within theirs."""
+    training, _ = split(find_recordings(prepared), holdout)
+    trained = {(path, second) for path in (r.path.resolve() for r in training) for second in range(1)}
+    items = corpus_items(prepared, holdout)
+    assert [item.id for item in items] == list(CLASSES)
+    for item in items:
+        window = choose_window(item.path, 10.0)
+        first, last = window.start // 44100, (window.start + window.frames - 1) // 44100
+        assert not trained & {(item.path.resolve(), second) for second in range(first, last + 1)}
+
+
+def test_the_default_plan_holds_out_what_training_holds_out():
+    assert Plan().holdout == HOLDOUT

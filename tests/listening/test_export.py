@@ -1,0 +1,215 @@
+"""The blinded package: what is measured, named and refused on the way to it."""
+
+import dataclasses
+import json
+import re
+import sys
+
+import numpy as np
+import pytest
+
+from listening import export
+from listening.export import blind_names, feed_blocks, key_path, measure
+from listening.plan import Plan
+from render.artefact import sha256, write_json
+from render.audio_file import info, read, write_scene
+from render.decode import decode
+from render.errors import InputError
+from render.layout import layout
+from render.loudness import integrated_loudness_lufs, true_peak_dbtp
+from render.scene import Feed, Scene
+from render.sphere import spherical_harmonics
+
+PLAN = Plan(conditions=("href", "order_0"), seconds=1.0)
+ATMOS = layout("7.1.4")
+
+
+def plane_wave(azimuth_deg, frames=22050, level=0.05, seed=0):
+    gains = spherical_harmonics(3, np.radians([azimuth_deg]), np.radians([0.0]))[0]
+    noise = level * np.random.default_rng(seed).standard_normal(frames)
+    return Scene((gains[:, None] * noise).astype(np.float32), 44100)
+
+
+def make_build(folder, items=("a", "b")):
+    """A build as listening.build leaves it, without its work."""
+    entries = {}
+    for number, item in enumerate(items):
+        reference = plane_wave(90 * number, seed=number)
+        w_alone = Scene(reference.samples * (np.arange(16) == 0)[:, None].astype(np.float32), 44100)
+        conditions = {}
+        for name, scene in (("href", reference), ("order_0", w_alone)):
+            path = folder / "scenes" / item / f"{name}.w64"
+            write_scene(path, scene, force=True)
+            conditions[name] = {"file": f"scenes/{item}/{name}.w64", "sha256": sha256(path)}
+        entries[item] = {"material": "synthetic", "conditions": conditions}
+    plan = json.loads(json.dumps(dataclasses.asdict(PLAN)))
+    write_json(folder / "manifest.json", {"plan": plan, "items": entries}, force=True)
+    return folder
+
+
+@pytest.fixture
+def run(monkeypatch):
+    def run(build, *arguments):
+        monkeypatch.setattr(sys, "argv", ["export", "--build", str(build), "--workers", "1", *map(str, arguments)])
+        export.main()
+        return json.loads((build / "key-7.1.4.json").read_text()) if not arguments else None
+
+    return run
+
+
+def content(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_rendering_block_by_block_equals_rendering_at_once(tmp_path):
+    import soxr
+
+    scene = plane_wave(30, frames=40000)
+    write_scene(tmp_path / "a.w64", scene)
+    frames = round(40000 * 48000 / 44100)
+    found = np.concatenate(list(feed_blocks(tmp_path / "a.w64", ATMOS, "adm", frames)), axis=1)
+    expected = soxr.resample(decode(scene, ATMOS).samples.T, 44100, 48000, quality="VHQ").T
+    assert found.shape == (12, frames)
+    assert np.abs(found[:, : expected.shape[1]] - expected[:, :frames]).max() < 1e-6
+    assert not found[3].any()
+
+
+def test_loudness_is_the_references_and_the_peak_that_of_all_conditions(tmp_path):
+    paths, feeds = {}, {}
+    for name, azimuth_deg, level in (("href", 0, 0.05), ("loud", 60, 0.2)):
+        paths[name] = tmp_path / f"{name}.w64"
+        write_scene(paths[name], plane_wave(azimuth_deg, 44100, level))
+        blocks = list(feed_blocks(paths[name], ATMOS, "adm", 48000))
+        feeds[name] = Feed(np.concatenate(blocks, axis=1), 48000, ATMOS)
+    found = measure(paths, ATMOS, "adm", 48000, PLAN)
+    assert found.loudness_lufs == pytest.approx(integrated_loudness_lufs(feeds["href"]), abs=1e-9)
+    assert found.true_peak_dbtp == pytest.approx(max(true_peak_dbtp(f.samples) for f in feeds.values()), abs=1e-6)
+    assert found.gain_db == pytest.approx(min(-26 - found.loudness_lufs, -1 - found.true_peak_dbtp))
+
+
+def test_a_reference_shorter_than_a_gating_block_is_measured_ungated_and_silence_is_refused(tmp_path):
+    write_scene(tmp_path / "short.w64", plane_wave(0, frames=13230))
+    assert not measure({"href": tmp_path / "short.w64"}, ATMOS, "adm", 14400, PLAN).gated
+    write_scene(tmp_path / "silent.w64", Scene(np.zeros((16, 44100), np.float32), 44100))
+    with pytest.raises(InputError, match="silent"):
+        measure({"href": tmp_path / "silent.w64"}, ATMOS, "adm", 48000, PLAN)
+
+
+def test_blind_names_are_hexadecimal_in_an_order_that_tells_nothing():
+    conditions = ["href", "la", "opus3_160", "prop"]
+    first = blind_names(b"1", "Beach", conditions)
+    assert all(re.fullmatch(r"[0-9a-f]{8}", name) for name in first)
+    assert list(first) == sorted(first)
+    assert sorted(first.values()) == conditions
+    assert first == blind_names(b"1", "Beach", conditions[::-1])
+    assert set(first).isdisjoint(blind_names(b"2", "Beach", conditions))
+    assert set(first).isdisjoint(blind_names(b"1", "Park", conditions))
+    # Over many tests every condition comes at every place equally often: 100 ± 4 standard deviations
+    places = [
+        list(blind_names(bytes([n % 256, n // 256]), "x", conditions).values()).index("href") for n in range(400)
+    ]
+    assert np.all(np.abs(np.bincount(places, minlength=4) - 100) < 4 * np.sqrt(400 * 3 / 16))
+
+
+def test_repeating_an_export_changes_nothing(tmp_path, run):
+    build = make_build(tmp_path / "out")
+    run(build)
+    before = content(build)
+    times = {p: p.stat().st_mtime_ns for p in build.rglob("*.wav")}
+    run(build)
+    assert content(build) == before
+    assert {p: p.stat().st_mtime_ns for p in times} == times
+    assert len(set(times.values())) == 1  # the order of making is not told by the time stamps
+
+
+def test_a_plane_wave_is_loudest_where_it_comes_from_in_both_channel_orders(tmp_path, run):
+    build = make_build(tmp_path / "out")
+    run(build)
+    run(build, "--order", "wav", "-o", tmp_path / "wav")
+    bs2051, _ = read(build / "package-7.1.4/audio/b/reference.wav")  # azimuth 90 degrees
+    wav, _ = read(tmp_path / "wav/audio/b/reference.wav")
+    assert ATMOS.labels[np.argmax(np.square(bs2051).sum(1))] == "M+090"
+    assert np.array_equal(wav, bs2051[[0, 1, 2, 3, 6, 7, 4, 5, 8, 9, 10, 11]])
+    assert info(tmp_path / "wav/audio/b/reference.wav").channel_mask == 0x2D63F
+    assert info(build / "package-7.1.4/audio/b/reference.wav").channel_mask == 0
+    session = json.loads((tmp_path / "wav/session.json").read_text())
+    assert [c["label"] for c in session["layout"]["channels"]][4:8] == ["M+135", "M-135", "M+090", "M-090"]
+
+
+def test_a_differing_file_is_refused_and_replaced_by_force_alone(tmp_path, run):
+    build = make_build(tmp_path / "out")
+    run(build)
+    before = content(build)
+    target = build / "package-7.1.4/audio/a/reference.wav"
+    target.write_bytes(b"edited by hand")
+    with pytest.raises(InputError, match=r"reference\.wav: exists and differs.*--force"):
+        run(build)
+    assert target.read_bytes() == b"edited by hand"
+    run(build, "--force")
+    assert content(build) == before
+
+
+def test_the_audio_of_two_builds_is_never_mixed(tmp_path, run):
+    build = make_build(tmp_path / "out", ("a",))
+    run(build)
+    make_build(build, ("a", "b"))
+    before = content(build)
+    with pytest.raises(InputError, match="export of another build"):
+        run(build)
+    assert content(build) == before
+    run(build, "--force")
+    session = json.loads((build / "package-7.1.4/session.json").read_text())
+    told = {path for item in session["items"] for path in (item["reference"], *item["stimuli"].values())}
+    assert told == {p for p in content(build / "package-7.1.4") if p.endswith(".wav")}
+
+
+def test_a_scene_that_is_not_what_the_manifest_says_is_refused(tmp_path, run):
+    build = make_build(tmp_path / "out")
+    scene = build / "scenes/a/order_0.w64"
+    write_scene(scene, plane_wave(10), force=True)
+    with pytest.raises(InputError, match=r"order_0\.w64: is missing or not what the manifest says"):
+        run(build)
+    scene.unlink()
+    with pytest.raises(InputError, match="missing"):
+        run(build)
+    assert list((build / "package-7.1.4/audio").glob("a/*")) == []
+
+
+def test_conditions_of_unequal_length_are_refused(tmp_path, run):
+    build = make_build(tmp_path / "out", ("a",))
+    write_scene(build / "scenes/a/order_0.w64", plane_wave(0, frames=20000), force=True)
+    manifest = json.loads((build / "manifest.json").read_text())
+    manifest["items"]["a"]["conditions"]["order_0"]["sha256"] = sha256(build / "scenes/a/order_0.w64")
+    write_json(build / "manifest.json", manifest, force=True)
+    with pytest.raises(InputError, match="channels, rate and length"):
+        run(build)
+
+
+def test_the_key_lies_beside_the_package_and_never_in_it(tmp_path, monkeypatch):
+    build = tmp_path / "out" / "demo"
+    build.mkdir(parents=True)
+    assert key_path(build, build / "package-7.1.4") == build / "key-7.1.4.json"
+    assert key_path(build, tmp_path / "mine") == tmp_path / "key-mine.json"
+    monkeypatch.chdir(tmp_path / "out")
+    for package in (".", "..", build, "demo"):
+        with pytest.raises(InputError, match="would hold the build"):
+            key_path(build, type(build)(package))
+    (tmp_path / "else").mkdir()
+    monkeypatch.chdir(tmp_path / "else")
+    assert key_path(build, type(build)(".")) == tmp_path / "key-else.json"
+
+
+def test_an_export_without_a_build_and_an_unknown_layout_are_refused(tmp_path, run):
+    with pytest.raises(InputError, match=r"run listening\.build first"):
+        run(tmp_path)
+    with pytest.raises(InputError, match="known are"):
+        run(make_build(tmp_path / "out"), "--layout", "9.9.9")
+
+
+def test_measured_loudspeakers_give_the_package_the_name_of_their_file(tmp_path, run):
+    (tmp_path / "lab.toml").write_text('layout = "7.1.4"\n[loudspeakers]\n"M+030" = { azimuth = 32 }\n')
+    build = make_build(tmp_path / "out", ("a",))
+    run(build, "--layout", tmp_path / "lab.toml")
+    assert (build / "key-lab.json").is_file()
+    session = json.loads((build / "package-lab/session.json").read_text())
+    assert session["layout"]["channels"][0]["azimuth_deg"] == 32
