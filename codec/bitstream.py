@@ -10,11 +10,12 @@ All numbers little-endian. Header, 40 bytes:
    16  4  sample rate in Hz     36  4  CRC-32 of bytes 0..35
    20  2  channels
 
-A packet holds up to 256 frames. Its bits: the spatial layer (`codec.spatial`: one level per channel, 8 bits,
-one correlation per pair, 6 bits), then codebook after codebook (all frames of the first, then of the second,
-...) `bits per code` each; every number with its most significant bit first; zero bits up to a whole byte; then
-the CRC-32 of the packet's bytes. What matters most stands first: a packet cut after a codebook is the same
-packet at a lower rate. The header determines the exact length of the file.
+A packet holds up to 256 frames. Its bits: the timbre layer (`codec.timbre`: 24 band levels, 7 bits), the
+spatial layer (`codec.spatial`: one level per channel, 8 bits, one correlation per pair, 6 bits), then codebook
+after codebook (all frames of the first, then of the second, ...) `bits per code` each; every number with its
+most significant bit first; zero bits up to a whole byte; then the CRC-32 of the packet's bytes. What matters
+most stands first: a packet cut after a codebook is the same packet at a lower rate. The header determines the
+exact length of the file.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ import numpy as np
 from jaxtyping import Int
 from numpy import ndarray
 
-from codec import spatial
+from codec import spatial, timbre
 from render.errors import InputError
 
 MAGIC, VERSION = b"ARVQ", 1
@@ -68,7 +69,8 @@ class Header:
 
     def packet_bytes(self, frames: int) -> int:
         """Size of a packet of so many frames, without its CRC."""
-        return -(-(spatial.bits(self.channels) + frames * self.codebooks * self.bits_per_code) // 8)
+        layers = timbre.BITS + spatial.bits(self.channels)
+        return -(-(layers + frames * self.codebooks * self.bits_per_code) // 8)
 
     def packet_frame_counts(self) -> Iterator[int]:
         """Frames of every packet."""
@@ -113,6 +115,7 @@ class Packet(NamedTuple):
 
     codes: Int[ndarray, "codebook frame"]
     spatial: Int[ndarray, " number"]
+    timbre: Int[ndarray, " band"]
 
 
 def _to_bits(values: Int[ndarray, ...], width: int) -> ndarray:
@@ -128,6 +131,7 @@ def pack(packet: Packet, bits_per_code: int) -> bytes:
     """Return the bytes of a packet, without its CRC."""
     channels = spatial.channels(len(packet.spatial))
     parts = (
+        _to_bits(packet.timbre, timbre.LEVEL_BITS),
         _to_bits(packet.spatial[:channels], spatial.LEVEL_BITS),
         _to_bits(packet.spatial[channels:], spatial.CORRELATION_BITS),
         _to_bits(packet.codes, bits_per_code),
@@ -138,14 +142,19 @@ def pack(packet: Packet, bits_per_code: int) -> bytes:
 def unpack(data: bytes, header: Header, frames: int) -> Packet:
     """Return the packet that `pack` packed."""
     flags = np.unpackbits(np.frombuffer(data, np.uint8))
-    levels = header.channels * spatial.LEVEL_BITS
-    layer = spatial.bits(header.channels)
-    end = layer + header.codebooks * frames * header.bits_per_code
-    numbers = np.concatenate(
-        [_from_bits(flags[:levels], spatial.LEVEL_BITS), _from_bits(flags[levels:layer], spatial.CORRELATION_BITS)]
+    pairs = header.channels * (header.channels - 1) // 2
+    fields = (
+        (timbre.BANDS, timbre.LEVEL_BITS),
+        (header.channels, spatial.LEVEL_BITS),
+        (pairs, spatial.CORRELATION_BITS),
+        (header.codebooks * frames, header.bits_per_code),
     )
-    codes = _from_bits(flags[layer:end], header.bits_per_code).reshape(header.codebooks, frames)
-    return Packet(codes, numbers)
+    numbers, position = [], 0
+    for count, width in fields:
+        numbers.append(_from_bits(flags[position : position + count * width], width))
+        position += count * width
+    bands, levels, correlations, codes = numbers
+    return Packet(codes.reshape(header.codebooks, frames), np.concatenate([levels, correlations]), bands)
 
 
 def write_stream(file: BinaryIO, header: Header, packets: Iterable[Packet]) -> None:

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float32, Shaped
 from numpy import ndarray
 
-from codec import spatial
+from codec import spatial, timbre
 from codec.bitstream import PACKET_FRAMES, Header, Packet, read_stream, write_stream
 from codec.model import Codec, contextual_frames
 from render.errors import InputError
@@ -75,7 +75,8 @@ def encode_blocks(
         latents = model.encoder(torch.from_numpy(samples)[None])
         latents = latents[:, :, before // hop : (before + length) // hop]
         codes = model.quantizer.encode(latents, codebooks)[0].numpy()
-        yield Packet(codes, spatial.measure(samples[:, before : before + length]))
+        packet = samples[:, before : before + length]
+        yield Packet(codes, spatial.measure(packet), timbre.measure(packet, model.config.sample_rate_hz))
 
 
 @torch.inference_mode()
@@ -84,20 +85,23 @@ def decode_blocks(
 ) -> Iterator[Float32[ndarray, "channel time"]]:
     """Samples of a stream of packets, cut to `length` in all."""
     hop, (_, context) = model.config.hop, contextual_frames(model.config)
-    context += -(-spatial.REACH // hop)
-    layers: deque[ndarray] = deque()
+    context += -(-(timbre.REACH + spatial.REACH) // hop)
+    arrived: deque[Packet] = deque()
 
     def codes() -> Iterator[ndarray]:
         for packet in packets:
-            layers.append(packet.spatial)
+            arrived.append(packet)
             yield packet.codes
 
+    equaliser = timbre.Equaliser(model.config.sample_rate_hz)
     restorer = spatial.Restorer(model.config.sample_rate_hz)
     left = length
     for block, before, frames in overlapping_blocks(codes(), PACKET_FRAMES, context):
         latents = model.quantizer.decode(torch.from_numpy(np.ascontiguousarray(block))[None])
         decoded = model.decoder(latents)[0].numpy()
-        samples = restorer.restore(decoded, before * hop, frames * hop, layers.popleft())
+        packet = arrived.popleft()
+        samples = equaliser.restore(decoded, before * hop, frames * hop, packet.timbre)
+        samples = restorer.restore(samples, before * hop, frames * hop, packet.spatial)
         samples = samples[:, : min(left, samples.shape[1])] / np.float32(gain)
         left -= samples.shape[1]
         yield np.ascontiguousarray(samples)

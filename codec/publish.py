@@ -73,12 +73,12 @@ def measure(model: Codec, scenes: dict[str, Scene]) -> dict[str, Any]:
     return rows
 
 
-def spatial_bps(config: ModelConfig) -> float:
-    """Rate of the spatial layer in bit/s."""
-    from codec import spatial
+def layers_bps(config: ModelConfig) -> float:
+    """Rate of the timbre and the spatial layer in bit/s."""
+    from codec import spatial, timbre
     from codec.bitstream import PACKET_FRAMES
 
-    return spatial.bits(config.channels) * config.sample_rate_hz / (PACKET_FRAMES * config.hop)
+    return (timbre.BITS + spatial.bits(config.channels)) * config.sample_rate_hz / (PACKET_FRAMES * config.hop)
 
 
 def newest_model(folder: Path) -> tuple[Codec, int, dict[str, Any]]:
@@ -129,7 +129,7 @@ def main() -> None:
         "steps": step,
         "parameters": count_parameters(model),
         "code_bps": round(model.config.bitrate_bps(), 1),
-        "spatial_layer_bps": round(spatial_bps(model.config), 1),
+        "layers_bps": round(layers_bps(model.config), 1),
         "settings": settings,
     }
     save(given.output, model, card, given.force)

@@ -30,6 +30,7 @@ def stream(frames=600, codebooks=18, bits=10, seed=0, length=None, channels=16):
             np.concatenate(
                 [random.integers(0, 2**8, channels), random.integers(0, 2**6, channels * (channels - 1) // 2)]
             ),
+            random.integers(0, 2**7, 24),
         )
         for count in header.packet_frame_counts()
     ]
@@ -53,23 +54,25 @@ def test_round_trip(frames, codebooks, bits, channels, seed):
     for read, written in zip(read_packets, packets, strict=True):
         assert np.array_equal(read.codes, written.codes)
         assert np.array_equal(read.spatial, written.spatial)
+        assert np.array_equal(read.timbre, written.timbre)
     assert len(data) == header.total_bytes
 
 
 def test_packing_is_the_documented_one():
-    """One channel: level 0x81; no pairs; two 10-bit codes 0b1000000001 0b0000000011: 81, then 80 40 30."""
-    packet = Packet(np.array([[0b1000000001, 0b0000000011]]), np.array([0x81]))
-    assert pack(packet, 10) == bytes([0x81, 0x80, 0x40, 0x30])
+    """24 band levels of 127: 21 x ff; one channel of level 0x81, no pairs; two 10-bit codes: 80 40 30."""
+    packet = Packet(np.array([[0b1000000001, 0b0000000011]]), np.array([0x81]), np.full(24, 127))
+    assert pack(packet, 10) == bytes([0xFF] * 21 + [0x81, 0x80, 0x40, 0x30])
     header = Header(b"modelsha", 44_100, 1, 1, 10, 512, 0, 1024)
-    back = unpack(bytes([0x81, 0x80, 0x40, 0x30]), header, 2)
+    back = unpack(bytes([0xFF] * 21 + [0x81, 0x80, 0x40, 0x30]), header, 2)
     assert back.codes.tolist() == [[0b1000000001, 3]]
     assert back.spatial.tolist() == [0x81]
+    assert back.timbre.tolist() == [127] * 24
 
 
 def test_size_is_the_nominal_rate_plus_little():
-    """10 s: codes at 15.504 kbit/s, a spatial layer of 848 bits per packet, header and CRCs."""
+    """10 s: codes at 15.504 kbit/s, layers of 168 + 848 bits per packet, header and CRCs."""
     header, packets, data = stream(frames=862, length=441_000)
-    nominal = (18 * 10 * 862 + 4 * spatial.bits(16)) / 8
+    nominal = (18 * 10 * 862 + 4 * (168 + spatial.bits(16))) / 8
     assert spatial.bits(16) == 16 * 8 + 120 * 6
     assert 0 <= len(data) - nominal <= HEADER_BYTES + 5 * len(packets)
     assert 8 * len(data) / 10 / 1000 < 16

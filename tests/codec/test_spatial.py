@@ -118,4 +118,6 @@ def test_high_frequencies_are_left_alone():
     numbers = spatial.measure((np.array([[1, 0], [3, 0.1]]) @ high).astype(np.float32))
     restored = spatial.Restorer(44_100).restore(high, 0, 44_100, numbers)
     middle = slice(1000, -1000)
-    assert np.abs(restored[:, middle] - high[:, middle]).max() < 1e-3
+    assert (
+        np.abs(restored[:, middle] - high[:, middle]).max() < 5e-3
+    )  # of signals of rms 1: the stop band of the filter
