@@ -35,10 +35,10 @@ class Conv1d(nn.Conv1d):
     (and Snake reads each α once per row); values and parameters are those of `torch.nn.Conv1d`.
     """
 
-    def forward(self, x: Float[Tensor, batch in time]) -> Float[Tensor, "batch out time_out"]:
+    def forward(self, input: Float[Tensor, batch in time]) -> Float[Tensor, "batch out time_out"]:
         """Cross-correlate with the kernel and add the bias."""
         return conv2d(
-            x.unsqueeze(2),
+            input.unsqueeze(2),
             self.weight.unsqueeze(2),
             self.bias,
             (1, self.stride[0]),
