@@ -35,7 +35,7 @@ class Conv1d(nn.Conv1d):
     (and Snake reads each α once per row); values and parameters are those of `torch.nn.Conv1d`.
     """
 
-    def forward(self, input: Float[Tensor, batch in time]) -> Float[Tensor, "batch out time_out"]:
+    def forward(self, input: Float[Tensor, "batch channel time"]) -> Float[Tensor, "batch channel_out time_out"]:
         """Cross-correlate with the kernel and add the bias."""
         return conv2d(
             input.unsqueeze(2),
@@ -50,7 +50,7 @@ class Conv1d(nn.Conv1d):
 class ConvTranspose1d(nn.ConvTranspose1d):
     """One-dimensional transposed convolution, computed as a two-dimensional one of height 1."""
 
-    def forward(self, x: Float[Tensor, batch in time]) -> Float[Tensor, "batch out time_out"]:  # pyrefly: ignore
+    def forward(self, x: Float[Tensor, "batch channel time"]) -> Float[Tensor, "batch channel_out time_out"]:  # pyrefly: ignore
         """Upsample by the stride."""
         return conv_transpose2d(
             x.unsqueeze(2),

@@ -53,7 +53,8 @@ def _cosine(square):
     return _C0 + square * (_C1 + square * (_C2 + square * (_C3 + square * (_C4 + square * _C5))))
 
 
-@numba.njit(**_OPTIONS)
+# with its signature, it is compiled (or read from the cache) at import: once, before workers are forked
+@numba.njit("void(float32[:, ::1], float32[::1], float32[::1], float32[:, ::1])", **_OPTIONS)
 def _forward(x, alpha, inverse, y):
     rows, channels = x.shape
     for row in range(rows):

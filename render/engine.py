@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -26,6 +27,8 @@ def in_parallel(
     ChildProcessError
         If a worker is killed, which is how a machine without memory left answers.
     """
+    for library in ("OMP", "OPENBLAS", "MKL"):  # read by the server's libraries when they are loaded
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(preload))
     with ProcessPoolExecutor(
@@ -58,8 +61,6 @@ def _prepare_worker() -> None:
 
 def _end_with_parent() -> None:
     """End this process when its parent is gone: a killed parent cannot end its workers itself."""
-    import os
-
     if parent := multiprocessing.parent_process():
         parent.join()
         os._exit(1)
