@@ -54,7 +54,7 @@ $(READY): pyproject.toml uv.lock
 	[ -x $(VENV)/bin/python ] || $(PYTHON) -m venv $(VENV)
 	[ -x $(VENV)/bin/uv ] || $(VENV)/bin/pip install -q --disable-pip-version-check uv==0.13.9
 	$(VENV)/bin/uv export --frozen -q --no-emit-project --no-emit-package torch --all-groups -o $(VENV)/lock.txt
-	UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(VENV)/bin/uv pip install -q -p $(VENV)/bin/python \
+	UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(VENV)/bin/uv pip install -q --compile-bytecode -p $(VENV)/bin/python \
 		-c $(VENV)/lock.txt "torch==2.13.0" -e . --group dev
 	touch $@
 

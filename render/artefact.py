@@ -50,7 +50,7 @@ def _glob_escaped(name: str) -> str:
 
 
 def _running(temporary: Path) -> bool:
-    """Whether the process that writes `temporary` (its number stands in the name) is alive."""
+    """Whether the process that writes `temporary` (its number stands in the name) is alive, and another."""
     number = temporary.name.rpartition(".part-")[2].split(".")[0]
     try:
         os.kill(int(number), 0)
@@ -58,7 +58,12 @@ def _running(temporary: Path) -> bool:
         return False
     except PermissionError:
         return True
-    return int(number) != os.getpid()
+    try:
+        # a killed process that nobody has waited for yet still has a number (Linux: state Z)
+        state = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        state = "?"
+    return state != "Z" and int(number) != os.getpid()
 
 
 def sha256(path: Path) -> str:
