@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from render.command import parser, run
 from render.errors import InputError
+from stimuli.corpus import CLASSES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,17 +25,6 @@ EFFECTS = {"la": 22.0, "ma": 45.0, "opus3_160": 58.0, "prop": 72.0, "href": 99.0
 """Default means: only their order is taken from the paper, which prints no numbers."""
 
 CONDITIONS = ("la", "opus3_160", "prop", "href")
-
-ITEMS = (
-    "Beach",
-    "BusyStreet",
-    "Park",
-    "PedestrianZone",
-    "QuietStreet",
-    "ShoppingCentre",
-    "TrainStation",
-    "Woodland",
-)
 
 VARIANCES = {
     "listener": 54.3,
@@ -130,7 +120,7 @@ def main() -> None:
         items = list(key)
         conditions = list(dict.fromkeys(c for stimuli in key.values() for c in stimuli.values()))
     else:
-        items = list(ITEMS)
+        items = list(CLASSES)
         conditions = list(CONDITIONS) + [e.partition("=")[0] for e in arguments.effect]
     effects = _effects(arguments.effect, list(dict.fromkeys(conditions)))
     ratings = simulate(effects, arguments.listeners, items, arguments.seed)
