@@ -51,6 +51,12 @@ class Effect:
     partial_eta2: float
     multivariate: Multivariate | None
 
+    def quoted(self, chosen: str) -> float:
+        """Return p by the result that `chosen_test` names."""
+        if chosen == "multivariate" and self.multivariate:
+            return self.multivariate.p
+        return self.p_hf if chosen == "huynh-feldt" else self.p_gg
+
 
 def one_way(scores: Float64[np.ndarray, "listener condition"], name: str = "condition") -> Effect:
     """Repeated-measures analysis of one factor.
@@ -82,6 +88,15 @@ def two_way(scores: Float64[np.ndarray, "listener item condition"]) -> tuple[Eff
     )
 
 
+def residuals(scores: Float64[np.ndarray, "listener item condition"]) -> Float64[np.ndarray, " cell"]:
+    """What listener and cell of the design leave of the scores: ``y_lic - mean_l - mean_ic + mean``.
+
+    The standard's check of normality (BS.1534-3, attachment 4) is of these, not of the scores.
+    """
+    rest = scores - scores.mean(axis=0)
+    return (rest - rest.mean(axis=(1, 2), keepdims=True)).ravel()
+
+
 def _check(scores: Float64[np.ndarray, "listener cell"]) -> None:
     if np.isnan(scores).any():
         raise InputError("analysis of variance needs every listener's rating of every cell; some are missing")
@@ -103,7 +118,8 @@ def _effect(name: str, contrasts: Float64[np.ndarray, "listener contrast"]) -> E
     """Test that the mean of orthonormal contrasts is zero, from their scatter over the listeners.
 
     With S the covariance of the contrasts, epsilon GG is ``tr(S)^2 / (p tr(S S))``; epsilon HF is
-    ``(n p GG - 2) / (p (n - 1 - p GG))`` (Huynh and Feldt 1976, as R's car prints it).
+    ``(n p GG - 2) / (p (n - 1 - p GG))`` (Huynh and Feldt 1976, as R's car prints it). For two listeners that is
+    0 / 0, and GG is taken.
     """
     n, p = contrasts.shape
     mean = contrasts.mean(axis=0)
@@ -118,8 +134,8 @@ def _effect(name: str, contrasts: Float64[np.ndarray, "listener contrast"]) -> E
     f = (ss / df) / (ss_error / df_error)
     gg = ss_error**2 / (p * squares)
     below = p * (n - 1 - p * gg)
-    hf = min(1.0, (n * p * gg - 2) / below) if below > 1e-9 else 1.0
-    hf = max(hf, gg)
+    hf = min(1.0, (n * p * gg - 2) / below) if below > 1e-9 else gg if n == 2 else 1.0
+    hf = max(hf, gg)  # rounding
     w, p_sphericity = _mauchly(spread.T @ spread / (n - 1), n) if p < n else (float("nan"), float("nan"))
     return Effect(
         name, ss, df, ss_error, df_error, f, f_tail(df, df_error, f),

@@ -11,6 +11,12 @@ from xml.parsers import expat
 from analysis.ratings import Record
 from render.errors import InputError
 
+APP_EXTRA = ("date", "time_ms", "plays")
+"""Further columns of a listening-test-app result."""
+
+BEAQLE_EXTRA = ("time_ms",)
+"""Further column of a BeaqleJS result."""
+
 REFERENCE_NAMES = {"reference", "ref", "hidden_reference", "hidden reference", "href"}
 ANCHOR_NAMES = {
     "35anchor": "la",
@@ -33,11 +39,11 @@ def common_name(condition: str) -> str:
 def listening_test_app(path: Path, text: str) -> Iterator[Record]:
     """One listener's XML: ``MUSHRA/info@subjectName``, ``trials/trial@trialName/testFile@fileName,@score``.
 
-    A file is named ``<trial>_<condition>.wav``. A document type is refused before anything of it is expanded,
-    so that neither entity bombs nor external entities are ever read.
+    A file is named ``<trial>_<condition>.wav``, or ``<condition>.wav`` (ODAQ). A document type is
+    refused before anything of it is expanded, so that neither entity bombs nor external entities are ever read.
     """
     found: list[Record] = []
-    state = {"root": "", "session": "session", "listener": "", "trial": ""}
+    state = {"root": "", "session": "session", "listener": "", "trial": "", "date": "", "time_ms": ""}
     parser = expat.ParserCreate()
 
     def refuse(*_: object) -> None:
@@ -54,8 +60,10 @@ def listening_test_app(path: Path, text: str) -> Iterator[Record]:
         elif tag == "info":
             state["listener"] = attributes.get("subjectName", "")
             state["session"] = attributes.get("testName") or "session"
+            state["date"] = attributes.get("startTime", "")
         elif tag == "trial":
             state["trial"] = attributes.get("trialName", "")
+            state["time_ms"] = _milliseconds(attributes.get("trialSeconds", ""))
         elif tag == "testFile":
             name, trial = attributes.get("fileName", ""), state["trial"]
             stem = re.sub(r"\.(wav|flac)$", "", name, flags=re.IGNORECASE)
@@ -68,6 +76,7 @@ def listening_test_app(path: Path, text: str) -> Iterator[Record]:
                 trial,
                 common_name(stem),
                 attributes.get("score", ""),
+                extra=(state["date"], state["time_ms"], attributes.get("plays", "")),
             )
             found.append(record)
 
@@ -83,10 +92,19 @@ def listening_test_app(path: Path, text: str) -> Iterator[Record]:
     yield from found
 
 
-def beaqle(path: Path, text: str) -> Iterator[Record]:
-    """One listener's JSON: a list of ``{"TestID": item, "rating": {condition: score}}``.
+def _milliseconds(seconds: str) -> str:
+    """Whole milliseconds; a time that is no number stays as it is."""
+    try:
+        return str(round(float(seconds) * 1000))
+    except (ValueError, OverflowError):
+        return seconds
 
-    The listener is who signed the submission, else the file's name.
+
+def beaqle(path: Path, text: str) -> Iterator[Record]:
+    """One listener's JSON: a list of ``{"TestID": item, "Runtime": ms, "rating": {condition: score}}``.
+
+    The listener is who signed the submission, else the file's name. A test without ``rating`` was not put to
+    this listener (BeaqleJS: MaxTestsPerRun).
     """
     try:
         tests = json.loads(text, object_pairs_hook=_no_key_twice, parse_constant=str)
@@ -100,14 +118,17 @@ def beaqle(path: Path, text: str) -> Iterator[Record]:
     rated = [test for test in tests if "TestID" in test]
     name = next((str(t["UserName"]) for t in tests if t.get("UserName")), path.stem)
     for line, test in zip(lines, rated, strict=False):
-        rating = test.get("rating")
+        rating = test.get("rating", {})
         if not isinstance(rating, dict):
             raise InputError(f"{path}:{line}: test '{str(test['TestID'])[:40]}' has no ratings")
         for condition, score in rating.items():
             if isinstance(score, bool | list | dict):
                 raise InputError(f"{path}:{line}: score of '{condition[:40]}' is not a number")
             text_score = "" if score is None else str(score)
-            yield Record(line, "session", name, str(test["TestID"]), common_name(condition), text_score)
+            yield Record(
+                line, "session", name, str(test["TestID"]), common_name(condition), text_score,
+                extra=(str(test.get("Runtime", "")),),
+            )  # fmt: skip
 
 
 def _no_key_twice(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ast
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -13,9 +13,6 @@ from render.errors import InputError
 Row = tuple[int, list[str]]
 
 OURS = ("session", "listener", "item", "condition", "score", "replicate")
-
-WEBMUSHRA_NAMES = {"reference": "href", "anchor35": "la", "anchor70": "ma"}
-"""Names that webMUSHRA gives to the conditions it adds itself."""
 
 HEADINGS = {
     "session": {"session", "session_id", "test", "run"},
@@ -30,14 +27,14 @@ HEADINGS = {
 
 def records(path: Path, key: Key | None) -> tuple[str, tuple[str, ...], Iterator[Record]]:
     """Recognise a file; return its format's name, the names of its further columns and its ratings."""
-    from analysis import documents
+    from analysis import documents, webmushra
 
     text = read_text(path)
     start = text.lstrip()[:1]
     if start == "<":
-        return "listening-test-app XML", (), documents.listening_test_app(path, text)
+        return "listening-test-app XML", documents.APP_EXTRA, documents.listening_test_app(path, text)
     if start in ("[", "{"):
-        return "BeaqleJS JSON", (), documents.beaqle(path, text)
+        return "BeaqleJS JSON", documents.BEAQLE_EXTRA, documents.beaqle(path, text)
     body = _decimal_points(rows(path, text), delimiter_of(text))
     try:
         line, header = next(body)
@@ -46,11 +43,11 @@ def records(path: Path, key: Key | None) -> tuple[str, tuple[str, ...], Iterator
     names = [name.lower() for name in header]
     has = set(names)
     if "session_test_id" in has and {"trial_id", "rating_stimulus", "rating_score"} <= has:
-        return "webMUSHRA", (), _webmushra(path, names, body, key)
+        return "webMUSHRA", webmushra.further_columns(names), webmushra.webmushra(path, names, body, key)
     if {"responses_stimulus", "responses_score", "wm_id"} <= has:
-        return "pymushra", (), _pymushra(path, names, body, key)
+        return "pymushra", *webmushra.pymushra(path, names, body, key)
     if has & {"sound filename", "tags"}:
-        return "GoListen", (), _golisten(path, line, header, body)
+        return "GoListen", ("date",), _golisten(path, line, header, body)
     at = _roles(path, names)
     if {"listener", "item", "condition", "score"} <= at.keys():
         extra = tuple(n for n in names if n not in OURS) if "score" in has and "listener" in has else ()
@@ -104,7 +101,7 @@ def _long(
     stimulus = names.index("stimulus") if "stimulus" in names else None
     session, replicate = at.get("session"), names.index("replicate") if "replicate" in names else None
     others = [names.index(name) for name in extra]
-    for line, row in _full(path, body, len(names)):
+    for line, row in full(path, body, len(names)):
         item, condition = row[at["item"]], "" if blinded else row[at["condition"]]
         if key is not None:
             condition = unblind(path, line, key, item, None if stimulus is None else row[stimulus], condition)
@@ -128,25 +125,34 @@ def _long(
 
 def _listed(path: Path, record: Record) -> Iterator[Record]:
     """Split a row whose condition and score cells hold lists, as ``['A', 'B']`` and ``[10, 20]``."""
-    cells = []
-    for cell in (record.condition, record.score):
-        try:
-            values = ast.literal_eval(cell)
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            values = None
-        if not isinstance(values, list) or not all(type(v) in (str, int, float) for v in values):
-            raise InputError(f"{path}:{record.line}: a cell is no list of names or numbers")
-        cells.append([str(v) for v in values])
-    if len(cells[0]) != len(cells[1]):
-        raise InputError(f"{path}:{record.line}: {len(cells[0])} conditions, but {len(cells[1])} scores")
-    for condition, score in zip(*cells, strict=True):
+    conditions, scores = (_list(path, record.line, cell) for cell in (record.condition, record.score))
+    if len(conditions) != len(scores):
+        raise InputError(f"{path}:{record.line}: {len(conditions)} conditions, but {len(scores)} scores")
+    for condition, score in zip(conditions, scores, strict=True):
         yield record._replace(condition=condition, score=score)
+
+
+# One element of a list and what ends it: 'text' or "text" with backslash escapes, or a bare number.
+_ELEMENT = re.compile(r"""\s*(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|([\w.+-]+))\s*([],])""", re.DOTALL)
+
+
+def _list(path: Path, line: int, cell: str) -> list[str]:
+    """Elements of a list as Python or JSON prints it; nothing but texts and numbers, one level deep."""
+    found: list[str] = []
+    at = 1
+    while cell.startswith("[") and at < len(cell) and (match := _ELEMENT.match(cell, at)):
+        quoted = match[1] if match[1] is not None else match[2]
+        found.append(match[3] if quoted is None else re.sub(r"\\(.)", r"\1", quoted, flags=re.DOTALL))
+        at = match.end()
+        if match[4] == "]" and at == len(cell):
+            return found
+    raise InputError(f"{path}:{line}: a cell is no list of names or numbers")
 
 
 def _wide_conditions(path: Path, header: list[str], at: dict[str, int], body: Iterator[Row]) -> Iterator[Record]:
     """A row for each listener and item, a column for each condition."""
     conditions = [i for i in range(len(header)) if i not in at.values()]
-    for line, row in _full(path, body, len(header)):
+    for line, row in full(path, body, len(header)):
         session = row[at["session"]] if "session" in at else "session"
         for i in conditions:
             yield Record(line, session, row[at["listener"]], row[at["item"]], header[i], row[i])
@@ -158,34 +164,48 @@ def _wide_files(
     """A row for each listener, a column for each item and condition, named as ``item_condition``."""
     columns = [i for i in range(len(header)) if i not in at.values()]
     grid = split_names(path, line, [header[i] for i in columns])
-    for number, row in _full(path, body, len(header)):
+    for number, row in full(path, body, len(header)):
         session = row[at["session"]] if "session" in at else "session"
         for i, (item, condition) in zip(columns, grid, strict=True):
             yield Record(number, session, row[at["listener"]], item, condition, row[i])
 
 
 def _golisten(path: Path, line: int, header: list[str], body: Iterator[Row]) -> Iterator[Record]:
-    """GoListen: a row for each nameless listener, files as columns, up to three rows of headings."""
-    while "sound filename" not in (name.lower() for name in header):
+    """GoListen: a row for each nameless listener, files as columns, up to three rows of headings.
+
+    Files stand in the row 'Sound filename'; in exports before that title, in the first row that names sounds.
+    Columns without a file are answers to questions and times.
+    """
+    while not (mark := _mark_of_files(header)):
         try:
             line, header = next(body)
         except StopIteration:
             raise InputError(f"{path}: has no row 'Sound filename'") from None
-    mark = [name.lower() for name in header].index("sound filename")
-    columns = [i for i in range(mark + 1, len(header)) if header[i]]
+    columns = [i for i in range(mark, len(header)) if header[i]]
     grid = split_names(path, line, [header[i] for i in columns])
     count = 0
-    for number, row in _full(path, body, len(header)):
+    for number, row in full(path, body, len(header)):
         if count == 0 and not any(character.isdigit() for i in columns for character in row[i]):
             continue  # a further row of headings
         count += 1
         for i, (item, condition) in zip(columns, grid, strict=True):
-            yield Record(number, row[0] or "session", f"{count:02d}", item, condition, row[i])
+            yield Record(number, row[0] or "session", f"{count:02d}", item, condition, row[i], extra=(row[1],))
+
+
+def _mark_of_files(header: list[str]) -> int:
+    """Column from which on a row of GoListen names files; 0 where it does not."""
+    names = [name.lower() for name in header]
+    if "sound filename" in names:
+        return names.index("sound filename") + 1
+    return 2 if not any(names[:2]) and any(name.endswith(SOUNDS) for name in names) else 0
+
+
+SOUNDS = (".wav", ".flac", ".mp3", ".ogg")
 
 
 def split_names(path: Path, line: int, files: Sequence[str]) -> list[tuple[str, str]]:
     """Split names as ``item_condition`` (separated by one of ``_-. ``) so that they fill a complete grid."""
-    stems = [PurePosixPath(f).stem if f.lower().endswith((".wav", ".flac", ".mp3", ".ogg")) else f for f in files]
+    stems = [PurePosixPath(f).stem if f.lower().endswith(SOUNDS) else f for f in files]
     breaks = [[i for i, character in enumerate(stem) if character in "_-. "] for stem in stems]
     fewest = min(map(len, breaks), default=0)
     for nth in [*range(fewest), *range(-fewest, 0)]:
@@ -196,58 +216,8 @@ def split_names(path: Path, line: int, files: Sequence[str]) -> list[tuple[str, 
     raise InputError(f"{path}:{line}: the columns' names do not split into item and condition (as item_condition)")
 
 
-def _webmushra(path: Path, names: list[str], body: Iterator[Row], key: Key | None) -> Iterator[Record]:
-    """Long table of webMUSHRA, of any generation.
-
-    The program writes the header when it creates the file and never again, so that the number of columns
-    changes within a file when the questionnaire is edited. The questionnaire stands between the first column
-    and the last six; those are therefore counted from the right. Files older than ``session_uuid`` tell
-    listeners apart by their answers only: there a new listener begins where the answers change or a stimulus
-    comes again.
-    """
-    right = {name: i - len(names) for i, name in enumerate(names)}
-    has_uuid = right.get("session_uuid") == right["trial_id"] - 1
-    fewest = 1 - (right["session_uuid"] if has_uuid else right["trial_id"])
-    answers: list[str] = []
-    rated: set[tuple[str, str]] = set()
-    count = 0
-    for line, row in body:
-        if len(row) < fewest:
-            raise InputError(f"{path}:{line}: has {len(row)} cells; webMUSHRA writes at least {fewest}")
-        item, stimulus = row[right["trial_id"]], row[right["rating_stimulus"]]
-        if has_uuid:
-            listener = row[right["session_uuid"]]
-        else:
-            if row[: right["trial_id"]] != answers or (item, stimulus) in rated:
-                answers, rated, count = row[: right["trial_id"]], set(), count + 1
-            rated.add((item, stimulus))
-            listener = f"{count:02d}"
-        condition = _webmushra_condition(path, line, key, item, stimulus)
-        yield Record(line, row[0], listener, item, condition, row[right["rating_score"]])
-
-
-def _pymushra(path: Path, names: list[str], body: Iterator[Row], key: Key | None) -> Iterator[Record]:
-    """Export of pymushra: trials of every kind of test, in columns whose order changes from file to file."""
-    at = {name: i for i, name in enumerate(names)}
-    answers = [i for i, name in enumerate(names) if name.startswith("questionaire_")]
-    for line, row in _full(path, body, len(names)):
-        if "wm_type" in at and row[at["wm_type"]] != "mushra":
-            continue
-        uuid = at.get("questionaire_uuid")
-        listener = row[uuid] if uuid is not None else " ".join(row[i] for i in answers)
-        item, stimulus = row[at["wm_id"]], row[at["responses_stimulus"]]
-        session = row[at["wm_testid"]] if "wm_testid" in at else "session"
-        condition = _webmushra_condition(path, line, key, item, stimulus)
-        yield Record(line, session, listener, item, condition, row[at["responses_score"]])
-
-
-def _webmushra_condition(path: Path, line: int, key: Key | None, item: str, stimulus: str) -> str:
-    if stimulus in WEBMUSHRA_NAMES:
-        return WEBMUSHRA_NAMES[stimulus]
-    return stimulus if key is None else unblind(path, line, key, item, stimulus, "")
-
-
-def _full(path: Path, body: Iterator[Row], width: int) -> Iterator[Row]:
+def full(path: Path, body: Iterator[Row], width: int) -> Iterator[Row]:
+    """Pass rows of the header's width on and refuse others."""
     for line, row in body:
         if len(row) != width:
             raise InputError(f"{path}:{line}: has {len(row)} cells, the header has {width}")

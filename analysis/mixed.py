@@ -106,21 +106,28 @@ def fit(
     if y.size <= x.shape[1]:
         raise InputError(f"mixed model with {y.size} ratings for {x.shape[1]} fixed effects")
     system = _System(y, x, groups)
+
+    # In ratios of variances the deviance has a slope at zero; in ratios of standard deviations every zero is a
+    # stationary point, where a descent that steps onto the bound would stay for good.
+    def deviance(ratios: Float64[np.ndarray, " effect"]) -> float:
+        return system.profiled(np.sqrt(ratios))
+
     result = optimize.minimize(
-        system.profiled,
-        np.full(len(groups), 0.5),
+        deviance,
+        np.full(len(groups), 0.25),
         method="L-BFGS-B",
-        bounds=[(0.0, 1e3)] * len(groups),
+        jac="3-point",
+        bounds=[(0.0, 1e6)] * len(groups),
         options={"ftol": 1e-13, "gtol": 1e-6, "maxiter": 300},
     )
-    # The deviance is flat in theta at zero, so a descent may stop short of it: try each ratio at zero.
-    theta = result.x
-    for i in range(theta.size):
-        without = np.where(np.arange(theta.size) == i, 0.0, theta)
-        if system.profiled(without) <= system.profiled(theta) + 1e-9:
-            theta = without
     if not result.success and "ABNORMAL" not in str(result.message):
         raise InputError(f"mixed model did not converge ({result.message})")
+    ratios = result.x
+    for i in range(ratios.size):
+        without = np.where(np.arange(ratios.size) == i, 0.0, ratios)
+        if deviance(without) <= deviance(ratios) + 1e-9:
+            ratios = without
+    theta = np.sqrt(ratios)
     _, squares, beta, rx = system.solve(theta)
     residual = squares / (y.size - x.shape[1])
     variances = dict(zip(groups, (theta**2 * residual).tolist(), strict=True))

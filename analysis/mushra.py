@@ -4,98 +4,83 @@ RESULTS are the rating files of one test in any known format: our CSV (session,l
 or stimulus in place of condition, joined with the package's key), webMUSHRA, pymushra, GoListen, XML of
 Netflix's listening-test-app (and ODAQ), BeaqleJS, long and wide tables.
 
-Written are summary.csv, summary.json, pairs.csv, items.csv, outliers.csv and the figure mushra (mean and 95 %
-CI of each condition); with --figures all also the figures items, boxes, listeners, differences and ranks. The
-same ratings give the same bytes.
+Written are summary.csv, summary.json, pairs.csv, items.csv, outliers.csv (planned.csv with --plan) and the figure
+mushra (mean and 95 % CI of each condition); with --figures all also the figures items, boxes, listeners,
+differences and ranks. The same ratings give the same bytes. docs/analysis.md says how everything is computed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from analysis.options import Analysed, add_options, analysed
 from render.command import parser, run
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from analysis.results import Results
 
 
 def main() -> None:
     """Run the command line."""
     command = parser(__doc__, "analysis.mushra")
-    command.add_argument("results", nargs="+", type=Path, metavar="RESULTS", help="rating file(s) of one test")
-    command.add_argument("--key", type=Path, metavar="KEY.json", help="key that stands beside a blinded package")
-    command.add_argument("--reference", metavar="NAME", help="the hidden reference's name in RESULTS, if not href")
-    command.add_argument("--low-anchor", metavar="NAME", help="the 3.5 kHz anchor's name, if not la")
-    command.add_argument("--mid-anchor", metavar="NAME", help="the 7 kHz anchor's name, if not ma")
-    command.add_argument("--ci", choices=("paper", "listener", "crossed"), default="listener",
-                         help="95 %% intervals of the means: all ratings taken as independent (as often "
-                         "published), listener means (default), listeners and items both random")  # fmt: skip
-    command.add_argument("--screening", choices=("bs1534-3", "mpeg-strict", "none"), default="bs1534-3",
-                         help="post-screening of listeners (default: %(default)s)")  # fmt: skip
-    command.add_argument(
-        "--draws",
-        type=int,
-        default=0,
-        metavar="N",
-        help="draws of bootstraps and permutation tests (10000 is usual; default none)",
-    )
-    command.add_argument("--seed", type=int, default=1, help="seed of the draws")
-    command.add_argument("--margin", type=float, metavar="POINTS",
-                         help="test whether pairs are equivalent, and a no worse than b, by POINTS")  # fmt: skip
+    add_options(command)
     command.add_argument("--figures", choices=("main", "all"), default="main")
     command.add_argument("-o", "--output", type=Path, default=Path("results"), metavar="DIR")
     command.add_argument("--force", action="store_true", help="replace results that differ")
     arguments = command.parse_args()
+    test = analysed(arguments)
 
     from analysis import figures
-    from analysis.ratings import read, read_key
-    from analysis.results import analyse, as_json
-    from render.artefact import sha256, whole_file, write_json
-    from render.errors import InputError
+    from analysis.results import as_json
+    from analysis.sheet import write_rows
+    from render.artefact import write_json
 
-    if not 0 <= arguments.draws <= 1_000_000 or arguments.seed < 0:
-        raise InputError("--draws must be from 0 to 1000000 and --seed not negative")
-    if arguments.margin is not None and not 0 < arguments.margin <= 100:
-        raise InputError("--margin must be above 0 and at most 100 points")
-    names = {arguments.reference: "href", arguments.low_anchor: "la", arguments.mid_anchor: "ma"}
-    names.pop(None, None)
-    key = read_key(arguments.key) if arguments.key else None
-    ratings = read(arguments.results, key, names)
-    results = analyse(
-        ratings, arguments.ci, arguments.screening, arguments.draws, arguments.seed, arguments.margin
-    )
-    _print(results)
-
-    output, force = arguments.output, arguments.force
+    results, output, force = test.results, arguments.output, arguments.force
     tables = {"summary": results.summary, "pairs": results.pairs, "items": results.per_item,
               "outliers": results.outliers}  # fmt: skip
+    if results.planned is not None:
+        tables["planned"] = results.planned
     for name, table in tables.items():
-        with whole_file(output / f"{name}.csv", force=force) as temporary:
-            table.to_csv(temporary, index=False, lineterminator="\n")
-    source = {"sources": [{"file": p.name, "sha256": sha256(p)} for p in arguments.results],
-              "formats": ratings.attrs["formats"]}  # fmt: skip
+        marked = table.assign(simulated="SIMULATED") if results.simulated else table
+        body = marked.itertuples(index=False, name=None)
+        write_rows(output / f"{name}.csv", [str(c) for c in marked.columns], body, force)
+    source: dict[str, Any] = {"sources": [{"file": name, "sha256": digest} for name, digest in test.sources],
+                              "formats": test.formats}  # fmt: skip
+    if test.plan:
+        source["plan"] = {"title": test.plan.title, "frozen": test.plan.frozen, "deviations": test.deviations}
     write_json(output / "summary.json", as_json(results) | source, force=force)
     chosen = figures.drawable(results) if arguments.figures == "all" else ["mushra"]
     for name in chosen:
         figures.save(results, name, output, ("pdf", "png", "svg"), force=force)
-    if arguments.figures == "all" and (left := set(figures.FIGURES) - set(chosen)):
-        print(f"too many panels, left out: {', '.join(sorted(left))}")
-    print(f"\nwrote {output}/summary.csv, .json, pairs.csv, items.csv, outliers.csv, mushra.pdf, .png, .svg")
+    _print(test)
+    left = sorted(set(figures.FIGURES) - set(chosen))
+    if left and arguments.figures == "all":
+        print(f"too many panels, left out: {', '.join(left)}")
+    written = ", ".join([f"{name}.csv" for name in tables] + ["summary.json"])
+    print(f"\nwrote in {output}: {written}, {', '.join(chosen)} (each .pdf, .png, .svg)")
+    if arguments.figures == "main":
+        print(f"further figures with --figures all: {', '.join(left)}")
 
 
-def _print(results: Results) -> None:
+def _print(test: Analysed) -> None:
     """Print what a reader needs before looking at any file."""
     from analysis.ratings import labels
     from analysis.statistics import CONVENTIONS
 
+    results = test.results
     if results.simulated:
         print("SIMULATED RATINGS: no listener heard anything\n")
     print(f"{results.design}, {len(results.ratings)} ratings. {results.screened}. {CONVENTIONS[results.ci]}.\n")
-    named = labels(results.cube.conditions)
+    named = {c: _cut(name, 40) for c, name in labels(results.cube.conditions).items()}
     _print_summary(results.summary, named)
+    print("\nListeners: " + ", ".join(f"{count} after '{step}'" if step != "all" else f"{count} rated"
+                                       for step, count in results.screening.flow))  # fmt: skip
     if results.screening.excluded:
-        print("\nLeft out by post-screening:")
+        print("Left out by post-screening:")
         for listener, evidence in results.screening.excluded.items():
             for e in evidence:
                 print(
@@ -105,28 +90,10 @@ def _print(results: Results) -> None:
         print("\nWith all listeners:")
         _print_summary(results.summary_unscreened, named)
     if results.effects:
-        print(f"\n{'repeated measures':<18}{'F':>10}{'df':>12}{'p':>11}{'p (GG)':>11}{'p (HF)':>11}  to be quoted")
-        for e in results.effects:
-            df, quoted = f"{e.df}, {e.df_error}", results.chosen[e.name]
-            print(f"{e.name:<18}{e.f:>10.3f}{df:>12}{e.p:>11.3g}{e.p_gg:>11.3g}{e.p_hf:>11.3g}  {quoted}")
-            if m := e.multivariate:
-                df = f"{m.df}, {m.df_error}"
-                print(f"{'  multivariate':<18}{m.f:>10.3f}{df:>12}{m.p:>11.3g}   Wilks {m.wilks:.4g}")
-        if f := results.friedman:
-            print(f"{'Friedman':<18}{f.chi2:>10.3f}{f.df:>12}{f.p:>11.3g}   Kendall's W {f.kendall_w:.3f}")
-    systems = results.pairs[~results.pairs[["a", "b"]].isin(["la", "ma"]).any(axis=1)]
-    if len(systems):
-        print(f"\n{'pair':<34}{'difference':>11}{'95 % CI':>20}{'dz':>7}{'t, Holm':>10}{'Wilcoxon':>10}")
-        for row in systems.head(30).itertuples():
-            pair = f"{named[str(row.a)]} - {named[str(row.b)]}"
-            interval = f"[{row.ci_low:7.2f}, {row.ci_high:7.2f}]"
-            clash = "" if row.agree else "  the tests disagree"
-            if "p_equivalent" in systems:
-                clash += f"  equivalent p {row.p_equivalent:.2g}, not inferior p {row.p_non_inferior:.2g}"
-            print(f"{pair:<34}{row.difference:>11.2f}{interval:>20}{row.dz:>7.2f}{row.p_t_holm:>10.2g}"
-                  f"{row.p_w_holm:>10.2g}{clash}")  # fmt: skip
-        if len(systems) > 30:
-            print(f"... and {len(systems) - 30} more in pairs.csv")
+        _print_tests(results)
+    if test.plan:
+        _print_plan(test, named)
+    _print_pairs(results, named)
     for scheme, found in results.bootstraps.items():
         limits = "  ".join(f"{named[c]} [{i.low:.2f}, {i.high:.2f}]" for c, i in found.items())
         print(f"bootstrap ({scheme}): {limits}")
@@ -143,11 +110,70 @@ def _print(results: Results) -> None:
         print(f"not rated: {len(results.not_rated) - 10} more, in summary.json")
 
 
-def _print_summary(summary, named) -> None:
-    print(f"{'condition':<18}{'n':>8}{'mean':>9}{'95 % CI':>20}{'median':>9}")
+def _cut(name: str, length: int) -> str:
+    return name if len(name) <= length else name[: length - 1] + "…"
+
+
+def _print_tests(results: Results) -> None:
+    print(f"\n{'repeated measures':<18}{'F':>10}{'df':>12}{'p':>11}{'p (GG)':>11}{'p (HF)':>11}{'part. eta2':>12}"
+          "  to be quoted")  # fmt: skip
+    for e in results.effects:
+        df, quoted = f"{e.df}, {e.df_error}", results.chosen[e.name]
+        print(f"{e.name:<18}{e.f:>10.3f}{df:>12}{e.p:>11.3g}{e.p_gg:>11.3g}{e.p_hf:>11.3g}{e.partial_eta2:>12.3f}"
+              f"  {quoted}")  # fmt: skip
+        if m := e.multivariate:
+            df = f"{m.df}, {m.df_error}"
+            print(f"{'  multivariate':<18}{m.f:>10.3f}{df:>12}{m.p:>11.3g}   Wilks {m.wilks:.4g}")
+    if f := results.friedman:
+        print(f"{'Friedman chi2':<18}{f.chi2:>10.3f}{f.df:>12}{f.p:>11.3g}   Kendall's W {f.kendall_w:.3f}")
+
+
+def _print_plan(test: Analysed, named: Mapping[str, str]) -> None:
+    plan, planned = test.plan, test.results.planned
+    if plan is None or planned is None:
+        return
+    print(f"\nPlan frozen on {plan.frozen}: {plan.test}, {plan.correction}, alpha {plan.alpha:g}")
+    for row in planned.itertuples():
+        pair = f"{named[str(row.a)]} - {named[str(row.b)]}"
+        verdict = "different" if row.different else "not shown to be different"
+        print(f"{pair:<34}{row.difference:>11.2f}{_interval(row):>20}   p {row.p_adjusted:.2g}  {verdict}")
+    print(f"{len(test.deviations) or 'no'} deviation{'s' * (len(test.deviations) != 1)} from the plan"
+          + "".join(f"\n  {deviation}" for deviation in test.deviations))  # fmt: skip
+
+
+def _print_pairs(results: Results, named: Mapping[str, str]) -> None:
+    systems = results.pairs[~results.pairs[["a", "b"]].isin(["la", "ma"]).any(axis=1)]
+    if not len(systems):
+        return
+    shown = {(a, b): f"{_cut(named[a], 24)} - {_cut(named[b], 24)}"
+             for a, b in zip(systems["a"].head(30), systems["b"].head(30), strict=True)}  # fmt: skip
+    width = max(map(len, shown.values()))
+    print(
+        f"\n{'pair':<{width}}{'difference':>12}{'95 % CI':>20}{'dz':>7}{'delta':>7}{'t, Holm':>10}{'Wilcoxon':>10}"
+    )
+    for row in systems.head(30).itertuples():
+        further = "" if row.agree else "  the tests disagree"
+        if "p_equivalent" in systems:
+            further += f"  equivalent p {row.p_equivalent:.2g}, not inferior p {row.p_non_inferior:.2g}"
+        print(f"{shown[row.a, row.b]:<{width}}{row.difference:>12.2f}{_interval(row):>20}{row.dz:>7.2f}{row.cliffs_delta:>7.2f}"
+              f"{row.p_t_holm:>10.2g}{row.p_w_exact_holm:>10.2g}{further}")  # fmt: skip
+    if len(systems) > 30:
+        print(f"... and {len(systems) - 30} more in pairs.csv")
+    clash = int((~results.pairs["agree"]).sum())
+    print(f"t and Wilcoxon tests (Holm, 5 %) agree on {len(results.pairs) - clash} of {len(results.pairs)} pairs")
+
+
+def _interval(row: Any) -> str:
+    return f"[{row.ci_low:7.2f}, {row.ci_high:7.2f}]"
+
+
+def _print_summary(summary: pd.DataFrame, named: Mapping[str, str]) -> None:
+    width = max(map(len, named.values()), default=0)
+    print(f"{'condition':<{max(width, 10)}}{'n':>8}{'mean':>9}{'95 % CI':>20}{'median':>9}")
     for row in summary.itertuples():
-        interval = f"[{row.ci_low:7.2f}, {row.ci_high:7.2f}]"
-        print(f"{named[row.condition]:<18}{row.n:>8}{row.mean:>9.2f}{interval:>20}{row.median:>9.1f}")
+        print(
+            f"{named[str(row.condition)]:<{max(width, 10)}}{row.n:>8}{row.mean:>9.2f}{_interval(row):>20}{row.median:>9.1f}"
+        )
 
 
 if __name__ == "__main__":

@@ -82,10 +82,10 @@ def _one_sided(difference: Float64[np.ndarray, " listener"]) -> float:
     return float(special.stdtr(n - 1, -difference.mean() / (deviation / np.sqrt(n))))
 
 
-def wilcoxon(difference: Float64[np.ndarray, " listener"]) -> tuple[float, float]:
+def wilcoxon(difference: Float64[np.ndarray, " listener"], exact_up_to: int = EXACT_UP_TO) -> tuple[float, float]:
     """Signed-rank statistic (sum of positive ranks) and two-sided p; zero differences are left out.
 
-    Up to `EXACT_UP_TO` differences the distribution over all signs is counted, ties included; above, the
+    Up to `exact_up_to` differences the distribution over all signs is counted, ties included; above, the
     normal approximation with correction for ties and without one for continuity, as R's
     ``wilcox.test(exact = FALSE, correct = FALSE)``.
     """
@@ -95,7 +95,7 @@ def wilcoxon(difference: Float64[np.ndarray, " listener"]) -> tuple[float, float
         return 0.0, 1.0
     ranks = midranks(np.abs(d))
     statistic = float(ranks[d > 0].sum())
-    if n <= EXACT_UP_TO:
+    if n <= exact_up_to:
         whole = np.rint(2 * ranks).astype(int)  # midranks are multiples of one half
         ways = np.zeros(whole.sum() + 1)
         ways[0] = 1.0
@@ -136,6 +136,13 @@ def cliffs_delta(a: Float64[np.ndarray, " m"], b: Float64[np.ndarray, " n"]) -> 
     return float((above - below) / (a.size * b.size))
 
 
+def decide(pairs: pd.DataFrame, test: str, correction: str, alpha: float) -> pd.DataFrame:
+    """Add what a plan decides by: ``p`` of its test, ``p_adjusted`` over these pairs, ``different`` at `alpha`."""
+    p = pairs[{"t": "p_t", "wilcoxon": "p_w_exact", "permutation": "p_permutation"}[test]].to_numpy(float)
+    adjusted = {"holm": holm, "hochberg": hochberg, "none": lambda p: p}[correction](p)
+    return pairs.assign(p=p, p_adjusted=adjusted, different=adjusted < alpha)
+
+
 def median_permutation(
     pairs: Sequence[tuple[Float64[np.ndarray, " m"], Float64[np.ndarray, " n"]]],
     draws: int,
@@ -150,7 +157,7 @@ def median_permutation(
     pooled = [np.concatenate(pair) for pair in pairs]
     observed = [abs(np.median(a) - np.median(b)) for a, b in pairs]
     extreme = np.zeros(len(pairs))
-    block = max(1, _BLOCK // max(values.size for values in pooled))
+    block = max(1, _BLOCK // max((values.size for values in pooled), default=1))
     for start in range(0, draws, block):
         orders: dict[int, np.ndarray] = {}
         for k, values in enumerate(pooled):
@@ -164,38 +171,50 @@ def median_permutation(
     return (extreme + 1) / (draws + 1)
 
 
+PAIR_COLUMNS = ("a", "b", "n", "difference", "ci_low", "ci_high", "dz", "cliffs_delta", "p_t", "p_w", "p_w_exact")
+
+
 def compare_pairs(
-    means: Float64[np.ndarray, "listener condition"], conditions: Sequence[str], margin: float | None = None
+    means: Float64[np.ndarray, "listener condition"],
+    conditions: Sequence[str],
+    margin: float | None = None,
+    pairs: Sequence[tuple[str, str]] | None = None,
 ) -> pd.DataFrame:
-    """Compare all pairs of conditions on the listeners' means.
+    """Compare pairs of conditions on the listeners' means: those given, or all.
 
     Columns: ``a, b, n`` listeners who rated both, ``difference`` (a - b) with its 95 % t interval, ``dz``
-    (mean over standard deviation of the differences), ``cliffs_delta``, p of t and Wilcoxon, each with Holm's
-    and Hochberg's adjustment over all pairs, and ``agree``: both decide alike at 5 % after Holm. With a
-    `margin` (points) also ``p_equivalent`` and ``p_non_inferior`` (a no worse than b by it), not adjusted.
+    (mean over standard deviation of the differences), ``cliffs_delta``, three p with Holm's and Hochberg's
+    adjustment over these pairs, and ``agree``: t and Wilcoxon decide alike at 5 % after Holm. With a `margin`
+    (points) also ``p_equivalent`` and ``p_non_inferior`` (a no worse than b by it), not adjusted.
+
+    ``p_t`` is Student's. ``p_w`` is Wilcoxon's by the normal approximation, on the differences as they were
+    computed: what R's ``wilcox.test(exact = FALSE, correct = FALSE)`` gives. Means over items carry rounding
+    errors that break ties which the scores have; ``p_w_exact`` ranks these ties as ties and counts the
+    distribution out up to `EXACT_UP_TO` listeners. It is the one that is quoted.
     """
-    rows = []
-    for i, j in combinations(range(len(conditions)), 2):
+    rows, of_margin = [], []
+    for first, second in combinations(conditions, 2) if pairs is None else pairs:
+        i, j = conditions.index(first), conditions.index(second)
         both = ~np.isnan(means[:, [i, j]]).any(axis=1)
         a, b = means[both, i], means[both, j]
-        # Means over items carry rounding errors; without this, equal means would not be tied for the ranks.
-        difference = np.round(a - b, 9)
+        difference = np.round(a - b, 9)  # without the rounding errors, so that ties are ties
         interval = t_interval(difference)
         sd = difference.std(ddof=1) if difference.size > 1 else 0.0
         rows.append({
-            "a": conditions[i], "b": conditions[j], "n": int(both.sum()),
+            "a": first, "b": second, "n": int(both.sum()),
             "difference": interval.mean, "ci_low": interval.low, "ci_high": interval.high,
             "dz": interval.mean / sd if sd > 1e-12 else np.nan,
             "cliffs_delta": cliffs_delta(np.round(a, 9), np.round(b, 9)) if a.size else np.nan,
-            "p_t": t_test(difference)[1], "p_w": wilcoxon(difference)[1],
+            "p_t": t_test(difference)[1], "p_w": wilcoxon(a - b, exact_up_to=0)[1],
+            "p_w_exact": wilcoxon(difference)[1],
         })  # fmt: skip
-    table = pd.DataFrame(rows)
-    for track in ("t", "w"):
+        if margin is not None:
+            of_margin.append((equivalent(difference, margin), non_inferior(difference, margin)))
+    table = pd.DataFrame(rows, columns=PAIR_COLUMNS)
+    for track in ("t", "w", "w_exact"):
         table[f"p_{track}_holm"] = holm(table[f"p_{track}"])
         table[f"p_{track}_hochberg"] = hochberg(table[f"p_{track}"])
     if margin is not None:
-        both = [np.round(means[:, i] - means[:, j], 9) for i, j in combinations(range(len(conditions)), 2)]
-        table["p_equivalent"] = [equivalent(d[~np.isnan(d)], margin) for d in both]
-        table["p_non_inferior"] = [non_inferior(d[~np.isnan(d)], margin) for d in both]
-    table["agree"] = (table["p_t_holm"] < 0.05) == (table["p_w_holm"] < 0.05)
+        table[["p_equivalent", "p_non_inferior"]] = np.array(of_margin).reshape(-1, 2)
+    table["agree"] = (table["p_t_holm"] < 0.05) == (table["p_w_exact_holm"] < 0.05)
     return table

@@ -3,16 +3,17 @@
 For the paired comparison of two conditions on the listeners' means over the items (two-sided t test). What it
 depends on is the standard deviation, over listeners, of the difference of their means: taken from a pilot's
 ratings, given with --sd, or from two published tests of codecs, whose systems have medians of 8.0 (4.7 to
-13.0) and 10.9 (5.6 to 19.9) points.
+13.0) and 10.9 (5.6 to 19.9) points. With --items it follows from variance components (the pilot's, else those
+of a published test) for that number of items, sd^2 = 2 (listener:condition + residual / items).
 
 With --margin the listeners needed to show equivalence (two one-sided tests) and non-inferiority within that
 margin are counted too, should the conditions truly be equal: a claim of transparency needs these, not a
-difference that was not found.
+difference that was not found. With --pilot, --pair and --margin these tests are also made on the ratings.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -104,6 +105,56 @@ def pilot_sd(paths: list[Path], pair: list[str] | None) -> tuple[float, str]:
     return float(np.median(sds)), f"{kind}, {len(cube.listeners)} listeners x {len(cube.items)} items"
 
 
+def sd_of_items(components: Mapping[str, float], items: int) -> float:
+    """Standard deviation of the difference of two of a listener's means over `items` items.
+
+    ``sqrt(2 (s2_listener:condition + s2_residual / items))``: what listener and item share cancels in the
+    difference, and so does what these items do to both conditions for every listener.
+    """
+    return (2 * (components["listener:condition"] + components["residual"] / items)) ** 0.5
+
+
+def pilot_components(paths: list[Path], pair: list[str] | None) -> tuple[dict[str, float], str]:
+    """Variance components of a pilot, of a pair of its conditions or of its systems, and what the pilot is."""
+    from analysis.components import condition_model
+    from analysis.ratings import cells, is_simulated, read
+
+    ratings = read(paths)
+    known = set(ratings["condition"])
+    if pair and (unknown := set(pair) - known):
+        raise InputError(f"the pilot has no condition {', '.join(sorted(unknown))}")
+    chosen = set(pair) if pair else known - {"href", "la", "ma"}
+    cube = cells(ratings[ratings["condition"].isin(chosen)])
+    if min(len(cube.listeners), len(cube.items), len(cube.conditions)) < 2:
+        raise InputError(
+            "variance components need 2 listeners, 2 items and 2 systems; name a pair with --pair A B"
+        )
+    model = condition_model(cube)
+    kind = "SIMULATED pilot" if is_simulated(ratings) else "pilot"
+    return model.variances | {"residual": model.residual}, kind
+
+
+def tests_of_claims(paths: list[Path], pair: list[str], margin: float) -> list[str]:
+    """Equivalence and non-inferiority of a pair within `margin`, tested on ratings; in words."""
+    from analysis.paired import compare_pairs
+    from analysis.ratings import cells, read
+    from analysis.statistics import means_over_items
+
+    cube = cells(read(paths))
+    first, second = pair
+    tests = compare_pairs(
+        means_over_items(cube.scores), cube.conditions, margin, [(first, second), (second, first)]
+    )
+    row, back = tests.itertuples()
+    return [
+        f"{first} - {second}: {row.difference:.2f} points, 95 % CI [{row.ci_low:.2f}, {row.ci_high:.2f}], "
+        f"{row.n} listeners, no post-screening",
+        f"  equivalent within {margin:g} points: p = {row.p_equivalent:.3g} (two one-sided t tests)",
+        f"  {first} no worse than {second} by {margin:g} points: p = {row.p_non_inferior:.3g}",
+        f"  {second} no worse than {first} by {margin:g} points: p = {back.p_non_inferior:.3g}",
+    ]
+
+
 def main() -> None:
     """Run the command line."""
     command = parser(__doc__, "analysis.power")
@@ -112,6 +163,7 @@ def main() -> None:
     command.add_argument("--pilot", nargs="+", type=Path, metavar="RESULTS", help="ratings of a pilot")
     command.add_argument("--pair", nargs=2, metavar=("A", "B"), help="take the pilot's pair A, B")
     command.add_argument("--margin", type=float, metavar="POINTS", help="margin of equivalence")
+    command.add_argument("--items", type=int, metavar="N", help="number of items of the planned test")
     command.add_argument("--power", type=float, default=0.8)
     command.add_argument("--alpha", type=float, default=0.05)
     command.add_argument(
@@ -126,7 +178,22 @@ def main() -> None:
     if not 0 < arguments.alpha < arguments.power < 1:
         raise InputError("--alpha and --power must lie between 0 and 1, alpha below power")
 
-    if arguments.pilot:
+    if arguments.items is not None and not 1 <= arguments.items <= 1000:
+        raise InputError("--items must be from 1 to 1000")
+    if arguments.sd and (arguments.pilot or arguments.items):
+        raise InputError("--sd says what --pilot and --items compute; give the one or the others")
+    if arguments.pair and not arguments.pilot:
+        raise InputError("--pair names conditions of a pilot; give --pilot too")
+
+    if arguments.items and arguments.pilot:
+        components, kind = pilot_components(arguments.pilot, arguments.pair)
+        sds = {f"components of the {kind}, {arguments.items} items": sd_of_items(components, arguments.items)}
+    elif arguments.items:
+        from analysis.simulate import VARIANCES
+
+        components = {name.replace("_", ":"): value for name, value in VARIANCES.items()}
+        sds = {f"published components, {arguments.items} items": sd_of_items(components, arguments.items)}
+    elif arguments.pilot:
         sds = dict([pilot_sd(arguments.pilot, arguments.pair)[::-1]])
     elif arguments.sd:
         sds = {"given": arguments.sd}
@@ -148,8 +215,10 @@ def main() -> None:
         print("  " + "listeners".ljust(22) + "".join(f"{n:>7}" for n in (6, 8, 10, 12, 16, 20, 30)))
         found = "".join(f"{detectable(n, sd, power, alpha):>7.1f}" for n in (6, 8, 10, 12, 16, 20, 30))
         print("  " + "find a difference of".ljust(22) + found + "\n")
+    if arguments.pilot and arguments.pair and arguments.margin:
+        print("\n".join(tests_of_claims(arguments.pilot, arguments.pair, arguments.margin)))
     if arguments.output:
-        from analysis.figures import power_curves
+        from analysis.power_figure import power_curves
 
         power_curves(sds, arguments.difference, power, alpha, arguments.output, arguments.force)
         print(f"wrote {arguments.output}/power.pdf, .png, .svg")

@@ -9,7 +9,14 @@ One row is one rating. The columns are always
 ``replicate``  1, 2, ... where a listener rated the same cell of the design more than once
 ``score``      0 to 100
 
-and further columns (timing, interaction, hashes) follow them as text, untouched.
+and further columns follow them as text, untouched. Where a program's file holds them they are named
+
+``time_ms``          how long the listener was on the page of the item
+``plays``            how often the stimulus was played
+``comment``          what the listener wrote
+``date``             when the rating was given or sent
+``questionnaire_*``  answers of the listener
+``stimulus_sha256``  digest of what was played
 """
 
 from __future__ import annotations
@@ -32,6 +39,9 @@ DESIGN = ("session", "listener", "item", "condition", "replicate")
 COLUMNS = (*DESIGN, "score")
 SIMULATED = "simulated"
 """Sessions and listeners whose names begin so were simulated; see `is_simulated`."""
+
+MOST_BLANKS = 10
+"""Places of cells without a score that are named; the others are counted."""
 
 LARGEST_DESIGN = 50_000_000
 """Cells (listener x item x condition) up to which the analysis is held in memory."""
@@ -89,7 +99,8 @@ def read(
     -------
     DataFrame
         The tidy table: columns `COLUMNS`, then what else the files held. ``attrs["formats"]`` names what
-        the files were recognised as.
+        the files were recognised as, ``attrs["blanks"]`` the first places (file:line) without a score and
+        ``attrs["blank"]`` their number: those cells of the design are missing.
 
     Raises
     ------
@@ -100,25 +111,27 @@ def read(
     from analysis import importers
 
     tables, formats = [], []
+    blanks: list[str] = []
     for path in [paths] if isinstance(paths, str | Path) else paths:
         form, extra, records = importers.records(Path(path), key)
         if rename:
             records = (r._replace(condition=rename.get(r.condition, r.condition)) for r in records)
-        tables.append(_tidy(Path(path), records, extra))
+        tables.append(_tidy(Path(path), records, extra, blanks))
         formats.append(form)
-    table = pd.concat(tables, ignore_index=True)
-    twice = table.duplicated(list(DESIGN), keep=False)
-    if len(tables) > 1 and twice.any():
+    table = pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
+    for column in [c for c in table.columns if c not in COLUMNS and len(tables) > 1]:
+        table[column] = table[column].fillna("")  # what only some of the files hold
+    if len(tables) > 1 and (twice := table.duplicated(list(DESIGN), keep=False)).any():
         raise InputError(f"{_cell(table[twice].iloc[0])} is rated in more than one of the files")
     if rename and (unknown := set(rename.values()) - set(table["condition"])):
         raise InputError(f"no condition of these ratings was named as {', '.join(sorted(unknown))}; "
                          f"the conditions are {', '.join(sorted(set(table['condition'])))}")  # fmt: skip
-    table.attrs["formats"] = sorted(set(formats))
+    table.attrs |= {"formats": sorted(set(formats)), "blank": len(blanks), "blanks": blanks[:MOST_BLANKS]}
     return table
 
 
-def _tidy(path: Path, records: Iterable[Record], extra: Sequence[str]) -> pd.DataFrame:
-    """Check every record and lay them side by side as columns."""
+def _tidy(path: Path, records: Iterable[Record], extra: Sequence[str], blanks: list[str]) -> pd.DataFrame:
+    """Check every record and lay them side by side as columns; places without a score go to `blanks`."""
     lines: list[int] = []
     columns: list[list] = [[] for _ in (*COLUMNS, *extra)]
     names: dict[str, str] = {}
@@ -126,7 +139,8 @@ def _tidy(path: Path, records: Iterable[Record], extra: Sequence[str]) -> pd.Dat
     for record in records:
         line = record.line
         if not record.score:
-            continue  # not rated: a missing cell, which `missing` reports
+            blanks.append(f"{path.name}:{line}")
+            continue  # not rated: a missing cell of the design
         if record.score not in numbers:
             numbers[record.score] = _score(path, record)
         lines.append(line)
@@ -256,6 +270,6 @@ def condition_order(conditions: Iterable[str]) -> list[str]:
 
 
 def labels(conditions: Iterable[str]) -> dict[str, str]:
-    """Names of conditions in tables and figures: the paper's for its four, the id in capitals for others."""
+    """Names of conditions in tables and figures: the paper's for its four, other lower-case ids in capitals."""
     known = {"href": "H-REF", "la": "LA", "ma": "MA", "opus3_160": "OPUS", "prop": "PROP"}
-    return {c: known.get(c, c.upper()) for c in conditions}
+    return {c: known.get(c, c.upper() if re.fullmatch("[a-z0-9_-]+", c) else c) for c in conditions}

@@ -11,10 +11,11 @@ import pandas as pd
 
 from analysis import anova, paired
 from analysis.components import MixedModel, condition_model
+from analysis.plan import Plan
 from analysis.ratings import Cells, cells, is_simulated, labels, missing
 from analysis.resampling import bootstrap
 from analysis.screening import Screening, bimodality, outliers, screen
-from analysis.statistics import CONVENTIONS, Interval, means_over_items, summarise, t_interval
+from analysis.statistics import CONVENTIONS, Interval, means_over_items, shape, summarise, t_interval
 from render.errors import InputError
 
 
@@ -23,7 +24,8 @@ class Results:
     """Everything that is printed, written and drawn of one test.
 
     `ratings` and `cube` hold the listeners that post-screening left; what is None could not be computed, for
-    a reason that stands in `warnings`.
+    a reason that stands in `warnings`. `planned` are the comparisons of a plan; None without one. `residuals`
+    are skewness and excess kurtosis of the residuals.
     """
 
     ratings: pd.DataFrame
@@ -37,10 +39,12 @@ class Results:
     spread: pd.DataFrame
     per_item: pd.DataFrame
     pairs: pd.DataFrame
+    planned: pd.DataFrame | None
     outliers: pd.DataFrame
     effects: tuple[anova.Effect, ...]
     chosen: dict[str, str]
     friedman: paired.Friedman | None
+    residuals: tuple[float, float]
     mixed: MixedModel | None
     bootstraps: Mapping[str, Mapping[str, Interval]]
     warnings: tuple[str, ...]
@@ -67,6 +71,7 @@ def analyse(
     draws: int = 0,
     seed: int = 1,
     margin: float | None = None,
+    plan: Plan | None = None,
 ) -> Results:
     """Analyse the ratings of one test.
 
@@ -84,12 +89,18 @@ def analyse(
         Seed of the draws.
     margin
         Points within which two conditions count as equivalent; None leaves those tests out.
+    plan
+        Whose comparisons, test, correction and level are to be carried out (`Results.planned`).
     """
     everybody = cells(ratings)
     outcome = screen(everybody, screening)
     kept = ratings[~ratings["listener"].isin(outcome.excluded)] if outcome.excluded else ratings
     cube = cells(kept) if outcome.excluded else everybody
     warnings = list(outcome.notes)
+    if blank := ratings.attrs.get("blank"):
+        places = ", ".join(ratings.attrs["blanks"])
+        more = f" and {blank - len(ratings.attrs['blanks'])} more" if blank > len(ratings.attrs["blanks"]) else ""
+        warnings.append(f"no score in {places}{more}: those cells count as not rated")
     means = means_over_items(cube.scores)
     complete = np.asarray(~np.isnan(cube.scores).any(axis=(1, 2)))
     absent = tuple(missing(cube))
@@ -98,17 +109,19 @@ def analyse(
             f"{len(absent)} cells of the design not rated: analysis of variance and Friedman's test use the "
             f"{complete.sum()} listeners who rated all of it"
         )
-    effects, chosen, ranks = _tests(cube, means, complete, warnings)
+    effects, chosen, ranks, residuals = _tests(cube, means, complete, warnings)
     pairs = paired.compare_pairs(means, cube.conditions, margin)
     bootstraps = {}
     if draws:
         bootstraps = bootstrap(kept, cube, draws, seed)
-        by_condition = kept.groupby("condition")["score"]
-        scores = {c: by_condition.get_group(c).to_numpy(float) for c in cube.conditions}
-        rng = np.random.Generator(np.random.Philox(seed))
-        pooled = [(scores[a], scores[b]) for a, b in zip(pairs["a"], pairs["b"], strict=True)]
-        pairs = pairs.assign(p_permutation=paired.median_permutation(pooled, draws, rng))
+        pairs = pairs.assign(p_permutation=_permutation(kept, pairs, draws, seed))
         pairs = pairs.assign(p_permutation_holm=paired.holm(pairs["p_permutation"]))
+    planned = None
+    if plan:
+        planned = paired.compare_pairs(means, cube.conditions, margin, plan.pairs(cube.conditions))
+        if plan.test == "permutation":
+            planned = planned.assign(p_permutation=_permutation(kept, planned, draws or plan.draws, seed))
+        planned = paired.decide(planned, plan.test, plan.correction, plan.alpha)
     try:
         mixed = condition_model(cube)
     except InputError as error:
@@ -128,10 +141,12 @@ def analyse(
         spread=_spread(kept, cube),
         per_item=_per_item(cube),
         pairs=pairs,
+        planned=planned,
         outliers=outliers(kept),
         effects=effects,
         chosen=chosen,
         friedman=ranks,
+        residuals=residuals,
         mixed=mixed,
         bootstraps=bootstraps,
         warnings=tuple(warnings),
@@ -140,11 +155,11 @@ def analyse(
 
 def _tests(
     cube: Cells, means: np.ndarray, complete: np.ndarray, warnings: list[str]
-) -> tuple[tuple[anova.Effect, ...], dict[str, str], paired.Friedman | None]:
-    """Omnibus tests of both tracks on the listeners who rated every cell."""
+) -> tuple[tuple[anova.Effect, ...], dict[str, str], paired.Friedman | None, tuple[float, float]]:
+    """Omnibus tests of both tracks, and the residuals' shape, on the listeners who rated every cell."""
     if complete.sum() < 2 or len(cube.conditions) < 2:
         warnings.append("tests of all conditions together need 2 listeners who rated every cell, and 2 conditions")
-        return (), {}, None
+        return (), {}, None, (np.nan, np.nan)
     scores, listener_means = cube.scores[complete], means[complete]
     if len(cube.items) > 1:
         effects: tuple[anova.Effect, ...] = anova.two_way(scores)
@@ -157,7 +172,27 @@ def _tests(
     else:
         effects = (anova.one_way(listener_means),)
     chosen = {effect.name: anova.chosen_test(effect, int(complete.sum())) for effect in effects}
-    return effects, chosen, paired.friedman(listener_means.round(9))
+    residuals = shape(anova.residuals(scores))
+    if (worst := max(map(abs, residuals))) > 0.5:
+        degree = "severely " if worst > 1 else ""
+        warnings.append(
+            f"residuals are {degree}off the normal distribution (skewness {residuals[0]:.2f}, excess kurtosis "
+            f"{residuals[1]:.2f}; BS.1534-3 flags 0.5, and 1.0 as severe): prefer the tests by ranks"
+        )
+    friedman = paired.friedman(listener_means.round(9))
+    quoted = effects[0].quoted(chosen[effects[0].name])
+    if (quoted < 0.05) != (friedman.p < 0.05):
+        warnings.append(
+            f"analysis of variance (p = {quoted:.2g}) and Friedman's test (p = {friedman.p:.2g}) disagree at 5 %"
+        )
+    return effects, chosen, friedman, residuals
+
+
+def _permutation(ratings: pd.DataFrame, pairs: pd.DataFrame, draws: int, seed: int) -> np.ndarray:
+    """BS.1534-3, attachment 3, for every row of a table of pairs, on single ratings."""
+    scores = {str(c): group.to_numpy(float) for c, group in ratings.groupby("condition")["score"]}
+    pooled = [(scores[a], scores[b]) for a, b in zip(pairs["a"], pairs["b"], strict=True)]
+    return paired.median_permutation(pooled, draws, np.random.Generator(np.random.Philox(seed)))
 
 
 def _warn_of_scale(summary: pd.DataFrame, warnings: list[str]) -> None:
@@ -207,10 +242,12 @@ def as_json(results: Results) -> dict[str, Any]:
         "warnings": results.warnings,
         "spread": results.spread.to_dict("records"),
         "anova": [asdict(effect) | {"quote": results.chosen[effect.name]} for effect in results.effects],
+        "residuals": dict(zip(("skewness", "excess_kurtosis"), results.residuals, strict=True)),
         "friedman": results.friedman,
         "mixed_model": None if results.mixed is None else
             {"variances": results.mixed.variances, "residual": results.mixed.residual},
         "pairs": results.pairs.to_dict("records"),
+        "planned": None if results.planned is None else results.planned.to_dict("records"),
         "tracks_agree": bool(results.pairs["agree"].all()) if len(results.pairs) else None,
         "outliers": results.outliers.to_dict("records"),
         "bootstraps": results.bootstraps,

@@ -25,6 +25,7 @@ import pandas as pd
 from jaxtyping import Bool, Float64
 
 from analysis.ratings import Cells
+from analysis.statistics import shape
 from render.errors import InputError
 
 REFERENCE_LEAST = 90.0
@@ -154,15 +155,18 @@ def outliers(ratings: pd.DataFrame) -> pd.DataFrame:
 
     BS.1534-3 lets such a rating be removed only where it is shown to be an error, so they are listed only.
     """
-    found = []
-    for (item, condition), group in ratings.groupby(["item", "condition"], sort=True):
-        scores = group["score"].to_numpy()
-        low, _, high = hinges(scores)
+    scores = ratings["score"].to_numpy(float)
+    group = ratings.groupby(["item", "condition"], sort=True).ngroup().to_numpy()
+    order = np.argsort(group, kind="stable")
+    found: list[tuple[int, float, float]] = []
+    for rows in np.split(order, np.flatnonzero(np.diff(group[order])) + 1):
+        low, _, high = hinges(scores[rows])
         reach = 1.5 * (high - low)
-        for row in group[(scores < low - reach) | (scores > high + reach)].itertuples():
-            found.append((row.session, row.listener, item, condition, row.score, low, high))
-    columns = ["session", "listener", "item", "condition", "score", "lower_hinge", "upper_hinge"]
-    return pd.DataFrame(found, columns=columns)
+        outside = rows[(scores[rows] < low - reach) | (scores[rows] > high + reach)]
+        found += [(int(row), low, high) for row in outside]
+    at = [row for row, _, _ in found]
+    table = ratings.iloc[at][["session", "listener", "item", "condition", "score"]].reset_index(drop=True)
+    return table.assign(lower_hinge=[low for _, low, _ in found], upper_hinge=[high for _, _, high in found])
 
 
 def bimodality(values: Float64[np.ndarray, " n"]) -> float:
@@ -172,12 +176,5 @@ def bimodality(values: Float64[np.ndarray, " n"]) -> float:
     coefficient comes from. NaN for fewer than 4 values or for equal ones.
     """
     n = values.size
-    deviation = values - values.mean() if n else values
-    m2 = np.mean(deviation**2) if n else 0.0
-    if n < 4 or m2 <= 1e-12:
-        return float("nan")
-    g1 = np.mean(deviation**3) / m2**1.5
-    g2 = np.mean(deviation**4) / m2**2 - 3
-    g = g1 * np.sqrt(n * (n - 1)) / (n - 2)
-    k = (n - 1) / ((n - 2) * (n - 3)) * ((n + 1) * g2 + 6)
-    return float((g**2 + 1) / (k + 3 * (n - 1) ** 2 / ((n - 2) * (n - 3))))
+    g, k = shape(values)
+    return (g**2 + 1) / (k + 3 * (n - 1) ** 2 / ((n - 2) * (n - 3))) if n > 3 else g

@@ -88,12 +88,18 @@ def delimiter_of(text: str) -> str:
     return max(",;\t", key=lambda d: len(next(csv.reader([first], delimiter=d), [])))
 
 
-def write_rows(path: Path, header: Sequence[str], body: Iterable[Sequence[str]], force: bool = False) -> None:
-    """Write a CSV file atomically (UTF-8, comma, LF), every text cell neutralised."""
+def write_rows(path: Path, header: Sequence[str], body: Iterable[Sequence], force: bool = False) -> None:
+    """Write a CSV file atomically (UTF-8, comma, LF), every text neutralised, numbers as they are, NaN empty."""
+
+    def plain(cell: object) -> object:
+        if isinstance(cell, str):
+            return neutralise(cell)
+        return None if cell != cell else cell
+
     with (
         whole_file(path, force=force) as temporary,
         open(temporary, "w", encoding="utf-8", newline="") as file,
     ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([neutralise(cell) for cell in header])
-        writer.writerows([neutralise(cell) for cell in row] for row in body)
+        writer.writerows([plain(cell) for cell in row] for row in body)

@@ -56,7 +56,13 @@ def linear_scores(
     )
 
 
-def simulate(effects: Mapping[str, float], listeners: int, items: Sequence[str], seed: int) -> pd.DataFrame:
+def simulate(
+    effects: Mapping[str, float],
+    listeners: int,
+    items: Sequence[str],
+    seed: int,
+    variances: Mapping[str, float] = VARIANCES,
+) -> pd.DataFrame:
     """Tidy table of simulated ratings on the scale 0 to 100, whole numbers, deterministic by `seed`.
 
     All random effects shrink towards the ends of the scale, as ``sqrt(m (100 - m)) / 50`` for a condition's
@@ -68,7 +74,7 @@ def simulate(effects: Mapping[str, float], listeners: int, items: Sequence[str],
     means = np.array(list(effects.values()))
     rng = np.random.Generator(np.random.Philox(seed))
     spread = np.sqrt(means * (100 - means)) / 50
-    scores = linear_scores(rng, np.zeros(means.size), listeners, len(items), VARIANCES) * spread + means
+    scores = linear_scores(rng, np.zeros(means.size), listeners, len(items), variances) * spread + means
     scores = np.clip(np.round(scores), 0, 100)
     index = [(f"simulated-seed{seed}", f"simulated-{1 + who:02d}", item, condition, 1)
              for who in range(listeners) for item in items for condition in effects]  # fmt: skip
@@ -92,10 +98,27 @@ def _effects(given: Sequence[str], conditions: Sequence[str]) -> dict[str, float
     return {c: effects[c] for c in conditions}
 
 
+def _variances(given: Sequence[str]) -> dict[str, float]:
+    """Variance components: as given in ``component=points squared``, else the default."""
+    variances = dict(VARIANCES)
+    for text in given:
+        name, _, value = text.partition("=")
+        if name not in variances:
+            raise InputError(f"--variance {text}: the components are {', '.join(variances)}")
+        try:
+            variances[name] = float(value)
+        except ValueError:
+            raise InputError(f"--variance {text}: is not COMPONENT=VALUE") from None
+        if not 0 <= variances[name] <= 10_000:
+            raise InputError(f"--variance {text}: must be from 0 to 10000 points squared")
+    return variances
+
+
 def main() -> None:
     """Run the command line."""
     command = parser(__doc__, "analysis.simulate")
     command.add_argument("--listeners", type=int, default=8, metavar="N")
+    command.add_argument("--items", type=int, metavar="N", help="number of items (default: the 8 scene classes)")
     command.add_argument("--seed", type=int, default=1)
     command.add_argument("--key", type=Path, metavar="KEY.json", help="rate the stimuli of this key's package")
     command.add_argument(
@@ -105,11 +128,16 @@ def main() -> None:
         metavar="CONDITION=MEAN",
         help="true mean of a condition; may be repeated",
     )
+    command.add_argument("--variance", action="append", default=[], metavar="COMPONENT=VALUE",
+                         help=f"of {', '.join(VARIANCES)}, in points squared; may be repeated")  # fmt: skip
     command.add_argument("-o", "--output", type=Path, default=Path("ratings.csv"), metavar="RATINGS.csv")
     command.add_argument("--force", action="store_true", help="replace a file that differs")
     arguments = command.parse_args()
     if not 1 <= arguments.listeners <= 9999:
         raise InputError(f"--listeners {arguments.listeners}: must be from 1 to 9999")
+    if arguments.items is not None and (arguments.key or not 1 <= arguments.items <= 9999):
+        raise InputError("--items must be from 1 to 9999; with --key the items are the key's")
+    variances = _variances(arguments.variance)
     if arguments.seed < 0:
         raise InputError(f"--seed {arguments.seed}: must not be negative")
 
@@ -120,10 +148,10 @@ def main() -> None:
         items = list(key)
         conditions = list(dict.fromkeys(c for stimuli in key.values() for c in stimuli.values()))
     else:
-        items = list(CLASSES)
+        items = [f"item{i + 1:02d}" for i in range(arguments.items)] if arguments.items else list(CLASSES)
         conditions = list(CONDITIONS) + [e.partition("=")[0] for e in arguments.effect]
     effects = _effects(arguments.effect, list(dict.fromkeys(conditions)))
-    ratings = simulate(effects, arguments.listeners, items, arguments.seed)
+    ratings = simulate(effects, arguments.listeners, items, arguments.seed, variances)
     if key:
         names = {(item, c): stimulus for item, stimuli in key.items() for stimulus, c in stimuli.items()}
         pairs = list(zip(ratings["item"], ratings["condition"], strict=True))

@@ -43,6 +43,22 @@ def t_interval(values: Float64[np.ndarray, " rating"], level: float = 0.95) -> I
     return _interval(values.mean(), values.var(ddof=1) / values.size, values.size - 1, level)
 
 
+def shape(values: Float64[np.ndarray, " n"]) -> tuple[float, float]:
+    """Skewness and excess kurtosis, corrected for sample size (G1 and G2 of SAS; Joanes and Gill 1998).
+
+    NaN for fewer than 4 values or for equal ones.
+    """
+    n = values.size
+    deviation = values - values.mean() if n else values
+    m2 = np.mean(deviation**2) if n else 0.0
+    if n < 4 or m2 <= 1e-12:
+        return float("nan"), float("nan")
+    g1 = np.mean(deviation**3) / m2**1.5
+    g2 = np.mean(deviation**4) / m2**2 - 3
+    excess = (n - 1) / ((n - 2) * (n - 3)) * ((n + 1) * g2 + 6)
+    return float(g1 * np.sqrt(n * (n - 1)) / (n - 2)), float(excess)
+
+
 def _interval(mean: float, variance: float, df: float, level: float) -> Interval:
     half = special.stdtrit(df, 0.5 + level / 2) * np.sqrt(variance)
     return Interval(float(mean), float(mean - half), float(mean + half))
@@ -122,10 +138,11 @@ def summarise(ratings: pd.DataFrame, ci: str = "listener", cube: Cells | None = 
     """Per condition: ``condition``, ``n`` ratings, ``mean, ci_low, ci_high`` by `ci`, ``median``."""
     cube = cube or cells(ratings)
     score = ratings.groupby("condition")["score"]
+    count, median = score.count(), score.median()
     found = intervals(ratings, cube, ci)
     return pd.DataFrame(
         [
-            (c, int(score.count()[c]), found[c].mean, found[c].low, found[c].high, float(score.median()[c]))
+            (c, int(count[c]), found[c].mean, found[c].low, found[c].high, float(median[c]))
             for c in cube.conditions
         ],
         columns=["condition", "n", "mean", "ci_low", "ci_high", "median"],

@@ -1,43 +1,35 @@
-"""The ``.arvq`` file: a fixed header, then packets of packed codes, each with its own CRC.
+"""The bits of an ``.arvq`` file: its header and its packets, as `docs/bitstream.md` describes them.
 
-All numbers little-endian. Header, 40 bytes:
+A packet's bits stand in the order of their weight: the side layers (`codec.timbre`, `codec.spatial`) where the
+model was made with them, then codebook after codebook. So a file at a lower rate is this file with the last
+codebooks cut out of every packet, and no network is needed to make it.
 
-    0  4  magic "ARVQ"          22  1  codebooks in this file
-    4  2  version, 1            23  1  bits per code
-    6  2  hop, samples/frame    24  2  gain in 1/256 dB, signed: applied before the encoder
-    8  8  model: first bytes    26  2  frames per packet
-          of its file's SHA-256 28  8  length in samples per channel
-   16  4  sample rate in Hz     36  4  CRC-32 of bytes 0..35
-   20  2  channels
-
-A packet holds up to 256 frames. Its bits: the timbre layer (`codec.timbre`: 24 band levels, 7 bits), the
-spatial layer (`codec.spatial`: one level per channel, 8 bits, one correlation per pair, 6 bits), then codebook
-after codebook (all frames of the first, then of the second, ...) `bits per code` each; every number with its
-most significant bit first; zero bits up to a whole byte; then the CRC-32 of the packet's bytes. What matters
-most stands first: a packet cut after a codebook is the same packet at a lower rate. The header determines the
-exact length of the file.
+The side layers cost nothing: the last of the model's codebooks gives up as many codes at the end of every packet
+as the layers need, so that a file with all codebooks has the nominal rate.
 """
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int
 from numpy import ndarray
 
-from codec import spatial, timbre
+from codec import rangecoder, spatial, timbre
 from render.errors import InputError
 
-MAGIC, VERSION = b"ARVQ", 1
-PACKET_FRAMES = 256
-_FIELDS = struct.Struct("<4sHH8sIHBBhHQ")
-_CRC = struct.Struct("<I")
-HEADER_BYTES = _FIELDS.size + _CRC.size
+MAGIC, VERSION = b"ARVQ", 2
+PACKET_FRAMES = 256  # of every packet but the last, which also takes up what would make no whole packet
+ABSENT = -1  # code of a frame whose last codebook gave way to the side layers
+_FIELDS = struct.Struct("<4sBBH8sIHBBBBhQI8s4x")
+CRC = struct.Struct("<I")
+_LAYERS, _RANGE_CODED = 1, 2
+HEADER_BYTES = _FIELDS.size + CRC.size
 
 
 class CorruptStream(InputError):
@@ -46,16 +38,43 @@ class CorruptStream(InputError):
 
 @dataclass(frozen=True)
 class Header:
-    """What the header says; see the module's docstring."""
+    """What the header says.
+
+    Attributes
+    ----------
+    model : bytes
+        First 8 bytes of the SHA-256 of the model file.
+    sample_rate_hz, channels, hop, bits_per_code : int
+    codebooks, model_codebooks : int
+        In this file, and in the model.
+    gain_q8_db : int
+        Gain in 1/256 dB that was applied before the encoder.
+    length : int
+        Samples per channel.
+    source : int
+        CRC-32 of the samples that were encoded, as interleaved little-endian float32.
+    layout : str
+        "ambiX" for Ambisonics in ACN order with SN3D normalisation, whose order follows from the number of
+        channels; the name of a loudspeaker layout (BS.2051: "4+7+0"); "" if nothing is known.
+    layers : bool
+        Whether the packets begin with the side layers.
+    range_coded : bool
+        Whether the codes went through the adaptive range coder (`codec.rangecoder`).
+    """
 
     model: bytes
     sample_rate_hz: int
     channels: int
     codebooks: int
+    model_codebooks: int
     bits_per_code: int
     hop: int
     gain_q8_db: int
     length: int
+    source: int = 0
+    layout: str = ""
+    layers: bool = True
+    range_coded: bool = False
 
     @property
     def frames(self) -> int:
@@ -67,30 +86,69 @@ class Header:
         """Factor applied to the signal before the encoder."""
         return 10 ** (self.gain_q8_db / 256 / 20)
 
-    def packet_bytes(self, frames: int) -> int:
-        """Size of a packet of so many frames, without its CRC."""
-        layers = timbre.BITS + spatial.bits(self.channels)
-        return -(-(layers + frames * self.codebooks * self.bits_per_code) // 8)
+    @property
+    def packets(self) -> int:
+        """Number of packets."""
+        return max(1, self.frames // PACKET_FRAMES)
 
-    def packet_frame_counts(self) -> Iterator[int]:
-        """Frames of every packet."""
-        for start in range(0, self.frames, PACKET_FRAMES):
-            yield min(PACKET_FRAMES, self.frames - start)
+    def packet_frames(self, index: int) -> int:
+        """Frames of a packet."""
+        return PACKET_FRAMES if index < self.packets - 1 else self.frames - PACKET_FRAMES * (self.packets - 1)
 
     @property
-    def total_bytes(self) -> int:
-        """Exact size of the file."""
-        full, rest = divmod(self.frames, PACKET_FRAMES)
-        size = HEADER_BYTES + full * (self.packet_bytes(PACKET_FRAMES) + _CRC.size)
-        return size + (self.packet_bytes(rest) + _CRC.size if rest else 0)
+    def packet_frame_counts(self) -> list[int]:
+        """Frames of every packet."""
+        return [self.packet_frames(index) for index in range(self.packets)]
+
+    @property
+    def layer_bits(self) -> int:
+        """Bits of the side layers of one packet."""
+        return timbre.BITS + spatial.bits(self.channels) if self.layers else 0
+
+    def absent(self, frames: int) -> int:
+        """How many frames at the end of a packet have no code of the last codebook, in favour of the layers."""
+        if self.codebooks < self.model_codebooks:
+            return 0
+        return min(frames, -(-self.layer_bits // self.bits_per_code))
+
+    def packed_bytes(self, frames: int) -> int:
+        """Size of a packet's content before range coding."""
+        codes = self.codebooks * frames - self.absent(frames)
+        return -(-(self.layer_bits + codes * self.bits_per_code) // 8)
+
+    def packed_offset(self, index: int) -> int:
+        """Where a packet of a file without range coding begins; `packets` gives the size of the file."""
+        whole = min(index, self.packets - 1)
+        offset = HEADER_BYTES + whole * (self.packed_bytes(PACKET_FRAMES) + CRC.size)
+        return offset + (self.packed_bytes(self.packet_frames(whole)) + CRC.size if index > whole else 0)
+
+    @property
+    def largest_bytes(self) -> int:
+        """Size of the file; if it is range-coded, the most that it can have."""
+        return self.packed_offset(self.packets) + (self.packets if self.range_coded else 0)
+
+    @property
+    def smallest_bytes(self) -> int:
+        """Size of the file; if it is range-coded, the least that it can have."""
+        if not self.range_coded:
+            return self.largest_bytes
+        return HEADER_BYTES + self.packets * (1 + CRC.size)
 
     def pack(self) -> bytes:
-        """Return the 40 bytes of the header."""
+        """Return the bytes of the header."""
+        flags = _LAYERS * self.layers | _RANGE_CODED * self.range_coded
+        order = 255 if self.layout != "ambiX" else math.isqrt(self.channels) - 1 & 255
         fields = _FIELDS.pack(
-            MAGIC, VERSION, self.hop, self.model, self.sample_rate_hz, self.channels, self.codebooks,
-            self.bits_per_code, self.gain_q8_db, PACKET_FRAMES, self.length,
+            MAGIC, VERSION, flags, self.hop, self.model, self.sample_rate_hz, self.channels, self.codebooks,
+            self.model_codebooks, self.bits_per_code, order, self.gain_q8_db, self.length, self.source,
+            self.layout.encode("ascii"),
         )  # fmt: skip
-        return fields + _CRC.pack(zlib.crc32(fields))
+        return fields + CRC.pack(zlib.crc32(fields))
+
+    def crc(self, index: int, content: bytes) -> int:
+        """CRC-32 of a packet, begun with header and number: a packet of another file or place fails."""
+        # without the header's own CRC: behind it, the CRC of every header is the same number
+        return zlib.crc32(content, zlib.crc32(self.pack()[: _FIELDS.size] + struct.pack("<I", index)))
 
 
 def parse_header(data: bytes, where: str) -> Header:
@@ -98,20 +156,47 @@ def parse_header(data: bytes, where: str) -> Header:
     if len(data) < HEADER_BYTES:
         raise CorruptStream(f"{where}: {len(data)} bytes, an .arvq header has {HEADER_BYTES}; the file is cut")
     fields = data[: _FIELDS.size]
-    magic, version, hop, model, rate, channels, codebooks, bits, gain, packet, length = _FIELDS.unpack(fields)
-    if magic != MAGIC:
-        raise CorruptStream(f"{where}: begins with {magic!r}, an .arvq file with {MAGIC!r}; wrong file?")
-    if _CRC.unpack_from(data, _FIELDS.size)[0] != zlib.crc32(fields):
+    if fields[:4] != MAGIC:
+        raise CorruptStream(f"{where}: begins with {fields[:4]!r}, an .arvq file with {MAGIC!r}; wrong file?")
+    if fields[4] != VERSION:
+        raise CorruptStream(f"{where}: .arvq version {fields[4]}, this program reads {VERSION}")
+    if CRC.unpack_from(data, _FIELDS.size)[0] != zlib.crc32(fields):
         raise CorruptStream(f"{where}: header damaged (its CRC at byte {_FIELDS.size} differs)")
-    if version != VERSION:
-        raise CorruptStream(f"{where}: .arvq version {version}, this program reads {VERSION}; update it")
-    if not (hop and 1 <= channels <= 256 and codebooks and 1 <= bits <= 16 and packet == PACKET_FRAMES):
-        raise CorruptStream(f"{where}: impossible header (hop {hop}, {channels} channels, {bits} bits)")
-    return Header(model, rate, channels, codebooks, bits, hop, gain, length)
+    (
+        _,
+        _,
+        flags,
+        hop,
+        model,
+        rate,
+        channels,
+        codebooks,
+        model_codebooks,
+        bits,
+        order,
+        gain,
+        length,
+        source,
+        layout,
+    ) = _FIELDS.unpack(fields)
+    header = Header(
+        model, rate, channels, codebooks, model_codebooks, bits, hop, gain, length, source,
+        layout.rstrip(b"\0").decode("ascii", "replace"), bool(flags & _LAYERS), bool(flags & _RANGE_CODED),
+    )  # fmt: skip
+    possible = (
+        hop and rate and 1 <= channels <= 256 and 1 <= codebooks <= model_codebooks and 1 <= bits <= 16 and length
+        and flags < 4 and (header.layout != "ambiX" or (order + 1) ** 2 == channels)
+    )  # fmt: skip
+    if not possible or header.pack() != data[:HEADER_BYTES]:
+        raise CorruptStream(
+            f"{where}: impossible header (hop {hop}, {rate} Hz, {channels} channels, {codebooks} of "
+            f"{model_codebooks} codebooks, {bits} bits, order {order}, {length} samples)"
+        )
+    return header
 
 
 class Packet(NamedTuple):
-    """Content of one packet."""
+    """Content of one packet; without side layers their arrays are empty."""
 
     codes: Int[ndarray, "codebook frame"]
     spatial: Int[ndarray, " number"]
@@ -127,70 +212,54 @@ def _from_bits(flags: ndarray, width: int) -> Int[ndarray, " number"]:
     return flags.reshape(-1, width) @ (1 << np.arange(width - 1, -1, -1, dtype=np.int64))
 
 
-def pack(packet: Packet, bits_per_code: int) -> bytes:
-    """Return the bytes of a packet, without its CRC."""
-    channels = spatial.channels(len(packet.spatial))
-    parts = (
-        _to_bits(packet.timbre, timbre.LEVEL_BITS),
-        _to_bits(packet.spatial[:channels], spatial.LEVEL_BITS),
-        _to_bits(packet.spatial[channels:], spatial.CORRELATION_BITS),
-        _to_bits(packet.codes, bits_per_code),
-    )
-    return np.packbits(np.concatenate(parts)).tobytes()
+def _layer_fields(header: Header) -> list[tuple[int, int]]:
+    """Count and width of the numbers of the side layers."""
+    if not header.layers:
+        return []
+    pairs = header.channels * (header.channels - 1) // 2
+    return [
+        (timbre.BANDS, timbre.LEVEL_BITS),
+        (header.channels, spatial.LEVEL_BITS),
+        (pairs, spatial.CORRELATION_BITS),
+    ]
+
+
+def _layer_flags(packet: Packet, header: Header) -> ndarray:
+    if not header.layers:
+        return np.zeros(0, np.uint8)
+    levels, correlations = packet.spatial[: header.channels], packet.spatial[header.channels :]
+    values = (packet.timbre, levels, correlations)
+    return np.concatenate([_to_bits(v, w) for v, (_, w) in zip(values, _layer_fields(header), strict=True)])
+
+
+def pack(packet: Packet, header: Header) -> bytes:
+    """Return the bytes of a packet before range coding, without its CRC."""
+    codes = packet.codes.ravel()
+    codes = codes[: codes.size - header.absent(packet.codes.shape[1])]
+    return np.packbits(
+        np.concatenate([_layer_flags(packet, header), _to_bits(codes, header.bits_per_code)])
+    ).tobytes()
 
 
 def unpack(data: bytes, header: Header, frames: int) -> Packet:
     """Return the packet that `pack` packed."""
     flags = np.unpackbits(np.frombuffer(data, np.uint8))
-    pairs = header.channels * (header.channels - 1) // 2
-    fields = (
-        (timbre.BANDS, timbre.LEVEL_BITS),
-        (header.channels, spatial.LEVEL_BITS),
-        (pairs, spatial.CORRELATION_BITS),
-        (header.codebooks * frames, header.bits_per_code),
-    )
+    absent = header.absent(frames)
+    fields = [*_layer_fields(header), (header.codebooks * frames - absent, header.bits_per_code)]
     numbers, position = [], 0
     for count, width in fields:
         numbers.append(_from_bits(flags[position : position + count * width], width))
         position += count * width
-    bands, levels, correlations, codes = numbers
-    return Packet(codes.reshape(header.codebooks, frames), np.concatenate([levels, correlations]), bands)
+    codes = np.append(numbers[-1], np.full(absent, ABSENT)).reshape(header.codebooks, frames)
+    if not header.layers:
+        return Packet(codes, np.zeros(0, np.int64), np.zeros(0, np.int64))
+    bands, levels, correlations, _ = numbers
+    return Packet(codes, np.concatenate([levels, correlations]), bands)
 
 
-def write_stream(file: BinaryIO, header: Header, packets: Iterable[Packet]) -> None:
-    """Write header and packets; every packet but the last must hold `PACKET_FRAMES` frames."""
-    file.write(header.pack())
-    for packet in packets:
-        packed = pack(packet, header.bits_per_code)
-        file.write(packed + _CRC.pack(zlib.crc32(packed)))
-    if file.tell() != header.total_bytes:
-        raise RuntimeError(f"wrote {file.tell()} bytes, the header promises {header.total_bytes}")
-
-
-def read_stream(file: BinaryIO, where: str) -> tuple[Header, Iterator[Packet]]:
-    """Read the header, check the exact length, and return an iterator over the packets.
-
-    Raises
-    ------
-    CorruptStream
-        At once for a wrong header or length; while iterating for a damaged packet, with its byte offset.
-    """
-    header = parse_header(file.read(HEADER_BYTES), where)
-    size = file.seek(0, 2)
-    if size != header.total_bytes:
-        state = "cut" if size < header.total_bytes else "followed by other bytes"
-        raise CorruptStream(f"{where}: {size} bytes, its header says {header.total_bytes}; the file is {state}")
-    file.seek(HEADER_BYTES)
-    return header, _packets(file, header, where)
-
-
-def _packets(file: BinaryIO, header: Header, where: str) -> Iterator[Packet]:
-    for frames in header.packet_frame_counts():
-        offset = file.tell()
-        packed = file.read(header.packet_bytes(frames))
-        if _CRC.unpack(file.read(_CRC.size))[0] != zlib.crc32(packed):
-            raise CorruptStream(f"{where}: packet at byte {offset} is damaged (its CRC differs)")
-        packet = unpack(packed, header, frames)
-        if pack(packet, header.bits_per_code) != packed:
-            raise CorruptStream(f"{where}: packet at byte {offset} has padding bits that are not 0")
-        yield packet
+def write_packet(packet: Packet, header: Header, index: int) -> bytes:
+    """Return everything that the file holds of a packet."""
+    content = pack(packet, header)
+    if header.range_coded:
+        content = rangecoder.compress(content, header.layer_bits, header.bits_per_code, header.codebooks)
+    return content + CRC.pack(header.crc(index, content))

@@ -1,35 +1,55 @@
 """Decode an .arvq file: ``python -m codec.decode X.arvq -o OUT.wav``.
 
-The output is float ambiX (ACN/SN3D) at the level of what was encoded, to the sample as long.
+The output has the level of what was encoded and is as long, to the sample; Ambisonics comes as float ambiX
+(ACN/SN3D). ``--start`` and ``--seconds`` decode a part, the same bits as in the whole. ``-`` reads standard input
+or writes standard output.
 """
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from render.command import parser, progress, run
+from render.errors import InputError
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+    from codec.bitstream import Header
+    from codec.model import Codec
 
 
-def decode_file(source: Path, target: Path, model_path: Path | None, subtype: str, force: bool) -> None:
-    """Decode block by block."""
-    from codec.bitstream import PACKET_FRAMES, read_stream
-    from codec.inference import check_model, decode_blocks
-    from codec.weights import load
-    from render.audio_file import writer
-    from render.errors import InputError
+def concealed_blocks(model: Codec, file: BinaryIO, header: Header, where: str) -> Iterator:
+    """Blocks of a damaged file; says on stderr what was made up."""
+    from codec.bitstream import PACKET_FRAMES
+    from codec.concealment import conceal
+    from codec.inference import decode_packets
+    from codec.stream_file import read_intact_packets
 
-    if not source.is_file():
-        raise InputError(f"{source}: no such file")
-    model, digest = load(model_path)
-    with open(source, "rb") as file:
-        header, packets = read_stream(file, str(source))
-        check_model(header, model, digest, str(source))
-        decoded = decode_blocks(model, packets, header.gain, header.length)
-        total = -(-header.frames // PACKET_FRAMES)
-        with writer(target, header.channels, header.sample_rate_hz, subtype=subtype, force=force) as output:
-            for block in progress(decoded, f"decoding {source.name}", total):
-                output.write(block)
-    print(f"{target}: {header.channels} channels, {header.length / header.sample_rate_hz:.2f} s")
+    def packets() -> Iterator:
+        for index, (packet, made_up) in enumerate(conceal(read_intact_packets(file, header), header)):
+            if made_up:
+                begin = index * PACKET_FRAMES * header.hop
+                end = min(header.length, begin + header.packet_frames(index) * header.hop)
+                seconds = f"{begin / header.sample_rate_hz:.2f} to {end / header.sample_rate_hz:.2f} s"
+                print(f"{where}: packet {index} ({seconds}) is damaged and was concealed", file=sys.stderr)
+            yield packet
+
+    yield from decode_packets(model, header, packets())
+
+
+def sample_range(header: Header, start_s: float, seconds: float | None, where: str) -> tuple[int, int]:
+    """First sample and the one behind the last of the part that was asked for."""
+    start = round(start_s * header.sample_rate_hz)
+    stop = header.length if seconds is None else start + round(seconds * header.sample_rate_hz)
+    if not 0 <= start < min(stop, header.length):
+        length = header.length / header.sample_rate_hz
+        raise InputError(f"{where}: no samples from {start_s} s on for {seconds} s; the file lasts {length:.3f} s")
+    return start, min(stop, header.length)
 
 
 def main() -> None:
@@ -41,9 +61,52 @@ def main() -> None:
     arguments.add_argument(
         "--subtype", default="FLOAT", choices=["PCM_16", "PCM_24", "FLOAT"], help="default: FLOAT"
     )
+    arguments.add_argument("--start", type=float, default=0.0, metavar="S", help="seconds left out")
+    arguments.add_argument("--seconds", type=float, metavar="S", help="seconds decoded")
+    arguments.add_argument("--conceal", action="store_true", help="decode around damage instead of refusing")
     arguments.add_argument("--force", action="store_true", help="replace an existing output that differs")
     given = arguments.parse_args()
-    decode_file(given.input, given.output, given.model, given.subtype, given.force)
+    if given.conceal and (given.start or given.seconds is not None):
+        raise InputError("--conceal decodes whole files; leave --start and --seconds out")
+
+    from codec.bitstream import PACKET_FRAMES
+    from codec.inference import check_model, decode_range
+    from codec.pipes import input_path
+    from codec.stream_file import read_header
+    from codec.weights import load
+
+    where = "standard input" if str(given.input) == "-" else str(given.input)
+    if str(given.input) != "-" and not given.input.is_file():
+        raise InputError(f"{where}: no such file")
+    with input_path(given.input) as path, open(path, "rb") as file:
+        header = read_header(file, where, damaged_too=given.conceal)
+        model, digest = load(given.model)
+        check_model(header, model, digest, where)
+        start, stop = sample_range(header, given.start, given.seconds, where)
+        if given.conceal:
+            decoded = concealed_blocks(model, file, header, where)
+        else:
+            decoded = decode_range(model, file, header, where, start, stop)
+        packets = -(-(stop - start) // (PACKET_FRAMES * header.hop))
+        write_blocks(
+            progress(decoded, f"decoding {where}", packets), header, given.output, given.subtype, given.force
+        )
+    seconds = (stop - start) / header.sample_rate_hz
+    print(f"{given.output}: {header.channels} channels, {seconds:.2f} s", file=sys.stderr)
+
+
+def write_blocks(decoded: Iterator, header: Header, target: Path, subtype: str, force: bool) -> None:
+    """Write blocks of samples to an audio file, or as WAV to standard output."""
+    from codec.pipes import output_path
+    from render.audio_file import writer
+
+    with ExitStack() as stack:
+        path = stack.enter_context(output_path(target, ".wav", force)) if str(target) == "-" else target
+        output = stack.enter_context(
+            writer(path, header.channels, header.sample_rate_hz, subtype=subtype, force=force)
+        )
+        for block in decoded:
+            output.write(block)
 
 
 if __name__ == "__main__":

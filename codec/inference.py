@@ -1,42 +1,46 @@
-"""Encode and decode streams of any length in constant memory.
+"""Encode and decode streams of any length in constant memory, the same bits for every cut.
 
-The signal is cut on a grid anchored at its first sample; every block is computed with as many frames of
-context as the network can see, and the context is thrown away again. So the result depends on the
-signal alone, not on how it was cut into pieces on its way here, and equals one pass over the whole.
+The network runs as a stream (`codec.streaming`); the side layers work packet by packet, on the grid that begins
+with the first sample. So nothing depends on how the signal arrived or on the number of threads.
 """
 
 from __future__ import annotations
 
 import io
 import math
-from collections import deque
+import zlib
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
-import torch
-from jaxtyping import Float32, Shaped
+from jaxtyping import Float32, Int, Shaped
 from numpy import ndarray
 
 from codec import spatial, timbre
-from codec.bitstream import PACKET_FRAMES, Header, Packet, read_stream, write_stream
+from codec.bitstream import ABSENT, PACKET_FRAMES, Header, Packet
 from codec.model import Codec, contextual_frames
+from codec.stream_file import read_header, read_packets, write_stream
+from codec.streaming import StreamDecoder, StreamEncoder
 from render.errors import InputError
-from render.scene import Scene
+from render.layout import layout
+from render.scene import Feed, Scene
 
 LEVEL_DBFS = -24.0  # rms of channel 0 at the encoder's input, as in training
+_SURVEY_SAMPLES = 65_536
+_SIDE_REACH = timbre.REACH + spatial.REACH
 
 
-def overlapping_blocks(
-    parts: Iterable[Shaped[ndarray, "row column"]], block: int, context: int
+def recut(
+    parts: Iterable[Shaped[ndarray, "row column"]], lengths: Iterable[int], context: int = 0
 ) -> Iterator[tuple[Shaped[ndarray, "row column"], int, int]]:
-    """Re-cut a stream into blocks of `block` columns (the last may be shorter) with `context` on each side.
+    """Re-cut a stream into blocks of the lengths given, with `context` on each side.
 
-    Yields the columns of a block with its context, how many columns of context come before, and the
-    number of columns of the block itself. At the ends of the stream there is less context.
+    Yields the columns of a block with its context, how many columns of context come before, and the number of
+    columns of the block itself. At the ends of the stream there is less context; the last block may be shorter.
     """
     buffer, before, exhausted = None, 0, False
     iterator = iter(parts)
-    while True:
+    for block in lengths:
         while not exhausted and (buffer is None or buffer.shape[1] < before + block + context):
             part = next(iterator, None)
             if part is None:
@@ -52,59 +56,27 @@ def overlapping_blocks(
         buffer = buffer[:, keep_from:]
 
 
-def padded_to_hop(parts: Iterable[Float32[ndarray, "channel time"]], hop: int):
-    """Append zeros until the number of samples is a multiple of the hop."""
-    total = channels = 0
-    for part in parts:
-        channels, time = part.shape
-        total += time
-        yield part
-    if total % hop:
-        yield np.zeros((channels, hop - total % hop), np.float32)
+def _for_ever(length: int) -> Iterator[int]:
+    while True:
+        yield length
 
 
-@torch.inference_mode()
-def encode_blocks(
-    model: Codec, parts: Iterable[Float32[ndarray, "channel time"]], gain: float, codebooks: int
-) -> Iterator[Packet]:
-    """Packets of a stream of samples."""
-    hop, (context, _) = model.config.hop, contextual_frames(model.config)
-    blocks = overlapping_blocks(padded_to_hop(parts, hop), PACKET_FRAMES * hop, context * hop)
-    for samples, before, length in blocks:
-        samples = samples * np.float32(gain)
-        latents = model.encoder(torch.from_numpy(samples)[None])
-        latents = latents[:, :, before // hop : (before + length) // hop]
-        codes = model.quantizer.encode(latents, codebooks)[0].numpy()
-        packet = samples[:, before : before + length]
-        yield Packet(codes, spatial.measure(packet), timbre.measure(packet, model.config.sample_rate_hz))
+class Survey(NamedTuple):
+    """What must be known of a signal before it can be encoded."""
+
+    length: int
+    rms: float
+    source: int
 
 
-@torch.inference_mode()
-def decode_blocks(
-    model: Codec, packets: Iterable[Packet], gain: float, length: int
-) -> Iterator[Float32[ndarray, "channel time"]]:
-    """Samples of a stream of packets, cut to `length` in all."""
-    hop, (_, context) = model.config.hop, contextual_frames(model.config)
-    context += -(-(timbre.REACH + spatial.REACH) // hop)
-    arrived: deque[Packet] = deque()
-
-    def codes() -> Iterator[ndarray]:
-        for packet in packets:
-            arrived.append(packet)
-            yield packet.codes
-
-    equaliser = timbre.Equaliser(model.config.sample_rate_hz)
-    restorer = spatial.Restorer(model.config.sample_rate_hz)
-    left = length
-    for block, before, frames in overlapping_blocks(codes(), PACKET_FRAMES, context):
-        latents = model.quantizer.decode(torch.from_numpy(np.ascontiguousarray(block))[None])
-        decoded = model.decoder(latents)[0].numpy()
-        packet = arrived.popleft()
-        samples = equaliser.restore(decoded, before * hop, frames * hop, packet.timbre)
-        samples = restorer.restore(samples, before * hop, frames * hop, packet.spatial)
-        samples = samples[:, : min(left, samples.shape[1])] / np.float32(gain)
-        left -= samples.shape[1]
-        yield np.ascontiguousarray(samples)
+def survey(parts: Iterable[Float32[ndarray, "channel time"]]) -> Survey:
+    """Length, rms of channel 0 and CRC-32 (see `Header.source`) of a signal, the same for every cut."""
+    length, energy, crc = 0, 0.0, 0
+    for block, _, count in recut(parts, _for_ever(_SURVEY_SAMPLES)):
+        length += count
+        energy += float(np.square(block[0], dtype=np.float64).sum())
+        crc = zlib.crc32(np.ascontiguousarray(block.T, "<f4"), crc)
+    return Survey(length, math.sqrt(energy / max(length, 1)), crc)
 
 
 def level_gain_q8_db(rms: float) -> int:
@@ -115,11 +87,8 @@ def level_gain_q8_db(rms: float) -> int:
     return round(256 * max(-127.0, min(127.0, gain_db)))
 
 
-def make_header(
-    model: Codec, digest: bytes, sample_rate_hz: int, channels: int, length: int, rms: float,
-    codebooks: int | None, where: str,
-) -> Header:  # fmt: skip
-    """Header of a stream to be encoded; a signal that the model cannot take raises `InputError`."""
+def check_signal(model: Codec, channels: int, sample_rate_hz: int, length: int, codebooks: int | None, where: str):
+    """Raise `InputError` if the model cannot take a signal."""
     config = model.config
     if channels != config.channels:
         raise InputError(f"{where}: {channels} channels, the model codes {config.channels}")
@@ -130,19 +99,108 @@ def make_header(
         )
     if length == 0:
         raise InputError(f"{where}: no samples")
-    codebooks = codebooks or config.codebooks
-    if not 1 <= codebooks <= config.codebooks:
+    if codebooks is not None and not 1 <= codebooks <= config.codebooks:
         raise InputError(f"{codebooks} codebooks; the model has 1 to {config.codebooks}")
+
+
+def make_header(
+    model: Codec, digest: bytes, about: Survey, codebooks: int | None = None, range_coded: bool = False
+) -> Header:
+    """Header of a stream to be encoded."""
+    config = model.config
     return Header(
-        digest,
-        sample_rate_hz,
-        channels,
-        codebooks,
-        config.bits_per_code,
-        config.hop,
-        level_gain_q8_db(rms),
-        length,
-    )
+        digest, config.sample_rate_hz, config.channels, codebooks or config.codebooks, config.codebooks,
+        config.bits_per_code, config.hop, level_gain_q8_db(about.rms), about.length, about.source,
+        config.signal_layout, config.side_layers, range_coded,
+    )  # fmt: skip
+
+
+def encode_packets(
+    model: Codec, header: Header, parts: Iterable[Float32[ndarray, "channel time"]], threads: int | None = None
+) -> Iterator[Packet]:
+    """Packets of a stream of samples."""
+    encoder = StreamEncoder(model, header.gain, header.codebooks, threads)
+    arrived: list[ndarray] = []
+
+    def codes() -> Iterator[Int[ndarray, "codebook frame"]]:
+        for part in parts:
+            if header.layers:
+                arrived.append(part)
+            yield encoder.push(part)
+        yield encoder.finish()
+
+    def samples() -> Iterator[Float32[ndarray, "channel time"]]:
+        while arrived:
+            yield arrived.pop(0)
+
+    counts = header.packet_frame_counts
+    waiting = recut(samples(), (count * header.hop for count in counts))
+    for block, _, frames in recut(codes(), counts):
+        codes_of_packet = block.copy()
+        absent = header.absent(frames)
+        if absent:
+            codes_of_packet[-1, -absent:] = ABSENT
+        side = np.zeros(0, np.int64), np.zeros(0, np.int64)
+        if header.layers:
+            packet = next(waiting)[0] * np.float32(header.gain)
+            side = spatial.measure(packet), timbre.measure(packet, header.sample_rate_hz)
+        yield Packet(codes_of_packet, *side)
+
+
+def decode_packets(
+    model: Codec, header: Header, packets: Iterable[Packet], first: int = 0, threads: int | None = None
+) -> Iterator[Float32[ndarray, "channel time"]]:
+    """Samples of the packets, one block for each; `packets` begins with packet number `first`.
+
+    Where that is not 0, the first two packets only bring network and layers into the state that they would have:
+    samples come from the third on, the same bits as when decoding from the beginning.
+    """
+    decoder = StreamDecoder(model, 1.0, threads, running=first > 0)
+    arrived: list[Packet] = []
+
+    def decoded() -> Iterator[Float32[ndarray, "channel time"]]:
+        lead = decoder.lag_samples if first else 0  # what a running decoder still owes
+        for packet in packets:
+            arrived.append(packet)
+            samples = decoder.push(packet.codes)
+            skipped = min(lead, samples.shape[1])
+            lead -= skipped
+            yield samples[:, skipped:]
+        yield decoder.finish()
+
+    equaliser = timbre.Equaliser(header.sample_rate_hz)
+    restorer = spatial.Restorer(header.sample_rate_hz)
+    lengths = (header.packet_frames(index) * header.hop for index in range(first, header.packets))
+    context = _SIDE_REACH if header.layers else 0
+    # what neighbours may change is not measured: so a damaged packet changes the ends of its neighbours only
+    margin = context + 2 * spatial.BLOCK + contextual_frames(model.config)[1] * header.hop
+    left = header.length - first * PACKET_FRAMES * header.hop
+    for index, (samples, before, length) in enumerate(recut(decoded(), lengths, context)):
+        packet = arrived.pop(0)
+        if header.layers:
+            samples = equaliser.restore(samples, before, length, packet.timbre, margin)
+            samples = restorer.restore(samples, before, length, packet.spatial, margin)
+        kept = min(left, length)
+        left -= kept
+        if first == 0 or index >= 2:
+            yield np.ascontiguousarray(samples[:, :kept]) / np.float32(header.gain)
+
+
+def decode_range(
+    model: Codec, file, header: Header, where: str, start: int, stop: int, threads: int | None = None
+) -> Iterator[Float32[ndarray, "channel time"]]:
+    """Samples `start` to `stop` of a file, the same bits as when decoding all of it."""
+    packet_samples = PACKET_FRAMES * header.hop
+    wanted = min(start // packet_samples, header.packets - 1)
+    first = max(0, wanted - 2)
+    position = (first + 2 if first else 0) * packet_samples
+    for block in decode_packets(model, header, read_packets(file, header, where, first), first, threads):
+        begin, end = max(start - position, 0), min(stop - position, block.shape[1])
+        if begin < end:
+            yield block[:, begin:end]
+        position += block.shape[1]
+        if position >= stop:
+            return
 
 
 def check_model(header: Header, model: Codec, digest: bytes, where: str) -> None:
@@ -153,28 +211,37 @@ def check_model(header: Header, model: Codec, digest: bytes, where: str) -> None
             f"not with this one ({digest.hex()}); give the right one with --model"
         )
     config = model.config
-    told = (header.sample_rate_hz, header.channels, header.hop, header.bits_per_code)
-    if told != (config.sample_rate_hz, config.channels, config.hop, config.bits_per_code):
+    told = (
+        header.sample_rate_hz, header.channels, header.hop, header.bits_per_code, header.model_codebooks,
+        header.layers, header.layout,
+    )  # fmt: skip
+    has = (
+        config.sample_rate_hz, config.channels, config.hop, config.bits_per_code, config.codebooks,
+        config.side_layers, config.signal_layout,
+    )  # fmt: skip
+    if told != has:
         raise InputError(f"{where}: header contradicts its model; the file was tampered with")
-    if header.codebooks > config.codebooks:
-        raise InputError(f"{where}: {header.codebooks} codebooks, its model has {config.codebooks}")
 
 
-def encode(model: Codec, digest: bytes, scene: Scene, codebooks: int | None = None) -> bytes:
-    """Encode a scene into the bytes of an ``.arvq`` file."""
-    samples = scene.samples
-    rms = float(np.sqrt(np.square(samples[0], dtype=np.float64).mean()))
-    header = make_header(
-        model, digest, scene.sample_rate_hz, samples.shape[0], scene.frames, rms, codebooks, "scene"
-    )
+def encode(
+    model: Codec, digest: bytes, signal: Scene | Feed, codebooks: int | None = None, range_coded: bool = False
+) -> bytes:
+    """Encode a scene or a feed into the bytes of an ``.arvq`` file."""
+    samples = signal.samples
+    check_signal(model, samples.shape[0], signal.sample_rate_hz, signal.frames, codebooks, "signal")
+    header = make_header(model, digest, survey([samples]), codebooks, range_coded)
     file = io.BytesIO()
-    write_stream(file, header, encode_blocks(model, [samples], header.gain, header.codebooks))
+    write_stream(file, header, encode_packets(model, header, [samples]))
     return file.getvalue()
 
 
-def decode(model: Codec, digest: bytes, data: bytes) -> Scene:
-    """Decode the bytes of an ``.arvq`` file."""
-    header, blocks = read_stream(io.BytesIO(data), "stream")
+def decode(model: Codec, digest: bytes, data: bytes) -> Scene | Feed:
+    """Decode the bytes of an ``.arvq`` file of Ambisonics or of a known loudspeaker layout."""
+    file = io.BytesIO(data)
+    header = read_header(file, "stream")
     check_model(header, model, digest, "stream")
-    parts = list(decode_blocks(model, blocks, header.gain, header.length))
-    return Scene(np.concatenate(parts, axis=1), header.sample_rate_hz)
+    packets = read_packets(file, header, "stream")
+    samples = np.concatenate(list(decode_packets(model, header, packets)), axis=1)
+    if header.layout == "ambiX":
+        return Scene(samples, header.sample_rate_hz)
+    return Feed(samples, header.sample_rate_hz, layout(header.layout))

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from codec.layers import ResidualUnit, Snake1d
 from codec.model import Codec
@@ -48,11 +48,11 @@ def pca(model: Codec, audio: Float[Tensor, "batch channel time"], generator: tor
     """
     # parametrised layers grow attributes that no type knows
     encoder: Any = model.encoder.block
-    decoder: Any = model.decoder.model
+    decoder: Any = [layer for layer in model.decoder.model if not isinstance(layer, nn.Tanh)]
+    for layer in model.modules():
+        if isinstance(layer, Snake1d):
+            layer.alpha.fill_(1.0)
     for part in (encoder, decoder):
-        for layer in part.modules():
-            if isinstance(layer, Snake1d):
-                layer.alpha.fill_(1.0)
         for layer in part:
             for sublayer in (layer, *getattr(layer, "block", ())):
                 if isinstance(sublayer, Snake1d):
@@ -247,6 +247,6 @@ class CodebookUsage:
         return revived
 
     def perplexity(self) -> Float[Tensor, " codebook"]:
-        """Perplexity 2^H of the average usage of each codebook."""
+        """Perplexity exp(H) of the average usage of each codebook."""
         share = self.usage / self.usage.sum(1, keepdim=True)
         return torch.exp(-(share * share.clamp_min(1e-12).log()).sum(1))

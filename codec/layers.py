@@ -97,6 +97,18 @@ class ResidualUnit(nn.Module):
         return x + self.block(x)
 
 
+class Block(nn.Module):
+    """A sequence whose parameters are named ``block.<index>``, as in the published state dict."""
+
+    def __init__(self, *layers: nn.Module):
+        super().__init__()
+        self.block = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the layers in turn."""
+        return self.block(x)
+
+
 def channels_last(x: Float[Tensor, "batch channel time"]) -> Float[Tensor, "batch channel time"]:
     """Return the same values, laid out with the channels next to each other in memory."""
     return x.unsqueeze(2).contiguous(memory_format=torch.channels_last).squeeze(2)

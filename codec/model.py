@@ -1,7 +1,8 @@
 """The multichannel RVQGAN generator: configuration, encoder, decoder.
 
-The architecture is Descript's (Kumar et al. 2023) with C channels at the input and output and, as in the
-paper, no Tanh. A model for 7.1.4 loudspeaker signals is the same with C = 12.
+The architecture is Descript's (Kumar et al. 2023) with C channels at the input and output. The paper leaves
+the Tanh at the end away, the published mono model has it. A model for 7.1.4 loudspeaker signals is the same with
+C = 12.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from codec.layers import ResidualUnit, Snake1d, channels_last, conv, downsample, upsample
+from codec.layers import Block, ResidualUnit, Snake1d, channels_last, conv, downsample, upsample
 from codec.quantize import ResidualVectorQuantizer
 from render.errors import InputError
+from render.layout import layout
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,13 @@ class ModelConfig:
         One residual unit per entry in every block.
     quantizer_dropout : float
         Share of the training items coded with fewer codebooks.
+    output_tanh : bool
+        Whether a Tanh limits the output, as in the published mono model.
+    side_layers : bool
+        Whether streams carry the levels and correlations that a small network gets wrong (`codec.timbre`,
+        `codec.spatial`).
+    layout : str
+        Name of the loudspeaker layout that the model codes ("4+7+0"), or "" for Ambisonics.
     """
 
     channels: int = 16
@@ -51,6 +60,9 @@ class ModelConfig:
     codebook_dim: int = 8
     dilations: tuple[int, ...] = (1, 3, 9)
     quantizer_dropout: float = 0.5
+    output_tanh: bool = False
+    side_layers: bool = False
+    layout: str = ""
 
     def __post_init__(self):
         limits = dict(
@@ -59,24 +71,42 @@ class ModelConfig:
         )  # fmt: skip
         for name, (low, high) in limits.items():
             value = getattr(self, name)
-            if not isinstance(value, int) or not low <= value <= high:
+            if type(value) is not int or not low <= value <= high:
                 raise InputError(f"model configuration: {name} = {value!r}; possible are {low} to {high}")
-        if not 1 <= len(self.strides) <= 8 or any(s % 2 or not 2 <= s <= 16 for s in self.strides):
-            raise InputError(f"model configuration: strides = {self.strides}; need 1 to 8 even numbers 2..16")
+        if not _whole(self.strides, 2, 16) or not 1 <= len(self.strides) <= 8 or any(s % 2 for s in self.strides):
+            raise InputError(f"model configuration: strides = {self.strides!r}; need 1 to 8 even numbers 2..16")
+        if self.hop > 32_768:
+            raise InputError(
+                f"model configuration: strides = {self.strides}; a frame may have up to 32768 samples"
+            )
         if self.decoder_dim % 2 ** len(self.strides):
             raise InputError(
                 f"model configuration: decoder_dim = {self.decoder_dim} cannot be halved "
                 f"{len(self.strides)} times; use a multiple of {2 ** len(self.strides)}"
             )
-        if not 0.0 <= self.quantizer_dropout <= 1.0:
-            raise InputError(f"model configuration: quantizer_dropout = {self.quantizer_dropout}; need 0..1")
-        if len(self.dilations) > 8 or any(not 1 <= d <= 81 for d in self.dilations):
-            raise InputError(f"model configuration: dilations = {self.dilations}; need up to 8 in 1..81")
+        for name in ("output_tanh", "side_layers"):
+            if type(getattr(self, name)) is not bool:
+                raise InputError(f"model configuration: {name} = {getattr(self, name)!r}; need true or false")
+        if type(self.layout) is not str or self.layout.endswith(".toml"):  # a model file names no other files
+            raise InputError(f"model configuration: layout = {self.layout!r}; need the name of a standard layout")
+        if self.layout and len(layout(self.layout).labels) != self.channels:
+            raise InputError(f"model configuration: layout {self.layout} has not {self.channels} channels")
+        if type(self.quantizer_dropout) not in (int, float) or not 0.0 <= self.quantizer_dropout <= 1.0:
+            raise InputError(f"model configuration: quantizer_dropout = {self.quantizer_dropout!r}; need 0..1")
+        if not _whole(self.dilations, 1, 81) or len(self.dilations) > 8:
+            raise InputError(f"model configuration: dilations = {self.dilations!r}; need up to 8 in 1..81")
 
     @property
     def hop(self) -> int:
         """Samples per frame."""
         return math.prod(self.strides)
+
+    @property
+    def signal_layout(self) -> str:
+        """ "ambiX" (ACN/SN3D), the name of a loudspeaker layout, or "" where neither is known."""
+        if self.layout:
+            return layout(self.layout).name
+        return "ambiX" if math.isqrt(self.channels) ** 2 == self.channels else ""
 
     @property
     def bits_per_code(self) -> int:
@@ -95,10 +125,17 @@ class ModelConfig:
     def from_json(cls, values: dict[str, Any]) -> ModelConfig:
         """Read a configuration; unknown or missing names raise `InputError`."""
         names = set(cls.__dataclass_fields__)
-        if not isinstance(values, dict) or set(values) != names:
+        # what files say that are older than these names
+        older = {"output_tanh": False, "side_layers": True, "layout": ""}
+        if not isinstance(values, dict) or set(older) | set(values) != names:
             raise InputError(f"model configuration: need exactly the names {', '.join(sorted(names))}")
-        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        fields = {k: tuple(v) if isinstance(v, list) else v for k, v in (older | values).items()}
         return cls(**fields)
+
+
+def _whole(values: Any, low: int, high: int) -> bool:
+    """Whether it is a tuple of integers in a range."""
+    return isinstance(values, tuple) and all(type(v) is int and low <= v <= high for v in values)
 
 
 class Encoder(nn.Module):
@@ -110,7 +147,7 @@ class Encoder(nn.Module):
         layers: list[nn.Module] = [conv(config.channels, width, 7)]
         for stride in config.strides:
             block = [ResidualUnit(width, dilation) for dilation in config.dilations]
-            layers.append(_Block(*block, Snake1d(width), downsample(width, 2 * width, stride)))
+            layers.append(Block(*block, Snake1d(width), downsample(width, 2 * width, stride)))
             width *= 2
         layers += [Snake1d(width), conv(width, config.latent_dim, 3)]
         self.block = nn.Sequential(*layers)
@@ -129,25 +166,16 @@ class Decoder(nn.Module):
         layers: list[nn.Module] = [conv(config.latent_dim, width, 7)]
         for stride in reversed(config.strides):
             units = [ResidualUnit(width // 2, dilation) for dilation in config.dilations]
-            layers.append(_Block(Snake1d(width), upsample(width, width // 2, stride), *units))
+            layers.append(Block(Snake1d(width), upsample(width, width // 2, stride), *units))
             width //= 2
         layers += [Snake1d(width), conv(width, config.channels, 7)]
+        if config.output_tanh:
+            layers.append(nn.Tanh())
         self.model = nn.Sequential(*layers)
 
     def forward(self, latents: Float[Tensor, "batch latent frame"]) -> Float[Tensor, "batch channel time"]:
         """Decode."""
         return self.model(channels_last(latents))
-
-
-class _Block(nn.Module):
-    """A sequence whose parameters are named ``block.<index>``, as in the published state dict."""
-
-    def __init__(self, *layers: nn.Module):
-        super().__init__()
-        self.block = nn.Sequential(*layers)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.block(x)
 
 
 class Codec(nn.Module):

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding, mse_loss, normalize
 
 from codec.layers import conv
+from render.errors import InputError
 
 
 class Quantized(NamedTuple):
@@ -95,7 +96,9 @@ class ResidualVectorQuantizer(nn.Module):
     def encode(
         self, latents: Float[Tensor, "batch latent frame"], codebooks: int | None = None
     ) -> Int[Tensor, "batch codebook frame"]:
-        """Codes of the first `codebooks` codebooks (all by default)."""
+        """Codes of the first `codebooks` codebooks, 1 to all; all by default."""
+        if codebooks is not None and not 1 <= codebooks <= len(self.quantizers):
+            raise InputError(f"{codebooks} codebooks; the model has 1 to {len(self.quantizers)}")
         residual, all_codes = latents, []
         for quantizer in self.books[:codebooks]:
             codes = quantizer.search(quantizer.in_proj(residual))
@@ -104,6 +107,13 @@ class ResidualVectorQuantizer(nn.Module):
         return torch.stack(all_codes, 1)
 
     def decode(self, codes: Int[Tensor, "batch codebook frame"]) -> Float[Tensor, "batch latent frame"]:
-        """Sum of the contributions of as many codebooks as `codes` has."""
+        """Sum of the contributions of as many codebooks as `codes` has: 1 to all."""
+        if not 1 <= codes.shape[1] <= len(self.quantizers):
+            raise InputError(f"codes of {codes.shape[1]} codebooks; the model has 1 to {len(self.quantizers)}")
+        size = self.books[0].codebook.num_embeddings
+        if codes.numel() and not (codes.min() >= 0 and codes.max() < size):
+            raise InputError(
+                f"codes from {int(codes.min())} to {int(codes.max())}; the codebooks have 0 to {size - 1}"
+            )
         parts = zip(self.books, codes.unbind(1), strict=False)
         return torch.stack([q.out_proj(q.look_up(c)) for q, c in parts]).sum(0)

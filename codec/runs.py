@@ -1,4 +1,4 @@
-"""What a run folder says about itself: settings, versions, machine."""
+"""What a run folder says about itself: settings, versions, machine, and how the training went."""
 
 from __future__ import annotations
 
@@ -37,3 +37,38 @@ def _commit() -> str | None:
     git = ["git", "-C", str(here), "describe", "--always", "--dirty"]
     answer = subprocess.run(git, capture_output=True, text=True, check=False)  # noqa: S603, no shell, fixed words
     return answer.stdout.strip() or None
+
+
+class Metrics:
+    """metrics.csv (the truth) and the same rows on the terminal; rows after a resumed step are dropped."""
+
+    columns = (
+        "step", "learning_rate", "seconds_per_step", "mel", "covariance", "band_covariance", "waveform",
+        "quantizer", "val_mel", "val_covariance", "val_band_covariance", "val_snr_db", "val_perplexity",
+    )  # fmt: skip
+
+    def __init__(self, path: Path, step: int):
+        self.path, self.sums = path, {}
+        kept = []
+        if step and path.exists():
+            kept = [r for r in path.read_text().splitlines()[1:] if int(r.split(",")[0]) <= step]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join([",".join(self.columns), *kept]) + "\n")
+
+    def add(self, values: dict[str, float]) -> None:
+        """Count the losses of one step."""
+        for name, value in values.items():
+            total, count = self.sums.get(name, (0.0, 0))
+            self.sums[name] = (total + value, count + 1)
+
+    def write(self, step: int, rate: float, validation: dict[str, float], seconds: float, left_s: float) -> None:
+        """Write the means since the last row, and print them."""
+        means = {name: total / count for name, (total, count) in self.sums.items()}
+        row = {"step": step, "learning_rate": rate, "seconds_per_step": seconds, **means}
+        row |= {f"val_{name}": value for name, value in validation.items()}
+        self.sums = {}
+        cells = (f"{row[c]:.6g}" if c in row else "" for c in self.columns)
+        with open(self.path, "a") as file:
+            file.write(",".join(cells) + "\n")
+        shown = "  ".join(f"{k} {v:.3g}" for k, v in row.items() if k not in ("learning_rate", "step"))
+        print(f"step {step}  {shown}  {left_s / 60:.0f} min left", flush=True)

@@ -91,7 +91,10 @@ def _in_parts(kernel, row_arguments, alpha, *, sums=None) -> None:
         first, *others = (a[edges[part] : edges[part + 1]] for a in row_arguments)
         kernel(first, alpha, inverse, *others, *(() if sums is None else (sums[part],)))
 
-    if torch.get_num_threads() == 1:
+    if torch.get_num_threads() == 1 and sums is None:
+        first, *others = row_arguments
+        kernel(first, alpha, inverse, *others)
+    elif torch.get_num_threads() == 1:
         for part in range(PARTS):
             run(part)
     else:

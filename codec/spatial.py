@@ -96,6 +96,8 @@ def low_pass_taps(sample_rate_hz: int) -> Float[ndarray, " tap"]:
 
 
 REACH = _TAPS // 2  # samples that the filter needs on both sides
+# samples that a fast convolution with so many taps transforms at once: the rounding of each depends on all of them
+BLOCK = 5250
 
 
 def _covariance(x: Float[ndarray, "channel time"]) -> Float[ndarray, "channel channel"]:
@@ -111,6 +113,11 @@ def _positive_semidefinite(matrix: Float[ndarray, "channel channel"]) -> Float[n
     return deviation[:, None] * ((vectors * np.maximum(values, 0)) @ vectors.T) * deviation
 
 
+def interior(length: int, margin: int) -> slice:
+    """Where a packet is measured: without the margins, if more than half of it is left."""
+    return slice(margin, length - margin) if 4 * margin < length else slice(0, length)
+
+
 class Restorer:
     """Applies the spatial layer packet after packet; the mixing of one fades into that of the next."""
 
@@ -119,7 +126,12 @@ class Restorer:
         self._previous: ndarray | None = None
 
     def restore(
-        self, samples: Float32[ndarray, "channel time"], before: int, length: int, numbers: Int[ndarray, " number"]
+        self,
+        samples: Float32[ndarray, "channel time"],
+        before: int,
+        length: int,
+        numbers: Int[ndarray, " number"],
+        margin: int = 0,
     ) -> Float32[ndarray, "channel time"]:
         """Restore `length` samples of a packet.
 
@@ -132,14 +144,17 @@ class Restorer:
         length : int
         numbers : int (number,)
             As sent, from `measure`.
+        margin : int
+            Samples at either end that are not measured, if more than half of the packet is left.
         """
         identity = np.eye(len(samples))
         inside = slice(before, before + length)
         low = oaconvolve(samples.astype(np.float64), self._taps[None], mode="same", axes=1)[:, inside]
         packet = samples[:, inside].astype(np.float64)
         # what lies above the crossover stays, so the part below is to bring the rest of the covariance
-        missing = covariance(numbers) - _covariance(packet - low)
-        matrix = mixing_matrix(_covariance(low), _positive_semidefinite(missing))
+        inner = interior(length, margin)
+        missing = covariance(numbers) - _covariance((packet - low)[:, inner])
+        matrix = mixing_matrix(_covariance(low[:, inner]), _positive_semidefinite(missing))
         change = (matrix - identity) @ low
         if self._previous is not None:
             fade = min(FADE, length)

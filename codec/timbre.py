@@ -14,6 +14,8 @@ from jaxtyping import Float, Float32, Int
 from numpy import ndarray
 from scipy.signal import oaconvolve
 
+from codec.spatial import interior
+
 BANDS, LEVEL_BITS = 24, 7
 _STEP_DB, _FLOOR_DB = 1.0, -120.0
 _MOST_DB = 15.0
@@ -87,10 +89,16 @@ class Equaliser:
         self._previous: ndarray | None = None
 
     def restore(
-        self, samples: Float32[ndarray, "channel time"], before: int, length: int, numbers: Int[ndarray, " band"]
+        self,
+        samples: Float32[ndarray, "channel time"],
+        before: int,
+        length: int,
+        numbers: Int[ndarray, " band"],
+        margin: int = 0,
     ) -> Float32[ndarray, "channel time"]:
         """Filter a packet and what is known on both sides of it; parameters as in `spatial.Restorer.restore`."""
-        taps = filter_taps(samples[:, before : before + length], numbers, self._rate_hz)
+        measured = samples[:, before : before + length][:, interior(length, margin)]
+        taps = filter_taps(measured, numbers, self._rate_hz)
         filtered = oaconvolve(samples, taps[None], mode="same", axes=1)
         if self._previous is not None:
             end = before + min(FADE, length)

@@ -38,7 +38,7 @@ class TrainConfig:
     level_dbfs: float = -24.0  # rms of W of every recording: at EigenScape's -41 half the mel terms are clamped
     turn: bool = True  # random yaw and mirror, Ambisonics only
     seed: int = 1
-    initialisation: str = "pca"  # or "default"
+    initialisation: str = "pca"  # "default", or "transfer:FILE" for a model of as many channels or fewer
     quantizer_start: int = 0  # steps without quantiser before k-means fits the codebooks; 0: from the start
     fit_batches: int = 64
     learning_rate: float = 1e-4
@@ -53,7 +53,7 @@ class TrainConfig:
     weights: dict[str, float] = field(default_factory=lambda: dict(mel=1.0, covariance=1.0, waveform=1.0))
     commitment: float = 0.25
     codebook: float = 1.0
-    revive_every: int = 50
+    revive_every: int = 50  # 0: dead codes stay dead
     validate_every: int = 100
     checkpoint_every: int = 200
 
@@ -182,6 +182,8 @@ def train(
     from codec.data import Excerpts, generator
     from codec.initialise import CodebookUsage, kmeans, pca
     from codec.model import Codec
+    from codec.runs import Metrics
+    from codec.transfer import start_from
     from stimuli.corpus import find_recordings, split
 
     torch.manual_seed(config.seed)
@@ -221,9 +223,12 @@ def train(
         start = material.batch(0, min(96, 24 * config.batch), purpose=1)
         snr_db = pca(model, start, torch.Generator().manual_seed(config.seed))
         print(f"PCA initialisation: {snr_db:.1f} dB signal-to-noise ratio without quantiser")
-
         print("  ".join(f"{k} {v:.3g}" for k, v in validate(model, checks, quantized=False).items()), flush=True)
-    metrics = _Metrics(folder / "metrics.csv", step)
+    elif config.initialisation.startswith("transfer:"):
+        start_from(model, Path(config.initialisation.removeprefix("transfer:")))
+    elif config.initialisation != "default":
+        raise InputError(f"initialisation = {config.initialisation!r}; known are pca, default and transfer:FILE")
+    metrics = Metrics(folder / "metrics.csv", step)
     began, begin_step = time.monotonic(), step
     while step < until:
         random = generator(config.seed, step, purpose=2)
@@ -263,7 +268,7 @@ def train(
         step += 1
 
         decaying = step > config.steps * (1 - config.decay_share)
-        if quantized and step % config.revive_every == 0 and not decaying:
+        if quantized and config.revive_every and step % config.revive_every == 0 and not decaying:
             usage.revive(latents.detach(), torch.Generator().manual_seed(step))
         if quantizer_loss is not None:
             losses["quantizer"] = quantizer_loss.item()
@@ -293,39 +298,6 @@ def _restore_optimizer(optimizer, tensors: dict[str, Tensor]) -> None:
         index, _, name = key.partition(".")
         state.setdefault(int(index), {})[name] = value
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-
-
-class _Metrics:
-    """metrics.csv (the truth) and the same rows on the terminal; rows after a resumed step are dropped."""
-
-    columns = (
-        "step", "learning_rate", "seconds_per_step", "mel", "covariance", "band_covariance", "waveform",
-        "quantizer", "val_mel", "val_covariance", "val_band_covariance", "val_snr_db", "val_perplexity",
-    )  # fmt: skip
-
-    def __init__(self, path: Path, step: int):
-        self.path, self.sums = path, {}
-        kept = []
-        if step and path.exists():
-            kept = [r for r in path.read_text().splitlines()[1:] if int(r.split(",")[0]) <= step]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("\n".join([",".join(self.columns), *kept]) + "\n")
-
-    def add(self, values: dict[str, float]) -> None:
-        for name, value in values.items():
-            total, count = self.sums.get(name, (0.0, 0))
-            self.sums[name] = (total + value, count + 1)
-
-    def write(self, step: int, rate: float, validation: dict[str, float], seconds: float, left_s: float) -> None:
-        means = {name: total / count for name, (total, count) in self.sums.items()}
-        row = {"step": step, "learning_rate": rate, "seconds_per_step": seconds, **means}
-        row |= {f"val_{name}": value for name, value in validation.items()}
-        self.sums = {}
-        cells = (f"{row[c]:.6g}" if c in row else "" for c in self.columns)
-        with open(self.path, "a") as file:
-            file.write(",".join(cells) + "\n")
-        shown = "  ".join(f"{k} {v:.3g}" for k, v in row.items() if k not in ("learning_rate", "step"))
-        print(f"step {step}  {shown}  {left_s / 60:.0f} min left", flush=True)
 
 
 def main() -> None:

@@ -1,31 +1,46 @@
-"""Own model files: safetensors with the configuration inside, a digest and a card beside them."""
+"""Model files: fetch published weights, convert them to files of our own.
+
+    python -m codec.weights fetch                     # Descript's mono model, 44.1 kHz, 16 kbit/s, 257 MB
+    python -m codec.weights convert weights_44khz_16kbps.pth -o data/mono.safetensors
+
+fetch needs a network, once; it records the SHA-256 of what it got beside the file and from then on accepts
+nothing else. convert reads Descript's checkpoints and those of transformers' DacModel (.pth, .safetensors).
+Converted files go into codec.encode, codec.decode (--model) and codec.transfer.
+"""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-
-from codec.model import Codec, ModelConfig
-from render.artefact import read_json, sha256, whole_file, write_json
+from render.command import parser, run
 from render.errors import InputError
 
+if TYPE_CHECKING:
+    from codec.model import Codec, ModelConfig
+
 PRETRAINED = Path(__file__).parent / "pretrained" / "hoa16-small.safetensors"
+PUBLISHED_URL = (
+    "https://github.com/descriptinc/descript-audio-codec/releases/download/1.0.0/weights_44khz_16kbps.pth"
+)
 
 
-def save(path: Path, model: Codec, card: dict[str, Any], force: bool = False) -> None:
-    """Write a model (weight norm folded, half precision) and its card ``<name>.json`` with the SHA-256.
+def save(path: Path, model: Codec, card: dict[str, Any], force: bool = False, exact: bool = False) -> None:
+    """Write a model (weight norm folded) and its card ``<name>.json`` with the SHA-256.
 
     Half precision is exact for what is run: the weights are rounded once here, and every machine
-    computes in float32 with the rounded values.
+    computes in float32 with the rounded values. `exact` keeps float32, for weights of others.
     """
+    import torch
+    from safetensors.torch import save_file
+
+    from render.artefact import sha256, whole_file, write_json
+
     if not model.is_folded:
         raise ValueError("fold the weight norm first")
-    tensors = {name: tensor.half().contiguous() for name, tensor in model.state_dict().items()}
+    kind = torch.float32 if exact else torch.float16
+    tensors = {name: tensor.to(kind).contiguous() for name, tensor in model.state_dict().items()}
     if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
         raise ValueError("weights do not fit half precision")
     with whole_file(path, force=force) as temporary:
@@ -53,27 +68,104 @@ def load(path: Path | None = None) -> tuple[Codec, bytes]:
         If the file is missing, damaged, differs from the digest in its card, or if a tensor is not of
         the shape that its configuration asks for (checked before anything is allocated).
     """
+    from safetensors import SafetensorError, safe_open
+
+    from codec.assemble import assemble
+    from render.artefact import read_json, sha256
+
     path = path or PRETRAINED
     if not path.is_file():
         raise InputError(f"{path}: no such model file")
     digest = sha256(path)
     card = path.with_suffix(".json")
-    if card.is_file() and read_json(card).get("sha256") != digest:
+    content = read_json(card) if card.is_file() else {"sha256": digest}
+    if not isinstance(content, dict) or content.get("sha256") != digest:
         raise InputError(f"{path}: its SHA-256 is not the one in {card.name}; the file is damaged or changed")
     try:
         with safe_open(path, framework="pt") as file:
-            config = ModelConfig.from_json(json.loads((file.metadata() or {}).get("config", "null")))
-            with torch.device("meta"):
-                model = Codec(config).fold_weight_norm()
-            expected = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
-            found = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
-            if found != expected:
-                wrong = sorted(n for n in set(found) | set(expected) if found.get(n) != expected.get(n))
-                raise InputError(f"{path}: {len(wrong)} tensors do not fit the configuration, first {wrong[0]}")
-            tensors = {name: file.get_tensor(name).float() for name in expected}
-    except (SafetensorError, json.JSONDecodeError) as error:
-        raise InputError(f"{path}: no model file ({error})") from error
-    if bad := [name for name, tensor in tensors.items() if not tensor.isfinite().all()]:
-        raise InputError(f"{path}: {bad[0]} is not finite; train or download the model again")
-    model.load_state_dict(tensors, assign=True)
-    return model.eval().requires_grad_(False), bytes.fromhex(digest[:16])
+            described = (file.metadata() or {}).get("config")
+            if described is None:
+                raise InputError(
+                    f"{path}: no model file of ours; python -m codec.weights convert makes one of published ones"
+                )
+            config = _configuration(described, path)
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+            model = assemble(config, shapes, file.get_tensor, str(path))
+    except SafetensorError as error:
+        raise InputError(
+            f"{path}: no model file ({error}); python -m codec.weights convert makes one of published weights"
+        ) from error
+    return model, bytes.fromhex(digest[:16])
+
+
+def _configuration(described: str, path: Path) -> ModelConfig:
+    from codec.model import ModelConfig
+
+    try:
+        return ModelConfig.from_json(json.loads(described))
+    except (ValueError, RecursionError) as error:  # no JSON, numbers of thousands of digits, a tower of brackets
+        raise InputError(f"{path}: {error}") from error
+
+
+def read(path: Path, sample_rate_hz: int | None = None) -> Codec:
+    """Read a model from a file of ours or from one that others published (`codec.published`)."""
+    from safetensors import SafetensorError, safe_open
+
+    from codec.published import read_published
+
+    if path.suffix == ".safetensors" and path.is_file():
+        try:
+            with safe_open(path, framework="pt") as file:
+                ours = "config" in (file.metadata() or {})
+        except SafetensorError as error:
+            raise InputError(f"{path}: no safetensors file ({error})") from error
+        if ours:
+            return load(path)[0]
+    return read_published(path, sample_rate_hz)
+
+
+def convert(source: Path, target: Path, sample_rate_hz: int | None = None, force: bool = False) -> Codec:
+    """Write published weights as a file of ours, number for number; the card tells where they come from."""
+    from codec.model import count_parameters
+    from codec.published import read_published
+    from render.artefact import read_record, sha256
+
+    model = read_published(source, sample_rate_hz)
+    card = {
+        "origin": read_record(source).get("url", source.name),
+        "origin_sha256": sha256(source),
+        "parameters": count_parameters(model),
+        "code_bps": round(model.config.bitrate_bps(), 1),
+    }
+    save(target, model, card, force, exact=True)
+    return model
+
+
+def main() -> None:
+    """Command line."""
+    arguments = parser(__doc__, "codec.weights")
+    verbs = arguments.add_subparsers(dest="verb", required=True, metavar="fetch | convert")
+    fetch = verbs.add_parser("fetch", allow_abbrev=False, help="download a published checkpoint")
+    fetch.add_argument("--url", default=PUBLISHED_URL, help="another checkpoint than the mono 16 kbit/s one")
+    fetch.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: the name in the URL, here")
+    to_ours = verbs.add_parser("convert", allow_abbrev=False, help="write a published checkpoint as a model file")
+    to_ours.add_argument("input", type=Path, metavar="IN", help=".pth or .safetensors")
+    to_ours.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.safetensors")
+    to_ours.add_argument("--sample-rate", type=int, metavar="HZ", help="for files that do not tell it")
+    to_ours.add_argument("--force", action="store_true", help="replace an existing output that differs")
+    given = arguments.parse_args()
+
+    if given.verb == "fetch":
+        from codec.fetch import fetch_checkpoint
+
+        target = fetch_checkpoint(given.url, given.output)
+        print(f"{target}: fetched; next: python -m codec.weights convert {target} -o OUT.safetensors")
+        return
+    from codec.model import count_parameters
+
+    model = convert(given.input, given.output, given.sample_rate, given.force)
+    print(f"{given.output}: {count_parameters(model)} parameters, {model.config.bitrate_bps():.1f} bit/s")
+
+
+if __name__ == "__main__":
+    run(main)

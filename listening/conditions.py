@@ -2,65 +2,47 @@
 
 A condition is named by an id, which others' scripts rely on:
 
-    href            the reference itself, hidden
-    la, ma          low-pass anchors at 3.5 kHz and 7 kHz (ITU-R BS.1534-3)
-    opus3_<kbps>    Opus, channel mapping family 3, libopus's defaults at that nominal rate
+    href                the reference itself, hidden
+    la, ma              low-pass anchors at 3.5 kHz and 7 kHz (ITU-R BS.1534-3)
+    mono_w              W alone: a spatial anchor
+    order_<n>           the reference without the orders above n; order_1 is a spatial anchor
+    opus3_<kbps>        Opus, channel mapping family 3, libopus's defaults at that nominal rate
     opus3_<kbps>_music  the same with the encoder told that it hears music
-    opus2_<kbps>_cbr    Opus, family 2 (no mixing matrix), constant rate
-    prop            the proposed codec: all its codebooks
-    prop_<n>cb      the proposed codec: its first n codebooks
-    order_<n>       the reference without the orders above n
+    opus2_<kbps>_cbr    Opus, family 2 (no mixing matrix), full band, constant rate
+    pca_opus_<kbps>     principal components in mono Opus streams, constant rate with all side information
+    cov_noise           noise with the reference's covariance: an oracle without waveform
+    prop                the proposed codec: all its codebooks
+    prop_<n>cb          the proposed codec: its first n codebooks
+
+A plan may give parameters to an id (``[parameters.ID]``): ``model`` and ``codebooks`` make any id the
+proposed codec with that model, ``command`` and ``payload`` an external codec. docs/conditions.md has the
+definition of each.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import cache
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from listening import anchors, opus
+from listening.rendition import Condition, Declared, Rendition, aligned, measured_lag
 from render.artefact import sha256
 from render.errors import InputError
 from render.scene import Scene
 
+__all__ = ["Condition", "Declared", "Rendition", "condition", "measured_lag"]
 
-@dataclass(frozen=True)
-class Rendition:
-    """A condition applied to a scene.
+# The speech layer of Opus comes out about two samples (at 48 kHz) early, its music layer does not: shifted is
+# by what fits the whole best, looked for this far, and the rolls leave room for it
+OPUS_REACH = 8
+CODER_LAG = 2  # samples between the delays of a coder's layers
 
-    Attributes
-    ----------
-    scene : Scene
-        Of the reference's rate and length, aligned with it to the sample.
-    payload : bytes or None
-        What a codec would transmit, a complete file; its size is the measured bit rate.
-    suffix : str
-        File suffix of the payload.
-    facts : dict
-        What was measured on the way; JSON values.
-    """
-
-    scene: Scene
-    payload: bytes | None = None
-    suffix: str = ""
-    facts: dict[str, Any] = field(default_factory=dict)
+Parameters = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Condition:
-    """How to make a rendition, and everything that its result depends on besides the reference."""
-
-    id: str
-    make: Callable[[Scene], Rendition]
-    parameters: dict[str, Any]
-
-
-def condition(name: str, model: Path | None = None) -> Condition:
+def condition(name: str, model: Path | None = None, parameters: Parameters | None = None) -> Condition:
     """Look up a condition by its id.
 
     Parameters
@@ -68,17 +50,33 @@ def condition(name: str, model: Path | None = None) -> Condition:
     name : str
         See the module's docstring.
     model : Path, optional
-        Model file of the proposed codec; the shipped one by default.
+        Model file of the proposed codec where the plan names none; the shipped one by default.
+    parameters : mapping, optional
+        What the plan says about this id.
 
     Raises
     ------
     InputError
-        For an unknown id; for a missing libopus or model, at once and not after half of the work.
+        For an unknown id; for a missing libopus, model or program, for more codebooks than the model has: at
+        once and not after half of the work.
     """
+    given = dict(parameters or {})
+    if "command" in given:
+        return _external(name, given)
+    if "model" in given or "codebooks" in given:
+        path = Path(given["model"]) if "model" in given else model
+        return _proposed(name, path, given.get("codebooks") or _codebooks_of(name))
     for pattern, build in _PATTERNS.items():
         if match := re.fullmatch(pattern, name, re.ASCII):
             return build(name, match, model)
-    raise InputError(f"condition {name!r} is not known; known are {', '.join(_KNOWN)}")
+    raise InputError(f"condition {name!r} is not known; known are {', '.join(_KNOWN)}{_suggestion(name)}")
+
+
+def _suggestion(name: str) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, [*_KNOWN, "opus3_160", "opus2_160_cbr", "pca_opus_64", "order_1"], 1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _reference(name: str, _match: re.Match, _model: Path | None) -> Condition:
@@ -87,100 +85,121 @@ def _reference(name: str, _match: re.Match, _model: Path | None) -> Condition:
 
 def _anchor(name: str, _match: re.Match, _model: Path | None) -> Condition:
     cutoff_hz = {"la": anchors.LOW_ANCHOR_HZ, "ma": anchors.MID_ANCHOR_HZ}[name]
-    return Condition(name, lambda scene: Rendition(anchors.low_pass(scene, cutoff_hz)), {"cutoff_hz": cutoff_hz})
-
-
-def _opus(name: str, match: re.Match, _model: Path | None) -> Condition:
-    rate_bps = 1000 * int(match["kbps"])
-    if name.startswith("opus2"):
-        settings = opus.OpusSettings(bitrate_bps=rate_bps, family=2, vbr=False)
-    else:
-        settings = opus.OpusSettings(bitrate_bps=rate_bps, signal="music" if match["music"] else "auto")
-
-    def make(scene: Scene) -> Rendition:
-        decoded, payload = opus.round_trip(scene, settings)
-        # The speech layer of Opus's hybrid frames comes out up to two samples (at 48 kHz) early, its music
-        # layer does not: shifted is by what fits the whole best, and the rolls leave room for it
-        lag = measured_lag(scene, decoded, reach=8)
-        aligned = Scene(np.roll(decoded.samples, -lag, axis=1), decoded.sample_rate_hz)
-        about = opus.inspect(payload)
-        facts = {
-            "lag_compensated_samples": lag,
-            "coded_peak": opus.coded_peak(scene.samples, settings),
-            "modes": about.modes,
-            "stereo_share": about.stereo_share,
-        }
-        return Rendition(aligned, payload, ".opus", facts)
-
-    return Condition(name, make, {"settings": str(settings), "libopus": opus.version()})
-
-
-def _proposed(name: str, match: re.Match, model: Path | None) -> Condition:
-    codebooks = int(match["books"]) if match["books"] else None
-    path = model or _shipped_model()
-
-    def make(scene: Scene) -> Rendition:
-        from codec.inference import decode, encode
-
-        loaded, digest = _loaded(path)
-        payload = encode(loaded, digest, scene, codebooks)
-        return Rendition(decode(loaded, digest, payload), payload, ".arvq")
-
-    if not path.is_file():
-        raise InputError(f"{path}: no such model file")
-    return Condition(name, make, {"model_sha256": sha256(path), "codebooks": codebooks})
+    return Condition(
+        name,
+        lambda scene: Rendition(anchors.low_pass(scene, cutoff_hz)),
+        {"cutoff_hz": cutoff_hz},
+        Declared(low_pass_hz=cutoff_hz),
+        of_mixture=True,
+    )
 
 
 def _truncated(name: str, match: re.Match, _model: Path | None) -> Condition:
-    channels = (int(match["order"]) + 1) ** 2
+    channels = (int(match["order"] or 0) + 1) ** 2
 
     def make(scene: Scene) -> Rendition:
         kept = scene.samples.copy()
         kept[channels:] = 0
         return Rendition(Scene(kept, scene.sample_rate_hz))
 
-    return Condition(name, make, {"channels": channels})
+    return Condition(name, make, {"channels": channels}, Declared(channels=channels))
+
+
+def _opus(name: str, match: re.Match, _model: Path | None) -> Condition:
+    kbps = int(match["kbps"])
+    if name.startswith("opus2"):
+        settings = opus.OpusSettings(bitrate_bps=1000 * kbps, family=2, vbr=False)
+    else:
+        settings = opus.OpusSettings(bitrate_bps=1000 * kbps, signal="music" if match["music"] else "auto")
+    opus.check_rate(settings, channels=16)
+
+    def make(scene: Scene) -> Rendition:
+        decoded, payload = opus.round_trip(scene, settings)
+        made, lag = aligned(scene, decoded, OPUS_REACH)
+        about = opus.inspect(payload)
+        facts = {
+            "lag_compensated_samples": lag,
+            "packet_kbps": round(about.packet_kbps, 3),  # without Ogg's pages and headers
+            "coded_peak": opus.coded_peak(scene.samples, settings),
+            "modes": about.modes,
+            "stereo_share": about.stereo_share,
+        }
+        return Rendition(made, payload, ".opus", facts)
+
+    declared = Declared(constant_kbps=None if settings.vbr else kbps, lag=CODER_LAG)
+    return Condition(name, make, {"settings": str(settings), "libopus": opus.version()}, declared)
+
+
+def _pca_opus(name: str, match: re.Match, _model: Path | None) -> Condition:
+    from listening import pca_opus
+
+    kbps = int(match["kbps"])
+    pca_opus.check_rate(kbps)
+
+    def make(scene: Scene) -> Rendition:
+        payload = pca_opus.encode(scene, kbps)
+        made, lag = aligned(scene, pca_opus.decode(payload), OPUS_REACH)
+        return Rendition(made, payload, ".pcao", {"lag_compensated_samples": lag})
+
+    parameters = {"kbps": kbps, "components": pca_opus.components(kbps), "libopus": opus.version()}
+    return Condition(name, make, parameters, Declared(constant_kbps=kbps, lag=CODER_LAG))
+
+
+def _noise(name: str, _match: re.Match, _model: Path | None) -> Condition:
+    from listening.cov_noise import covariance_noise
+
+    return Condition(name, lambda scene: Rendition(covariance_noise(scene)), {"seed": 1}, Declared(waveform=False))
+
+
+def _codec(name: str, _match: re.Match, model: Path | None) -> Condition:
+    return _proposed(name, model, _codebooks_of(name))
+
+
+def _codebooks_of(name: str) -> int | None:
+    match = re.fullmatch(r"prop_([1-9]\d?)cb", name, re.ASCII)
+    return int(match[1]) if match else None
+
+
+def _proposed(name: str, model: Path | None, codebooks: int | None) -> Condition:
+    from listening import proposed
+
+    path = model or proposed.shipped_model()
+    proposed.check_codebooks(path, codebooks)
+
+    def make(scene: Scene) -> Rendition:
+        decoded, payload = proposed.round_trip(path, scene, codebooks)
+        return Rendition(decoded, payload, ".arvq")
+
+    parameters = {"model_sha256": sha256(path), "codebooks": codebooks}
+    return Condition(name, make, parameters, Declared(lag=CODER_LAG))
+
+
+def _external(name: str, given: dict[str, Any]) -> Condition:
+    from listening import external
+
+    command, payload = given["command"], given.get("payload")
+    parameters = external.checked(name, command, payload)
+    return Condition(
+        name, lambda scene: external.run(name, command, payload, scene), parameters, Declared(lag=CODER_LAG)
+    )
 
 
 _PATTERNS: dict[str, Callable[[str, re.Match, Path | None], Condition]] = {
     r"href": _reference,
     r"la|ma": _anchor,
+    r"mono_w|order_(?P<order>[0-6])": _truncated,
     r"opus3_(?P<kbps>[1-9]\d{0,3})(?P<music>_music)?": _opus,
     r"opus2_(?P<kbps>[1-9]\d{0,3})_cbr": _opus,
-    r"prop(_(?P<books>[1-9]\d?)cb)?": _proposed,
-    r"order_(?P<order>[0-6])": _truncated,
+    r"pca_opus_(?P<kbps>[1-9]\d{0,2})": _pca_opus,
+    r"cov_noise": _noise,
+    r"prop(_[1-9]\d?cb)?": _codec,
 }
 _KNOWN = (
-    "href", "la", "ma", "opus3_<kbps>", "opus3_<kbps>_music", "opus2_<kbps>_cbr", "prop", "prop_<n>cb",
-    "order_<n>",
+    "href", "la", "ma", "mono_w", "order_<n>", "opus3_<kbps>", "opus3_<kbps>_music", "opus2_<kbps>_cbr",
+    "pca_opus_<kbps>", "cov_noise", "prop", "prop_<n>cb",
 )  # fmt: skip
 
 
-def _shipped_model() -> Path:
-    from codec.weights import PRETRAINED
-
-    return PRETRAINED
-
-
-@cache
-def _loaded(path: Path):
-    from codec.weights import load
-
-    return load(path)
-
-
-def measured_lag(reference: Scene, test: Scene, reach: int) -> int:
-    """Samples by which `test` comes after `reference`: maximum of the cross-correlation of all channels.
-
-    Looked for within ±`reach` samples; 0 if the two do not resemble each other (correlation under 0.2),
-    as a rendition without waveform match has no lag that could be measured.
-    """
-    inner = slice(reach, reference.frames - reach)
-    lags = range(-reach, reach + 1)
-    correlation = [
-        float(np.vdot(reference.samples[:, inner], test.samples[:, reach + lag : reference.frames - reach + lag]))
-        for lag in lags
-    ]
-    best = int(np.argmax(correlation))
-    energy = np.linalg.norm(reference.samples[:, inner]) * np.linalg.norm(test.samples[:, inner])
-    return lags[best] if energy > 0 and correlation[best] > 0.2 * energy else 0
+def uses_opus(name: str, parameters: Parameters | None = None) -> bool:
+    """Whether a condition needs libopus."""
+    return not parameters and re.match(r"opus[23]_|pca_opus_", name) is not None

@@ -28,7 +28,10 @@ SET_BITRATE, SET_VBR, SET_BANDWIDTH, SET_COMPLEXITY = 4002, 4006, 4008, 4010
 SET_SIGNAL, GET_LOOKAHEAD, SET_GAIN = 4024, 4027, 4034
 GET_DEMIXING_GAIN, GET_DEMIXING_SIZE, GET_DEMIXING_MATRIX = 6001, 6003, 6005
 
-_INSTALL = "Debian/Ubuntu: apt-get install libopus0; macOS: brew install opus"
+_INSTALL = (
+    "Debian/Ubuntu: apt-get install libopus0; Fedora: dnf install opus; macOS: brew install opus; or name its "
+    "file in HOA_OPUS_LIB. The other conditions can be built with --skip opus"
+)
 _SIGNATURES = {
     "opus_get_version_string": (c_char_p, []),
     "opus_strerror": (c_char_p, [c_int]),
@@ -124,7 +127,7 @@ class Encoder:
     ----------
     channels : int
     family : int
-        Channel mapping family, 2 or 3 (RFC 8486).
+        Channel mapping family: 2 or 3 (RFC 8486), or 255: streams without a meaning (RFC 7845 §5.1.1.3).
     controls : pairs of (request, value)
         Settings of the encoder, `SET_...` above.
 
@@ -144,7 +147,7 @@ class Encoder:
             self._state = create(SAMPLE_RATE_HZ, channels, 3, *counts, APPLICATION_AUDIO, byref(error))
         else:
             create = library().opus_multistream_surround_encoder_create
-            self._state = create(SAMPLE_RATE_HZ, channels, 2, *counts, table, APPLICATION_AUDIO, byref(error))
+            self._state = create(SAMPLE_RATE_HZ, channels, family, *counts, table, APPLICATION_AUDIO, byref(error))
         if not self._state or error.value:
             possible = (
                 "4, 9 or 16 channels are possible (orders 1 to 3), from libopus 1.5 on also 25 and 36"
@@ -186,14 +189,17 @@ class Encoder:
             self.channels, pre_skip, input_rate_hz, gain, self.family, self.streams, self.coupled, mapping
         )
 
-    def encode(self, frame: Float32[ndarray, "time acn"]) -> bytes:
-        """Encode one frame, 2.5 to 60 ms of interleaved samples at 48 kHz."""
+    def encode(self, frame: Float32[ndarray, "time acn"], size: int | None = None) -> bytes:
+        """Encode one frame, 2.5 to 60 ms of interleaved samples at 48 kHz; `size`: into so many bytes."""
+        if size is not None:
+            self._control(SET_BITRATE, c_int32(size * 8 * SAMPLE_RATE_HZ // len(frame)))
         if frame.dtype != np.float32 or not frame.flags.c_contiguous or frame.shape[1] != self.channels:
             raise TypeError(f"need contiguous float32 (time, {self.channels}), got {frame.dtype} {frame.shape}")
-        size = getattr(library(), f"opus_{self._api}_encode_float")(
-            self._state, frame.ctypes.data_as(POINTER(c_float)), len(frame), self._packet, len(self._packet)
+        room = len(self._packet) if size is None else size
+        made = getattr(library(), f"opus_{self._api}_encode_float")(
+            self._state, frame.ctypes.data_as(POINTER(c_float)), len(frame), self._packet, room
         )
-        return ctypes.string_at(self._packet, _checked(size, "encode"))
+        return ctypes.string_at(self._packet, _checked(made, "encode"))
 
 
 class Decoder:

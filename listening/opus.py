@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "PAPER",
     "OpusSettings",
+    "check_rate",
     "coded_peak",
     "decode",
     "decode_blocks",
@@ -36,6 +37,7 @@ __all__ = [
     "encode_blocks",
     "inspect",
     "inspect_file",
+    "library_path",
     "round_trip",
     "version",
 ]
@@ -101,7 +103,29 @@ def version() -> str:
     return libopus.version()
 
 
+def library_path() -> str:
+    """Path of the file that this libopus was loaded from, or its name where the system does not tell."""
+    from listening import libopus
+
+    name = libopus.library()._name
+    maps = Path("/proc/self/maps")
+    if maps.is_file():  # Linux
+        stem = Path(name).name.split(".")[0]
+        files = {line.split(maxsplit=5)[-1].strip() for line in maps.read_text().splitlines() if stem in line}
+        name = min((file for file in files if Path(file).name.startswith(stem)), default=name)
+    return name
+
+
 # ----------------------------------------------------------------------------------------------- encoding
+
+
+def check_rate(settings: OpusSettings, channels: int) -> None:
+    """Raise `InputError` for a rate that libopus would not code at, but clamp."""
+    low, high = (bound * channels for bound in BITRATE_PER_CHANNEL_BPS)
+    if not low <= settings.bitrate_bps <= high:
+        raise InputError(
+            f"Opus at {settings.bitrate_bps} bit/s; possible with {channels} channels are {low} to {high}"
+        )
 
 
 def encode(scene: Scene, settings: OpusSettings = PAPER) -> bytes:
@@ -132,11 +156,7 @@ def encode_blocks(
     from listening import libopus
     from listening.blocks import framed, resampled, resampled_length
 
-    low, high = (bound * channels for bound in BITRATE_PER_CHANNEL_BPS)
-    if not low <= settings.bitrate_bps <= high:
-        raise InputError(
-            f"Opus at {settings.bitrate_bps} bit/s; possible with {channels} channels are {low} to {high}"
-        )
+    check_rate(settings, channels)
     if not frames:
         raise InputError("a scene of no samples can't be encoded")
     controls = [
@@ -175,7 +195,8 @@ def decode(ogg: bytes) -> Scene:
     """Decode an Ogg Opus file of family 2 or 3 to a scene at 48 kHz.
 
     Pre-skip, output gain and final granule position are obeyed: length and position are those of the scene
-    that was encoded (in SILK and hybrid mode libopus is one sample early).
+    that was encoded, to the sample in CELT mode. In SILK and hybrid mode libopus comes out 1.5 to 2
+    samples early (1.3.1, by the phase of the cross-spectrum; the speech layer resamples with another delay).
 
     Raises
     ------
@@ -264,8 +285,25 @@ def main() -> None:
     elif arguments.verb == "decode":
         _decode_file(arguments.input, arguments.output, arguments.force)
     else:
-        with open(arguments.input, "rb") as file:
-            print(inspect_file(file, str(arguments.input)))
+        _inspect_file(arguments.input)
+
+
+def _inspect_file(path: Path) -> None:
+    """Print what stands in a file; with libopus also how high its coded channels reach."""
+    with open(path, "rb") as file:
+        print(inspect_file(file, str(path)))
+        try:
+            version()
+        except InputError:
+            print("beam peak: not measured, it needs libopus")
+            return
+        file.seek(0)
+        head, blocks = decode_blocks(file, str(path))
+        settings = OpusSettings(family=head.family)
+        peak = max((coded_peak(block, settings) for block in blocks), default=0.0)
+    above = "" if peak <= 1 else "; above 1 the speech modes may have clipped"
+    what = "mixtures" if head.family == 3 else "channels"
+    print(f"beam peak: {peak:.3f} of full scale in the decoded {what}{above}")
 
 
 def _encode_file(path: Path, output: Path, settings: OpusSettings, force: bool) -> None:

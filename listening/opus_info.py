@@ -34,6 +34,10 @@ class OpusInfo:
         FB 20) among the packets of all streams.
     stereo_share : float or None
         Share of stereo among the packets of coupled streams; None without coupled streams.
+    stream_modes : tuple of dict
+        `modes` of each stream.
+    stream_stereo : tuple of float
+        Share of stereo among the packets of each coupled stream.
     vendor : str
         The encoder's library.
     comments : tuple of str
@@ -54,6 +58,8 @@ class OpusInfo:
     modes: dict[str, float]
     bandwidths: dict[str, float]
     stereo_share: float | None
+    stream_modes: tuple[dict[str, float], ...]
+    stream_stereo: tuple[float, ...]
     vendor: str
     comments: tuple[str, ...]
 
@@ -70,12 +76,20 @@ class OpusInfo:
             f"{self.packet_kbps:.1f} kbit/s in {self.packets} packets, {self.file_kbps:.1f} kbit/s as a file",
             f"pre-skip {self.pre_skip} samples, output gain {self.output_gain_db:g} dB",
             f"modes: {_percentages(self.modes)}{in_stereo}",
+            *self._streams(),
             f"bandwidths: {_percentages(self.bandwidths)}",
             f"encoder: {_printable(self.vendor)}",
             *map(_printable, self.comments),
             *(f"remark: {remark}" for remark in self.remarks()),
         ]
         return "\n".join(lines)
+
+    def _streams(self) -> list[str]:
+        """One line for each stream, where they differ."""
+        stereo = [f", {share:.0%} stereo" for share in self.stream_stereo]
+        stereo += [""] * (self.streams - self.coupled)
+        lines = [f"{_percentages(modes)}{share}" for modes, share in zip(self.stream_modes, stereo, strict=True)]
+        return [f"  stream {number}: {line}" for number, line in enumerate(lines)] if len(set(lines)) > 1 else []
 
     def remarks(self) -> list[str]:
         """What a listener should know about this coding, in sentences."""
@@ -100,15 +114,18 @@ def inspect(ogg: bytes) -> OpusInfo:
 def inspect_file(file: BinaryIO, where: str) -> OpusInfo:
     """As `inspect`, page by page; `where` names the file in messages."""
     head, tags, runs = ogg_opus.read(file, where)
-    modes, bandwidths, stereo = Counter(), Counter(), 0
+    modes: list[Counter[str]] = [Counter() for _ in range(head.streams)]
+    bandwidths, stereo = Counter(), [0] * head.coupled
     packets = packet_bytes = coded_frames = frames = 0
     for run in runs:
         frames += run.frames
         for packet in run.packets:
             parts = split(packet, head.streams)
-            modes.update(part.configuration.mode for part in parts)
             bandwidths.update(part.configuration.bandwidth for part in parts)
-            stereo += sum(part.stereo for part in parts[: head.coupled])
+            for stream, part in enumerate(parts):
+                modes[stream][part.configuration.mode] += 1
+                if stream < head.coupled:
+                    stereo[stream] += part.stereo
             packets += 1
             packet_bytes += len(packet)
             coded_frames += parts[0].samples
@@ -125,9 +142,11 @@ def inspect_file(file: BinaryIO, where: str) -> OpusInfo:
         packets,
         _kbps(packet_bytes, coded_frames),
         _kbps(file.tell(), frames),
-        _shares(modes),
+        _shares(sum(modes, Counter())),
         _shares(bandwidths),
-        stereo / (packets * head.coupled) if packets and head.coupled else None,
+        sum(stereo) / (packets * head.coupled) if packets and head.coupled else None,
+        tuple(_shares(counts) for counts in modes),
+        tuple(count / packets for count in stereo) if packets else (),
         tags.vendor,
         tags.comments,
     )

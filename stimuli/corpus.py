@@ -73,12 +73,24 @@ def find_recordings(root: Path) -> list[Recording]:
     return [found[key] for key in sorted(found)]
 
 
-def split(recordings: list[Recording], holdout: int = HOLDOUT) -> tuple[list[Recording], list[Recording]]:
-    """Split by recording: (training, held out); held out is number `holdout` of every class.
+def split(
+    recordings: list[Recording], holdout: int | str = HOLDOUT
+) -> tuple[list[Recording], list[Recording]]:
+    """Split the recordings: (training, held out).
 
-    The paper keeps an eighth of each scene apart. By whole recordings, no moment of the held-out part
-    has a neighbour in the training part.
+    Parameters
+    ----------
+    recordings : list of Recording
+    holdout : int or str
+        A number: held out is that recording of every class, the paper's eighth. By whole recordings, no moment
+        of the held-out part has a neighbour in the training part. A class: held out is all of it, so that the
+        test is on a kind of scene that was never trained on.
     """
+    if isinstance(holdout, str):
+        if holdout not in CLASSES:
+            raise InputError(f"held-out class {holdout!r}; possible are {', '.join(CLASSES)}")
+        training = [r for r in recordings if r.scene_class != holdout]
+        return training, [r for r in recordings if r.scene_class == holdout]
     if not 1 <= holdout <= 8:
         raise InputError(f"held-out recording {holdout}; possible are 1 to 8")
     training = [r for r in recordings if r.number != holdout]

@@ -111,7 +111,7 @@ def _gain_db(about: AudioInfo) -> float:
 
     from render.audio_file import blocks
 
-    peak = max(float(np.abs(block[:CHANNELS]).max()) for block in blocks(about.path))
+    peak = max(float(max(block[:CHANNELS].max(), -block[:CHANNELS].min())) for block in blocks(about.path))
     if peak == 0:
         return 0.0
     return GAIN_STEP_DB * math.floor((-HEADROOM_DB - 20 * math.log10(peak)) / GAIN_STEP_DB)
@@ -130,16 +130,20 @@ def _converted(about: AudioInfo, gain_db: float, dither_bits: int | None, seed: 
     from render.audio_file import blocks
 
     gain = np.float32(10 ** (gain_db / 20))
-    random = np.random.Generator(np.random.Philox(key=seed))
+    random = np.random.Philox(key=seed)
     resampler = soxr.ResampleStream(about.sample_rate_hz, RATE_HZ, CHANNELS, dtype="float32", quality="VHQ")
 
     def finished(samples: ndarray) -> ndarray:
-        samples = samples.T * gain
+        """(time, channel) as resampled to (channel, time) as written."""
+        samples = samples * gain
         if dither_bits:
-            # two uniform variables of 1 LSB each: the triangular density that decouples error and signal
-            uniform = random.random((2, *samples.shape), dtype=np.float32)
-            samples = samples + (uniform[0] - uniform[1]) * np.float32(2.0 ** (1 - dither_bits))
-        return samples
+            # Two uniform variables of 1 LSB each, in steps of 2^-16 LSB: the triangular density that decouples
+            # error and signal. Four of them from each 64 random bits
+            uniform = random.random_raw(-(-samples.size // 2)).view(np.uint16)
+            noise = np.subtract(uniform[: samples.size], uniform[-samples.size :], dtype=np.float32)
+            noise *= np.float32(2.0 ** (1 - dither_bits - 16))
+            samples += noise.reshape(samples.shape)
+        return samples.T
 
     if about.sample_rate_hz == RATE_HZ:
         for block in blocks(about.path):

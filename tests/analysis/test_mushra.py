@@ -1,14 +1,10 @@
 """The command lines end to end: simulate, analyse, repeat, refuse."""
 
 import csv
-import importlib
-import io
 import json
 import resource
 import subprocess
 import sys
-from collections import namedtuple
-from contextlib import redirect_stderr, redirect_stdout
 
 import pytest
 
@@ -17,27 +13,10 @@ from analysis.ratings import cells, read, read_key, write
 from analysis.results import analyse, as_json
 from analysis.simulate import EFFECTS, VARIANCES, linear_scores, simulate
 from analysis.statistics import summarise
-from render.command import run
-
-Done = namedtuple("Done", "returncode stdout stderr")
-
-
-def command(verb, *arguments):
-    """Run a command line in this process, as ``python -m verb`` does: status, stdout, stderr."""
-    out, err = io.StringIO(), io.StringIO()
-    module = importlib.import_module(verb)
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        patch.setattr(sys, "argv", [verb, *map(str, arguments)])
-        try:
-            run(module.main)
-            status = 0
-        except SystemExit as leave:
-            status = leave.code
-    return Done(status, out.getvalue(), err.getvalue())
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, command):
     """Simulated ratings of a blinded package, analysed once."""
     folder = tmp_path_factory.mktemp("mushra")
     conditions = ["href", "la", "opus3_160", "prop"]
@@ -75,7 +54,8 @@ def folder(tmp_path_factory):
 def test_summary_files_hold_what_the_design_fixes(folder):
     with open(folder / "out" / "summary.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["condition", "n", "mean", "ci_low", "ci_high", "median"]
+    assert list(rows[0]) == ["condition", "n", "mean", "ci_low", "ci_high", "median", "simulated"]
+    assert {row["simulated"] for row in rows} == {"SIMULATED"}
     assert [row["condition"] for row in rows] == ["la", "opus3_160", "prop", "href"]
     assert all(row["n"] == "18" for row in rows)
     summary = json.loads((folder / "out" / "summary.json").read_text())
@@ -103,7 +83,7 @@ def test_terminal_says_what_it_is(folder):
         assert word in text
 
 
-def test_repetition_is_identical_and_other_results_are_not_overwritten(folder):
+def test_repetition_is_identical_and_other_results_are_not_overwritten(folder, command):
     before = {p.name: p.read_bytes() for p in (folder / "out").iterdir()}
     assert set(before) == {"summary.csv", "summary.json", "pairs.csv", "items.csv", "outliers.csv",
                            "mushra.pdf", "mushra.png", "mushra.svg"}  # fmt: skip
@@ -126,7 +106,7 @@ def test_repetition_is_identical_and_other_results_are_not_overwritten(folder):
         ("session,listener,item,stimulus,score\ns,a,x,00,20\n", "give the package's key with --key"),
     ],
 )
-def test_bad_input_is_one_line_and_status_2(tmp_path, text, what):
+def test_bad_input_is_one_line_and_status_2(tmp_path, text, what, command):
     (tmp_path / "ratings.csv").write_text(text)
     done = command("analysis.mushra", tmp_path / "ratings.csv", "-o", tmp_path / "out")
     assert done.returncode == 2
@@ -136,20 +116,29 @@ def test_bad_input_is_one_line_and_status_2(tmp_path, text, what):
 
 
 @pytest.mark.slow
-def test_report_command(folder, tmp_path):
+def test_report_command(folder, tmp_path, command):
     made = command("analysis.report", folder / "plain.csv", "-o", tmp_path / "r.html")
     assert made.returncode == 0, made.stderr
     assert "SIMULATED RATINGS" in (tmp_path / "r.html").read_text()
     assert 'room = ""' in command("analysis.report", "--template").stdout
 
 
-def test_the_other_verbs(folder, tmp_path):
+def test_the_other_verbs(folder, tmp_path, command):
     ratings, key = folder / "ratings.csv", folder / "key.json"
     planned = command("analysis.power", "--difference", 10, "--sd", 8, "--margin", 5, "-o", tmp_path)
     assert "find a difference of 10 points:             8 listeners" in planned.stdout
     assert (tmp_path / "power.pdf").stat().st_size > 1000
-    piloted = command("analysis.power", "--pilot", folder / "plain.csv", "--pair", "prop", "opus3_160")
+    pilot = ["analysis.power", "--pilot", folder / "plain.csv", "--pair", "prop", "opus3_160"]
+    piloted = command(*pilot, "--margin", 15)
     assert "SIMULATED pilot, 6 listeners x 3 items" in piloted.stdout
+    pairs = analyse(read(folder / "plain.csv"), margin=15).pairs.set_index(["a", "b"])
+    row = pairs.loc[("opus3_160", "prop")]
+    assert f"opus3_160 no worse than prop by 15 points: p = {row.p_non_inferior:.3g}" in "".join(
+        command(*pilot[:3], "--pair", "opus3_160", "prop", "--margin", 15).stdout
+    )
+    assert f"equivalent within 15 points: p = {row.p_equivalent:.3g}" in piloted.stdout
+    assert "components of the SIMULATED pilot, 12 items" in command(*pilot, "--items", 12).stdout
+    assert "published components, 12 items" in command("analysis.power", "--items", 12).stdout
     measures = tmp_path / "m.csv"
     items, conditions = ("Beach", "Park", "Woodland"), ("la", "opus3_160", "prop")
     lines = [f"{item},{c},{i}" for item in items for i, c in enumerate(conditions)]
@@ -169,9 +158,19 @@ def test_the_other_verbs(folder, tmp_path):
         ("analysis.power", "--difference", -1), ("analysis.power", "--alpha", 0.9), ("analysis.report",),
         ("analysis.coverage", "--trials", 1), ("analysis.mushra", "x.csv", "--margin", 0),
         ("analysis.mushra", "x.csv", "--draws", -1), ("analysis.mushra", "no such file.csv"),
+        ("analysis.mushra", "x.csv", "--package", "."),
+        ("analysis.report", "x.csv", "-o", "report.pdf"), ("analysis.simulate", "--items", 0),
+        ("analysis.simulate", "--variance", "luck=3"), ("analysis.simulate", "--variance", "residual=-1"),
+        ("analysis.simulate", "--variance", "residual=x"), ("analysis.power", "--items", 0),
+        ("analysis.power", "--sd", 5, "--items", 3), ("analysis.power", "--pair", "a", "b"),
+        ("analysis.plan", "--listeners", 1), ("analysis.plan", "--listeners", 9, "--test", "permutation"),
+        ("analysis.plan", "--listeners", 9, "--compare", "a", "a"),
+        ("analysis.plan", "--listeners", 9, "--alpha", 0.5),
+        ("analysis.plan", "--listeners", 9, "--margin", 0), ("analysis.plan", "--listeners", 9, "--package", "."),
+        ("analysis.plan", "--listeners", 9, "--conditions", "a", "--compare", "a", "b"),
     ],
 )  # fmt: skip
-def test_senseless_options_are_one_line_and_status_2(call, tmp_path, monkeypatch):
+def test_senseless_options_are_one_line_and_status_2(call, tmp_path, monkeypatch, command):
     monkeypatch.chdir(tmp_path)
     done = command(*call)
     assert done.returncode == 2
@@ -180,7 +179,7 @@ def test_senseless_options_are_one_line_and_status_2(call, tmp_path, monkeypatch
     assert list(tmp_path.iterdir()) == []
 
 
-VERBS = ["mushra", "simulate", "report", "power", "coverage", "correlate"]
+VERBS = ["mushra", "simulate", "report", "power", "coverage", "correlate", "plan"]
 
 
 @pytest.mark.parametrize("verb", [f"analysis.{verb}" for verb in VERBS])
@@ -216,7 +215,58 @@ def test_figure_of_listeners_does_not_say_simulated(results):
     assert {*figures.BANDS} <= set(texts)
     assert figure.axes[0].get_ylim() == (0, 100)
     assert [t.get_text() for t in figure.axes[0].get_xticklabels()] == ["LA", "MA", "OPUS", "PROP", "H-REF"]
-    assert any("5 listeners x 2 items" in text and "BS.1534-3: 0 of 5" in text for text in texts)
+    caption = " ".join(" ".join(texts).split())
+    for word in ("5 listeners x 2 items", "Post-screening BS.1534-3: 0 of 5 left out", "t over listener means"):
+        assert word in caption
+
+
+LONG = ["la", "ma", *(f"Proposed codec {rate} kbit/s, fine-tuned on speech" for rate in (12, 16, 24, 32)),
+        "EVS-based transport, 4 transport channels", "DirAC", "opus3_96", "opus3_160", "prop", "href"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def crowded():
+    """12 conditions with long names, 30 listeners with long names, 10 items with long names."""
+    items = [f"Shopping centre {i}, in the rain" for i in range(10)]
+    ratings = simulate(dict(zip(LONG, range(10, 100, 8), strict=False)), 30, items, seed=2)
+    names = "3fa85f64-5717-4562-b3fc-" + ratings["listener"].str[-2:].str.zfill(12)
+    return analyse(ratings.assign(session="s", listener=names), screening="none")
+
+
+@pytest.mark.parametrize("name", figures.FIGURES)
+def test_nothing_overlaps_or_leaves_the_figure_with_many_long_names(crowded, name):
+    """Boxes of the drawn texts, slanted ones by their corners, against one another and the figure's edges."""
+    import numpy as np
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    with rc_context(figures.STYLE):
+        figure = figures.FIGURES[name](crowded)
+        renderer = FigureCanvasAgg(figure).get_renderer()
+        texts = list(figure.texts)
+        for axes in figure.axes:
+            low, high = axes.get_xlim()
+            texts += [t for t in axes.get_xticklabels() if low <= t.get_position()[0] <= high]
+            texts += [axes.title, *axes.get_yticklabels()]
+        texts = [t for t in texts if t.get_text() and t.get_visible()]
+        boxes = np.array([t.get_window_extent(renderer).extents for t in texts])
+    width, height = figure.bbox.size
+    assert boxes[:, :2].min() >= 0
+    assert boxes[:, 2].max() <= width
+    assert boxes[:, 3].max() <= height
+    upright = [i for i, t in enumerate(texts) if t.get_rotation() == 0]
+    for i in upright:
+        for j in upright:
+            if i < j:
+                apart = (boxes[i, :2] >= boxes[j, 2:]).any() or (boxes[j, :2] >= boxes[i, 2:]).any()
+                assert apart, (texts[i].get_text(), texts[j].get_text())
+    slanted = [t for t in texts if t.get_rotation() != 0]
+    ends = np.array([t.get_transform().transform(t.get_position()) for t in slanted])
+    for i, t in enumerate(slanted):  # parallel lines that end at the ticks: as far apart as sin(40 deg) of that
+        others = np.delete(ends, i, axis=0)
+        same_row = others[np.abs(others[:, 1] - ends[i, 1]) < 1]
+        gap = np.min(np.abs(same_row[:, 0] - ends[i, 0])) * np.sin(np.radians(40))
+        assert gap >= 0.9 * t.get_fontsize() * figure.dpi / 72
 
 
 def test_json_is_plain(results):

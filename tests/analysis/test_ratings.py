@@ -79,6 +79,7 @@ def test_nothing_to_read(tmp_path, text):
 def test_empty_score_is_a_missing_cell(tmp_path):
     table = read_csv(tmp_path, HEADER + ROW + "s,anna,Beach,prop,\ns,ben,Beach,la,3\ns,ben,Beach,prop,4\n")
     assert list(missing(cells(table))) == [("anna", "Beach", "prop")]
+    assert (table.attrs["blank"], table.attrs["blanks"]) == (1, ["ratings.csv:3"])
 
 
 def test_same_cell_in_two_sessions_is_a_repeated_rating(tmp_path):
@@ -92,6 +93,12 @@ def test_two_files_of_one_test(tmp_path):
     assert len(read([tmp_path / "a.csv", tmp_path / "b.csv"])) == 2
     with pytest.raises(InputError, match="more than one of the files"):
         read([tmp_path / "a.csv", tmp_path / "a.csv"])
+
+
+def test_files_with_different_further_columns(tmp_path):
+    (tmp_path / "a.csv").write_text("session,listener,item,condition,score,plays\ns,a,Beach,la,20,3\n")
+    (tmp_path / "b.csv").write_text(HEADER + "s,b,Beach,la,20\n")
+    assert read([tmp_path / "a.csv", tmp_path / "b.csv"])["plays"].tolist() == ["3", ""]
 
 
 def test_rename_makes_the_reference_known(tmp_path):
@@ -180,6 +187,7 @@ def test_order_and_labels_are_the_papers():
     assert condition_order(ids) == ["la", "ma", "opus3_160", "prop", "prop_9cb", "prop_12cb", "href"]
     assert list(labels(["la", "opus3_160", "prop", "href"]).values()) == ["LA", "OPUS", "PROP", "H-REF"]
     assert labels(["ma", "opus3_256"]) == {"ma": "MA", "opus3_256": "OPUS3_256"}
+    assert labels(["Codec B, 24 kbit/s"]) == {"Codec B, 24 kbit/s": "Codec B, 24 kbit/s"}
 
 
 @pytest.mark.parametrize(("session", "listener", "simulated"), [

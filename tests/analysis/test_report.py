@@ -6,7 +6,11 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
-from analysis.report import CHECKLIST, read_facts, report
+from analysis.checklist import FACTS, read_facts, template
+from analysis.options import Analysed
+from analysis.pdf import browser, print_pdf
+from analysis.plan import Plan
+from analysis.report import report
 from analysis.results import analyse
 from analysis.simulate import EFFECTS, simulate
 from render.errors import InputError
@@ -15,6 +19,10 @@ from render.errors import InputError
 @pytest.fixture(scope="module")
 def ratings():
     return simulate(EFFECTS, 4, ["Beach", "Park"], seed=3)
+
+
+def analysed(table, sources=(), plan=None, deviations=()):
+    return Analysed(analyse(table, plan=plan), tuple(sources), ("long CSV",), plan, tuple(deviations))
 
 
 class Tags(HTMLParser):
@@ -35,24 +43,29 @@ class Tags(HTMLParser):
 
 
 def test_report_is_well_formed_self_contained_and_flags_what_is_missing(ratings):
-    text = report(
-        analyse(ratings), {"title": "Demo", "room": "3 m"}, [("r.csv", "ab" * 32)], {"mushra": b"<svg/>"}
-    )
+    test = analysed(ratings, [("r.csv", "ab" * 32)])
+    text = report(test, {"title": "Demo", "room": "3 m"}, {"mushra": b"<svg/>"})
     tags = Tags()
     tags.feed(text)
     assert tags.open == []
     assert all(link.startswith("data:image/svg+xml;base64,") for link in tags.links)
     assert "script" not in tags.seen
     assert "SIMULATED RATINGS" in text
-    assert text.count("MISSING") == len(CHECKLIST) - 2
+    in_text = len(FACTS) - 2
+    of_the_ratings = 3  # no plan, no digests of stimuli, simulated
+    assert text.count("MISSING") == 2 * in_text + of_the_ratings
     for word in ("Demo", "3 m", "ab" * 32, "H-REF", "Friedman", "multivariate", "numpy", "BS.1534-3"):
         assert word in text
 
 
 def test_report_with_all_facts_flags_nothing(ratings):
     real = ratings.assign(session="s", listener=ratings["listener"].str[-2:], stimulus_sha256="cd" * 32)
-    text = report(analyse(real), dict.fromkeys(CHECKLIST, "told"), [], {})
+    plan = Plan("P", "2026-01-01T00:00:00+00:00", 4, (), (), "bs1534-3", "listener", (("prop", "href"),), "t",
+                "holm", 0.05, None, 0, 1, {})  # fmt: skip
+    text = report(analysed(real, plan=plan, deviations=["listeners: <9>"]), dict.fromkeys(FACTS, "told"), {})
     assert "MISSING" not in text
+    assert "<li>listeners: &lt;9&gt;</li>" in text
+    assert "Planned: t test, holm over these 1 pairs" in text
     assert "SIMULATED" not in text
     assert "Beach / href" in text
     assert "cd" * 32 in text
@@ -63,7 +76,7 @@ def test_names_cannot_leave_their_place(ratings):
     table = ratings.assign(
         listener=ratings["listener"] + evil, item=ratings["item"] + evil, condition=ratings["condition"] + evil
     )
-    text = report(analyse(table), {"title": evil, "room": evil}, [(evil, evil)], {evil: b"x"})
+    text = report(analysed(table, [(evil, evil)]), {"title": evil, "room": evil}, {evil: b"x"})
     assert "<script" not in text
     assert "alert(&#x27;x&#x27;)" in text
 
@@ -72,10 +85,32 @@ def test_exclusions_are_listed_with_their_evidence(ratings):
     worse = ratings.copy()
     chosen = (worse["listener"] == "simulated-02") & (worse["condition"] == "href")
     worse.loc[chosen, "score"] = 42.0
-    text = report(analyse(worse), {}, [], {})
+    text = report(analysed(worse), {}, {})
     row = re.search(r"<tr><td>simulated-02</td>.*?</tr>", text).group()
     assert "Beach (42), Park (42), of 2" in row
     assert "Without post-screening" in text
+
+
+def test_the_template_is_a_file_of_facts_that_says_nothing(tmp_path):
+    path = tmp_path / "facts.toml"
+    path.write_text(template())
+    assert read_facts(path) == dict.fromkeys(FACTS, "")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(browser() is None, reason="Chromium is not installed")
+def test_a_browser_prints_pages(tmp_path):
+    page = tmp_path / "a.html"
+    page.write_text("<!doctype html><p style='break-after:page'>one<p>two")
+    print_pdf(page, tmp_path / "a.pdf", browser())
+    data = (tmp_path / "a.pdf").read_bytes()
+    assert data.startswith(b"%PDF-")
+    assert re.search(rb"/Count 2\b", data)
+
+
+def test_a_browser_that_fails_is_named(tmp_path):
+    with pytest.raises(InputError, match="false: wrote no PDF"):
+        print_pdf(tmp_path / "a.html", tmp_path / "a.pdf", "/bin/false")
 
 
 def test_facts_are_checked(tmp_path):
@@ -91,5 +126,5 @@ def test_facts_are_checked(tmp_path):
 def test_incomplete_and_tiny_designs_are_reported():
     rows = [("s", "a", "x", "la", 1, 3.0), ("s", "a", "x", "href", 1, 99.0), ("s", "b", "x", "href", 1, 97.0)]
     table = pd.DataFrame(rows, columns=["session", "listener", "item", "condition", "replicate", "score"])
-    text = report(analyse(table), {}, [], {})
+    text = report(analysed(table), {}, {})
     assert "1 cells were not rated" in text

@@ -106,6 +106,11 @@ def test_missing_file_and_folder(tmp_path):
         read_text(tmp_path)
 
 
+def test_numbers_are_written_as_they_are_and_nan_as_nothing(tmp_path):
+    write_rows(tmp_path / "x.csv", ["name", "value"], [["-a", -1.5], ["b", float("nan")], ["c", 3]])
+    assert (tmp_path / "x.csv").read_text() == "name,value\n'-a,-1.5\nb,\nc,3\n"
+
+
 def test_written_file_is_plain_csv(tmp_path):
     write_rows(tmp_path / "x.csv", ["name"], [["=A1"], ['say "hi", you']])
     with open(tmp_path / "x.csv", newline="") as file:

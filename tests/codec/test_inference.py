@@ -1,37 +1,34 @@
-"""Streaming equals one pass, for every cut; the file says what it costs."""
+"""Files: to the sample as long, the same for every cut, decodable from anywhere and around damage."""
 
 import io
 from itertools import pairwise
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codec.bitstream import CorruptStream, read_stream
+from codec.bitstream import ABSENT, PACKET_FRAMES, CorruptStream
+from codec.concealment import conceal
 from codec.inference import (
     decode,
-    decode_blocks,
+    decode_packets,
+    decode_range,
     encode,
-    encode_blocks,
+    encode_packets,
     level_gain_q8_db,
-    overlapping_blocks,
+    make_header,
+    recut,
+    survey,
 )
-from codec.model import Codec, ModelConfig
+from codec.spatial import BLOCK
+from codec.stream_file import read_header, read_intact_packets, read_packets
 from render.errors import InputError
-from render.scene import Scene
+from render.layout import layout
+from render.scene import Feed, Scene
 
-CONFIG = ModelConfig(
-    channels=4, encoder_dim=4, decoder_dim=32, latent_dim=8, codebooks=4, codebook_size=64, dilations=(1, 3)
-)
 DIGEST = b"12345678"
-
-
-@pytest.fixture(scope="module")
-def model():
-    torch.manual_seed(0)
-    return Codec(CONFIG).fold_weight_norm().eval().requires_grad_(False)
+PACKET = PACKET_FRAMES * 512  # samples
 
 
 def scene(frames, seed=0, level=0.1):
@@ -39,14 +36,31 @@ def scene(frames, seed=0, level=0.1):
     return Scene(samples.astype(np.float32), 44_100)
 
 
+@pytest.fixture(scope="module")
+def long_scene():
+    return scene(4 * PACKET + 3333)
+
+
+@pytest.fixture(scope="module", params=["plain", "layered"])
+def coded(request, model, layered_model, long_scene):
+    chosen = model if request.param == "plain" else layered_model
+    data = encode(chosen, DIGEST, long_scene)
+    return chosen, data, decode(chosen, DIGEST, data).samples
+
+
+def opened(data, damaged_too=False):
+    file = io.BytesIO(data)
+    return file, read_header(file, "x.arvq", damaged_too)
+
+
 @settings(deadline=None)
 @given(st.integers(0, 60), st.integers(1, 9), st.integers(0, 5), st.lists(st.integers(0, 60), max_size=8))
-def test_overlapping_blocks_tile_the_stream(total, block, context, cuts):
+def test_recut_blocks_tile_the_stream(total, block, context, cuts):
     stream = np.arange(total)[None]
     edges = sorted({0, total, *(c for c in cuts if c < total)})
     parts = [stream[:, a:b] for a, b in pairwise(edges)]
     position = 0
-    for columns, before, length in overlapping_blocks(parts, block, context):
+    for columns, before, length in recut(parts, [block] * 61, context):
         assert length == min(block, total - position)
         first = max(0, position - context)
         assert before == position - first
@@ -55,29 +69,20 @@ def test_overlapping_blocks_tile_the_stream(total, block, context, cuts):
     assert position == total
 
 
-def test_blocks_give_the_codes_of_one_pass(model):
-    """300 frames make two packets: the codes at the seam are those of the network over the whole signal."""
-    x = scene(300 * 512)
-    coded = np.concatenate([p.codes for p in encode_blocks(model, [x.samples], 1.0, 4)], axis=1)
-    with torch.inference_mode():
-        whole = model.quantizer.encode(model.encoder(torch.from_numpy(x.samples)[None]))[0].numpy()
-    assert (coded == whole).mean() >= 0.999  # the library sums other block lengths in another order
-
-
-@pytest.mark.parametrize("cut", [1, 511, 4096, 131_072, 150_000])
-def test_codes_do_not_depend_on_how_the_signal_arrives(model, cut):
+@pytest.mark.parametrize("cut", [511, 4096, 131_072, 150_000])
+def test_packets_do_not_depend_on_how_the_signal_arrives(layered_model, cut):
     x = scene(280 * 512 + 100).samples
-    parts = [x[:, start : start + cut] for start in range(0, x.shape[1], cut)] if cut > 500 else [x]
-    expected = list(encode_blocks(model, [x], 1.0, 4))
-    for a, b in zip(encode_blocks(model, parts, 1.0, 4), expected, strict=True):
-        assert np.array_equal(a.codes, b.codes)
-        assert np.array_equal(a.spatial, b.spatial)
+    parts = [x[:, start : start + cut] for start in range(0, x.shape[1], cut)]
+    assert survey(parts) == survey([x])
+    header = make_header(layered_model, DIGEST, survey([x]))
+    expected = list(encode_packets(layered_model, header, [x]))
+    for a, b in zip(encode_packets(layered_model, header, parts), expected, strict=True):
+        assert all(np.array_equal(one, other) for one, other in zip(a, b, strict=True))
 
 
 @pytest.mark.parametrize("frames", [1, 511, 512, 513, 257 * 512 + 3])
-def test_length_is_kept_to_the_sample(model, frames):
-    data = encode(model, DIGEST, scene(frames))
-    decoded = decode(model, DIGEST, data)
+def test_length_is_kept_to_the_sample(layered_model, frames):
+    decoded = decode(layered_model, DIGEST, encode(layered_model, DIGEST, scene(frames)))
     assert decoded.frames == frames
     assert decoded.sample_rate_hz == 44_100
 
@@ -86,7 +91,7 @@ def test_a_louder_scene_gives_the_same_codes_and_a_louder_decoding(model):
     """The level is taken out before the encoder: 12 dB more change the header and nothing else."""
     quiet, loud = scene(4096), scene(4096, level=0.1 * 10 ** (12 / 20))
     a, b = encode(model, DIGEST, quiet), encode(model, DIGEST, loud)
-    headers = [read_stream(io.BytesIO(data), "x")[0] for data in (a, b)]
+    headers = [opened(data)[1] for data in (a, b)]
     assert headers[0].gain_q8_db - headers[1].gain_q8_db == 12 * 256
     ratio = decode(model, DIGEST, b).samples / decode(model, DIGEST, a).samples
     np.testing.assert_allclose(ratio, 10 ** (12 / 20), rtol=1e-3)
@@ -95,27 +100,94 @@ def test_a_louder_scene_gives_the_same_codes_and_a_louder_decoding(model):
 def test_fewer_codebooks_make_a_smaller_file_with_the_same_first_codes(model):
     x = scene(20 * 512)
     full, half = encode(model, DIGEST, x), encode(model, DIGEST, x, codebooks=2)
-    codes = [next(read_stream(io.BytesIO(data), "x")[1]).codes for data in (full, half)]
+    codes = [next(read_packets(*opened(data), "x.arvq")).codes for data in (full, half)]
     assert np.array_equal(codes[0][:2], codes[1])
     assert len(full) - len(half) == 20 * 2 * 6 // 8
 
 
-def test_decoded_samples_do_not_depend_on_the_length_that_follows(model):
-    """A prefix of the packets gives the beginning of the samples: no seam, no state from the future."""
-    x = scene(3 * 256 * 512)
-    packets = list(encode_blocks(model, [x.samples], 1.0, 4))
-    whole = np.concatenate(list(decode_blocks(model, packets, 1.0, x.frames)), axis=1)
-    first = next(decode_blocks(model, packets, 1.0, x.frames))
-    two = np.concatenate(list(decode_blocks(model, packets[:2], 1.0, 2 * 256 * 512)), axis=1)
-    assert np.array_equal(whole[:, : first.shape[1]], first)
-    inner = 2 * 256 * 512 - 13 * 512  # beyond, the network sees that nothing follows
-    np.testing.assert_allclose(two[:, :inner], whole[:, :inner], atol=2e-3 * np.abs(whole).max())
+def test_side_layers_take_the_place_of_the_last_codes(model, layered_model, long_scene):
+    """The same weights with and without layers: files of the same size, but for the rounding to bytes."""
+    with_layers, without = (encode(m, DIGEST, long_scene) for m in (layered_model, model))
+    assert abs(len(with_layers) - len(without)) <= 4
+    packets = [list(read_packets(*opened(data), "x.arvq")) for data in (with_layers, without)]
+    for a, b in zip(*packets, strict=True):
+        assert np.array_equal(a.codes[:3], b.codes[:3])
+        there = a.codes[3] != ABSENT
+        assert np.array_equal(a.codes[3, there], b.codes[3, there])
+        assert not there[-1]
 
 
-def test_silence(model):
-    data = encode(model, DIGEST, Scene(np.zeros((4, 2000), np.float32), 44_100))
-    assert np.isfinite(decode(model, DIGEST, data).samples).all()
+@pytest.mark.parametrize(
+    ("start", "stop"),
+    [
+        (0, 1000),
+        (PACKET - 3, PACKET + 3),
+        (3 * PACKET + 5, 3 * PACKET + 9000),
+        (4 * PACKET + 3000, 4 * PACKET + 3333),
+    ],
+)
+def test_a_part_is_the_same_bits_as_in_the_whole(coded, start, stop):
+    model, data, whole = coded
+    file, header = opened(data)
+    part = np.concatenate(list(decode_range(model, file, header, "x.arvq", start, stop)), axis=1)
+    assert np.array_equal(part, whole[:, start:stop])
+
+
+def test_damage_changes_its_packet_and_the_reach_of_the_network_around_it(coded):
+    model, data, whole = coded
+    broken = bytearray(data)
+    broken[len(data) * 2 // 5] ^= 1
+    with pytest.raises(CorruptStream, match=r"packet 1 at byte \d+ .*--conceal"):
+        decode(model, DIGEST, bytes(broken))
+    file, header = opened(bytes(broken), damaged_too=True)
+    filled = list(conceal(read_intact_packets(file, header), header))
+    assert [made_up for _, made_up in filled] == [False, True, False, False]
+    decoded = np.concatenate(list(decode_packets(model, header, [p for p, _ in filled])), axis=1)
+    different = np.flatnonzero((decoded != whole).any(axis=0))
+    reach = 12 * 512 + (2 * BLOCK + 4096 if model.config.side_layers else 0)  # 0.14 s, 0.47 s
+    assert PACKET - reach <= different[0]
+    assert different[-1] < 2 * PACKET + reach
+    made_up = decoded[:, PACKET + 20_000 : 2 * PACKET - 20_000]
+    kept = whole[:, PACKET + 20_000 : 2 * PACKET - 20_000]
+    assert 0.5 < made_up.std() / kept.std() < 2  # the sound goes on, as loud as around it
+
+
+@pytest.mark.parametrize("lost", [[0], [2], [0, 1], [0, 1, 2], [1, 2]])
+def test_whatever_is_lost_every_packet_is_filled(layered_model, lost):
+    x = scene(3 * PACKET)
+    header = make_header(layered_model, DIGEST, survey([x.samples]))
+    packets = list(encode_packets(layered_model, header, [x.samples]))
+    gaps = [None if index in lost else packet for index, packet in enumerate(packets)]
+    filled = list(conceal(gaps, header))
+    assert [made_up for _, made_up in filled] == [index in lost for index in range(3)]
+    for (packet, made_up), original in zip(filled, packets, strict=True):
+        assert packet.codes.shape == original.codes.shape
+        assert made_up or packet is original
+    assert sum(b.shape[1] for b in decode_packets(layered_model, header, [p for p, _ in filled])) == x.frames
+
+
+def test_range_coding_loses_nothing(model):
+    x = scene(30 * 512)
+    plain, coded = (encode(model, DIGEST, x, range_coded=flag) for flag in (False, True))
+    assert np.array_equal(decode(model, DIGEST, plain).samples, decode(model, DIGEST, coded).samples)
+
+
+def test_silence(layered_model):
+    data = encode(layered_model, DIGEST, Scene(np.zeros((4, 2000), np.float32), 44_100))
+    assert np.isfinite(decode(layered_model, DIGEST, data).samples).all()
     assert level_gain_q8_db(0.0) == 0
+
+
+def test_a_feed_comes_back_as_a_feed():
+    from codec.model import Codec, ModelConfig
+
+    sizes = dict(encoder_dim=4, decoder_dim=32, latent_dim=8, codebooks=2, codebook_size=16, dilations=(1,))
+    model = Codec(ModelConfig(channels=6, layout="5.1", **sizes)).fold_weight_norm().eval().requires_grad_(False)
+    feed = Feed(np.ones((6, 1000), np.float32) * 0.1, 44_100, layout("5.1"))
+    decoded = decode(model, DIGEST, encode(model, DIGEST, feed))
+    assert isinstance(decoded, Feed)
+    assert decoded.layout.name == "0+5+0"
+    assert decoded.frames == 1000
 
 
 def test_refusals(model):

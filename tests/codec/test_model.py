@@ -1,6 +1,7 @@
 """The network against the published architecture, written out independently here."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 from torch.nn.functional import conv1d, conv_transpose1d, embedding, normalize
 
 from codec.model import Codec, ModelConfig, contextual_frames, count_parameters
+from codec.train import load_preset
 from render.errors import InputError
 
 SMALL = ModelConfig(
@@ -134,10 +136,56 @@ def test_names_and_shapes_are_those_of_the_published_checkpoint():
     assert {name: shapes[name] for name in expected} == expected
 
 
-@pytest.mark.parametrize(("channels", "parameters"), [(1, 64_213_250), (16, 64_230_080)])
-def test_parameter_count_is_the_published_one(channels, parameters):
+@pytest.mark.parametrize(
+    ("preset", "parts"),
+    [
+        ("published44", (19_553_664, 189_216, 44_470_370)),
+        # 15 channels more: 64 kernels of 7 taps at the input; a gain, 96 · 7 weights and a bias each at the output
+        ("paper", (19_553_664 + 15 * 64 * 7, 189_216, 44_470_370 + 15 * (1 + 96 * 7 + 1))),
+    ],
+)
+def test_parameter_counts_of_the_presets(preset, parts):
+    """Counted in the stock package, encoder, quantiser and decoder: 64,213,250 and 64,230,080 in all."""
+    config, _ = load_preset(preset)
     with torch.device("meta"):
-        assert count_parameters(Codec(ModelConfig(channels=channels))) == parameters
+        model = Codec(config)
+    assert tuple(map(count_parameters, (model.encoder, model.quantizer, model.decoder))) == parts
+    assert count_parameters(model) == {"published44": 64_213_250, "paper": 64_230_080}[preset]
+    assert config.bitrate_bps() == pytest.approx(15_503.9, abs=0.1)
+    assert config == ModelConfig(channels=config.channels, output_tanh=config.channels == 1)
+    # weight norm stores one gain per filter besides the kernel
+    filters = sum(p.numel() for name, p in model.named_parameters() if name.endswith("original0"))
+    assert count_parameters(model.fold_weight_norm()) == sum(parts) - filters
+
+
+def test_parameter_count_of_the_published_8_kbps_model():
+    with torch.device("meta"):
+        model = Codec(ModelConfig(channels=1, latent_dim=1024, codebooks=9, output_tanh=True))
+    assert count_parameters(model) == 76_651_890
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4, 6, 12, 16, 25, 64])
+def test_any_number_of_channels(channels):
+    model = Codec(replace(SMALL, channels=channels)).eval()
+    x = torch.randn(1, channels, 8 * 12, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        codes = model.quantizer.encode(model.encoder(x))
+        assert codes.shape == (1, SMALL.codebooks, 12)
+        assert model.decoder(model.quantizer.decode(codes)).shape == x.shape
+
+
+def test_a_tanh_limits_the_output_only_where_it_is_configured():
+    limited, free = (Codec(replace(SMALL, output_tanh=tanh)).fold_weight_norm().eval() for tanh in (True, False))
+    limited.load_state_dict(free.state_dict())
+    latents = 20 * torch.randn(1, 12, 9, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        assert torch.equal(limited.decoder(latents), torch.tanh(free.decoder(latents)))
+
+
+def test_configurations_of_files_older_than_the_tanh_are_read():
+    old = ModelConfig().as_json()
+    del old["output_tanh"]
+    assert ModelConfig.from_json(old) == ModelConfig()
 
 
 def test_context_of_the_published_configuration():
@@ -189,6 +237,13 @@ def test_context_covers_the_receptive_field():
         {"codebook_size": 10**9},
         {"quantizer_dropout": 2.0},
         {"dilations": (10**9,)},
+        {"dilations": 3},
+        {"strides": (2.0, 4)},
+        {"strides": "ab"},
+        {"strides": (16,) * 5},
+        {"channels": True},
+        {"output_tanh": 1},
+        {"quantizer_dropout": "half"},
     ],
 )
 def test_impossible_configurations_are_refused(wrong):

@@ -5,6 +5,7 @@ import torch
 from torch.nn.functional import mse_loss
 
 from codec.quantize import ResidualVectorQuantizer
+from render.errors import InputError
 
 
 @pytest.fixture
@@ -78,3 +79,44 @@ def test_dropout_keeps_a_prefix_of_the_codebooks_for_half_of_the_items(quantizer
         assert min(distances) < 1e-4
     drawn = torch.randint(1, 7, (4,), generator=torch.Generator().manual_seed(4)).tolist()
     assert used == [*drawn, 6, 6, 6, 6]
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 6])
+def test_any_number_of_codebooks_is_a_prefix(quantizer, count):
+    """The codes of n codebooks are the first n of all; decoding them adds up what the first n contribute."""
+    x = torch.randn(2, 16, 20)
+    codes = quantizer.encode(x, count)
+    assert torch.equal(codes, quantizer.encode(x)[:, :count])
+    expected = sum(
+        quantizer.quantizers[i].out_proj(quantizer.quantizers[i].codebook.weight[codes[:, i]].transpose(1, 2))
+        for i in range(count)
+    )
+    torch.testing.assert_close(quantizer.decode(codes), expected)
+
+
+def test_impossible_codes_are_refused(quantizer):
+    x = torch.randn(1, 16, 4)
+    for count in (0, -1, 7):
+        with pytest.raises(InputError, match="the model has 1 to 6"):
+            quantizer.encode(x, count)
+    with pytest.raises(InputError, match="codes of 7 codebooks"):
+        quantizer.decode(torch.zeros(1, 7, 4, dtype=torch.long))
+    for wrong in (-1, 32, 2**40):
+        codes = quantizer.encode(x)
+        codes[0, 3, 2] = wrong
+        with pytest.raises(InputError, match="the codebooks have 0 to 31"):
+            quantizer.decode(codes)
+
+
+def test_dropout_gives_no_gradient_to_the_codebooks_left_out(quantizer):
+    """All items coded with one codebook: only the first one learns."""
+    quantizer.dropout = 1.0
+    seed = next(
+        s for s in range(1000) if torch.randint(1, 7, (2,), generator=torch.Generator().manual_seed(s)).eq(1).all()
+    )
+    result = quantizer(torch.randn(2, 16, 10), torch.Generator().manual_seed(seed))
+    (result.latents.square().sum() + result.codebook_loss + result.commitment_loss).backward()
+    moved = [
+        any(p.grad is not None and p.grad.abs().sum() > 0 for p in q.parameters()) for q in quantizer.quantizers
+    ]
+    assert moved == [True] + [False] * 5

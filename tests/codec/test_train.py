@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -65,7 +66,9 @@ def test_command_line_refusals(tmp_path):
 
 
 def test_every_preset_can_be_read():
-    for name in ("small", "smoke"):
+    presets = sorted(path.stem for path in (Path(train.__file__).parent / "presets").glob("*.toml"))
+    assert {"small", "smoke", "published44", "paper"} <= set(presets)
+    for name in presets:
         model_config, config = train.load_preset(name)
         assert config.steps > 0
         assert model_config.hop == 512

@@ -31,7 +31,7 @@ def run(tmp_path, monkeypatch):
     plan.write_text(PLAN)
 
     def run(*arguments, out=tmp_path / "out"):
-        arguments = ["build", "--plan", plan, "-o", out, "--workers", "1", *arguments]
+        arguments = ["build", "--plan", plan, "-o", out, "--engine", "inline", *arguments]
         monkeypatch.setattr(sys, "argv", list(map(str, arguments)))
         build.main()
         return out
@@ -159,3 +159,112 @@ def test_the_key_of_a_rendition_depends_on_all_that_it_is_made_from():
         for source in ("0", "1")
     }
     assert len(keys) == 12
+
+
+def test_the_gate_stops_the_build_and_names_the_stimulus(tmp_path, run, monkeypatch):
+    from listening import anchors
+
+    monkeypatch.setattr(anchors, "low_pass_taps", lambda cutoff_hz, rate_hz: np.ones(9) / 9)
+    with pytest.raises(InputError, match=r"la\.w64: la of a has a ripple of .*; is down by"):
+        run("--input", written(tmp_path / "a.wav"))
+    assert not (tmp_path / "out/manifest.json").exists()
+    monkeypatch.undo()
+
+
+def test_the_gates_measures_and_a_contact_sheet_stand_in_the_build(tmp_path, run):
+    out = run("--input", written(tmp_path / "a.wav"))
+    made = read_manifest(out)[1]["a"]["conditions"]
+    assert made["la"]["quality"]["mask"]["attenuation_db_from_4500_hz"] > 70
+    assert made["order_0"]["quality"]["order_db"] == [0.0, None, None, None]
+    sheet = out / "scenes/a/contact_sheet.png"
+    assert sheet.read_bytes().startswith(b"\x89PNG")
+    before = sheet.stat().st_mtime_ns
+    run("--input", tmp_path / "a.wav")
+    assert sheet.stat().st_mtime_ns == before
+
+
+def plan_file(tmp_path, text):
+    (tmp_path / "other.toml").write_text(text)
+    return tmp_path / "other.toml"
+
+
+def test_conditions_can_be_left_out(tmp_path, run, monkeypatch):
+    plan = plan_file(tmp_path, 'conditions = ["href", "opus3_160", "pca_opus_16", "la"]\nseconds = 1.0\n')
+    monkeypatch.setenv("HOA_OPUS_LIB", "/nowhere/libopus.so")
+    from listening import libopus
+
+    libopus.library.cache_clear()
+    source = written(tmp_path / "a.wav")
+    with pytest.raises(InputError, match=r"HOA_OPUS_LIB=/nowhere"):
+        run("--input", source, "--plan", plan)
+    out = run("--input", source, "--plan", plan, "--skip", "opus", "--skip", "la")
+    assert read_manifest(out)[0].conditions == ("href",)
+    with pytest.raises(InputError, match="--skip prop: no condition of the plan"):
+        run("--input", source, "--plan", plan, "--skip", "prop")
+    libopus.library.cache_clear()
+
+
+def test_objects_are_in_every_condition_alike_and_the_anchor_is_of_the_mixture(tmp_path, run):
+    voice = 0.1 * np.random.default_rng(9).standard_normal((1, 44100))
+    with writer(tmp_path / "voice.wav", 1, 44100, "FLOAT") as file:
+        file.write(voice.astype(np.float32))
+    text = 'conditions = ["href", "la", "order_0"]\nseconds = 1.0\n'
+    scene = '[[objects]]\nfile = "voice.wav"\nazimuth_deg = 90\nlevel_db = 12\n'
+    source = written(tmp_path / "a.wav", frames=44100)
+    plain = run("--input", source, "--plan", plan_file(tmp_path, text), out=tmp_path / "plain")
+    out = run("--input", source, "--plan", plan_file(tmp_path, text + scene), out=tmp_path / "objects")
+    difference = {}
+    for name in ("href", "order_0", "la"):
+        with_object, _ = read(out / f"scenes/a/{name}.w64")
+        without, _ = read(plain / f"scenes/a/{name}.w64")
+        difference[name] = with_object - without
+    assert np.abs(difference["href"][1]).max() > 0.1  # Y hears a voice from the left
+    np.testing.assert_allclose(difference["order_0"], difference["href"], atol=1e-6)
+    spectrum = np.abs(np.fft.rfft(difference["la"][0]))
+    assert spectrum[4500:].max() < 1e-3 * spectrum[:3500].max()  # 1 s: one bin is 1 Hz
+
+
+def test_a_plans_commands_run_only_when_they_are_allowed(tmp_path, run):
+    text = 'conditions = ["href", "copy"]\nseconds = 1.0\n[parameters.copy]\ncommand = "cp {input} {output}"\n'
+    plan, source = plan_file(tmp_path, text), written(tmp_path / "a.wav")
+    with pytest.raises(InputError, match=r"copy would run 'cp \{input\} \{output\}'.*--allow-commands"):
+        run("--input", source, "--plan", plan)
+    assert not (tmp_path / "out").exists()
+    out = run("--input", source, "--plan", plan, "--allow-commands")
+    made = read_manifest(out)[1]["a"]["conditions"]
+    assert made["copy"]["sha256"] == made["href"]["sha256"]
+    assert "kbps" not in made["copy"]
+
+
+def test_frozen_excerpts_are_taken_and_others_refused(tmp_path, run):
+    written(tmp_path / "prepared/Beach.8.wav", frames=4 * 44100)
+    digest = sha256(tmp_path / "prepared/Beach.8.wav")
+    text = f'{PLAN}[excerpts.Beach]\nsha256 = "{digest}"\nstart = 44100\nframes = 44100\n'
+    out = run("--material", tmp_path / "prepared", "--plan", plan_file(tmp_path, text))
+    assert read_manifest(out)[1]["Beach"]["window"]["start"] == 44100
+    for old, new, message in (
+        (digest, "0" * 64, "is not the recording"),
+        ("start = 44100", "start = 170000", "is not in it"),
+        ("excerpts.Beach", "excerpts.Park", r"Park are frozen|no frozen excerpt"),
+    ):
+        with pytest.raises(InputError, match=message):
+            run("--material", tmp_path / "prepared", "--plan", plan_file(tmp_path, text.replace(old, new)))
+
+
+def test_a_holdout_that_the_model_was_trained_with_is_told(tmp_path, run, capsys):
+    from listening.build import warn_of_training_material
+    from listening.plan import Plan
+
+    warn_of_training_material(Plan(conditions=("href", "la"), holdout=3), None)
+    warn_of_training_material(Plan(holdout=8), None)
+    assert capsys.readouterr().err == ""
+    warn_of_training_material(Plan(holdout=3), None)
+    assert "warning: prop: the plan's excerpts come from 3" in capsys.readouterr().err
+
+
+def test_whole_classes_may_be_held_out(tmp_path, run):
+    for name in ("Beach.1.wav", "Beach.2.wav", "Park.1.wav"):
+        written(tmp_path / "prepared" / name, seed=int(name[-5]))
+    plan = plan_file(tmp_path, PLAN + 'holdout = "Beach"\n')
+    _, items = read_manifest(run("--material", tmp_path / "prepared", "--plan", plan))
+    assert list(items) == ["Beach_1", "Beach_2"]

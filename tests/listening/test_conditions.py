@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from codec.bitstream import read_stream
 from codec.model import Codec, ModelConfig
 from codec.weights import save
 from listening import anchors, opus
@@ -73,18 +72,16 @@ def test_opus_is_aligned_and_its_payload_is_a_complete_file(scene):
 
 
 def test_the_proposed_codec_goes_through_its_bit_stream(scene, model, tmp_path):
-    import io
-
-    payloads = {}
-    for name, books in (("prop", 2), ("prop_1cb", 1)):
-        proposed = condition(name, model)
+    sizes = {}
+    by_parameters = {"small": {"model": str(model), "codebooks": 1}}
+    for name in ("prop", "prop_1cb", *by_parameters):
+        given = by_parameters.get(name)
+        proposed = condition(name, None if given else model, given)
         assert proposed.parameters["model_sha256"] == sha256(model)
         made = proposed.make(scene)
-        header, _ = read_stream(io.BytesIO(made.payload), name)
-        assert (header.codebooks, header.length) == (books, scene.frames)
         assert made.scene.samples.shape == scene.samples.shape
-        payloads[name] = made.payload
-    assert len(payloads["prop_1cb"]) < len(payloads["prop"])
+        sizes[name] = len(made.payload)
+    assert sizes["prop_1cb"] == sizes["small"] < sizes["prop"]
 
 
 def test_truncation_silences_the_orders_above(scene):
@@ -97,7 +94,7 @@ def test_truncation_silences_the_orders_above(scene):
 @pytest.mark.parametrize(
     "name",
     ["", "H-REF", "opus", "opus3_0", "opus3_016", "opus3_16000", "opus4_160", "prop_0cb", "order_7", "la ", "la\n",
-     "../la", "opus3_1٦0"],
+     "../la", "opus3_1٦0", "pca_opus_0", "pca_opus_1000", "mono_x", "cov_noise_2"],
 )  # fmt: skip
 def test_unknown_conditions_are_refused(name):
     with pytest.raises(InputError, match="known are href"):
@@ -107,6 +104,55 @@ def test_unknown_conditions_are_refused(name):
 def test_a_missing_model_is_told_before_the_work(tmp_path):
     with pytest.raises(InputError, match="no such model file"):
         condition("prop", tmp_path / "no.safetensors")
+
+
+def test_more_codebooks_than_the_model_has_are_refused_before_the_work(model, tmp_path):
+    for name, given in (("prop_3cb", None), ("mine", {"model": str(model), "codebooks": 3})):
+        with pytest.raises(InputError, match=r"tiny\.safetensors: has 2 codebooks, 3 are asked for"):
+            condition(name, model, given)
+    (tmp_path / "x.safetensors").write_bytes(b"no model")
+    with pytest.raises(InputError, match="no model file of this codec"):
+        condition("prop", tmp_path / "x.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("opus3_7", "possible with 16 channels are 8000 to 4800000"),
+        ("opus2_4801_cbr", "possible with 16 channels"),
+        ("pca_opus_7", "possible are 8 to 256"),
+        ("pca_opus_257", "possible are 8 to 256"),
+        ("opus3_160_cbr", "did you mean opus2_160_cbr"),
+        ("pcaopus_64", "did you mean pca_opus_64"),
+    ],
+)
+def test_impossible_rates_and_near_misses_are_told_before_the_work(name, message):
+    with pytest.raises(InputError, match=message):
+        condition(name)
+
+
+def test_mono_w_is_w_alone(scene):
+    made = condition("mono_w")
+    assert made.declared.channels == 1
+    assert np.array_equal(made.make(scene).scene.samples, condition("order_0").make(scene).scene.samples)
+
+
+def test_which_conditions_need_libopus():
+    from listening.conditions import uses_opus
+
+    names = ("href", "la", "prop", "cov_noise", "opus3_160", "opus2_160_cbr", "pca_opus_16")
+    assert [name for name in names if uses_opus(name)] == ["opus3_160", "opus2_160_cbr", "pca_opus_16"]
+    assert not uses_opus("opus3_160", {"command": "x {input} {output}"})
+
+
+@pytest.mark.parametrize("reach", [8, 500])
+def test_long_and_short_reach_find_the_same_lag(scene, reach):
+    from listening.rendition import aligned
+
+    late = Scene(np.roll(scene.samples, 5, axis=1), RATE)
+    made, lag = aligned(scene, late, reach)
+    assert lag == 5
+    assert np.array_equal(made.samples, scene.samples)
 
 
 @pytest.mark.parametrize("lag", [-8, -3, 0, 1, 8])

@@ -63,3 +63,65 @@ def test_an_item_id_is_a_safe_folder_name_and_stays_as_it_is(stem):
     assert name.isascii()
     assert name.replace("_", "").replace("-", "").isalnum() or set(name) <= {"_", "-"}
     assert item_id(name) == name
+
+
+FULL = """
+conditions = ["href", "prop", "mine", "coder"]
+[parameters.mine]
+model = "models/mine.safetensors"
+codebooks = 9
+[parameters.coder]
+command = "coder {input} {output}"
+payload = "x.bin"
+[[objects]]
+file = "voice.wav"
+azimuth_deg = -30
+item = "Beach"
+[excerpts.Beach]
+sha256 = "%s"
+start = 44100
+frames = 441000
+""" % ("a" * 64)
+
+
+def test_parameters_objects_and_excerpts_and_files_relative_to_the_plan(tmp_path):
+    (tmp_path / "x.toml").write_text(FULL)
+    plan = load_plan(str(tmp_path / "x.toml"))
+    assert plan.parameters["mine"] == {"model": str(tmp_path / "models/mine.safetensors"), "codebooks": 9}
+    assert plan.parameters["coder"]["payload"] == "x.bin"
+    assert (plan.objects[0].file, plan.objects[0].azimuth_deg) == (str(tmp_path / "voice.wav"), -30)
+    assert plan.excerpts["Beach"].start == 44100
+    import dataclasses
+    import json
+
+    from listening.plan import plan_from
+
+    assert plan_from(json.loads(json.dumps(dataclasses.asdict(plan)))) == plan
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("codebooks = 9", "codebook = 9", "'codebook'; did you mean codebooks?"),
+        ("codebooks = 9", 'codebooks = "9"', "codebooks = '9' of mine is no int"),
+        ("codebooks = 9", "codebooks = 0", "codebooks = 0 of mine"),
+        ("codebooks = 9", 'command = "x"', "mine has a command and a model"),
+        ('command = "coder {input} {output}"', "", "coder has a payload and no command"),
+        ("parameters.mine", "parameters.other", "'other', which is no condition"),
+        ("azimuth_deg", "azimut_deg", "'azimut_deg'; did you mean azimuth_deg?"),
+        ("azimuth_deg = -30", "elevation_deg = 91", "±90 is possible"),
+        ('file = "voice.wav"', "", "object"),
+        ("start = 44100", "start = -1", "is no number of samples"),
+        ("a" * 64, "a" * 63, "64 digits"),
+        ("conditions =", 'codecs = ["x"]\nconditions =', "no such setting: 'codecs'"),
+        ("conditions =", "second = 9\nconditions =", "'second'; did you mean seconds?"),
+        ("conditions =", 'holdout = "Sea"\nconditions =', "or a class: Beach"),
+    ],
+)  # fmt: skip
+def test_mistakes_in_a_plan_are_told_with_a_suggestion(tmp_path, old, new, message):
+    assert old in FULL
+    (tmp_path / "x.toml").write_text(FULL.replace(old, new))
+    with pytest.raises(InputError) as caught:
+        load_plan(str(tmp_path / "x.toml"))
+    assert message in str(caught.value)
+    assert str(caught.value).startswith(f"{tmp_path / 'x.toml'}: ")

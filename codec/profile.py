@@ -1,0 +1,152 @@
+"""What a model costs: ``python -m codec.profile [--model M | --preset paper]``.
+
+Parameters, multiply-accumulates per second of audio, real-time factor, memory and latency, beside one mono codec
+of the published architecture for each channel (its operations counted; bench/stock_dac.py measures its times).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from render.command import parser, run
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from codec.model import Codec, ModelConfig
+
+
+def macs_per_second(config: ModelConfig) -> dict[str, float]:
+    """Multiply-accumulates per second of audio of encoder, quantiser and decoder.
+
+    A convolution costs channels_in · channels_out · kernel per output sample, a transposed one per input sample,
+    the search in a codebook its rows times its dimensions. Snake, biases and the side layers are not counted.
+    """
+    import torch
+
+    from codec.model import Codec
+
+    with torch.device("meta"):
+        model = Codec(config).fold_weight_norm()
+    encoder, frame_rate = _macs(model.encoder, config.sample_rate_hz)
+    decoder, _ = _macs(model.decoder, frame_rate)
+    projections = 2 * config.latent_dim * config.codebook_dim
+    search = config.codebook_size * config.codebook_dim
+    quantizer = frame_rate * config.codebooks * (projections + search)
+    return {"encoder": encoder, "quantiser": quantizer, "decoder": decoder}
+
+
+def _macs(network: nn.Module, rate_hz: float) -> tuple[float, float]:
+    """Operations per second of a chain of layers that begins at a rate, and the rate at its end."""
+    from codec.layers import Conv1d, ConvTranspose1d
+
+    total = 0.0
+    for layer in network.modules():
+        if isinstance(layer, ConvTranspose1d):
+            total += rate_hz * layer.weight.numel()
+            rate_hz *= layer.stride[0]
+        elif isinstance(layer, Conv1d):
+            rate_hz /= layer.stride[0]
+            total += rate_hz * layer.weight.numel()
+    return total, rate_hz
+
+
+def measure(model: Codec, seconds: float) -> dict[str, float]:
+    """Times per second of audio and memory, on noise, through the real bit stream."""
+    import resource
+    import time
+
+    import numpy as np
+
+    from codec.inference import decode_packets, encode_packets, make_header, survey
+
+    config = model.config
+    noise = np.random.default_rng(0).standard_normal((config.channels, round(seconds * config.sample_rate_hz)))
+    samples = (0.05 * noise).astype(np.float32)
+    short = [samples[:, : config.hop]]
+    list(encode_packets(model, make_header(model, bytes(8), survey(short)), short))  # so that all is compiled
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    begin = time.perf_counter()
+    header = make_header(model, bytes(8), survey([samples]))
+    packets = list(encode_packets(model, header, [samples]))
+    middle = time.perf_counter()
+    for _ in decode_packets(model, header, packets):
+        pass
+    end = time.perf_counter()
+    return {
+        "encode_s_per_s": (middle - begin) / seconds,
+        "decode_s_per_s": (end - middle) / seconds,
+        "memory_MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "memory_above_model_MB": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024,
+    }
+
+
+def profile(model: Codec, seconds: float) -> dict[str, Any]:
+    """Everything that the command prints."""
+    import torch
+
+    from codec.bitstream import PACKET_FRAMES
+    from codec.model import ModelConfig, count_parameters
+    from codec.streaming import StreamDecoder, StreamEncoder
+
+    config = model.config
+    mono = ModelConfig(channels=1, sample_rate_hz=config.sample_rate_hz, output_tanh=True)
+    network = StreamEncoder(model).latency_samples + StreamDecoder(model).latency_samples
+    whole = network if not config.side_layers else network + PACKET_FRAMES * config.hop
+    return {
+        "channels": config.channels,
+        "parameters": count_parameters(model),
+        "code_bps": config.bitrate_bps(),
+        "macs_per_s": macs_per_second(config),
+        "mono_macs_per_s": macs_per_second(mono),
+        "latency_s": whole / config.sample_rate_hz,
+        "threads": torch.get_num_threads(),
+        **measure(model, seconds),
+    }
+
+
+def report(found: dict[str, Any]) -> str:
+    """Return the table that the command prints."""
+    ours, mono, channels = found["macs_per_s"], found["mono_macs_per_s"], found["channels"]
+    rows = [f"{'':28}{'this model':>12}  {f'{channels} x published mono':>20}"]
+    for name in (*ours, "together"):
+        a, b = (sum(m.values()) if name == "together" else m[name] for m in (ours, mono))
+        rows.append(f"{name + ', GMAC/s of audio':28}{a / 1e9:12.3f}  {channels * b / 1e9:20.3f}")
+    rows += [
+        f"{'parameters, million':28}{found['parameters'] / 1e6:12.2f}",
+        f"{'rate of the codes, kbit/s':28}{found['code_bps'] / 1e3:12.3f}",
+        f"{'encode, s per s of audio':28}{found['encode_s_per_s']:12.3f}  ({found['threads']} threads)",
+        f"{'decode, s per s of audio':28}{found['decode_s_per_s']:12.3f}",
+        f"{'memory, MB':28}{found['memory_MB']:12.0f}  ({found['memory_above_model_MB']:.0f} above the model)",
+        f"{'latency of a stream, s':28}{found['latency_s']:12.3f}",
+    ]
+    return "\n".join(rows)
+
+
+def main() -> None:
+    """Command line."""
+    arguments = parser(__doc__, "codec.profile")
+    which = arguments.add_mutually_exclusive_group()
+    which.add_argument("--model", type=Path, metavar="M", help="model file (default: the shipped one)")
+    which.add_argument("--preset", metavar="P", help="untrained model of a preset of codec.train")
+    arguments.add_argument("--seconds", type=float, default=6.0, help="of noise to code (default: 6)")
+    arguments.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    given = arguments.parse_args()
+
+    import json
+
+    from codec.model import Codec
+    from codec.train import load_preset
+    from codec.weights import load
+
+    if given.preset:
+        model = Codec(load_preset(given.preset)[0]).fold_weight_norm().eval().requires_grad_(False)
+    else:
+        model, _ = load(given.model)
+    found = profile(model, given.seconds)
+    print(json.dumps(found, indent=1) if given.json else report(found))
+
+
+if __name__ == "__main__":
+    run(main)

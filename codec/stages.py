@@ -1,0 +1,266 @@
+"""The network as a stream: each layer keeps the few samples that its next output needs.
+
+A network is a chain of stages. A stage turns samples into as many, fewer (÷ stride) or more (× stride), and
+sees `before` samples back and `after` ahead; beyond the ends of the signal it sees zeros, which is exactly the
+padding of the published layers. A `Stream` keeps the end of every stage's input, so nothing is computed twice
+and memory does not depend on the length.
+
+The same bits for every cut and every number of threads: the input is first cut again into tiles anchored at the
+first sample, and within a tile the work is divided into parts whose sizes depend on the layer alone. Each part
+is computed by one thread; threads share the parts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from threading import Barrier
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from codec.layers import Block, Conv1d, ConvTranspose1d, ResidualUnit, Snake1d
+from codec.snake import snake
+
+TILE_FRAMES = 128  # 1.5 s at 44.1 kHz: shorter tiles read the weights more often, longer ones take more memory
+PART_NUMBERS = 2**18  # samples times channels of a part
+FEWEST_ROWS = 512  # of a part: below, reading the weights outweighs the arithmetic
+
+Rows = Float[Tensor, "time channel"]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of a network.
+
+    Attributes
+    ----------
+    compute : callable
+        (samples with their context (before + n + after, channel), output (n · up / down, channels_out)) -> None
+    before, after : int
+        Samples of context that it needs on either side.
+    up, down : int
+        n input samples make n · up / down output samples.
+    channels_out : int
+    """
+
+    compute: Callable[[Rows, Rows], None]
+    before: int
+    after: int
+    up: int
+    down: int
+    channels_out: int
+
+
+def _image(rows: Rows) -> Float[Tensor, "1 channel 1 time"]:
+    """View of rows as the channels-last picture of height 1 that the convolution library runs fastest on."""
+    return rows.reshape(1, 1, *rows.shape).permute(0, 3, 1, 2)
+
+
+def _rows(image: Float[Tensor, "1 channel 1 time"]) -> Rows:
+    return image[0, :, 0].t()
+
+
+def _activated(activation: Snake1d | None, image: Tensor) -> Tensor:
+    return image if activation is None else snake(image.squeeze(2), activation.alpha).unsqueeze(2)
+
+
+def _convolution(layer: Conv1d, activation: Snake1d | None) -> Stage:
+    """Snake, then a convolution with or without a stride; snake(0) = 0, so zeros before it are zeros behind it."""
+    kernel, stride, dilation = layer.kernel_size[0], layer.stride[0], layer.dilation[0]
+    weight = layer.weight.unsqueeze(2)
+
+    def compute(x: Rows, out: Rows) -> None:
+        image = _activated(activation, _image(x))
+        out.copy_(_rows(torch.conv2d(image, weight, layer.bias, (1, stride), 0, (1, dilation))))
+
+    before = int(layer.padding[0])
+    after = (kernel - 1) * dilation + 1 - stride - before
+    return Stage(compute, before, after, 1, stride, layer.out_channels)
+
+
+def _transposed(layer: ConvTranspose1d, activation: Snake1d | None) -> Stage:
+    """Snake, then a transposed convolution: kernel 2s, stride s, s/2 cut off at both ends."""
+    stride = layer.stride[0]
+    weight, margin = layer.weight.unsqueeze(2), stride + int(layer.padding[0])
+
+    def compute(x: Rows, out: Rows) -> None:
+        image = _activated(activation, _image(x))
+        full = _rows(torch.conv_transpose2d(image, weight, layer.bias, (1, stride)))
+        out.copy_(full[margin : margin + len(out)])
+
+    return Stage(compute, 1, 1, stride, 1, layer.out_channels)
+
+
+def _residual(unit: ResidualUnit) -> Stage:
+    """X + conv1(Snake(conv7(Snake(x))))."""
+    first, wide, second, narrow = unit.block
+    assert isinstance(first, Snake1d)
+    assert isinstance(wide, Conv1d)
+    assert isinstance(second, Snake1d)
+    assert isinstance(narrow, Conv1d)
+    dilation, margin = wide.dilation[0], int(wide.padding[0])
+    wide_weight, narrow_weight = wide.weight.unsqueeze(2), narrow.weight.unsqueeze(2)
+
+    def compute(x: Rows, out: Rows) -> None:
+        branch = torch.conv2d(_activated(first, _image(x)), wide_weight, wide.bias, 1, 0, (1, dilation))
+        branch = torch.conv2d(_activated(second, branch), narrow_weight, narrow.bias)
+        torch.add(_rows(branch), x[margin : margin + len(out)], out=out)
+
+    return Stage(compute, margin, margin, 1, 1, narrow.out_channels)
+
+
+def _pointwise(function: nn.Module, channels: int) -> Stage:
+    return Stage(lambda x, out: out.copy_(function(x)), 0, 0, 1, 1, channels)
+
+
+def stages(network: nn.Sequential) -> list[Stage]:
+    """Stages of a folded encoder or decoder (`Encoder.block`, `Decoder.model`)."""
+    chain: list[Stage] = []
+    activation = None
+    for item in network:
+        for layer in item.block if isinstance(item, Block) else [item]:
+            if isinstance(layer, Snake1d):
+                activation = layer
+                continue
+            if isinstance(layer, ResidualUnit):
+                chain.append(_residual(layer))
+            elif isinstance(layer, ConvTranspose1d):
+                chain.append(_transposed(layer, activation))
+            elif isinstance(layer, Conv1d):
+                chain.append(_convolution(layer, activation))
+            else:
+                chain.append(_pointwise(layer, chain[-1].channels_out))
+            activation = None
+    return chain
+
+
+def _after_first_tile(chain: list[Stage], incoming: int) -> tuple[list[int], int]:
+    """Samples that every stage keeps after the first tile, and samples that come out of it."""
+    kept = []
+    for stage in chain:
+        usable = max(0, incoming - stage.after) // stage.down * stage.down
+        kept.append(stage.before + incoming - usable)
+        incoming = usable * stage.up // stage.down
+    return kept, incoming
+
+
+class Stream:
+    """A chain of stages with the state between them.
+
+    Parameters
+    ----------
+    chain : list of Stage
+    channels, tile : int
+        Channels of the input, and its samples per tile.
+    threads : int
+        Changes the time, never a bit.
+    running : bool
+        Begin as in the middle of a signal, behind a whole number of tiles of which only zeros are known.
+    """
+
+    def __init__(self, chain: list[Stage], channels: int, tile: int, threads: int, running: bool = False):
+        self._chain, self._tile, self._threads = chain, tile, threads
+        widths = [channels, *(stage.channels_out for stage in chain)]
+        self._kept = [stage.before for stage in chain]
+        if running:  # the first tile leaves as much behind as any later one: all strides divide a tile
+            self._kept, _ = _after_first_tile(chain, tile)
+        # the input of every stage, reused from tile to tile; it begins with the zeros before the signal
+        sizes = zip(self._kept, widths, strict=False)
+        self._buffers = [torch.zeros(kept, width) for kept, width in sizes]
+        self._arrived: list[Rows] = []
+
+    @property
+    def ahead(self) -> int:
+        """Input samples behind one that its output depends on, rounded up."""
+        ahead, step = 0.0, 1.0
+        for stage in self._chain:
+            ahead += stage.after * step
+            step *= stage.down / stage.up
+        return math.ceil(ahead)
+
+    @property
+    def lag(self) -> int:
+        """Output samples by which a whole number of tiles is ahead of what came out of them."""
+        ratio = math.prod(stage.up for stage in self._chain) / math.prod(stage.down for stage in self._chain)
+        return round(self._tile * ratio) - _after_first_tile(self._chain, self._tile)[1]
+
+    def push(self, rows: Rows) -> Iterator[Rows]:
+        """Take any number of samples; yields the output that became complete. Copy it: the next push reuses it."""
+        self._arrived.append(rows)
+        if sum(len(part) for part in self._arrived) >= self._tile:
+            joined = torch.cat(self._arrived)
+            whole = len(joined) // self._tile * self._tile
+            self._arrived = [joined[whole:]]
+            for start in range(0, whole, self._tile):
+                yield self._run(joined[start : start + self._tile], last=False)
+
+    def finish(self) -> Rows:
+        """Return the rest of the output."""
+        rest = torch.cat(self._arrived) if self._arrived else torch.zeros(0, self._buffers[0].shape[1])
+        return self._run(rest, last=True)
+
+    @torch.inference_mode()
+    def _run(self, rows: Rows, last: bool) -> Rows:
+        buffer = self._input(0, len(rows), last)
+        buffer[self._kept[0] : self._kept[0] + len(rows)] = rows
+        incoming = len(rows)
+        for index, stage in enumerate(self._chain):
+            held = self._kept[index] + incoming + (stage.after if last else 0)
+            usable = max(0, held - stage.before - stage.after) // stage.down * stage.down
+            produced = usable * stage.up // stage.down
+            if index + 1 < len(self._chain):
+                target = self._input(index + 1, produced, last)
+                out = target[self._kept[index + 1] : self._kept[index + 1] + produced]
+            else:
+                target = out = torch.empty(produced, stage.channels_out)
+            self._compute(stage, buffer, usable, out)
+            self._kept[index] = held - usable
+            buffer[: held - usable] = buffer[usable:held].clone()
+            buffer, incoming = target, produced
+        return buffer
+
+    def _input(self, index: int, incoming: int, last: bool) -> Rows:
+        """Buffer of a stage with room for what comes in; at the end, with the zeros behind the signal."""
+        kept, stage = self._kept[index], self._chain[index]
+        need = kept + incoming + stage.after * last
+        buffer = self._buffers[index]
+        if len(buffer) < need:
+            buffer = torch.empty(need, buffer.shape[1])
+            buffer[:kept] = self._buffers[index][:kept]
+            self._buffers[index] = buffer
+        buffer[kept + incoming : need] = 0
+        return buffer
+
+    def _compute(self, stage: Stage, x: Rows, usable: int, out: Rows) -> None:
+        size = max(FEWEST_ROWS, PART_NUMBERS // x.shape[1]) // stage.down * stage.down
+
+        @torch.inference_mode()  # per thread
+        def part(start: int) -> None:
+            stop = min(start + size, usable)
+            stage.compute(
+                x[start : stop + stage.before + stage.after],
+                out[start * stage.up // stage.down : stop * stage.up // stage.down],
+            )
+
+        list(workers(self._threads).map(part, range(0, usable, size)))
+
+
+@cache
+def workers(threads: int) -> ThreadPoolExecutor:
+    """Threads in each of which PyTorch itself uses one thread only."""
+    before = torch.get_num_threads()
+    ready = Barrier(threads)
+
+    def start() -> None:
+        torch.set_num_threads(1)
+        ready.wait()
+
+    pool = ThreadPoolExecutor(threads, "codec", start)
+    list(pool.map(lambda _: None, range(threads)))
+    torch.set_num_threads(before)  # what threads started later by others begin with
+    return pool

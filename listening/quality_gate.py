@@ -1,0 +1,137 @@
+"""Quality gate: what a stimulus is, measured, and where that is not what its condition declares.
+
+Everything is measured of what will be heard: the excerpt as it is written, with its fades. A violation stops
+the build. Loudness and the rates of variable-rate codecs are told and never corrected.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from listening.anchors import TRANSITION
+from listening.measures import (
+    SILENT_RMS,
+    Analysis,
+    Transfer,
+    covariance_distance,
+    mel_distance,
+    order_db,
+    transfer,
+)
+from listening.rendition import Declared
+
+RATE_TOLERANCE = 0.01
+DC_LIMIT = 0.1  # of the reference's rms of W
+ALIGNED_COHERENCE = 0.5  # from here on a waveform is followed closely enough to tell a lag of one sample
+# Mask of the low anchor (BS.1534-3, clause 5.1): ripple, and attenuation from 8/7 and 9/7 of the cut-off on
+MASK_RIPPLE_DB, MASK_DB = 0.1, {TRANSITION: 25.0, 9 / 7: 50.0}
+LOWEST_HZ = 50.0  # of the pass band that is measured: below, fades and dither count
+
+
+@dataclass(frozen=True)
+class Report:
+    """Outcome of the gate for one stimulus: JSON values measured, and sentences about what is wrong."""
+
+    measures: dict[str, Any]
+    violations: list[str] = field(default_factory=list)
+
+
+def examine(
+    reference: Analysis, test: Analysis, declared: Declared, kbps: float | None, with_objects: bool = False
+) -> Report:
+    """Measure a stimulus against its reference and hold it to what its condition declares.
+
+    Parameters
+    ----------
+    reference, test : Analysis
+    declared : Declared
+    kbps : float or None
+        Measured bit rate of its payload, without what a container adds to a coder's packets.
+    with_objects : bool
+        Whether foreground objects were added, which sound also in channels that the condition leaves silent.
+    """
+    before, after = reference.scene, test.scene
+    if (len(after.samples), after.frames, after.sample_rate_hz) != (
+        len(before.samples),
+        before.frames,
+        before.sample_rate_hz,
+    ):
+        shape = f"{len(after.samples)} channels, {after.frames} samples at {after.sample_rate_hz} Hz"
+        return Report({}, [f"has {shape}; the reference {len(before.samples)}, {before.frames}"])
+    heard = len(before.samples) if declared.low_pass_hz else 4
+    found = transfer(before.samples[:heard], after.samples[:heard], before.sample_rate_hz)
+    with np.errstate(invalid="ignore"):  # silence has -inf
+        loudness_lu = np.subtract(test.loudness_lufs, reference.loudness_lufs)
+    measures: dict[str, Any] = {
+        "lag_samples": found.lag,
+        "coherence": found.coherence,
+        "peak_dbfs": _dbfs(float(np.abs(after.samples).max())),
+        "loudness_difference_lu": round(float(loudness_lu), 2) if np.isfinite(loudness_lu) else None,
+        "dc": float(f"{np.abs(test.mean).max():.3g}"),
+        "order_db": order_db(reference, test),
+        "covariance_distance": [round(value, 4) for value in covariance_distance(reference, test)],
+        "mel_distance": round(mel_distance(reference, test), 4),
+    }
+    violations = _channel_faults(reference, test, declared, with_objects)
+    if declared.waveform and abs(found.lag) > declared.lag and found.coherence > ALIGNED_COHERENCE:
+        violations.append(f"comes {found.lag} samples after the reference; {declared.lag} are allowed")
+    if np.abs(test.mean - reference.mean).max() > DC_LIMIT * max(reference.rms[0], SILENT_RMS):
+        violations.append(f"has a DC of {measures['dc']:g}")
+    constant = declared.constant_kbps
+    if constant and (kbps is None or abs(kbps / constant - 1) > RATE_TOLERANCE):
+        violations.append(f"has {kbps} kbit/s; a constant rate of {constant} is declared")
+    if declared.low_pass_hz:
+        measures["mask"], faults = mask_of(found, declared.low_pass_hz)
+        violations += faults
+    return Report(measures, violations)
+
+
+def _channel_faults(reference: Analysis, test: Analysis, declared: Declared, with_objects: bool) -> list[str]:
+    faults = []
+    kept = declared.channels if declared.channels is not None else len(test.rms)
+    sounds, sounded = test.rms > SILENT_RMS, reference.rms > 10 * SILENT_RMS
+    if silent := np.flatnonzero(sounded[:kept] & ~sounds[:kept]).tolist():
+        faults.append(f"is silent in channels {silent}, which sound in the reference")
+    loud = (kept + np.flatnonzero(sounds[kept:])).tolist()
+    if loud and not with_objects:
+        faults.append(f"sounds in channels {loud}, which are declared silent")
+    if not declared.waveform:
+        return faults
+    both = np.flatnonzero(sounds & sounded)
+    a, b = (analysis.scene.samples[both] for analysis in (reference, test))
+    norm = np.outer(np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1))
+    likeness = (a @ b.T) / np.maximum(norm, 1e-20)  # (channel of the reference, channel of the test)
+    own = np.diag(likeness)
+    # Codecs let channels leak into each other; swapped are those that all fit better in other places
+    order, places = linear_sum_assignment(-np.abs(likeness))
+    for source, place in zip(order, places, strict=True):
+        if own[source] < -0.5:
+            faults.append(f"has channel {both[source]} inverted (correlation {own[source]:.2f})")
+        if source != place and abs(likeness[source, place]) > max(0.5, abs(own[place]) + 0.3):
+            faults.append(f"has the reference's channel {both[source]} in channel {both[place]}")
+    return faults
+
+
+def mask_of(found: Transfer, cutoff_hz: float) -> tuple[dict[str, float], list[str]]:
+    """Hold a measured low-pass against the mask; return its figures and the violations."""
+    inside = (found.frequency_hz >= LOWEST_HZ) & (found.frequency_hz <= cutoff_hz)
+    ripple_db = float(np.abs(found.gain_db[inside]).max())
+    figures = {"ripple_db": round(ripple_db, 4)}
+    faults = []
+    if ripple_db > MASK_RIPPLE_DB:
+        faults.append(f"has a ripple of {ripple_db:.2f} dB up to {cutoff_hz:g} Hz; {MASK_RIPPLE_DB} is allowed")
+    for ratio, need_db in MASK_DB.items():
+        edge_hz = ratio * cutoff_hz
+        attenuation_db = -float(found.gain_db[found.frequency_hz >= edge_hz].max())
+        figures[f"attenuation_db_from_{edge_hz:.0f}_hz"] = round(attenuation_db, 1)
+        if attenuation_db < need_db:
+            faults.append(f"is down by {attenuation_db:.1f} dB from {edge_hz:.0f} Hz on; {need_db:g} are needed")
+    return figures, faults
+
+
+def _dbfs(amplitude: float) -> float | None:
+    return round(20 * float(np.log10(amplitude)), 2) if amplitude else None

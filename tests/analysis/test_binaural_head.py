@@ -1,0 +1,76 @@
+"""The rigid-sphere head against the physics of a sphere."""
+
+import numpy as np
+import pytest
+
+from analysis import binaural_head as head
+from analysis.segments import WINDOW, array_reader, segments
+from analysis.selftest import plane_wave
+from render.sphere import mirror_signs, spherical_harmonics
+
+RATE = 44100
+SIGNAL = np.random.default_rng(5).standard_normal(30_000) * 0.1
+
+
+def cues(azimuth_deg, samples=None):
+    samples = plane_wave(SIGNAL, azimuth_deg, 0) if samples is None else samples
+    (segment,) = segments(array_reader(samples.astype(np.float32)), samples.shape[1], RATE)
+    return head.describe(segment)
+
+
+def test_low_frequencies_pass_the_sphere_unchanged_but_for_the_phase():
+    """ka -> 0: H = 1 + 3/2 i ka cos Θ (Kuhn 1977)."""
+    hz = np.array([20.0])
+    ka = 2 * np.pi * hz * head.RADIUS_M / head.SPEED_OF_SOUND_M_S
+    cosine = np.array([-1.0, -0.3, 0.0, 0.5, 1.0])
+    found = head.sphere_response(hz, cosine)[:, 0]
+    assert found == pytest.approx(1 + 1.5j * ka[0] * cosine, abs=3 * ka[0] ** 2)
+
+
+def test_high_frequencies_double_at_the_bright_side():
+    """A rigid wall doubles the pressure; the bright spot behind a sphere stays under the incident wave."""
+    found = np.abs(head.sphere_response(np.array([12_000.0]), np.array([1.0, 0.0, -0.7])))[:, 0]
+    assert found[0] == pytest.approx(2, abs=0.05)
+    assert found[0] > found[1] > found[2]
+
+
+@pytest.mark.parametrize("azimuth_deg", [0, 30, 60, 90, 120])
+def test_time_differences_are_kuhns(azimuth_deg):
+    """Low-frequency ITD of a sphere, 3/2 a/c (cos Θ_left - cos Θ_right)."""
+    found = cues(azimuth_deg)
+    angles = np.deg2rad([azimuth_deg - 100, azimuth_deg + 100])
+    expected_us = 1e6 * 1.5 * head.RADIUS_M / head.SPEED_OF_SOUND_M_S * -np.subtract(*np.cos(angles[::-1]))
+    assert np.median(found.itd_us[:, 4:8]) == pytest.approx(expected_us, rel=0.07, abs=6)
+
+
+def test_level_differences_grow_with_frequency_and_change_sides():
+    left, right = cues(60), cues(-60)
+    assert left.ild_db == pytest.approx(-right.ild_db, abs=1e-3)
+    middle = np.median(left.ild_db, axis=0)
+    assert middle[2] < 2 < 8 < middle[18]
+    assert np.abs(cues(0).ild_db).max() < 1e-3
+
+
+def test_a_source_is_coherent_and_a_diffuse_field_is_not():
+    assert np.median(cues(40).coherence) > 0.95
+    rng = np.random.default_rng(0)
+    azimuth, elevation = rng.uniform(-np.pi, np.pi, 100), np.arcsin(rng.uniform(-1, 1, 100))
+    diffuse = spherical_harmonics(3, azimuth, elevation).T @ rng.standard_normal((100, 30_000)) * 0.01
+    assert np.median(cues(0, diffuse).coherence[:, 15:]) < 0.6
+
+
+def test_the_head_is_symmetric():
+    filters = head.ear_filters(3, RATE)
+    assert filters.shape == (WINDOW // 2 + 1, 2, 16)
+    assert np.array_equal(filters[:, 1], filters[:, 0] * mirror_signs(3))
+
+
+def test_magnitudes_survive_the_order():
+    """magLS keeps the level of the sphere's response above 2 kHz, where order 3 cannot follow its phase."""
+    hz = np.arange(WINDOW // 2 + 1) * RATE / WINDOW
+    high = (hz > 3000) & (hz < 12_000)
+    azimuth_deg = np.arange(-180, 180, 20)
+    gains = spherical_harmonics(3, np.deg2rad(azimuth_deg), 0 * azimuth_deg)
+    found = np.square(np.abs(head.ear_filters(3, RATE)[high, 0] @ gains.T)).mean(axis=1)
+    exact = np.square(np.abs(head.sphere_response(hz[high], np.cos(np.deg2rad(azimuth_deg - 100))))).mean(axis=0)
+    assert np.abs(10 * np.log10(found / exact)).max() < 2.5

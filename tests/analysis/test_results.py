@@ -1,0 +1,180 @@
+"""The analysis as a whole: what must be said, and designs that no textbook has."""
+
+import csv
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from analysis import anova, figures
+from analysis.ratings import cells, read, write
+from analysis.results import analyse, as_json
+from analysis.simulate import EFFECTS, simulate
+from render.errors import InputError
+
+COLUMNS = ["session", "listener", "item", "condition", "replicate", "score"]
+
+
+def test_residuals_are_those_of_the_additive_model():
+    """Against least squares with an indicator of every listener and of every cell of item and condition."""
+    scores = np.random.default_rng(1).normal(50, 10, (4, 3, 5))
+    listener, item, condition = np.indices(scores.shape).reshape(3, -1)
+    x = np.hstack([np.eye(4)[listener], np.eye(15)[item * 5 + condition]])
+    beta = np.linalg.lstsq(x, scores.ravel(), rcond=None)[0]
+    np.testing.assert_allclose(anova.residuals(scores), scores.ravel() - x @ beta, atol=1e-9)
+
+
+def skewed(power):
+    """Ratings whose residuals grow more skewed with `power`."""
+    rng = np.random.default_rng(3)
+    cell = rng.normal(0, 1, (12, 6, 3))
+    scores = np.clip(30 + 6 * np.sign(cell) * np.abs(cell) ** power + [0, 15, 40], 0, 100)
+    rows = [("s", f"L{i}", f"I{j}", c, 1, scores[i, j, k])
+            for i in range(12) for j in range(6) for k, c in enumerate(["a", "b", "href"])]  # fmt: skip
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def test_residuals_far_from_normal_are_flagged_in_two_degrees():
+    mild, severe = analyse(skewed(1.0), screening="none"), analyse(skewed(3.0), screening="none")
+    assert max(map(abs, mild.residuals)) < 0.5
+    assert not any("residuals" in w for w in mild.warnings)
+    assert any("severely off the normal" in w for w in severe.warnings)
+    rest = anova.residuals(severe.cube.scores)
+    assert severe.residuals == pytest.approx((stats.skew(rest, bias=False), stats.kurtosis(rest, bias=False)))
+
+
+def test_interaction_and_crowding_at_the_top_are_noted():
+    effects = {"a": 85.0, "b": 92.0, "href": 99.0}
+    notes = analyse(simulate(effects, 10, ["x", "y", "z"], 1), screening="none").warnings
+    assert any("80..100" in note for note in notes)
+    table = simulate({"a": 40.0, "b": 60.0}, 10, ["x", "y"], 1)
+    crossing = (table["item"] == "y").to_numpy() * np.where(table["condition"] == "a", 35, -35)
+    notes = analyse(table.assign(score=np.clip(table["score"] + crossing, 0, 100)), screening="none").warnings
+    assert any("conditions and items interact" in note for note in notes)
+
+
+def test_blank_scores_are_noted_with_their_places(tmp_path):
+    path = tmp_path / "r.csv"
+    write(path, simulate({"a": 40.0, "href": 99.0}, 3, ["x", "y"], 1))
+    lines = path.read_text().splitlines()
+    lines[3] = lines[3].rpartition(",")[0] + ","
+    path.write_text("\n".join(lines))
+    notes = analyse(read(path)).warnings
+    assert any(note.startswith("no score in r.csv:4: ") for note in notes)
+
+
+def unusual():
+    """Designs of every odd kind, by name."""
+    table = simulate(EFFECTS, 6, ["x", "y", "z"], 1)
+    rng = np.random.default_rng(1)
+    again = table[table["listener"] == "simulated-01"].assign(replicate=2, score=50.0)
+    twice = pd.concat([table, table.assign(session="second", score=table["score"].iloc[::-1].to_numpy())])
+    balanced = table[
+        (table["item"].str.get(0).map({"x": 0, "y": 1, "z": 2}) + table["listener"].str[-1].astype(int)) % 3 > 0
+    ]
+    return {
+        "one listener": table[table["listener"] == "simulated-01"],
+        "two listeners": table[table["listener"].isin(["simulated-01", "simulated-02"])],
+        "one item": table[table["item"] == "x"],
+        "one condition": table[table["condition"] == "prop"],
+        "two conditions": table[table["condition"].isin(["prop", "href"])],
+        "one rating": table.iloc[:1],
+        "no mid anchor": table[table["condition"] != "ma"],
+        "no reference": table[table["condition"] != "href"],
+        "equal scores": table.assign(score=100.0),
+        "equal within conditions": table.assign(score=table["condition"].map(EFFECTS)),
+        "equal within listeners": table.assign(score=table["listener"].str[-1].astype(float)),
+        "ties": table.assign(score=(table["score"] / 25).round() * 25),
+        "ends of the scale": table.assign(score=(table["score"] > 50) * 100.0),
+        "replicates": pd.concat([table, again]),
+        "several sessions": twice,
+        "balanced incomplete": balanced,
+        "gaps everywhere": table[rng.random(len(table)) < 0.6],
+        "two halves without a common listener": table[
+            (table["condition"].isin(["la", "ma"])) == (table["listener"] < "simulated-04")
+        ],
+        "a condition that one listener rated": table[
+            (table["condition"] != "prop") | (table["listener"] == "simulated-02")
+        ],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", unusual())
+@pytest.mark.parametrize("ci", ["paper", "listener", "crossed"])
+def test_unusual_designs_are_analysed_without_a_word_from_numpy(name, ci):
+    """Warnings of numpy, pandas and matplotlib are errors here; what cannot be computed is null, with a reason."""
+    table = unusual()[name]
+    results = analyse(table, ci, screening="none", draws=20, margin=5.0)
+    text = json.dumps(as_json(results), allow_nan=False)
+    assert json.loads(text)["rows"][0]["n"] >= 1
+    assert len(results.summary) == table["condition"].nunique()
+    means = results.summary.set_index("condition")["mean"]
+    for row in results.pairs.itertuples():
+        if results.cube.complete and ci == "listener":
+            assert row.difference == pytest.approx(means[row.a] - means[row.b], abs=1e-8)
+    if not results.effects:
+        assert any("tests of all conditions together need" in warning for warning in results.warnings)
+
+
+@pytest.mark.parametrize("name", ["one rating", "one listener", "equal scores", "gaps everywhere",
+                                  "a condition that one listener rated"])  # fmt: skip
+def test_unusual_designs_are_drawn(name, tmp_path):
+    results = analyse(unusual()[name], screening="none")
+    for figure in figures.drawable(results):
+        figures.save(results, figure, tmp_path, ("svg",))
+        assert (tmp_path / f"{figure}.svg").stat().st_size > 1000
+
+
+def test_two_listeners_are_not_taken_for_spherical():
+    """Huynh-Feldt's epsilon is 0 / 0 for two listeners; the careful correction is what is left."""
+    effect = anova.one_way(np.array([[1.0, 5, 3, 9], [2, 3, 8, 7]]))
+    assert (effect.gg, effect.hf) == pytest.approx((1 / 3, 1 / 3))
+    assert anova.chosen_test(effect, 2) == "greenhouse-geisser"
+
+
+@settings(max_examples=25)
+@given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 4), st.integers(0, 2**31))
+def test_any_small_design_is_analysed(listeners, items, conditions, seed):
+    rng = np.random.default_rng(seed)
+    cells_ = [
+        (f"L{i}", f"I{j}", f"C{k}") for i in range(listeners) for j in range(items) for k in range(conditions)
+    ]
+    kept = [c for c in cells_ if rng.random() < 0.8] or cells_[:1]
+    scores = rng.choice([0.0, 50.0, 100.0], len(kept))
+    table = pd.DataFrame([("s", *c, 1, s) for c, s in zip(kept, scores, strict=True)], columns=COLUMNS)
+    for ci in ("paper", "listener", "crossed"):
+        results = analyse(table, ci, screening="none")
+        json.dumps(as_json(results), allow_nan=False)
+        assert results.summary["n"].sum() == len(table)
+
+
+def test_replicates_are_averaged_before_listeners_are():
+    rows = [("s", "a", "x", "c", 1, 10.0), ("s", "a", "x", "c", 2, 30.0), ("s", "b", "x", "c", 1, 50.0)]
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    assert analyse(table, screening="none").summary["mean"].item() == (20 + 50) / 2
+    assert analyse(table, "paper", screening="none").summary["mean"].item() == 30
+
+
+def test_names_that_a_spreadsheet_would_run_are_neutralised_in_every_table(tmp_path, command):
+    table = simulate({"=1+1": 30.0, "@b": 60.0}, 3, ["=cmd|'/C calc'!A0", "-x"], 1)
+    table.loc[table.index[0], "score"] = 99.0  # an outlier or not: the table is written either way
+    write(tmp_path / "r.csv", table)
+    done = command("analysis.mushra", tmp_path / "r.csv", "--screening", "none", "-o", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    for path in (tmp_path / "out").glob("*.csv"):
+        with open(path, newline="") as file:
+            for row in csv.reader(file):
+                for cell in row:
+                    number = cell.lstrip("-").replace(".", "").replace("e-", "").isdigit()
+                    assert number or not cell.startswith(("=", "+", "-", "@")), (path.name, cell)
+
+
+def test_names_in_which_a_whole_population_would_hide_are_refused():
+    ids = [f"{i}" for i in range(400)]
+    table = pd.DataFrame({"listener": ids, "item": ids, "condition": ids, "score": 1.0})
+    with pytest.raises(InputError, match="are too many"):
+        cells(table)

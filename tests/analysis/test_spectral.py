@@ -1,0 +1,117 @@
+"""Mel and STFT distances: the published code's values, torch's, closed forms."""
+
+import numpy as np
+import pytest
+
+from analysis import selftest, spectral
+from analysis.measures import measure, measure_all
+from analysis.segments import array_reader, segments
+from render.scene import Scene
+from render.sphere import mirror_signs
+
+
+def pair(rate_hz):
+    """Pink noise and a copy with other gains, noise and a silent channel."""
+    rng = np.random.Generator(np.random.Philox(11))
+    made = []
+    for rate in (44100, 48000):
+        x = rng.standard_normal((4, rate))
+        spectrum = np.fft.rfft(x)
+        x = np.fft.irfft(spectrum / np.sqrt(np.maximum(np.arange(spectrum.shape[1]), 20)), rate)
+        x *= 0.05 / np.sqrt(np.mean(np.square(x)))
+        y = x * np.array([[1.0], [0.7], [1.2], [0.0]])
+        y += 0.005 * rng.standard_normal((4, rate)) * np.array([[1], [1], [0], [0]])
+        made.append((Scene(x.astype(np.float32), rate), Scene(y.astype(np.float32), rate)))
+    return made[rate_hz == 48000]
+
+
+# descript-audio-codec 1.0.0, dac.nn.loss on audiotools 0.7.2's AudioSignal (librosa's mel filters), torch 2.13:
+# MelSpectrogramLoss as in conf/final (pow 1, mag_weight 0), its defaults, and MultiScaleSTFTLoss's defaults
+STOCK = {
+    44100: {"mel_train": 4.519536018, "mel_eval": 3.564853430, "stft_eval": 5.470151901},
+    48000: {"mel_train": 4.385161400, "mel_eval": 3.523649931, "stft_eval": 5.461815834},
+}
+
+
+@pytest.mark.parametrize("rate_hz", STOCK)
+def test_the_published_codecs_values(rate_hz):
+    found = measure(*pair(rate_hz))
+    assert {name: found[name] for name in STOCK[rate_hz]} == pytest.approx(STOCK[rate_hz], rel=1e-6)
+
+
+@pytest.mark.parametrize("frames", [5000, 44100, 100_000])
+def test_torch_and_numpy_are_each_others_oracle(frames):
+    import torch
+
+    from codec.losses import mel_distance
+
+    rng = np.random.default_rng(frames)
+    x = (0.1 * rng.standard_normal((4, frames))).astype(np.float32)
+    y = (x + 0.02 * rng.standard_normal((4, frames)).astype(np.float32) * np.float32([[1], [2], [0], [4]]))
+    theirs = mel_distance(torch.tensor(x)[None], torch.tensor(y)[None], 44100).item()
+    assert measure(Scene(x, 44100), Scene(y, 44100))["mel_train"] == pytest.approx(theirs, rel=1e-5)
+
+
+@pytest.mark.parametrize("rate_hz", [8000, 44100, 48000, 192000])
+@pytest.mark.parametrize(("window", "bands"), spectral.TRAINING_SCALES)
+def test_mel_filters_are_those_of_training_and_grouping_loses_none(rate_hz, window, bands):
+    from codec.losses import mel_filter_bank
+
+    filters = spectral.mel_filter_bank(rate_hz, window, bands)
+    assert np.allclose(filters, mel_filter_bank(rate_hz, window, bands), atol=1e-12)
+    magnitude = np.random.default_rng(0).random((1, 3, window // 2 + 1), dtype=np.float32)
+    assert np.allclose(spectral._mel(magnitude, rate_hz, bands), magnitude @ filters.T.astype(np.float32), rtol=1e-4)
+
+
+SCENE = selftest.scene(1.5)
+
+
+def changed(matrix):
+    return Scene((matrix @ SCENE.samples).astype(np.float32), SCENE.sample_rate_hz)
+
+
+def test_blind_to_a_mirror_and_to_polarity():
+    found = measure_all(SCENE, {"mirror": changed(np.diag(mirror_signs(3))), "polarity": changed(-np.eye(16))})
+    for name in ("mel_train", "mel_W", "mel_eval", "stft_eval", "lsd_db"):
+        assert found["mirror"][name] == found["polarity"][name] == 0
+    assert found["polarity"]["mel_ls"] == 0
+    assert found["mirror"]["mel_ls"] > 0.1  # the loudspeakers change sides
+
+
+def test_a_gain_costs_its_logarithm_in_every_scale():
+    """log10 of the gain in each of seven scales, less what the clamp at 1e-5 hides: nothing at this level."""
+    loud = Scene(SCENE.samples * np.float32(10), SCENE.sample_rate_hz)
+    louder = Scene(SCENE.samples * np.float32(20), SCENE.sample_rate_hz)
+    found = measure(loud, louder)
+    assert found["mel_train"] == pytest.approx(7 * np.log10(2), rel=0.02)
+    assert found["lsd_db"] == pytest.approx(20 * np.log10(2), rel=0.02)
+
+
+def test_silence_is_compared_down_to_the_clamp():
+    """Sine at full scale of window's mel band against silence: everything is finite."""
+    found = measure(SCENE, Scene(0 * SCENE.samples, SCENE.sample_rate_hz))
+    assert 0 < found["mel_train"] < 7 * 6
+    assert 0 < found["lsd_db"] <= 100
+
+
+def test_loudspeakers_are_the_projects_own_feeds():
+    """mel_ls decodes spectra: it is mel_train of the eleven feeds of 7.1.4."""
+    from render.decode import decode
+    from render.layout import layout
+
+    test = changed(np.diag(np.linspace(1, 0.3, 16)))
+    feeds = [decode(of, layout("7.1.4")).samples for of in (SCENE, test)]
+    lfe = [speaker.is_lfe for speaker in layout("7.1.4").loudspeakers].index(True)
+    import torch
+
+    from codec.losses import mel_distance
+
+    a, b = (torch.tensor(np.delete(feed, lfe, axis=0))[None] for feed in feeds)
+    assert measure(SCENE, test)["mel_ls"] == pytest.approx(mel_distance(a, b, SCENE.sample_rate_hz).item(), rel=1e-4)
+
+
+def test_the_largest_power_is_that_of_the_whole():
+    parts = segments(array_reader(SCENE.samples), SCENE.frames, SCENE.sample_rate_hz)
+    largest = max(spectral.largest_power(part) for part in parts)
+    spectrum = np.abs(np.fft.rfft(SCENE.samples[:, :2048])).max() ** 2
+    assert largest > 0.05 * spectrum

@@ -1,0 +1,58 @@
+"""The list of what a model consists of is the model's own."""
+
+import pytest
+import torch
+
+from codec.assemble import assemble, shapes_of
+from codec.model import Codec, ModelConfig
+from render.errors import InputError
+
+CONFIGS = [
+    ModelConfig(channels=1, encoder_dim=4, decoder_dim=32, codebooks=2, output_tanh=True),
+    ModelConfig(
+        channels=5, encoder_dim=3, decoder_dim=12, strides=(2, 4), latent_dim=6, codebook_dim=5, dilations=(1,)
+    ),
+    ModelConfig(
+        channels=2, encoder_dim=2, decoder_dim=8, strides=(6, 2, 4), latent_dim=3, codebooks=1, dilations=()
+    ),
+]
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("folded", [False, True])
+def test_names_and_shapes_are_those_of_the_modules(config, folded):
+    model = Codec(config)
+    if folded:
+        model.fold_weight_norm()
+    assert shapes_of(config, folded) == {name: tuple(t.shape) for name, t in model.state_dict().items()}
+
+
+def test_the_full_models_have_the_published_number_of_parameters():
+    for channels, count in ((1, 64_213_250), (16, 64_230_080)):
+        shapes = shapes_of(ModelConfig(channels=channels), folded=False)
+        assert sum(torch.Size(shape).numel() for shape in shapes.values()) == count
+
+
+def test_assembling_uses_up_no_random_numbers():
+    model = Codec(CONFIGS[1]).fold_weight_norm()
+    state = model.state_dict()
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    copy = assemble(CONFIGS[1], shapes, state.__getitem__, "model")
+    assert torch.equal(torch.rand(3), expected)
+    assert all(torch.equal(copy.state_dict()[name], tensor) for name, tensor in state.items())
+    assert not any(parameter.requires_grad for parameter in copy.parameters())
+    assert copy.is_folded
+    assert not copy.training
+
+
+def test_nothing_is_read_before_all_shapes_are_right():
+    shapes = shapes_of(CONFIGS[1], folded=True) | {"decoder.model.0.bias": (1,)}
+
+    def tensor(name):
+        raise AssertionError(name)
+
+    with pytest.raises(InputError, match=r"model: 1 tensors do not fit .* need \(12,\)"):
+        assemble(CONFIGS[1], shapes, tensor, "model")

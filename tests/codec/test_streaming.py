@@ -1,0 +1,122 @@
+"""The network as a stream is the network: for every cut, every number of threads, from any tile on."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from codec.bitstream import ABSENT
+from codec.model import Codec, ModelConfig, contextual_frames
+from codec.streaming import StreamDecoder, StreamEncoder
+
+TILE = 8
+HOP = 512
+
+
+def noise(frames, channels=4, seed=0):
+    samples = 0.1 * np.random.default_rng(seed).standard_normal((channels, frames))
+    return samples.astype(np.float32)
+
+
+def pieces(array, cuts):
+    edges = [0, *sorted(cut % (array.shape[1] + 1) for cut in cuts), array.shape[1]]
+    return [array[:, a:b] for a, b in zip(edges, edges[1:], strict=False)]
+
+
+def pushed(stream, parts):
+    return np.concatenate([*(stream.push(part) for part in parts), stream.finish()], axis=1)
+
+
+@pytest.mark.parametrize("frames", [1, TILE, 3 * TILE + 5])
+@torch.inference_mode()
+def test_the_stream_is_the_network(model, frames):
+    """Against the modules' own forward pass over the whole signal: other code, other block sizes."""
+    x = noise(frames * HOP - 100)
+    codes = pushed(StreamEncoder(model, tile_frames=TILE), [x])
+    padded = np.pad(x, ((0, 0), (0, 100)))
+    latents = model.encoder(torch.from_numpy(padded)[None])
+    assert (codes == model.quantizer.encode(latents)[0].numpy()).mean() >= 0.999
+    decoded = pushed(StreamDecoder(model, tile_frames=TILE), [codes])
+    whole = model.decoder(model.quantizer.decode(torch.from_numpy(codes)[None]))[0].numpy()
+    np.testing.assert_allclose(decoded, whole, atol=3e-6 * np.abs(whole).max())
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        dict(channels=1, output_tanh=True),
+        dict(channels=12, layout="7.1.4", strides=(4, 2), decoder_dim=16),
+        dict(channels=25, dilations=(), strides=(2, 8)),
+    ],
+)
+@torch.inference_mode()
+def test_any_configuration_streams(config):
+    torch.manual_seed(1)
+    sizes = dict(encoder_dim=4, decoder_dim=32, latent_dim=8, codebooks=2, codebook_size=16)
+    model = Codec(ModelConfig(**(sizes | config))).fold_weight_norm().eval().requires_grad_(False)
+    hop = model.config.hop
+    x = noise(40 * hop, model.config.channels)
+    latents = model.encoder(torch.from_numpy(x)[None])
+    codes = pushed(StreamEncoder(model, tile_frames=TILE), pieces(x, [1000, 77]))
+    assert (codes == model.quantizer.encode(latents)[0].numpy()).mean() >= 0.99
+    whole = model.decoder(model.quantizer.decode(torch.from_numpy(codes)[None]))[0].numpy()
+    decoded = pushed(StreamDecoder(model, tile_frames=TILE), [codes])
+    np.testing.assert_allclose(decoded, whole, atol=3e-6 * np.abs(whole).max())
+
+
+@settings(deadline=None, max_examples=12)
+@given(st.integers(1, 40 * HOP), st.lists(st.integers(0, 2**20), max_size=12), st.integers(1, 3))
+def test_the_same_bits_for_every_cut_and_number_of_threads(model, length, cuts, threads):
+    x = noise(length)
+    codes = pushed(StreamEncoder(model, threads=1, tile_frames=TILE), [x])
+    again = pushed(StreamEncoder(model, threads=threads, tile_frames=TILE), pieces(x, cuts))
+    assert np.array_equal(codes, again)
+    samples = pushed(StreamDecoder(model, threads=1, tile_frames=TILE), [codes])
+    parts = pieces(codes, cuts)
+    assert np.array_equal(samples, pushed(StreamDecoder(model, threads=threads, tile_frames=TILE), parts))
+    assert samples.shape[1] == -(-length // HOP) * HOP
+
+
+def test_nothing_comes_later_than_the_latency_says(model):
+    x = noise(40 * HOP)
+    encoder = StreamEncoder(model, tile_frames=TILE)
+    coded = 0
+    for start in range(0, x.shape[1], HOP):
+        coded += encoder.push(x[:, start : start + HOP]).shape[1]
+        assert coded * HOP >= start + HOP - encoder.latency_samples - HOP
+    decoder = StreamDecoder(model, tile_frames=TILE)
+    codes = pushed(StreamEncoder(model, tile_frames=TILE), [x])
+    done = 0
+    for frame in range(codes.shape[1]):
+        done += decoder.push(codes[:, frame : frame + 1]).shape[1]
+        assert done >= (frame + 1 - decoder.latency_frames) * HOP
+
+
+def test_the_future_beyond_the_context_changes_no_bit(model):
+    """Causality up to the look-ahead: what was given out stays true whatever follows."""
+    a, b = noise(64 * HOP), noise(64 * HOP)
+    b[:, 40 * HOP :] = 0.3
+    codes = [pushed(StreamEncoder(model, tile_frames=TILE), [x]) for x in (a, b)]
+    seen = 40 - contextual_frames(model.config)[0]
+    assert np.array_equal(codes[0][:, :seen], codes[1][:, :seen])
+    assert not np.array_equal(codes[0][:, 41:], codes[1][:, 41:])
+
+
+def test_a_running_decoder_gives_the_bits_of_one_that_began_at_the_beginning(model):
+    codes = np.random.default_rng(0).integers(0, 64, (4, 9 * TILE + 3))
+    whole = pushed(StreamDecoder(model, tile_frames=TILE), [codes])
+    late = StreamDecoder(model, tile_frames=TILE, running=True)
+    samples = pushed(late, [codes[:, 3 * TILE :]])[:, late.lag_samples :]
+    assert samples.shape[1] == (6 * TILE + 3) * HOP
+    warm = contextual_frames(model.config)[1] * HOP
+    assert np.array_equal(samples[:, warm:], whole[:, 3 * TILE * HOP + warm :])
+
+
+def test_an_absent_code_leaves_its_codebook_out(model):
+    codes = np.random.default_rng(1).integers(0, 64, (4, 20))
+    without = codes.copy()
+    without[3] = ABSENT
+    three = pushed(StreamDecoder(model, tile_frames=TILE), [codes[:3]])
+    assert np.array_equal(three, pushed(StreamDecoder(model, tile_frames=TILE), [without]))
+    assert not np.array_equal(three, pushed(StreamDecoder(model, tile_frames=TILE), [codes]))
