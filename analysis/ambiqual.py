@@ -64,8 +64,8 @@ _BAND_BINS = np.array(
 _RANGE = 2 * np.pi
 _C1, _C3 = (0.01 * _RANGE) ** 2, (0.03 * _RANGE) ** 2 / 2
 # Exponents of the channels in LA; those that are missing in a first-order scene count as 0.1
-_EXPONENTS = {1: 0.999, 3: 0.999, 4: 0.034, 8: 0.034, 9: 0.078, 15: 0.078, 5: 0.001, 7: 0.001, 10: 0.001, 14: 0.001,
-              11: 0.001, 13: 0.001, 2: 0.095 + 0.174, 6: 0.135}  # fmt: skip
+_EXPONENTS = {1: 0.999, 3: 0.999, 4: 0.034, 8: 0.034, 9: 0.078, 15: 0.078, 5: 0.001, 7: 0.001,
+              10: 0.001, 14: 0.001, 11: 0.001, 13: 0.001, 2: 0.095 + 0.174, 6: 0.135}  # fmt: skip
 _MISSING = 0.1
 _ORDERS = (1, 3)
 

@@ -1,15 +1,16 @@
 """Interaural cues of a rigid sphere: level and time differences and coherence at its two ears.
 
-The head is a rigid sphere of radius 8.75 cm with ears at ±100° (Rayleigh's solution for plane waves, as in Duda and
-Martens 1998; c = 343 m/s). Its filters are fitted to the scene's order by least squares over the sphere, above
-2 kHz to the magnitude alone with the phase of the bin below (magLS, Schörkhuber et al. 2018). It has no pinnae
-and no torso: elevation is invisible but for its part in the lateral angle.
+The head is a rigid sphere of radius 8.75 cm with ears at ±100° (Rayleigh's solution for plane waves, as in Duda
+and Martens 1998; c = 343 m/s). Its filters are fitted to the scene's order by least squares over the sphere,
+above 2 kHz to the magnitude alone with the phase of the bin below (magLS, Schörkhuber et al. 2018). It has no
+pinnae and no torso: elevation is invisible but for its part in the lateral angle.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Complex64, Complex128, Float64
@@ -129,7 +130,7 @@ def describe(segment: Segment) -> Cues:
     cross = np.add.reduceat(np.conj(ears[:, 0]) * ears[:, 1], starts, axis=1)
     lags_s, turn = _lags(segment.sample_rate_hz)
     peak, delay_s = np.empty_like(left), np.empty_like(left)
-    for band, (low, high) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for band, (low, high) in enumerate(pairwise(edges)):
         of_band = cross[low - edges[0] : high - edges[0]].T
         correlation = of_band.real @ turn[low:high].real - of_band.imag @ turn[low:high].imag
         best = correlation.argmax(axis=1)

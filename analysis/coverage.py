@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from analysis.options import one_thread
 from render.command import parser, run
 from render.errors import InputError
 
@@ -83,6 +84,8 @@ def main() -> None:
     arguments = command.parse_args()
     if min(arguments.listeners, arguments.items, arguments.trials) < 2 or min(arguments.draws, arguments.seed) < 0:
         raise InputError("--listeners, --items and --trials must be at least 2, --draws and --seed not negative")
+
+    one_thread()
 
     from analysis.simulate import VARIANCES
 

@@ -2,14 +2,15 @@
 
 From the covariances of reference and test, and of one with the other, in ERB bands: in which channels each
 reference channel is found again, with which sign and with which gain. The simplest explanation that fits is named:
-channel order, mirror, rotation, polarity, normalisation, gain, delay, dropped orders, collapsed W. What a codec does
-(noise, lost bands, uneven levels) widens the tolerances instead of being named.
+channel order, mirror, rotation, polarity, normalisation, gain, delay, dropped orders, collapsed W. What a codec
+does (noise, lost bands, uneven levels) widens the tolerances instead of being named.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -175,35 +176,33 @@ def _levels(bands: Bands, fit: geometry.Fit, usable: Bool[ndarray, " acn"]) -> l
     order = order_of(len(usable))
     lost_w = not usable[0] and fit.permutation[0] == 0
     result = []
-    best = _normalisation(gains_db, usable, spread_db, order)
-    name, pattern_db = best
+    name, pattern_db = _normalisation(gains_db, usable, spread_db, order)
     rest = gains_db - pattern_db
     others = usable & (np.arange(len(usable)) > 0)
     common = float(np.median(rest[others])) if others.any() else float(rest[0])
     w_db = rest[0] - common if usable[0] else -100.0
     if name:
-        off = _rms(gains_db[usable] - gains_db[usable].mean())
-        left = _rms(rest[usable] - np.median(rest[usable]))
-        result.append(Finding("normalisation", name, f"levels of the channels deviate by {off:.1f} dB rms, with it "
-                              f"by {left:.1f} dB", float(np.clip(1 - left / max(off, 1e-9), 0, 1))))  # fmt: skip
+        off, left = (_rms(values[usable] - np.median(values[usable])) for values in (gains_db, rest))
+        evidence = f"levels of the channels deviate by {off:.1f} dB rms, with it by {left:.1f} dB"
+        result.append(Finding("normalisation", name, evidence, float(np.clip(1 - left / max(off, 1e-9), 0, 1))))
     # A fault of the format changes all channels alike; a codec, each in its way
     uneven_db = float(np.subtract(*np.quantile(rest[others], [0.75, 0.25]))) if others.any() else 0.0
+    spreads = f"spread over bands {spread_db:.1f} dB, over channels {uneven_db:.1f} dB"
     limit_db = _COLLAPSED_DB - 2 * (spread_db + uneven_db)
     if others.any() and (lost_w or (usable[0] and w_db < limit_db)):
-        beyond = w_db / limit_db
-        result.append(Finding("collapsed W", f"{w_db:.0f} dB against the other channels",
-                              f"spread over bands {spread_db:.1f} dB", float(np.clip(1 - 0.5 / beyond, 0, 1))))  # fmt: skip
+        what = f"{w_db:.0f} dB against the other channels"
+        result.append(Finding("collapsed W", what, spreads, float(np.clip(1 - 0.5 * limit_db / w_db, 0, 1))))
     limit_db = _GAIN_DB + spread_db + uneven_db
     if abs(common) > limit_db:
-        result.append(Finding("gain", f"{common:+.1f} dB", f"median over channels; spread over bands {spread_db:.1f} dB, over channels {uneven_db:.1f} dB",
-                              float(np.clip(1 - 0.5 * limit_db / abs(common), 0, 1))))  # fmt: skip
+        confidence = float(np.clip(1 - 0.5 * limit_db / abs(common), 0, 1))
+        result.append(Finding("gain", f"{common:+.1f} dB", f"median over channels; {spreads}", confidence))
     return result
 
 
 def _channel_gains(
     bands: Bands, fit: geometry.Fit, usable: Bool[ndarray, " acn"]
 ) -> tuple[Float64[ndarray, " acn"], float]:
-    """Gain of each channel (median over bands) against the rearranged reference, and its usual spread over bands."""
+    """Gain of each channel (median over bands) against the rearranged reference; its usual spread over bands."""
     expected = np.einsum("ci,bij,cj->bc", fit.matrix, bands.reference, fit.matrix)
     found = np.einsum("bcc->bc", bands.test)
     heard = expected > 1e-7 * expected.max(axis=1, keepdims=True)
@@ -226,7 +225,7 @@ def _channel_gains(
 def _normalisation(
     gains_db: Float64[ndarray, " acn"], usable: Bool[ndarray, " acn"], spread_db: float, order: int
 ) -> tuple[str, Float64[ndarray, " acn"]]:
-    """Name and gains (dB) of the normalisation that the channels' levels show; W aside, as it may have collapsed."""
+    """Name and gains (dB) of the normalisation that the levels show; W aside, as it may have collapsed."""
     best, pattern_db = "", np.zeros(len(usable))
     others = usable & (np.arange(len(usable)) > 0)
     for counted in (usable, others):
@@ -259,9 +258,9 @@ def _rms(values: ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(values)))) if values.size else 0.0
 
 
-def diagnose_files(reference: object, test: object) -> list[Finding]:
+def diagnose_files(reference: Path, test: Path) -> list[Finding]:
     """Faults of a file against its reference; errors as `pairs.prepare`."""
-    about, other = info(reference), info(test)  # type: ignore[arg-type]
+    about, other = info(reference), info(test)
     if about.sample_rate_hz != other.sample_rate_hz:
         raise InputError(f"{test}: {other.sample_rate_hz} Hz, the reference has {about.sample_rate_hz} Hz")
     if other.ambisonic_order > about.ambisonic_order:

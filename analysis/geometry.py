@@ -165,10 +165,15 @@ def _movements(order: int, free: Iterable[Movement]) -> Iterator[Movement]:
     yield (), None
     if not order:
         return
-    signs = {(1, -1, 1): ("mirror", "left/right"), (-1, 1, 1): ("mirror", "front/back"), (1, 1, -1): ("mirror", "up/down"),
-             (-1, -1, -1): ("mirror", "through the centre"), (-1, -1, 1): ("rotation", "yaw 180 deg"),
-             (-1, 1, -1): ("rotation", "180 deg about the left-right axis"),
-             (1, -1, -1): ("rotation", "180 deg about the front-back axis")}  # fmt: skip
+    signs = {
+        (1, -1, 1): ("mirror", "left/right"),
+        (-1, 1, 1): ("mirror", "front/back"),
+        (1, 1, -1): ("mirror", "up/down"),
+        (-1, -1, -1): ("mirror", "through the centre"),
+        (-1, -1, 1): ("rotation", "yaw 180 deg"),
+        (-1, 1, -1): ("rotation", "180 deg about the left-right axis"),
+        (1, -1, -1): ("rotation", "180 deg about the front-back axis"),
+    }
     for sign, name in signs.items():
         yield (name,), np.diag(np.array(sign, float))
     yield from free

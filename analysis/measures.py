@@ -1,8 +1,9 @@
 """All measures between a reference scene and a test scene: what they are called and how they are got.
 
-Each room (`covariance`, `spectral`, `spatial`, `binaural_head`, `ambiqual`) describes a segment of a scene, compares
-two descriptions into sums that add up over segments, and concludes from the sums. So a reference is described
-once for all of its tests, memory does not depend on the length, and segments may be worked on in any order.
+Each room (`covariance`, `spectral`, `spatial`, `binaural_head`, `ambiqual`) describes a segment of a scene,
+compares two descriptions into sums that add up over segments, and concludes from the sums. So a reference is
+described once for all of its tests, memory does not depend on the length, and segments may be worked on in any
+order.
 """
 
 from __future__ import annotations
@@ -201,8 +202,10 @@ def measure_all(reference: Scene, tests: Mapping[str, Scene]) -> dict[str, dict[
     """
     for name, test in tests.items():
         if (test.samples.shape, test.sample_rate_hz) != (reference.samples.shape, reference.sample_rate_hz):
-            raise InputError(f"{name}: {test.samples.shape} samples at {test.sample_rate_hz} Hz, the reference has "
-                             f"{reference.samples.shape} at {reference.sample_rate_hz} Hz")  # fmt: skip
+            raise InputError(
+                f"{name}: {test.samples.shape} samples at {test.sample_rate_hz} Hz, the reference has "
+                f"{reference.samples.shape} at {reference.sample_rate_hz} Hz"
+            )
     total, rate_hz = reference.frames, reference.sample_rate_hz
     of = scale(array_reader(reference.samples), total, rate_hz)
     streams = {name: segments(array_reader(test.samples), total, rate_hz) for name, test in tests.items()}

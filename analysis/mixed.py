@@ -18,6 +18,9 @@ from analysis.components import MixedModel
 from analysis.statistics import Interval
 from render.errors import InputError
 
+MOST_RATIO = 1e6
+"""Largest ratio of a random effect's variance to the residual's that is sought."""
+
 LARGEST_SYSTEM = 1500
 """Levels of all random effects together up to which a model is fitted (dense Cholesky factors)."""
 
@@ -65,11 +68,30 @@ class _System:
         logdet = 2 * np.sum(np.log(np.diag(lower))) + 2 * np.sum(np.log(np.diag(rx)))
         return float(logdet), float(max(squares, 1e-300)), beta, rx
 
-    def profiled(self, theta: Float64[np.ndarray, " effect"]) -> float:
-        """REML deviance, minimised over beta and the residual variance."""
-        logdet, squares, _, _ = self.solve(theta)
+    def profiled_slope(
+        self, ratios: Float64[np.ndarray, " effect"]
+    ) -> tuple[float, Float64[np.ndarray, " effect"]]:
+        """REML deviance by ratios of variances to the residual's, and its slope.
+
+        With ``P = V^-1 - V^-1 X (X' V^-1 X)^-1 X' V^-1`` and V in units of the residual variance the slope by the
+        ratio of effect i is ``tr(Z_i' P Z_i) - (n - p) |Z_i' P y|^2 / (y' P y)``.
+        """
+        scale = np.repeat(np.sqrt(ratios), self.sizes)
+        lower = np.linalg.cholesky(scale[:, None] * self.zz * scale + np.eye(scale.size))
+        into = _forward(lower, scale[:, None] * np.column_stack([self.zz, self.zx, self.zy]))
+        q = scale.size
+        wz, wx, wy = into[:, :q], into[:, q:-1], into[:, -1]
+        rx = np.linalg.cholesky(self.xx - wx.T @ wx)
+        vzx = self.zx - wz.T @ wx  # Z' V^-1 X
+        fixed = _forward(rx, np.column_stack([vzx.T, self.xy - wx.T @ wy]))
+        squares = max(self.yy - wy @ wy - fixed[:, -1] @ fixed[:, -1], 1e-300)
+        diagonal = np.diag(self.zz) - np.sum(wz**2, axis=0) - np.sum(fixed[:, :-1] ** 2, axis=0)
+        zpy = self.zy - wz.T @ wy - fixed[:, :-1].T @ fixed[:, -1]
         free = self.n - self.p
-        return logdet + free * (1 + np.log(2 * np.pi * squares / free))
+        logdet = 2 * np.sum(np.log(np.diag(lower))) + 2 * np.sum(np.log(np.diag(rx)))
+        each = diagonal - free * zpy**2 / squares
+        starts = np.cumsum([0, *self.sizes[:-1]])
+        return float(logdet + free * (1 + np.log(2 * np.pi * squares / free))), np.add.reduceat(each, starts)
 
     def deviance(self, variances: Float64[np.ndarray, " component"]) -> float:
         """REML deviance at given variances, the residual's last."""
@@ -109,24 +131,24 @@ def fit(
 
     # In ratios of variances the deviance has a slope at zero; in ratios of standard deviations every zero is a
     # stationary point, where a descent that steps onto the bound would stay for good.
-    def deviance(ratios: Float64[np.ndarray, " effect"]) -> float:
-        return system.profiled(np.sqrt(ratios))
-
-    result = optimize.minimize(
-        deviance,
-        np.full(len(groups), 0.25),
-        method="L-BFGS-B",
-        jac="3-point",
-        bounds=[(0.0, 1e6)] * len(groups),
-        options={"ftol": 1e-13, "gtol": 1e-6, "maxiter": 300},
+    result = min(
+        (
+            optimize.minimize(
+                system.profiled_slope,
+                np.full(len(groups), start),
+                method="L-BFGS-B",
+                jac=True,
+                bounds=[(0.0, MOST_RATIO)] * len(groups),
+                options={"ftol": 1e-15, "gtol": 1e-8, "maxiter": 300},
+            )
+            for start in (0.1, 2.0)
+        ),
+        key=lambda found: found.fun,
     )
-    if not result.success and "ABNORMAL" not in str(result.message):
-        raise InputError(f"mixed model did not converge ({result.message})")
     ratios = result.x
-    for i in range(ratios.size):
-        without = np.where(np.arange(ratios.size) == i, 0.0, ratios)
-        if deviance(without) <= deviance(ratios) + 1e-9:
-            ratios = without
+    slope = np.where(ratios > 0, system.profiled_slope(ratios)[1] * ratios, 0.0)
+    if np.abs(slope).max() > 1e-3 or ratios.max() >= MOST_RATIO:
+        raise InputError(f"mixed model did not converge (deviance still falls by {np.abs(slope).max():.2g})")
     theta = np.sqrt(ratios)
     _, squares, beta, rx = system.solve(theta)
     residual = squares / (y.size - x.shape[1])

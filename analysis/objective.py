@@ -135,7 +135,7 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
     summary = {(entry["measure"], entry["condition"]): entry for entry in summarise(rows)}
     conditions = list(dict.fromkeys(row["condition"] for row in rows))
     several = any(entry["n"] > 1 for entry in summary.values())
-    width = max(15 if several else 11, *(len(condition) + 2 for condition in conditions))
+    width = max(21 if several else 11, *(len(condition) + 2 for condition in conditions))
     per_line = max((os.get_terminal_size().columns - 34 if os.isatty(1) else 140) // width, 1)
     for first in range(0, len(conditions), per_line):
         shown = conditions[first : first + per_line]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,8 +50,15 @@ def add_options(command: argparse.ArgumentParser, files: str = "+") -> None:
     command.add_argument("--package", type=Path, metavar="DIR", help="compare the sound files in DIR with it")
 
 
+def one_thread() -> None:
+    """Keep numpy, not loaded yet, to one thread: on matrices as small as ours threads only wait."""
+    for library in ("OMP", "OPENBLAS", "MKL"):
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+
+
 def analysed(arguments: argparse.Namespace) -> Analysed:
     """Read and analyse what the options of `add_options` say; options go before the plan, which notes it."""
+    one_thread()
     if arguments.package and not arguments.plan:
         raise InputError("--package is compared with a plan; give --plan too")
     plan, found = read_plan(arguments.plan) if arguments.plan else (None, [])

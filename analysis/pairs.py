@@ -132,7 +132,9 @@ def _item(build: Path, name: str, entry: Mapping[str, Any]) -> Item:
 
 def _facts(made: Mapping[str, Any]) -> dict[str, float]:
     parameters = made.get("parameters")
-    known = {**(parameters if isinstance(parameters, dict) else {}), **made}
+    nominal = parameters if isinstance(parameters, dict) else {}
+    # a rate among the parameters is what was asked for; ours is the one measured from the payload's bytes
+    known = {**{name: value for name, value in nominal.items() if name != "kbps"}, **made}
     return {
         name: float(known[name])
         for name in FACTS
@@ -188,14 +190,14 @@ def _check(reference: AudioInfo, test: AudioInfo) -> list[str]:
     """Refuse what cannot be compared; say what is done to the rest."""
     if test.sample_rate_hz != reference.sample_rate_hz:
         raise InputError(
-            f"{test.path}: {test.sample_rate_hz} Hz, the reference {reference.path} has {reference.sample_rate_hz} Hz; "
-            "resample one of them"
+            f"{test.path}: {test.sample_rate_hz} Hz, the reference {reference.path} has "
+            f"{reference.sample_rate_hz} Hz; resample one of them"
         )
     order, expected = test.ambisonic_order, order_of(reference.channels)
     if order > expected:
         raise InputError(
-            f"{test.path}: order {order} ({test.channels} channels), the reference {reference.path} has only order "
-            f"{expected}; cut the test to {reference.channels} channels if that is meant"
+            f"{test.path}: order {order} ({test.channels} channels), the reference {reference.path} has only "
+            f"order {expected}; cut the test to {reference.channels} channels if that is meant"
         )
     if order < expected:
         return [f"order {order}: the missing channels of order {expected} are taken as silent"]
@@ -213,9 +215,9 @@ def _check_match(found: Alignment, reference: Path, test: Path, take_as_aligned:
         notes.append("has not the reference's waveform; taken as aligned")
     else:
         raise InputError(
-            f"{test}: does not have the waveform of {reference} (correlation {found.correlation:.2f} at the best lag, "
-            f"{LEAST_CORRELATION} is needed): is that its reference? For noise or a parametric codec, whose files are "
-            "aligned by construction, add --aligned"
+            f"{test}: does not have the waveform of {reference} (correlation {found.correlation:.2f} at the best "
+            f"lag, {LEAST_CORRELATION} is needed): is that its reference? For noise or a parametric codec, whose "
+            "files are aligned by construction, add --aligned"
         )
 
 

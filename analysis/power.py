@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
+from analysis.options import one_thread
 from render.command import parser, run
 from render.errors import InputError
 
@@ -171,6 +172,7 @@ def main() -> None:
     )
     command.add_argument("--force", action="store_true", help="replace figures that differ")
     arguments = command.parse_args()
+    one_thread()
     for name in ("difference", "sd", "margin"):
         value = getattr(arguments, name)
         if value is not None and not 0 < value <= 100:

@@ -1,7 +1,7 @@
 """The measures prove themselves: closed forms, edge cases, and what each measure makes of every change.
 
-The scene is made of seeded noise, so that the table is the same everywhere; a golden file keeps it. Closed forms are
-derived in docs/measures.md.
+The scene is made of seeded noise, so that the table is the same everywhere; a golden file keeps it. Closed forms
+are derived in docs/measures.md.
 """
 
 from __future__ import annotations
@@ -25,12 +25,23 @@ from render.sphere import fibonacci_sphere, mirror_signs, sn3d_to_n3d, spherical
 GOLDEN = Path(__file__).with_name("invariances.csv")
 """The table of changes, as it was when it was looked at."""
 TOLERANCE = 0.05
-"""Relative deviation from the golden table that is accepted, where a value is not 0."""
+"""Relative deviation from the golden table that is accepted, or an absolute one where that is more."""
+ABSOLUTE_TOLERANCE = {"itd_us": 6.0, "sisdr_mean_db": 2.0}
+"""One step of lag; what rounding does to channels that match exactly. 0.02 for the other measures."""
 RATE_HZ = 44100
 ORDER = 3
 COLUMNS = ("cov_sum", "covband_mean", "covu_rel", "mel_train", "sisdr_mean_db", "ord0_db", "ord1_db", "ord3_db",
            "chlvl_db", "doa_deg", "diff_mae", "map_corr", "ls_lvl_db", "ild_db", "itd_us", "iacc",
            "aq_lq", "aq_la")  # fmt: skip
+
+# Directions of a plane wave (azimuth, elevation in degrees) before and after
+_PANS = (
+    ((40, 20), (44, 20)),
+    ((40, 20), (60, 20)),
+    ((10, 10), (80, 10)),
+    ((40, 20), (130, 20)),
+    ((0, 0), (180, 0)),
+)
 
 
 @dataclass(frozen=True)
@@ -126,40 +137,26 @@ def closed_forms() -> list[Proof]:
     r = np.abs(correlation(np.cov(x)))
     pairs = r.sum() / 2
     gains = rng.uniform(0.1, 10, (16, 1))
+    inverted = np.where(np.arange(16) == 3, -1, 1)[:, None]
+    from_w = float((1 - correlation(np.cov(x)))[np.triu_indices(16, 1)].sum())
     proofs = [
         Proof("eq. 3: a gain for each channel", _distance(x, gains * x), 0.0, 1e-9),
         Proof("eq. 3: common polarity", _distance(x, -x), 0.0, 1e-9),
         Proof("eq. 3: common circular delay", _distance(x, np.roll(x, 4321, axis=1)), 0.0, 1e-9),
-        Proof("eq. 3: channel 3 inverted, 2 Σ|R_3j|", _distance(x, x * np.where(np.arange(16) == 3, -1, 1)[:, None]),
-              2 * r[3].sum(), 1e-9),
-        Proof("eq. 3: every channel W, Σ (1 - R_ij)", _distance(x, np.repeat(x[:1], 16, axis=0)),
-              float((1 - correlation(np.cov(x)))[np.triu_indices(16, 1)].sum()), 1e-9),
-    ]  # fmt: skip
+        Proof("eq. 3: channel 3 inverted, 2 Σ|R_3j|", _distance(x, x * inverted), 2 * r[3].sum(), 1e-9),
+        Proof("eq. 3: all channels W, Σ (1 - R_ij)", _distance(x, np.repeat(x[:1], 16, axis=0)), from_w, 1e-9),
+    ]
     for snr_db in (20.0, 10.0, 0.0):
+        name = f"eq. 3: noise at {snr_db:g} dB, Σ|R| / (1 + 10^(s/10))"
         expected = pairs / (1 + 10 ** (snr_db / 10))
-        found = _distance(x, _with_noise(x, snr_db))
-        proofs.append(
-            Proof(
-                f"eq. 3: noise at {snr_db:g} dB, Σ|R| / (1 + 10^(s/10))", found, expected, 0.02 * expected + 0.05
-            )
-        )
+        proofs.append(Proof(name, _distance(x, _with_noise(x, snr_db)), expected, 0.02 * expected + 0.05))
     for seconds in (0.38, 1.0, 5.0):
-        samples = round(seconds * RATE_HZ)
-        draws = [_distance(*rng.standard_normal((2, 16, samples))) for _ in range(4)]
+        name, samples = f"eq. 3: two white draws of {seconds:g} s, 240 / √(πT)", round(seconds * RATE_HZ)
+        found = float(np.mean([_distance(*rng.standard_normal((2, 16, samples))) for _ in range(4)]))
         floor = 240 / np.sqrt(np.pi * samples)
-        proofs.append(
-            Proof(
-                f"eq. 3: two white draws of {seconds:g} s, 240 / √(πT)", float(np.mean(draws)), floor, 0.08 * floor
-            )
-        )
+        proofs.append(Proof(name, found, floor, 0.08 * floor))
     signal = rng.standard_normal(RATE_HZ) * 0.1
-    for a, b in (
-        ((40, 20), (44, 20)),
-        ((40, 20), (60, 20)),
-        ((10, 10), (80, 10)),
-        ((40, 20), (130, 20)),
-        ((0, 0), (180, 0)),
-    ):
+    for a, b in _PANS:
         signs = [np.sign(np.round(plane_wave(np.ones(1), *direction)[:, 0], 9)) for direction in (a, b)]
         # 2k(16-k) for k changed signs where no coefficient is 0; a channel that is 0 correlates with nothing
         expected = np.abs(np.subtract(*(np.outer(s, s) for s in signs)))[np.triu_indices(16, 1)].sum()
@@ -181,11 +178,11 @@ def as_csv(table: dict[str, dict[str, float | None]]) -> str:
         lines.append(
             ",".join([name, *("" if values[c] is None else f"{round(values[c], 4):.4g}" for c in COLUMNS)])
         )
-    return "\n".join(lines).replace("-0,", "0,") + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def deviations(table: dict[str, dict[str, float | None]], golden: str) -> list[str]:
-    """What differs from the golden table by more than `TOLERANCE`, or 0.02 where that is more."""
+    """What differs from the golden table by more than the tolerances."""
     found = []
     for row in csv.DictReader(io.StringIO(golden)):
         values = table.get(row["change"])
@@ -196,7 +193,7 @@ def deviations(table: dict[str, dict[str, float | None]], golden: str) -> list[s
             expected, value = float(row[name]) if row[name] else None, values[name]
             if (expected is None) != (value is None) or (
                 expected is not None and value is not None
-                and abs(value - expected) > max(TOLERANCE * abs(expected), 0.02)
+                and abs(value - expected) > max(TOLERANCE * abs(expected), ABSOLUTE_TOLERANCE.get(name, 0.02))
             ):  # fmt: skip
                 found.append(f"{row['change']}: {name} is {value}, was {expected}")
     return found

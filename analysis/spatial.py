@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64
@@ -90,7 +91,7 @@ def band_covariances(segment: Segment) -> Float32[ndarray, "block band acn acn"]
     padded = np.zeros((channels, blocks * BLOCK_FRAMES, edges[-1] - edges[0]), np.complex64)
     padded[:, :frames] = spectrum[:, :, edges[0] : edges[-1]]
     edges = edges - edges[0]
-    for band, (low, high) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for band, (low, high) in enumerate(pairwise(edges)):
         parts = padded[:, :, low:high].reshape(channels, blocks, -1).transpose(1, 0, 2)
         parts = np.ascontiguousarray(parts).view(np.float32)
         result[:, band] = parts @ parts.transpose(0, 2, 1)
@@ -148,7 +149,7 @@ def _direction_sums(reference: ndarray, test: ndarray) -> tuple[Float64[ndarray,
 
 
 def _map_sums(p: ndarray, q: ndarray) -> Float64[ndarray, "measure band"]:
-    """Sums over maps, weighted by the reference's energy: correlation, |dB|, divergence, angle, length, weights."""
+    """Sums over maps: correlation, |dB|, divergence, angle, length times the reference's energy; weights."""
     weight = p.mean(axis=-1)
     floor = _MAP_FLOOR * np.maximum(weight, 1e-30)[..., None]
     level_db = np.abs(10 * np.log10((q + floor) / (p + floor))).mean(axis=-1)

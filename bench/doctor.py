@@ -18,7 +18,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from analysis.doctor import diagnose
+from analysis.doctor import Finding, diagnose
 from analysis.planting import FAULTS, planted
 from analysis.segments import array_reader
 from render.audio_file import read_scene
@@ -26,7 +26,13 @@ from render.audio_file import read_scene
 LOSSY = ("la", "ma", "opus", "prop", "pca", "cov_noise")
 
 
+def _found(reference: np.ndarray, test: np.ndarray, sample_rate_hz: int) -> list[Finding]:
+    readers = array_reader(reference), array_reader(test)
+    return diagnose(*readers, reference.shape[1], test.shape[1], sample_rate_hz)
+
+
 def main() -> None:
+    """Run the benchmark."""
     command = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     command.add_argument("--scenes", type=Path, required=True)
     command.add_argument("--trials", type=int, default=200)

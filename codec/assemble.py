@@ -49,12 +49,12 @@ def assemble(
         model = Codec(config)
     if f"{_FIRST}.weight" in expected:
         model.fold_weight_norm()
-    model.eval().requires_grad_(False)
     for name, parameter in model.state_dict().items():
         parameter.copy_(tensor(name))
         if not parameter.isfinite().all():
             raise InputError(f"{where}: {name} is not finite; train or download the model again")
-    model.fold_weight_norm()
+    # folding makes parameters of what has gradients, so they are switched off last
+    model.fold_weight_norm().eval().requires_grad_(False)
     for name, parameter in model.state_dict().items():  # a zero kernel has no direction to give a gain to
         if not parameter.isfinite().all():
             raise InputError(f"{where}: {name} is not finite once its weight norm is folded")

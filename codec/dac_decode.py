@@ -20,6 +20,8 @@ from codec.layers import Block, Conv1d, ConvTranspose1d, ResidualUnit
 from codec.model import Codec
 from codec.streaming import StreamDecoder
 from render.errors import InputError
+from render.layout import Layout, Loudspeaker
+from render.loudness import Meter
 
 MOST_CHUNK_FRAMES = 4096  # 48 s: a chunk is decoded in one go
 _PUSHED_FRAMES = 256
@@ -59,6 +61,25 @@ def decode_dac(
 def decoded_length(model: Codec, file: DacFile) -> int:
     """Samples per channel at the model's rate."""
     return max(1, round(file.original_length * model.config.sample_rate_hz / file.sample_rate))
+
+
+def decode_dac_at_level(
+    model: Codec, file: DacFile, where: str, threads: int | None = None
+) -> Iterator[Float32[ndarray, "channel time"]]:
+    """Samples at the model's rate, each channel brought to the loudness that the file states.
+
+    The stock decoder does that too, channel by channel: level differences between the channels, and with them the
+    image, are lost. Decodes twice, since the loudness must be known first.
+    """
+    mono = Layout("0+1+0", (Loudspeaker("M+000", 0.0, 0.0, False),))
+    meters = [Meter(mono, model.config.sample_rate_hz) for _ in file.codes]
+    for block in decode_dac(model, file, where, threads):
+        for meter, samples in zip(meters, block, strict=True):
+            meter.add(samples[None])
+    loudness = [meter.integrated_lufs() if meter.gated else meter.ungated_lufs() for meter in meters]
+    gains = [10 ** ((file.input_db - measured) / 20) if np.isfinite(measured) else 1.0 for measured in loudness]
+    for block in decode_dac(model, file, where, threads):
+        yield block * np.array(gains, np.float32)[:, None]
 
 
 def _padded(model: Codec, file: DacFile, threads: int | None) -> Iterator[ndarray]:

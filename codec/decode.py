@@ -2,7 +2,8 @@
 
 The output has the level of what was encoded and is as long, to the sample; Ambisonics comes as float ambiX
 (ACN/SN3D). ``--start`` and ``--seconds`` decode a part, the same bits as in the whole. ``-`` reads standard input
-or writes standard output.
+or writes standard output. With the published mono model (codec.weights) it also decodes the .dac files of the
+stock package: ``python -m codec.decode X.dac --model mono.safetensors -o OUT.wav``.
 """
 
 from __future__ import annotations
@@ -79,6 +80,11 @@ def main() -> None:
     if str(given.input) != "-" and not given.input.is_file():
         raise InputError(f"{where}: no such file")
     with input_path(given.input) as path, open(path, "rb") as file:
+        if file.read(6) == b"\x93NUMPY":
+            if given.conceal or given.start or given.seconds is not None:
+                raise InputError(f"{where}: a .dac file is decoded whole; leave --conceal, --start, --seconds out")
+            return decode_dac_file(path, where, given.model, given.output, given.subtype, given.force)
+        file.seek(0)
         header = read_header(file, where, damaged_too=given.conceal)
         model, digest = load(given.model)
         check_model(header, model, digest, where)
@@ -88,23 +94,37 @@ def main() -> None:
         else:
             decoded = decode_range(model, file, header, where, start, stop)
         packets = -(-(stop - start) // (PACKET_FRAMES * header.hop))
-        write_blocks(
-            progress(decoded, f"decoding {where}", packets), header, given.output, given.subtype, given.force
-        )
+        shown = progress(decoded, f"decoding {where}", packets)
+        write_blocks(shown, header.channels, header.sample_rate_hz, given.output, given.subtype, given.force)
     seconds = (stop - start) / header.sample_rate_hz
     print(f"{given.output}: {header.channels} channels, {seconds:.2f} s", file=sys.stderr)
 
 
-def write_blocks(decoded: Iterator, header: Header, target: Path, subtype: str, force: bool) -> None:
+def decode_dac_file(
+    path: Path, where: str, model_path: Path | None, target: Path, subtype: str, force: bool
+) -> None:
+    """Decode a file of the stock package."""
+    from codec.dac_decode import decode_dac_at_level, decoded_length
+    from codec.dac_file import read_dac
+    from codec.weights import load
+
+    dac = read_dac(path)
+    model, _ = load(model_path)
+    decoded = decode_dac_at_level(model, dac, where)
+    rate_hz = model.config.sample_rate_hz
+    write_blocks(decoded, dac.channels, rate_hz, target, subtype, force)
+    seconds = decoded_length(model, dac) / rate_hz
+    print(f"{target}: {dac.channels} channels, {seconds:.2f} s at {rate_hz} Hz", file=sys.stderr)
+
+
+def write_blocks(decoded: Iterator, channels: int, rate_hz: int, target: Path, subtype: str, force: bool) -> None:
     """Write blocks of samples to an audio file, or as WAV to standard output."""
     from codec.pipes import output_path
     from render.audio_file import writer
 
     with ExitStack() as stack:
         path = stack.enter_context(output_path(target, ".wav", force)) if str(target) == "-" else target
-        output = stack.enter_context(
-            writer(path, header.channels, header.sample_rate_hz, subtype=subtype, force=force)
-        )
+        output = stack.enter_context(writer(path, channels, rate_hz, subtype=subtype, force=force))
         for block in decoded:
             output.write(block)
 

@@ -103,7 +103,7 @@ class ModelConfig:
 
     @property
     def signal_layout(self) -> str:
-        """ "ambiX" (ACN/SN3D), the name of a loudspeaker layout, or "" where neither is known."""
+        """Name of the loudspeaker layout, "ambiX" (ACN/SN3D), or nothing where neither is known."""
         if self.layout:
             return layout(self.layout).name
         return "ambiX" if math.isqrt(self.channels) ** 2 == self.channels else ""

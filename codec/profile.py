@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 from render.command import parser, run
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from codec.model import Codec, ModelConfig
 
 
@@ -23,33 +21,28 @@ def macs_per_second(config: ModelConfig) -> dict[str, float]:
     A convolution costs channels_in · channels_out · kernel per output sample, a transposed one per input sample,
     the search in a codebook its rows times its dimensions. Snake, biases and the side layers are not counted.
     """
-    import torch
+    rate_hz: float = config.sample_rate_hz
+    width, units = config.encoder_dim, len(config.dilations)
+    encoder = rate_hz * config.channels * width * 7
+    for stride in config.strides:
+        encoder += rate_hz * units * width * width * (7 + 1)
+        rate_hz /= stride
+        encoder += rate_hz * width * (2 * width) * (2 * stride)
+        width *= 2
+    encoder += rate_hz * width * config.latent_dim * 3
 
-    from codec.model import Codec
-
-    with torch.device("meta"):
-        model = Codec(config).fold_weight_norm()
-    encoder, frame_rate = _macs(model.encoder, config.sample_rate_hz)
-    decoder, _ = _macs(model.decoder, frame_rate)
     projections = 2 * config.latent_dim * config.codebook_dim
-    search = config.codebook_size * config.codebook_dim
-    quantizer = frame_rate * config.codebooks * (projections + search)
-    return {"encoder": encoder, "quantiser": quantizer, "decoder": decoder}
+    quantiser = rate_hz * config.codebooks * (projections + config.codebook_size * config.codebook_dim)
 
-
-def _macs(network: nn.Module, rate_hz: float) -> tuple[float, float]:
-    """Operations per second of a chain of layers that begins at a rate, and the rate at its end."""
-    from codec.layers import Conv1d, ConvTranspose1d
-
-    total = 0.0
-    for layer in network.modules():
-        if isinstance(layer, ConvTranspose1d):
-            total += rate_hz * layer.weight.numel()
-            rate_hz *= layer.stride[0]
-        elif isinstance(layer, Conv1d):
-            rate_hz /= layer.stride[0]
-            total += rate_hz * layer.weight.numel()
-    return total, rate_hz
+    width = config.decoder_dim
+    decoder = rate_hz * config.latent_dim * width * 7
+    for stride in reversed(config.strides):
+        decoder += rate_hz * width * (width // 2) * (2 * stride)
+        rate_hz *= stride
+        width //= 2
+        decoder += rate_hz * units * width * width * (7 + 1)
+    decoder += rate_hz * width * config.channels * 7
+    return {"encoder": encoder, "quantiser": quantiser, "decoder": decoder}
 
 
 def measure(model: Codec, seconds: float) -> dict[str, float]:
@@ -92,7 +85,7 @@ def profile(model: Codec, seconds: float) -> dict[str, Any]:
 
     config = model.config
     mono = ModelConfig(channels=1, sample_rate_hz=config.sample_rate_hz, output_tanh=True)
-    network = StreamEncoder(model).latency_samples + StreamDecoder(model).latency_samples
+    network = StreamEncoder(model).latency_samples + StreamDecoder(model).latency_frames * config.hop
     whole = network if not config.side_layers else network + PACKET_FRAMES * config.hop
     return {
         "channels": config.channels,

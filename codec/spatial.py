@@ -12,9 +12,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import torch
 from jaxtyping import Float, Float32, Int
 from numpy import ndarray
 from scipy.signal import firwin, oaconvolve
+
+from codec.stages import workers
 
 LEVEL_BITS, CORRELATION_BITS = 8, 6
 LEVEL_STEP_DB = 0.5
@@ -25,6 +28,12 @@ _TAPS = 511
 FADE = 4096  # samples over which one packet's mixing goes over into the next
 
 
+def product(a: Float[ndarray, "row inner"], b: Float[ndarray, "inner column"]) -> Float[ndarray, "row column"]:
+    """Matrix product on one thread: NumPy's depends in the last bits on how many there are."""
+    left, right = torch.from_numpy(np.ascontiguousarray(a)), torch.from_numpy(np.ascontiguousarray(b))
+    return workers(1).submit(torch.matmul, left, right).result().numpy()
+
+
 def measure(samples: Float32[ndarray, "channel time"]) -> Int[ndarray, " number"]:
     """Quantised levels (rms, half decibels) and correlations (6 bits) of the channels of one packet."""
     x = samples.astype(np.float64)
@@ -32,7 +41,7 @@ def measure(samples: Float32[ndarray, "channel time"]) -> Int[ndarray, " number"
     power = np.square(x).mean(1)
     level = np.round((10 * np.log10(power + 1e-30) - _FLOOR_DB) / LEVEL_STEP_DB)
     scaled = x / np.sqrt(power + 1e-30)[:, None]
-    correlation = (scaled @ scaled.T / x.shape[1])[np.triu_indices(len(x), 1)]
+    correlation = (product(scaled, scaled.T) / x.shape[1])[np.triu_indices(len(x), 1)]
     return np.concatenate([np.clip(level, 0, 2**LEVEL_BITS - 1), _quantised_correlation(correlation)]).astype(
         np.int64
     )
@@ -102,7 +111,7 @@ BLOCK = 5250
 
 def _covariance(x: Float[ndarray, "channel time"]) -> Float[ndarray, "channel channel"]:
     centred = x - x.mean(1, keepdims=True)
-    return centred @ centred.T / x.shape[1]
+    return product(centred, centred.T) / x.shape[1]
 
 
 def _positive_semidefinite(matrix: Float[ndarray, "channel channel"]) -> Float[ndarray, "channel channel"]:
@@ -155,11 +164,11 @@ class Restorer:
         inner = interior(length, margin)
         missing = covariance(numbers) - _covariance((packet - low)[:, inner])
         matrix = mixing_matrix(_covariance(low[:, inner]), _positive_semidefinite(missing))
-        change = (matrix - identity) @ low
+        change = product(matrix - identity, low)
         if self._previous is not None:
             fade = min(FADE, length)
             ramp = 0.5 - 0.5 * np.cos(np.pi * (np.arange(fade) + 0.5) / fade)
-            old = (self._previous - identity) @ low[:, :fade]
+            old = product(self._previous - identity, low[:, :fade])
             change[:, :fade] = ramp * change[:, :fade] + (1 - ramp) * old
         self._previous = matrix
         return (packet + change).astype(np.float32)

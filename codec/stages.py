@@ -69,14 +69,25 @@ def _activated(activation: Snake1d | None, image: Tensor) -> Tensor:
     return image if activation is None else snake(image.squeeze(2), activation.alpha).unsqueeze(2)
 
 
+def _convolve(image: Tensor, weight: Tensor, bias: Tensor | None, stride: int = 1, dilation: int = 1) -> Tensor:
+    """Convolution without padding.
+
+    By oneDNN where there is one, asked for by name: PyTorch's own choice between it and a matrix product depends
+    on the number of threads.
+    """
+    if image.device.type == "cpu" and torch.backends.mkldnn.is_available():
+        return torch.mkldnn_convolution(image, weight, bias, (0, 0), (1, stride), (1, dilation), 1)
+    return torch.conv2d(image, weight, bias, (1, stride), 0, (1, dilation))
+
+
 def _convolution(layer: Conv1d, activation: Snake1d | None) -> Stage:
-    """Snake, then a convolution with or without a stride; snake(0) = 0, so zeros before it are zeros behind it."""
+    """Snake, then a convolution, maybe strided; snake(0) = 0, so zeros before it are zeros behind it."""
     kernel, stride, dilation = layer.kernel_size[0], layer.stride[0], layer.dilation[0]
     weight = layer.weight.unsqueeze(2)
 
     def compute(x: Rows, out: Rows) -> None:
         image = _activated(activation, _image(x))
-        out.copy_(_rows(torch.conv2d(image, weight, layer.bias, (1, stride), 0, (1, dilation))))
+        out.copy_(_rows(_convolve(image, weight, layer.bias, stride, dilation)))
 
     before = int(layer.padding[0])
     after = (kernel - 1) * dilation + 1 - stride - before
@@ -84,20 +95,26 @@ def _convolution(layer: Conv1d, activation: Snake1d | None) -> Stage:
 
 
 def _transposed(layer: ConvTranspose1d, activation: Snake1d | None) -> Stage:
-    """Snake, then a transposed convolution: kernel 2s, stride s, s/2 cut off at both ends."""
-    stride = layer.stride[0]
-    weight, margin = layer.weight.unsqueeze(2), stride + int(layer.padding[0])
+    """Snake, then a transposed convolution: kernel 2s, stride s, s/2 cut off at both ends.
+
+    Samples js to js + s of its output are the first half of the kernel times input j and the second half times
+    input j - 1: a convolution with two taps and s times as many channels, whose rows, cut into s, are the samples.
+    """
+    stride, cut = layer.stride[0], int(layer.padding[0])
+    halves = layer.weight.unflatten(2, (2, stride)).flip(2)  # (channel, channel_out, tap, phase)
+    weight = halves.permute(3, 1, 2, 0).flatten(0, 1).permute(0, 2, 1).unsqueeze(2).contiguous()
+    bias = None if layer.bias is None else layer.bias.repeat(stride)
 
     def compute(x: Rows, out: Rows) -> None:
         image = _activated(activation, _image(x))
-        full = _rows(torch.conv_transpose2d(image, weight, layer.bias, (1, stride)))
-        out.copy_(full[margin : margin + len(out)])
+        full = _rows(_convolve(image, weight, bias)).reshape(-1, layer.out_channels)
+        out.copy_(full[cut : cut + len(out)])
 
     return Stage(compute, 1, 1, stride, 1, layer.out_channels)
 
 
 def _residual(unit: ResidualUnit) -> Stage:
-    """X + conv1(Snake(conv7(Snake(x))))."""
+    """Residual unit: x + conv1(Snake(conv7(Snake(x))))."""
     first, wide, second, narrow = unit.block
     assert isinstance(first, Snake1d)
     assert isinstance(wide, Conv1d)
@@ -107,8 +124,8 @@ def _residual(unit: ResidualUnit) -> Stage:
     wide_weight, narrow_weight = wide.weight.unsqueeze(2), narrow.weight.unsqueeze(2)
 
     def compute(x: Rows, out: Rows) -> None:
-        branch = torch.conv2d(_activated(first, _image(x)), wide_weight, wide.bias, 1, 0, (1, dilation))
-        branch = torch.conv2d(_activated(second, branch), narrow_weight, narrow.bias)
+        branch = _convolve(_activated(first, _image(x)), wide_weight, wide.bias, 1, dilation)
+        branch = _convolve(_activated(second, branch), narrow_weight, narrow.bias)
         torch.add(_rows(branch), x[margin : margin + len(out)], out=out)
 
     return Stage(compute, margin, margin, 1, 1, narrow.out_channels)
@@ -252,8 +269,11 @@ class Stream:
 
 @cache
 def workers(threads: int) -> ThreadPoolExecutor:
-    """Threads in each of which PyTorch itself uses one thread only."""
-    before = torch.get_num_threads()
+    """Threads in each of which PyTorch uses one thread only.
+
+    Its matrix library knows one number for the whole process, which is one from then on: the sums of a product
+    depend on it.
+    """
     ready = Barrier(threads)
 
     def start() -> None:
@@ -262,5 +282,4 @@ def workers(threads: int) -> ThreadPoolExecutor:
 
     pool = ThreadPoolExecutor(threads, "codec", start)
     list(pool.map(lambda _: None, range(threads)))
-    torch.set_num_threads(before)  # what threads started later by others begin with
     return pool

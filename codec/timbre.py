@@ -14,7 +14,7 @@ from jaxtyping import Float, Float32, Int
 from numpy import ndarray
 from scipy.signal import oaconvolve
 
-from codec.spatial import interior
+from codec.spatial import interior, product
 
 BANDS, LEVEL_BITS = 24, 7
 _STEP_DB, _FLOOR_DB = 1.0, -120.0
@@ -58,7 +58,7 @@ def _band_levels_db(samples: Float[ndarray, "channel time"], sample_rate_hz: int
         power += np.abs(np.fft.rfft(padded[:, start : start + _WINDOW] * window)) ** 2
     # mean square of the samples per bin; the sum of squares of the window is 3/8 of its length
     power /= frames * _WINDOW * _WINDOW * 3 / 16
-    return (10 * np.log10(power @ weights.T + 1e-14)).mean(0)
+    return (10 * np.log10(product(power, weights.T) + 1e-14)).mean(0)
 
 
 def measure(samples: Float32[ndarray, "channel time"], sample_rate_hz: int) -> Int[ndarray, " band"]:

@@ -45,6 +45,7 @@ def save(path: Path, model: Codec, card: dict[str, Any], force: bool = False, ex
         raise ValueError("weights do not fit half precision")
     with whole_file(path, force=force) as temporary:
         save_file(tensors, temporary, {"config": json.dumps(model.config.as_json())})
+        temporary.chmod(0o644)  # safetensors makes files that only their owner may read
     write_json(path.with_suffix(".json"), {"sha256": sha256(path), **card}, force=force)
 
 

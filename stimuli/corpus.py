@@ -73,9 +73,7 @@ def find_recordings(root: Path) -> list[Recording]:
     return [found[key] for key in sorted(found)]
 
 
-def split(
-    recordings: list[Recording], holdout: int | str = HOLDOUT
-) -> tuple[list[Recording], list[Recording]]:
+def split(recordings: list[Recording], holdout: int | str = HOLDOUT) -> tuple[list[Recording], list[Recording]]:
     """Split the recordings: (training, held out).
 
     Parameters

@@ -28,8 +28,8 @@ CAPSULE_NOISE_BAND_HZ = 24_000.0
 
 # Spread between capsules (standard deviations); it is this that leaks pressure into orders 2 to 4 where
 # their own radial filters have long closed
-MISMATCH_DB = 0.4
-MISMATCH_DEG = 1.0
+MISMATCH_DB = 0.45
+MISMATCH_DEG = 1.2
 
 # Butterworth magnitude (order, corner) of EigenStudio's radial filters; orders 0 and 1 are full band
 ORDER_HIGH_PASS_HZ = {2: (4, 397.0), 3: (5, 1042.0), 4: (6, 1857.0)}
@@ -131,9 +131,20 @@ def encoder(
 
 
 def _mismatch(seed: int) -> Complex128[ndarray, " capsule"]:
-    """Complex gain of each capsule of one microphone."""
+    """Complex gain of each capsule of one microphone.
+
+    The draw is stratified: its part in the harmonics of each order has exactly the expected energy, so that
+    every microphone leaks as much into each order as a typical one, and only how differs.
+    """
     rng = np.random.default_rng([seed, 0xE32])
-    gain_db, phase_deg = rng.standard_normal((2, len(_CAPSULES_DEG)))
+    draws = rng.standard_normal((len(_CAPSULES_DEG), 2))
+    basis, _ = np.linalg.qr(spherical_harmonics(ENCODER_ORDER, *capsule_directions()))
+    parts = basis.T @ draws  # orders 0 .. 4 of gain and phase; what is left lies outside of the encoder
+    scaled = parts.copy()
+    for n in range(ENCODER_ORDER + 1):
+        inside = acn_orders(ENCODER_ORDER) == n
+        scaled[inside] *= np.sqrt((2 * n + 1) / np.square(parts[inside]).sum(axis=0))
+    gain_db, phase_deg = (draws + basis @ (scaled - parts)).T
     return 10 ** (MISMATCH_DB * gain_db / 20) * np.exp(1j * np.radians(MISMATCH_DEG * phase_deg))
 
 

@@ -142,7 +142,7 @@ def _pedestrian_zone(stage: Stage) -> None:
     stage.bed(-5.0, hump(300, 1.8), stage.toward(0, 0, 12.0), 2.0, 2.5)
     stage.bed(-14.0, hump(500, 1.3), stage.toward(110, 0, 6.0), 2.0, 3.0)
     stage.bed(-22.0, hump(2500, 1.5), stage.toward(-120 + rng.normal(0, 15), -8, 15.0), 0.5, 2.0)
-    stage.bed(-11.0, slope(-9, 40, 1000), lobe(0, 0, 0.0), 1.0, 0.3)
+    stage.bed(-8.0, slope(-9, 40, 1000), lobe(0, 0, 0.0), 1.0, 0.3)
     stage.talkers(0.9, 13.0, -11.0, 80)
     stage.walkers(1.8, 8.0, -12.0, 0.9)
     stage.music(9.0, -60 + rng.normal(0, 8), 0.0, -9.0, 1.9)
@@ -210,7 +210,7 @@ def _woodland(stage: Stage) -> None:
     rng = stage.rng
     stage.bed(-3.0, hump(1200, 1.8), stage.toward(-60 + rng.normal(0, 15), 50, 2.0), 4.0, 0.4)
     stage.bed(0.0, slope(-8, 35, 2500), stage.toward(0, 35, 10.0), 2.5, 0.3)
-    stage.bed(-1.0, slope(-12, 30, 500), lobe(0, 0, 0.0), 1.5, 0.4)
+    stage.bed(2.0, slope(-12, 30, 500), lobe(0, 0, 0.0), 1.5, 0.4)
     stage.bed(-3.0, hump(700, 1.4), stage.toward(30 + rng.normal(0, 8), -15, 20.0), 1.0, 4.0)
     stage.birds(0.7, 12.0, -5.0, (1800, 5500))
 

@@ -1,6 +1,7 @@
 """Objective against subjective: scipy's coefficients, a published measure on real ratings, strict reading."""
 
 import csv
+import sys
 
 import numpy as np
 import pandas as pd
@@ -9,20 +10,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from analysis.correlate import correlate, pearson, read_measures, spearman
+from analysis import correlate as command
+from analysis.correlate import BASELINE, coefficients, correlate, read_measures
 from analysis.ratings import read
 from analysis.results import analyse
 from render.errors import InputError
 
 
-@given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), min_size=3, max_size=30))
-def test_coefficients_are_scipys(pairs):
-    x, y = np.array(pairs, float).T
-    if np.ptp(x) and np.ptp(y):
-        assert pearson(x, y) == pytest.approx(stats.pearsonr(x, y).statistic, abs=1e-9)
-        assert spearman(x, y) == pytest.approx(stats.spearmanr(x, y).statistic, abs=1e-9)
+@given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20), st.integers(0, 3)), min_size=3, max_size=30))
+def test_coefficients_are_scipys_also_of_weighted_samples(triples):
+    """A weight is a repetition: scipy's coefficients of the repeated pairs."""
+    x, y, weights = np.array(triples, float).T
+    found = coefficients(x, y, weights[None])[0]
+    repeated = [np.repeat(v, weights.astype(int)) for v in (x, y)]
+    if np.count_nonzero(weights) < 3:
+        assert np.isnan(found).all()
+    elif np.ptp(repeated[0]) and np.ptp(repeated[1]):
+        expected = [f(*repeated).statistic for f in (stats.pearsonr, stats.spearmanr, stats.kendalltau)]
+        assert found == pytest.approx(expected, abs=1e-9)
     else:
-        assert np.isnan(pearson(x, y))
+        assert np.isnan(found).all()
 
 
 def table(values, conditions=("la", "a", "b", "href")):
@@ -33,16 +40,20 @@ def table(values, conditions=("la", "a", "b", "href")):
 SCORES = table({"x": [10, 40, 70, 100], "y": [20, 50, 65, 99], "z": [5, 55, 60, 98], "w": [15, 45, 80, 100]})
 
 
+def pooled(found):
+    return found[found["conditions"].isin(("all", "systems"))]
+
+
 def test_a_straight_line_is_found_and_the_reference_left_out():
     measures = SCORES.rename(columns={"mean": "m"}).assign(m=lambda t: -2 * t["m"] + 7)
     measures.loc[measures["condition"] == "href", "m"] = 1e6
     found = correlate(SCORES, measures, draws=200)
-    assert found["conditions"].tolist() == ["all", "systems"]
-    assert found["n"].tolist() == [12, 8]
-    for name in ("pearson", "pearson_low", "pearson_high", "spearman", "spearman_high", "within_items"):
-        expected = [-1, -1] if name != "within_items" else [-1, np.nan]
-        assert found[name].tolist() == pytest.approx(expected, nan_ok=True)
-    assert found["rmse"].tolist() == pytest.approx([0, 0], abs=1e-5)
+    assert found["conditions"].tolist() == ["all", "systems", "la", "a", "b"]
+    assert found["n"].tolist() == [12, 8, 4, 4, 4]
+    for name in ("pearson", "pearson_low", "spearman", "spearman_high", "kendall", "kendall_low"):
+        assert found[name].tolist() == pytest.approx([-1] * 5)
+    assert pooled(found)["within_items"].tolist() == pytest.approx([-1, np.nan], nan_ok=True)
+    assert found["rmse"].tolist() == pytest.approx([0] * 5, abs=1e-5)
 
 
 def test_error_is_that_of_the_fitted_line():
@@ -53,6 +64,36 @@ def test_error_is_that_of_the_fitted_line():
     assert correlate(SCORES, measures, draws=10)["rmse"][0] == pytest.approx(
         np.sqrt(np.mean((part["mean"] - fit) ** 2))
     )
+
+
+def test_the_bit_rate_is_the_baseline():
+    """A measure that equals the scores leads by what the rate lacks; one that is the rate leads by nothing."""
+    rates = {"la": np.nan, "a": 16.0, "b": 32.0, "href": np.nan}
+    measures = SCORES.rename(columns={"mean": "m"}).assign(
+        kbps=lambda t: t["condition"].map(rates), same=lambda t: t["kbps"] ** 2
+    )
+    found = correlate(SCORES, measures, draws=500).set_index(["measure", "conditions"])
+    systems = SCORES[SCORES["condition"].isin(("a", "b"))]
+    rate = stats.spearmanr(systems["mean"], systems["condition"].map(rates)).statistic
+    assert found.loc[(BASELINE, "all"), "spearman"] == pytest.approx(rate)
+    assert found.loc[("m", "all"), "over_rate"] == pytest.approx(1 - rate)
+    assert found.loc[("m", "all"), "over_rate_low"] >= 0
+    assert found.loc[("same", "all"), ["over_rate", "over_rate_low", "over_rate_high"]].tolist() == [0, 0, 0]
+    assert np.isnan(found.loc[("kbps", "all"), "over_rate"])
+
+
+def test_bootstrap_intervals_cover():
+    """Correlation 0.6 over 25 items: the 95 % intervals cover it in about 95 % of 200 tables."""
+    rng = np.random.default_rng(2)
+    covered = 0
+    for _ in range(200):
+        x = rng.standard_normal(25)
+        y = 0.6 * x + 0.8 * rng.standard_normal(25)
+        scores = pd.DataFrame({"item": [f"i{n}" for n in range(25)], "condition": "a", "mean": y})
+        measures = scores[["item", "condition"]].assign(m=x)
+        row = correlate(scores, measures, draws=300).iloc[0]
+        covered += row["pearson_low"] <= 0.6 <= row["pearson_high"]
+    assert 0.87 <= covered / 200 <= 0.99
 
 
 def test_bamq_follows_the_real_listeners(reference_ratings):
@@ -67,8 +108,13 @@ def test_bamq_follows_the_real_listeners(reference_ratings):
     found = correlate(scores, measures, draws=300).iloc[0]
     joined = scores.merge(measures)
     assert found["n"] == len(joined) == 91
-    assert found["pearson"] == pytest.approx(stats.pearsonr(joined["mean"], joined["bamq"]).statistic)
-    assert found["pearson_low"] < found["pearson"] < found["pearson_high"]
+    for name, function in (
+        ("pearson", stats.pearsonr),
+        ("spearman", stats.spearmanr),
+        ("kendall", stats.kendalltau),
+    ):
+        assert found[name] == pytest.approx(function(joined["mean"], joined["bamq"]).statistic)
+        assert found[f"{name}_low"] < found[name] < found[f"{name}_high"]
     assert found["pearson"] > 0.7
 
 
@@ -94,3 +140,27 @@ def test_measures_are_read_strictly(tmp_path, text, what):
 def test_names_that_do_not_meet():
     with pytest.raises(InputError, match="do the names agree"):
         correlate(SCORES, SCORES.rename(columns={"mean": "m"}).assign(item="other"))
+
+
+def test_the_command_writes_table_and_scatter(tmp_path, monkeypatch, capsys):
+    rows = ["session,listener,item,condition,score"]
+    measures = ["item,condition,material,mel,kbps,empty"]
+    for number, row in enumerate(SCORES.itertuples()):
+        measures.append(
+            f'{row.item},{row.condition},"synthetic, seeded",{200 - row.mean},{16 if number % 2 else 32},'
+        )
+        rows += [f"simulated,l{n},{row.item},{row.condition},{min(row.mean + n, 100)}" for n in range(3)]
+    (tmp_path / "r.csv").write_text("\n".join(rows) + "\n")
+    (tmp_path / "m.csv").write_text("\n".join(measures) + "\n")
+    out = tmp_path / "o"
+    arguments = [str(tmp_path / "r.csv"), str(tmp_path / "m.csv"), "-o", str(out), "--draws", "50"]
+    monkeypatch.setattr(sys, "argv", ["correlate", *arguments])
+    command.main()
+    printed = capsys.readouterr().out
+    assert "mel              all" in printed
+    written = pd.read_csv(out / "correlations.csv")
+    assert written.loc[0, "spearman"] == pytest.approx(-1)
+    assert "empty" not in set(written["measure"])
+    first = [(out / name).read_bytes() for name in ("scatter.png", "scatter.pdf")]
+    command.main()  # the same bytes: nothing is refused
+    assert first == [(out / name).read_bytes() for name in ("scatter.png", "scatter.pdf")]

@@ -35,8 +35,11 @@ def test_single_faults(fault):
         assert names(test) == expected
 
 
-@pytest.mark.parametrize("pair", [("normalisation", "mirror"), ("channel order", "delay"), ("collapsed W", "polarity"),
-                                  ("dropped orders", "rotation"), ("gain", "normalisation")])  # fmt: skip
+PAIRS = [("normalisation", "mirror"), ("channel order", "delay"), ("collapsed W", "polarity"),
+         ("dropped orders", "rotation"), ("gain", "normalisation")]  # fmt: skip
+
+
+@pytest.mark.parametrize("pair", PAIRS)
 def test_pairs(pair):
     test, expected = planted(SCENE, pair, np.random.default_rng(3))
     assert names(test) == expected
@@ -73,7 +76,9 @@ def test_faultless_versions_have_no_faults():
 
 
 def test_another_scene_is_no_rendition():
-    other = np.random.default_rng(4).standard_normal((16, 5)) @ np.random.default_rng(5).standard_normal((5, 80_000))
+    other = np.random.default_rng(4).standard_normal((16, 5)) @ np.random.default_rng(5).standard_normal(
+        (5, 80_000)
+    )
     assert names(0.1 * other) == {"unrelated"}
 
 

@@ -143,7 +143,7 @@ def test_the_other_verbs(folder, tmp_path, command):
     items, conditions = ("Beach", "Park", "Woodland"), ("la", "opus3_160", "prop")
     lines = [f"{item},{c},{i}" for item in items for i, c in enumerate(conditions)]
     measures.write_text("\n".join(["item,condition,level", *lines]) + "\n")
-    found = command("analysis.correlate", measures, ratings, "--key", key)
+    found = command("analysis.correlate", ratings, measures, "--key", key)
     assert found.stdout.startswith("SIMULATED")
     assert "level" in found.stdout
     counted = command("analysis.coverage", "--trials", 20, "--draws", 0)

@@ -75,7 +75,7 @@ def test_a_build_gives_a_row_for_each_item_and_condition(tmp_path, run):
     la = rows["Beach", "la"]
     expected = measure_all(scene(1.5), {"la": low_pass(scene(1.5), 3500)})["la"]
     for name, value in expected.items():
-        assert (la[name] if name in la else "") == ("" if value is None else f"{value:.7g}"), name
+        assert la.get(name, "") == ("" if value is None else f"{value:.7g}"), name
     assert (la["kbps"], la["latency_ms"], la["material"]) == ("16.5", "2", "synthetic")
     assert "rtf_enc" not in la
     assert rows["Park", "order_1"]["silent_channels"] == "12"
@@ -142,7 +142,11 @@ def test_a_build_may_hold_noise(tmp_path):
     ("name", "made", "message"),
     [
         ("rate", lambda: cut(REFERENCE.samples, 48000), "48000 Hz, the reference .* has 44100 Hz"),
-        ("higher", lambda: cut(np.zeros((25, 66150))), r"order 4 \(25 channels\), the reference .* has only order 3"),
+        (
+            "higher",
+            lambda: cut(np.zeros((25, 66150))),
+            r"order 4 \(25 channels\), the reference .* has only order 3",
+        ),
         ("tiny", lambda: cut(REFERENCE.samples[:, :500]), "500 samples overlap with the tests; 2049 are needed"),
     ],
 )

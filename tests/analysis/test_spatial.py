@@ -90,7 +90,7 @@ def test_eq_3_is_blind_to_panning_and_the_maps_are_not():
 
 
 def test_what_each_measure_ignores():
-    """Gain: directions and correlations. Mirror: diffuseness, orders. Normalisation: eq. 3 and DirAC's direction."""
+    """Gain: directions, correlations. Mirror: diffuseness, orders. Normalisation: eq. 3 and DirAC's direction."""
     x = scene(1.5).samples.astype(float)
     norm = np.sqrt(2 * np.repeat(np.arange(4), [1, 3, 5, 7]) + 1)
     found = measure_all(as_scene(x), {
@@ -102,7 +102,9 @@ def test_what_each_measure_ignores():
     assert [found["gain"][name] for name in zero] == pytest.approx([0] * len(zero), abs=2e-3)
     assert found["gain"]["ls_lvl_db"] == pytest.approx(6.02, abs=0.01)
     assert found["gain"]["map_corr"] == pytest.approx(1)
-    assert [found["mirror"][name] for name in ("diff_mae", "ord1_db", "iacc")] == pytest.approx([0, 0, 0], abs=1e-3)
+    assert [found["mirror"][name] for name in ("diff_mae", "ord1_db", "iacc")] == pytest.approx(
+        [0, 0, 0], abs=1e-3
+    )
     assert found["mirror"]["doa_deg"] > 30
     assert found["mirror"]["cov_sum"] > 5
     assert [found["n3d"][name] for name in ("cov_sum", "doa_deg")] == pytest.approx([0, 0], abs=1e-3)
@@ -126,4 +128,3 @@ def test_other_orders(channels):
     assert (found["doa_deg"] is None) == (found["cov_sum"] is None) == (channels == 1)
     assert found["map_lsd_db"] == pytest.approx(6.02, abs=0.05)
     assert found["ls_lvl_db"] == pytest.approx(6.02, abs=0.05)
-

@@ -47,7 +47,7 @@ def test_torch_and_numpy_are_each_others_oracle(frames):
 
     rng = np.random.default_rng(frames)
     x = (0.1 * rng.standard_normal((4, frames))).astype(np.float32)
-    y = (x + 0.02 * rng.standard_normal((4, frames)).astype(np.float32) * np.float32([[1], [2], [0], [4]]))
+    y = x + 0.02 * rng.standard_normal((4, frames)).astype(np.float32) * np.float32([[1], [2], [0], [4]])
     theirs = mel_distance(torch.tensor(x)[None], torch.tensor(y)[None], 44100).item()
     assert measure(Scene(x, 44100), Scene(y, 44100))["mel_train"] == pytest.approx(theirs, rel=1e-5)
 
@@ -60,7 +60,9 @@ def test_mel_filters_are_those_of_training_and_grouping_loses_none(rate_hz, wind
     filters = spectral.mel_filter_bank(rate_hz, window, bands)
     assert np.allclose(filters, mel_filter_bank(rate_hz, window, bands), atol=1e-12)
     magnitude = np.random.default_rng(0).random((1, 3, window // 2 + 1), dtype=np.float32)
-    assert np.allclose(spectral._mel(magnitude, rate_hz, bands), magnitude @ filters.T.astype(np.float32), rtol=1e-4)
+    assert np.allclose(
+        spectral._mel(magnitude, rate_hz, bands), magnitude @ filters.T.astype(np.float32), rtol=1e-4
+    )
 
 
 SCENE = selftest.scene(1.5)
@@ -107,7 +109,9 @@ def test_loudspeakers_are_the_projects_own_feeds():
     from codec.losses import mel_distance
 
     a, b = (torch.tensor(np.delete(feed, lfe, axis=0))[None] for feed in feeds)
-    assert measure(SCENE, test)["mel_ls"] == pytest.approx(mel_distance(a, b, SCENE.sample_rate_hz).item(), rel=1e-4)
+    assert measure(SCENE, test)["mel_ls"] == pytest.approx(
+        mel_distance(a, b, SCENE.sample_rate_hz).item(), rel=1e-4
+    )
 
 
 def test_the_largest_power_is_that_of_the_whole():

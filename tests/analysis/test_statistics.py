@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from analysis.components import condition_model
-from analysis.mixed import crossed_interval_incomplete, fit
+from analysis.mixed import _System, crossed_interval_incomplete, fit
 from analysis.ratings import Cells, cells, read
 from analysis.resampling import SCHEMES, bca, bootstrap, draw_both, draw_listeners
 from analysis.results import analyse
@@ -125,11 +125,35 @@ def test_reml_meets_the_closed_form_of_complete_designs(seed, monkeypatch):
     np.testing.assert_allclose(reml.covariance, closed.covariance, rtol=5e-3)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(60))
 def test_crossed_interval_of_complete_data_is_reml_s(seed):
-    scores = simulated(seed).scores[:, :, 0]
+    """Designs of any size, with components from absent to large: those estimated as zero are zero in both."""
+    rng = np.random.default_rng(seed)
+    listeners, items = rng.integers(3, 25, 2)
+    of_listeners, of_items = rng.choice([0, 1, 5, 10], 2)
+    scores = 50 + rng.normal(0, 1, (listeners, 1)) * of_listeners + rng.normal(0, 1, (1, items)) * of_items
+    scores = scores + rng.normal(0, 8, (listeners, items))
     closed, reml = crossed_interval(scores), crossed_interval_incomplete(scores)
-    assert [reml.low, reml.high] == pytest.approx([closed.low, closed.high], abs=0.02)
+    assert [reml.low, reml.high] == pytest.approx(
+        [closed.low, closed.high], abs=0.002 * (closed.high - closed.low)
+    )
+
+
+def test_slope_of_the_deviance_is_its_difference_quotient():
+    rng = np.random.default_rng(1)
+    listener, item = rng.integers(0, 5, 60), rng.integers(0, 7, 60)
+    y, x = rng.normal(50, 10, 60) + 5 * listener, np.column_stack([np.ones(60), rng.normal(size=60)])
+    system = _System(y, x, {"listener": listener, "item": item})
+    for ratios in ([0.3, 0.7], [0.0, 2.0]):
+        at = np.array(ratios)
+        value, slope = system.profiled_slope(at)
+        for i in range(2):
+            step = np.eye(2)[i] * 1e-6
+            upper, lower = system.profiled_slope(at + step)[0], system.profiled_slope(at - step * (at[i] > 0))[0]
+            assert slope[i] == pytest.approx((upper - lower) / (1e-6 * (1 + (at[i] > 0))), rel=1e-3)
+        # The profiled deviance is the smallest over the residual variance.
+        every = [system.deviance(np.array([*(at * s), s])) for s in np.geomspace(1, 1000, 4000)]
+        assert value == pytest.approx(min(every), abs=1e-3)
 
 
 def test_crossed_interval_with_few_gaps_is_near_the_complete_one():

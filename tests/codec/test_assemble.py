@@ -43,6 +43,7 @@ def test_assembling_uses_up_no_random_numbers():
     copy = assemble(CONFIGS[1], shapes, state.__getitem__, "model")
     assert torch.equal(torch.rand(3), expected)
     assert all(torch.equal(copy.state_dict()[name], tensor) for name, tensor in state.items())
+    assert {name for name, _ in copy.named_parameters()} == set(state)
     assert not any(parameter.requires_grad for parameter in copy.parameters())
     assert copy.is_folded
     assert not copy.training

@@ -17,7 +17,8 @@ from codec.stream_file import read_header, read_intact_packets, read_packets, wr
 
 def make_header(frames=600, codebooks=18, bits=10, channels=16, **values):
     defaults = dict(
-        model=b"modelsha", sample_rate_hz=44_100, channels=channels, codebooks=codebooks, model_codebooks=codebooks,
+        model=b"modelsha", sample_rate_hz=44_100, channels=channels, codebooks=codebooks,
+        model_codebooks=codebooks,
         bits_per_code=bits, hop=512, gain_q8_db=-1234, length=frames * 512 - 17, source=0xDEADBEEF,
         layout="ambiX" if round(channels**0.5) ** 2 == channels else "", layers=True, range_coded=False,
     )  # fmt: skip

@@ -1,13 +1,14 @@
 """Fetching a checkpoint from a real server on this machine: complete, recorded, unchanged or refused."""
 
 import http.server
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
+from codec import weights
 from codec.fetch import fetch_checkpoint
-from codec.weights import PUBLISHED_URL
 from render.artefact import read_json, sha256
 from render.errors import InputError
 
@@ -120,4 +121,18 @@ def test_files_of_the_user_are_not_touched(server, tmp_path):
 
 
 def test_the_default_is_the_published_16_kbps_model():
-    assert PUBLISHED_URL.endswith("/1.0.0/weights_44khz_16kbps.pth")
+    assert weights.PUBLISHED_URL.endswith("/1.0.0/weights_44khz_16kbps.pth")
+
+
+def test_command_line_from_the_address_to_a_model(server, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for words in (["fetch", "--url", f"{server.url}/w.pth"], ["convert", "w.pth", "-o", "m.safetensors"]):
+        monkeypatch.setattr(sys, "argv", ["weights", *words])
+        weights.main()
+    output = capsys.readouterr().out
+    assert "w.pth: fetched; next: python -m codec.weights convert w.pth" in output
+    assert "m.safetensors: 8705 parameters, 110250.0 bit/s" in output
+    model, _ = weights.load(Path("m.safetensors"))
+    assert model.config.channels == 1
+    # the card tells the address, not only the name of the file
+    assert read_json(Path("m.json"))["origin"] == f"{server.url}/w.pth"

@@ -1,6 +1,7 @@
 """Files: to the sample as long, the same for every cut, decodable from anywhere and around damage."""
 
 import io
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from codec.bitstream import ABSENT, PACKET_FRAMES, CorruptStream
 from codec.concealment import conceal
 from codec.inference import (
+    check_model,
     decode,
     decode_packets,
     decode_range,
@@ -203,3 +205,11 @@ def test_refusals(model):
         encode(model, DIGEST, Scene(x.samples, 48_000))
     with pytest.raises(InputError, match="1 to 4"):
         encode(model, DIGEST, x, codebooks=5)
+
+
+def test_a_header_that_contradicts_its_model_is_refused(model):
+    _, header = opened(encode(model, DIGEST, scene(1000)))
+    check_model(header, model, DIGEST, "x.arvq")
+    for forged in (dict(hop=256), dict(layers=True), dict(layout=""), dict(channels=9), dict(codebooks=9)):
+        with pytest.raises(InputError, match="contradicts its model"):
+            check_model(replace(header, model_codebooks=9, **forged), model, DIGEST, "x.arvq")

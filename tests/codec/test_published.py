@@ -51,6 +51,7 @@ def test_the_three_states_are_the_same_model(tmp_path):
         new = {key.replace(old, name): tensor for key, tensor in new.items()}
     assert new.keys() == Codec(legacy.config).state_dict().keys()
     assert_same(legacy, read_published(checkpoint(tmp_path / "new.pth", new)))
+    assert {name for name, _ in legacy.named_parameters()} == set(legacy.state_dict())
     assert_same(legacy, read_published(checkpoint(tmp_path / "folded.pth", folded_state())))
 
 

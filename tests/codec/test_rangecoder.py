@@ -36,7 +36,7 @@ def test_round_trip_and_at_most_one_byte_more(codebooks, frames, bits, layer_bit
 
 
 def test_it_reaches_the_entropy_of_a_memoryless_source():
-    """Codes of 3 bits with probabilities 1/2, 1/4, ...: the entropy of what was drawn, and a little for learning."""
+    """Codes of 3 bits with probabilities 1/2, 1/4, ...: the entropy of what was drawn, and little more."""
     random = np.random.default_rng(3)
     codes = np.minimum(random.geometric(0.5, (1, 20_000)), 8) - 1
     drawn = np.bincount(codes[0]) / codes.size

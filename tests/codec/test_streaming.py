@@ -1,5 +1,7 @@
 """The network as a stream is the network: for every cut, every number of threads, from any tile on."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -21,7 +23,7 @@ def noise(frames, channels=4, seed=0):
 
 def pieces(array, cuts):
     edges = [0, *sorted(cut % (array.shape[1] + 1) for cut in cuts), array.shape[1]]
-    return [array[:, a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    return [array[:, a:b] for a, b in pairwise(edges)]
 
 
 def pushed(stream, parts):

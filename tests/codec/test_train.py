@@ -9,9 +9,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from codec import train
+from codec import checkpoint, train
 from codec.data import Excerpts, level_gain
-from render.audio_file import write_scene
+from codec.model import Codec, ModelConfig
+from codec.transfer import transfer
+from codec.weights import read
+from render.audio_file import write_scene, writer
 from render.errors import InputError
 from render.scene import Scene
 
@@ -129,3 +132,40 @@ def test_schedule():
     config = replace(config, steps=1000, warmup_steps=10, decay_share=0.25, learning_rate=1.0)
     rates = [train.learning_rate(config, step) for step in (0, 9, 500, 750, 875, 999)]
     assert rates == pytest.approx([0.1, 1.0, 1.0, 1.0, 0.53, 0.034])
+
+
+def tiny_training(tmp_path, **settings):
+    """Two steps of a tiny stereo model; returns its newest checkpoint."""
+    random = np.random.default_rng(0)
+    for number in (1, 8):
+        noise = 0.1 * random.standard_normal((2, 30_000)).astype(np.float32)
+        with writer(tmp_path / f"Beach.{number}.wav", 2, 44_100, "PCM_16", force=True) as file:
+            file.write(noise)
+    model = ModelConfig(
+        channels=2, encoder_dim=4, decoder_dim=16, strides=(2, 4), latent_dim=8, codebooks=4, codebook_size=32,
+        codebook_dim=4,
+    )  # fmt: skip
+    config = train.TrainConfig(
+        steps=2, batch=1, excerpt_frames=4096, turn=False, weights={"waveform": 1.0}, balance=False, **settings
+    )
+    train.train(model, config, [tmp_path], tmp_path / "run", False, 2)
+    return checkpoint.load(tmp_path / "run" / "checkpoints" / "0000002")[0]["model"]
+
+
+def test_training_can_start_from_transferred_weights_and_leave_dead_codes_alone(tmp_path):
+    """Two steps at a rate of 1e-9 move nothing: what is there is the mono checkpoint, repeated."""
+    mono = Path(__file__).parents[1] / "golden" / "dac" / "mono.pth"
+    start = f"transfer:{mono}"
+    state = tiny_training(tmp_path, initialisation=start, revive_every=0, learning_rate=1e-9)
+    expected = transfer(read(mono), 2)
+    model = Codec(expected.config)
+    model.load_state_dict(state)
+    for name, tensor in model.fold_weight_norm().state_dict().items():
+        torch.testing.assert_close(tensor, expected.state_dict()[name], rtol=1e-5, atol=1e-6)
+
+
+def test_an_unknown_initialisation_is_refused(tmp_path):
+    with pytest.raises(InputError, match="initialisation = 'magic'; known are pca, default and transfer:FILE"):
+        tiny_training(tmp_path, initialisation="magic")
+    with pytest.raises(InputError, match="no such file"):
+        tiny_training(tmp_path, initialisation="transfer:nowhere.safetensors")

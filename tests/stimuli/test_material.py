@@ -1,0 +1,202 @@
+"""Corpora as users have them: zip files, both naming styles, other ambiX, checksums, places, folds."""
+
+import hashlib
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+
+from render.audio_file import info, read, writer
+from render.errors import InputError
+from render.scene import order_of
+from render.sphere import sn3d_to_n3d, spherical_harmonics
+from stimuli import material, prepare
+from stimuli.convention import check_convention
+from stimuli.corpus import CLASSES, Recording, split
+
+
+def field(path, order=4, seconds=0.3, seed=0, n3d=False, waves=40):
+    """Many plane waves from everywhere, as a diffuse but real field."""
+    random = np.random.default_rng(seed)
+    azimuth, elevation = random.uniform(-np.pi, np.pi, waves), np.arcsin(random.uniform(-1, 1, waves))
+    gains = spherical_harmonics(order, azimuth, elevation) * (sn3d_to_n3d(order) if n3d else 1)
+    samples = 0.01 * gains.T @ random.standard_normal((waves, round(seconds * 48_000)))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with writer(path, len(samples), 48_000, "PCM_24", force=True) as file:
+        file.write(samples.astype(np.float32))
+    return path
+
+
+def packed(path, *members, method=zipfile.ZIP_DEFLATED):
+    """A zip file of (name in it, file)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, file in members:
+            archive.write(file, name)
+    return path
+
+
+def content(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@pytest.fixture
+def command(monkeypatch):
+    def command(*arguments):
+        monkeypatch.setattr(sys, "argv", ["prepare", *map(str, arguments), "--workers", "1"])
+        prepare.main()
+
+    return command
+
+
+def test_zipped_flat_and_foldered_corpora_give_the_same_files(tmp_path, command):
+    beach, park = field(tmp_path / "x/Beach.1.wav"), field(tmp_path / "x/Park.2.wav", seed=1)
+    packed(tmp_path / "zips/Beach.zip", ("Beach/Beach.1.wav", beach), ("__MACOSX/._Beach.1.wav", beach))
+    packed(tmp_path / "zips/Park.zip", ("Park-02.wav", park), method=zipfile.ZIP_STORED)
+    command(tmp_path / "x", "-o", tmp_path / "a")
+    command(tmp_path / "zips", "-o", tmp_path / "b")
+    wavs = [{p.name: p.read_bytes() for p in (tmp_path / folder).glob("*.wav")} for folder in "ab"]
+    assert set(wavs[0]) == {"Beach.1.wav", "Park.2.wav"}
+    assert wavs[0] == wavs[1]
+    assert not list((tmp_path / "b").glob(".unpacked*"))
+
+
+def test_what_is_made_from_a_zip_file_is_not_unpacked_again(tmp_path, command, monkeypatch):
+    packed(tmp_path / "Beach.zip", ("Beach.1.wav", field(tmp_path / "x/Beach.1.wav")))
+    command(tmp_path / "Beach.zip", "-o", tmp_path / "out")
+    before = content(tmp_path / "out")
+    opened = []
+    original = zipfile.ZipFile.open
+    monkeypatch.setattr(zipfile.ZipFile, "open", lambda *a, **k: opened.append(a) or original(*a, **k))
+    source = material.find(tmp_path / "Beach.zip")[0]
+    prepare.prepare_source(source, tmp_path / "out/Beach.1.wav", 16, None, "auto", False)
+    assert opened == []
+    packed(tmp_path / "Beach.zip", ("Beach.1.wav", field(tmp_path / "x/Beach.1.wav", seed=5)))
+    command(tmp_path / "Beach.zip", "-o", tmp_path / "out")
+    assert content(tmp_path / "out")["Beach.1.wav"] != before["Beach.1.wav"]
+
+
+def test_hostile_and_damaged_zip_files(tmp_path, command):
+    beach = field(tmp_path / "x/Beach.1.wav")
+    packed(tmp_path / "evil.zip", ("../../Beach.1.wav", beach))
+    command(tmp_path / "evil.zip", "-o", tmp_path / "deep/er/out")
+    outside = set(tmp_path.rglob("*.wav")) - {beach, tmp_path / "deep/er/out/Beach.1.wav"}
+    assert outside == set()
+    data = bytearray(packed(tmp_path / "bad.zip", ("Beach.1.wav", beach)).read_bytes())
+    data[2000] ^= 0xFF
+    (tmp_path / "bad.zip").write_bytes(data)
+    with pytest.raises(InputError, match=r"bad\.zip.*damaged"):
+        command(tmp_path / "bad.zip", "-o", tmp_path / "no")
+    (tmp_path / "cut.zip").write_bytes(data[:1000])
+    with pytest.raises(InputError, match=r"cut\.zip: a damaged"):
+        command(tmp_path / "cut.zip", "-o", tmp_path / "no")
+    assert not list(tmp_path.glob("no/*.wav"))
+
+
+def test_one_recording_in_two_places_is_refused(tmp_path):
+    beach = field(tmp_path / "c/Beach.1.wav")
+    packed(tmp_path / "c/Beach.zip", ("Beach-01.wav", beach))
+    with pytest.raises(InputError, match="the same recording as"):
+        material.find(tmp_path / "c")
+
+
+def test_any_other_folder_of_third_order_or_higher(tmp_path, command, capsys):
+    field(tmp_path / "my/hall one.wav", order=3)
+    field(tmp_path / "my/deep/yard.w64", order=5, seed=1)
+    field(tmp_path / "my/first.wav", order=1)
+    (tmp_path / "my/notes.txt").write_text("x")
+    command(tmp_path / "my", "-o", tmp_path / "out")
+    assert sorted(p.name for p in (tmp_path / "out").glob("*.wav")) == ["hall one.wav", "yard.wav"]
+    assert "passed over" in (told := capsys.readouterr().err)
+    assert "order 1" in told
+    field(tmp_path / "low/a.wav", order=1)
+    with pytest.raises(InputError, match="is ambiX of third order"):
+        command(tmp_path / "low", "-o", tmp_path / "out2")
+
+
+def test_the_defective_files_of_the_first_release_are_recognised(tmp_path, command):
+    samples = 0.01 * np.random.default_rng(0).standard_normal((32, 4800)).astype(np.float32)
+    with writer(tmp_path / "Park.6.wav", 32, 48_000) as file:
+        file.write(samples)
+    packed(tmp_path / "z/Park.zip", ("Park.6.wav", tmp_path / "Park.6.wav"))
+    for root in (tmp_path / "Park.6.wav", tmp_path / "z"):
+        with pytest.raises(InputError, match=r"Park\.6\.wav: 32 channels.*record 2628463"):
+            command(root, "-o", tmp_path / "out")
+
+
+def test_n3d_is_refused_or_converted(tmp_path, command):
+    sn3d, n3d = (field(tmp_path / f"{name}.wav", 3, 1.0, n3d=name == "n3d") for name in ("sn3d", "n3d"))
+    with pytest.raises(InputError, match=r"n3d\.wav: its statistics say ACN N3D.*--convention n3d converts"):
+        command(n3d, "-o", tmp_path / "a")
+    command(n3d, "-o", tmp_path / "b", "--convention", "n3d", "--gain-db", "0")
+    command(sn3d, "-o", tmp_path / "c", "--gain-db", "0")
+    converted, original = read(tmp_path / "b/n3d.wav")[0], read(tmp_path / "c/sn3d.wav")[0]
+    assert np.abs(converted - original).max() < 4 / 32768  # dither alone
+    command(n3d, "-o", tmp_path / "d", "--convention", "sn3d")
+    # What was prepared once is not doubted again
+    prepare.prepare_file(tmp_path / "d/n3d.wav", tmp_path / "e.wav")
+
+
+def test_fuma_is_refused(tmp_path):
+    samples, rate = read(field(tmp_path / "a.wav", 2, 1.0))
+    root3 = np.sqrt(3)
+    gains = np.array([2**0.5, 1, 1, 1, root3 / 2, root3 / 2, 1, root3 / 2, root3 / 2])
+    fuma = np.empty_like(samples)
+    fuma[[0, 2, 3, 1, 8, 6, 4, 5, 7]] = samples / gains[:, None]
+    with writer(tmp_path / "f.wav", 9, rate, "FLOAT") as file:
+        file.write(fuma.astype(np.float32))
+    check_convention(info(tmp_path / "a.wav"))
+    with pytest.raises(InputError, match=r"say FuMa, not SN3D.*convert it to ambiX first"):
+        check_convention(info(tmp_path / "f.wav"))
+    assert order_of(9) == 2
+
+
+def test_checksums(tmp_path, command, monkeypatch):
+    listed = material._listed()
+    assert set(listed) == {f"{name}.{number}" for name in CLASSES for number in range(1, 9)}
+    assert all(len(value) == 32 for value in listed.values())
+    beach = field(tmp_path / "Beach.1.wav")
+    with pytest.raises(InputError, match=r"its MD5 is \w{32}, EigenScape's Beach\.1 has b199ddd2350c0516"):
+        command(beach, "-o", tmp_path / "out", "--verify")
+    right = listed | {"Beach.1": hashlib.md5(beach.read_bytes(), usedforsecurity=False).hexdigest()}
+    monkeypatch.setattr(material, "_listed", lambda: right)
+    material.check_md5(Recording(beach, "Beach", 1), beach)
+
+
+METADATA = """Filename,Class,Location,Time,Date,Additional Information
+Beach-01.wav,Beach,"Bridlington  Beach",10:00,1/5/17,
+Beach-08.wav,Beach,bridlington beach,11:00,1/5/17,
+Park-08.wav,Park,Rowntree Park,11:00,1/5/17,
+"""
+
+
+def test_equal_places_on_both_sides_of_a_split_are_told(tmp_path, command, capsys):
+    for name in ("Beach.1", "Beach.8", "Park.1", "Park.8"):
+        field(tmp_path / f"c/{name}.wav", seconds=0.1)
+    command(tmp_path / "c", "-o", tmp_path / "out", "--split", "recording")
+    assert "no Metadata-EigenScape.csv" in capsys.readouterr().err
+    (tmp_path / "c/Metadata-EigenScape.csv").write_text(METADATA)
+    command(tmp_path / "c", "-o", tmp_path / "out", "--split", "recording")
+    told = capsys.readouterr()
+    assert "warning: Beach.8 was recorded at the place of Beach.1 (bridlington beach)" in told.err
+    assert "Park" not in told.err
+    assert "2 recordings to training, 2 to held-out (fold 8)" in told.out
+    names = sorted(str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*.wav"))
+    assert names == ["held-out/Beach.8.wav", "held-out/Park.8.wav", "training/Beach.1.wav", "training/Park.1.wav"]
+    command(tmp_path / "c", "-o", tmp_path / "scene", "--split", "scene", "--fold", "Park")
+    assert sorted(p.name for p in (tmp_path / "scene/held-out").glob("*.wav")) == ["Park.1.wav", "Park.8.wav"]
+    for wrong in (["--fold", "3"], ["--split", "scene"], ["--split", "scene", "--fold", "3"],
+                  ["--split", "recording", "--fold", "9"]):  # fmt: skip
+        with pytest.raises(InputError, match="--fold"):
+            command(tmp_path / "c", "-o", tmp_path / "no", *wrong)
+
+
+def test_every_fold_of_either_kind_holds_each_recording_out_once():
+    recordings = [Recording(f"{name}.{n}.wav", name, n) for name in CLASSES for n in range(1, 9)]
+    for folds, size in ((range(1, 9), 8), (CLASSES, 8)):
+        held_out = [split(recordings, fold)[1] for fold in folds]
+        assert [len(part) for part in held_out] == [size] * 8
+        assert sorted(r.path for part in held_out for r in part) == sorted(r.path for r in recordings)
+    with pytest.raises(InputError, match="held-out class 'Sea'"):
+        split(recordings, "Sea")
