@@ -94,7 +94,7 @@ def ear_filters(order: int, sample_rate_hz: int) -> Complex64[ndarray, "bin ear 
     """Filters from SN3D channels to the left and the right ear, at the bins of the shared spectrum."""
     frequency_hz = np.arange(WINDOW // 2 + 1) * (sample_rate_hz / WINDOW)
     azimuth, elevation, weights = gauss_legendre_sphere(16)
-    ear = unit_vectors(np.deg2rad(EAR_AZIMUTH_DEG), 0.0)
+    ear = unit_vectors(np.array(np.deg2rad(EAR_AZIMUTH_DEG)), np.array(0.0))
     response = sphere_response(frequency_hz, unit_vectors(azimuth, elevation) @ ear)
     harmonics = spherical_harmonics(order, azimuth, elevation)
     # The quadrature makes the harmonics orthogonal: least squares is a projection

@@ -12,7 +12,7 @@ rate is the baseline to beat: where the table has rates, the last columns say by
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from render.command import parser, run
 from render.errors import InputError
@@ -152,8 +152,8 @@ def correlate(scores: pd.DataFrame, measures: pd.DataFrame, draws: int = 2000, s
 def _compared(pairs: pd.DataFrame, name: str, draws: int, seed: int) -> dict[str, float]:
     import numpy as np
 
-    x, y = pairs[name].to_numpy(float), pairs["mean"].to_numpy(float)
-    items, of_item = np.unique(pairs["item"].to_numpy(), return_inverse=True)
+    x, y = (np.array(pairs[column].tolist(), np.float64) for column in (name, "mean"))
+    items, of_item = np.unique(pairs["item"].tolist(), return_inverse=True)
     weights = np.ones((1, len(x)))
     if len(items) > 2:
         rng = np.random.Generator(np.random.Philox(seed))
@@ -171,9 +171,9 @@ def _compared(pairs: pd.DataFrame, name: str, draws: int, seed: int) -> dict[str
     row["rmse"] = float(np.sqrt(max(1 - values[0, 0] ** 2, 0) * np.var(y)))
     row |= {"over_rate": np.nan, "over_rate_low": np.nan, "over_rate_high": np.nan}
     if BASELINE in pairs and name not in (BASELINE, "kbps"):
-        rated = pairs[BASELINE].notna().to_numpy()
+        rated = np.array(pairs[BASELINE].notna().tolist())
         if rated.sum() >= 3:
-            rate = pairs[BASELINE].to_numpy(float)[rated]
+            rate = np.array(pairs[BASELINE].tolist(), np.float64)[rated]
             both = [coefficients(of, y[rated], weights[:, rated])[:, 1] for of in (x[rated], rate)]
             lead = np.abs(both[0]) - np.abs(both[1])
             low, high = _interval(lead[1:])
@@ -203,7 +203,7 @@ def print_table(table: pd.DataFrame) -> None:
               + f"{_plain(row.within_items):>8}{_plain(row.rmse, 1):>7}{cells[3]:>21}")  # fmt: skip
 
 
-def _plain(value: float, digits: int = 2) -> str:
+def _plain(value: Any, digits: int = 2) -> str:
     return "-" if value != value else f"{value:.{digits}f}"
 
 

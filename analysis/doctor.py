@@ -9,8 +9,9 @@ does (noise, lost bands, uneven levels) widens the tolerances instead of being n
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -32,6 +33,8 @@ LIMIT_S = 30.0
 # Correlation (mean over channels) that a waveform match needs; under it, the covariances alone must tell
 _WAVEFORM = 0.2
 _COVARIANCE = 0.35
+# W's correlation above which its lag needs no second opinion, and the lead that a lag other than 0 needs
+_SURE, _LEAD = 0.8, 0.02
 # An order is dropped, 20 dB under the others; W is collapsed if it falls behind them by this and twice the spread
 _DROPPED_DB = -20.0
 _COLLAPSED_DB = -3.0
@@ -87,10 +90,19 @@ def diagnose(reference: Reader, test: Reader, frames: int, test_frames: int, sam
         found = align_mixtures(reference, test, frames, test_frames)
     if found.level <= SILENCE:
         return [Finding("unrelated", "the test is silent", "every channel under -100 dB re full scale", 1.0)]
-    bands = _bands(reference, test, frames, test_frames, found.lag, sample_rate_hz)
-    faults = _faults(bands)
-    unrelated = any(finding.fault == "unrelated" for finding in faults)
-    return faults if unrelated else [*_delay(found), *faults]
+    candidates = {found.lag: found}
+    if abs(found.correlation) < _SURE:  # the channel that is W may correlate with another one by chance
+        other = align_mixtures(reference, test, frames, test_frames)
+        candidates.setdefault(other.lag, other)
+        candidates.setdefault(0, Alignment(0, found.correlation, found.channel, found.level))
+    best: tuple[float, Alignment, list[Finding]] | None = None
+    for lag, alignment in sorted(candidates.items(), key=lambda entry: abs(entry[0])):
+        score, faults = _faults(_bands(reference, test, frames, test_frames, lag, sample_rate_hz))
+        if best is None or score > best[0] + _LEAD:
+            best = score, alignment, faults
+    assert best is not None
+    unrelated = any(finding.fault == "unrelated" for finding in best[2])
+    return best[2] if unrelated else [*_delay(best[1]), *best[2]]
 
 
 def _bands(reference: Reader, test: Reader, frames: int, test_frames: int, lag: int, sample_rate_hz: int) -> Bands:
@@ -133,19 +145,19 @@ def _delay(found: Alignment) -> list[Finding]:
     ]
 
 
-def _faults(bands: Bands) -> list[Finding]:
-    """Everything that does not change with time."""
+def _faults(bands: Bands) -> tuple[float, list[Finding]]:
+    """How well the test is explained, and by which faults, those that do not change with time."""
     orders = acn_orders(order_of(bands.reference.shape[-1]))
     power = np.stack([np.einsum("bcc->c", of) for of in (bands.reference, bands.test)])
     sounding = power > RELATIVE_SILENCE * power.max(axis=1, keepdims=True)
     dropped = [int(n) for n in range(1, orders[-1] + 1) if _is_dropped(n, orders, power)]
     usable = sounding.all(axis=0) & ~np.isin(orders, dropped)
     if not usable.any():
-        return [Finding("unrelated", "no channel is active in both scenes", "", 1.0)]
+        return 0.0, [Finding("unrelated", "no channel is active in both scenes", "", 1.0)]
     fit = geometry.best_fit(bands.reference, bands.test, bands.cross, usable, _WAVEFORM, _COVARIANCE)
     if fit is None:
         evidence = f"no arrangement of channels correlates with the reference's ({_WAVEFORM} is needed)"
-        return [Finding("unrelated", "not a rendition of this reference", evidence, 0.9)]
+        return 0.0, [Finding("unrelated", "not a rendition of this reference", evidence, 0.9)]
     result = []
     for fault, what in fit.names:
         evidence = f"correlation of the channels {fit.plain:.3f}, with it {fit.score:.3f}"
@@ -160,7 +172,7 @@ def _faults(bands: Bands) -> list[Finding]:
         ]
         evidence = "level " + ", ".join(f"{level:.0f} dB" for level in level_db)
         result.append(Finding("dropped orders", ", ".join(map(str, dropped)), evidence, 1.0))
-    return result
+    return fit.score, result
 
 
 def _is_dropped(n: int, orders: ndarray, power: ndarray) -> bool:
@@ -272,8 +284,9 @@ def diagnose_files(reference: Path, test: Path) -> list[Finding]:
         raise InputError(f"{test}: {error}" if str(test) not in str(error) else str(error)) from None
 
 
-def print_findings(items: Sequence[Item]) -> None:
-    """Print the doctor's findings for every test."""
+def examine(items: Sequence[Item]) -> list[dict[str, Any]]:
+    """Print the doctor's findings for every test, and return them as JSON values."""
+    found = []
     for item in items:
         for condition, path in item.tests.items():
             if path == item.reference:
@@ -281,6 +294,7 @@ def print_findings(items: Sequence[Item]) -> None:
             findings = diagnose_files(item.reference, path)
             print(f"{item.id}, {condition}: {'no fault found' if not findings else ''}")
             for finding in findings:
-                print(
-                    f"  {finding.fault}: {finding.what} ({finding.evidence}; confidence {finding.confidence:.2f})"
-                )
+                why = f"{finding.evidence}; confidence {finding.confidence:.2f}"
+                print(f"  {finding.fault}: {finding.what} ({why})")
+            found.append({"item": item.id, "condition": condition, "findings": [asdict(f) for f in findings]})
+    return found

@@ -19,6 +19,8 @@ FUMA = (0, 3, 1, 2, 6, 7, 5, 8, 4, 12, 13, 11, 14, 10, 15, 9)
 SID = (0, 3, 1, 2, 8, 4, 7, 5, 6, 15, 9, 14, 10, 13, 11, 12)
 # What a more complicated explanation must gain: this, and this part of what the best one leaves open
 _LEAST_GAIN, _GAIN_SHARE, _GAIN_SHARE_OF_COVARIANCES = 1e-3, 0.1, 0.25
+# Coherence that a few frames have by chance
+_CHANCE = 0.1
 # Rotations under this are none
 _LEAST_ANGLE_DEG = 1.5
 _FIRST_ORDER = slice(1, 4)
@@ -92,12 +94,14 @@ def best_fit(
     Scores are mean correlations of channels, so that gains do not matter: of waveforms, or, where those do not
     match at all, of the off-diagonal elements of the covariances. None where nothing reaches the least score.
     """
-    sums = reference.sum(axis=0), test.sum(axis=0), cross.sum(axis=0)
+    weights = _coherence(reference, test, cross, usable)
+    sums = [np.einsum("b,bij->ij", weights, of) for of in (reference, test, cross)]
     explanations = list(_explanations(*sums, usable, waveform=True))
     scores = np.array([_waveform_score(*sums, matrix, usable) for _, _, matrix, _ in explanations])
     waveform = bool(np.abs(scores).max() >= least_waveform)
     share = _GAIN_SHARE
     if not waveform:
+        sums = [of.sum(axis=0) for of in (reference, test, cross)]
         explanations = list(_explanations(*sums, usable, waveform=False))
         scores = np.array([_covariance_score(*sums[:2], matrix, usable) for _, _, matrix, _ in explanations])
         if scores.max() < least_covariance:
@@ -230,6 +234,18 @@ def _named(matrix: Float64[ndarray, "3 3"]) -> Names:
     return (("mirror", "left/right"), ("rotation", f"{about} after it")) if mirrored else (("rotation", about),)
 
 
+def _coherence(
+    reference: ndarray, test: ndarray, cross: ndarray, usable: Bool[ndarray, " acn"]
+) -> Float64[ndarray, " band"]:
+    """Share of the test in each band that any mixture of the reference's channels explains, mean over channels.
+
+    It does not depend on the arrangement. Bands that noise fills should not decide about it.
+    """
+    explained = np.einsum("bci,bij,bcj->bc", cross, np.linalg.pinv(reference, rcond=1e-6, hermitian=True), cross)
+    power = np.maximum(np.einsum("bcc->bc", test), 1e-30)
+    return np.clip((explained / power)[:, usable].mean(axis=1) - _CHANCE, 1e-3, 1)
+
+
 def _correlation(
     test_power: ndarray, cross: ndarray, reference_power: ndarray
 ) -> Float64[ndarray, "test reference"]:
@@ -241,7 +257,7 @@ def _waveform_score(reference: ndarray, test: ndarray, cross: ndarray, matrix: n
     power = np.einsum("ci,ij,cj->c", matrix, reference, matrix)
     matched = np.einsum("ci,ci->c", cross, matrix)
     correlation = matched / np.sqrt(np.maximum(np.diag(test) * power, 1e-30))
-    return float(correlation[usable].mean())
+    return float(np.clip(correlation[usable], -1, 1).mean())
 
 
 def _covariance_score(reference: ndarray, test: ndarray, matrix: ndarray, usable: ndarray) -> float:

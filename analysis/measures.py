@@ -75,7 +75,7 @@ MEASURES = (
     Measure("iacc", "", 0.0, "direction, gain, timbre"),
     Measure("aq_lq", "", 1.0, "everything but W's phase; unfit for generative codecs"),
     Measure("aq_la", "", 1.0, "everything but phase; unfit for generative codecs"),
-    Measure("visqol_W", "", None, "every channel but W; optional package visqol-python"),
+    Measure("visqol_W", "", 4.732, "every channel but W; optional package visqol-python"),
     Measure("kbps", "kbit/s", None, "measured from the payload's bytes"),
     Measure("rtf_enc", "", None, "encoding time over duration, as the build noted it"),
     Measure("rtf_dec", "", None, "decoding time over duration, as the build noted it"),

@@ -94,9 +94,12 @@ def _print(test: Analysed) -> None:
     if test.plan:
         _print_plan(test, named)
     _print_pairs(results, named)
-    for scheme, found in results.bootstraps.items():
-        limits = "  ".join(f"{named[c]} [{i.low:.2f}, {i.high:.2f}]" for c, i in found.items())
-        print(f"bootstrap ({scheme}): {limits}")
+    if results.bootstraps:
+        width = max(map(len, named.values()))
+        print(f"\n{'bootstrap of':<{width}}" + "".join(f"{scheme:>20}" for scheme in results.bootstraps))
+        for c, name in named.items():
+            limits = [f"[{of[c].low:7.2f}, {of[c].high:7.2f}]" for of in results.bootstraps.values()]
+            print(f"{name:<{width}}" + "".join(f"{limit:>20}" for limit in limits))
     if len(results.outliers):
         print(
             f"\n{len(results.outliers)} ratings lie 1.5 IQR beyond the hinges of their item and condition:"
@@ -148,15 +151,14 @@ def _print_pairs(results: Results, named: Mapping[str, str]) -> None:
     shown = {(a, b): f"{_cut(named[a], 24)} - {_cut(named[b], 24)}"
              for a, b in zip(systems["a"].head(30), systems["b"].head(30), strict=True)}  # fmt: skip
     width = max(map(len, shown.values()))
-    print(
-        f"\n{'pair':<{width}}{'difference':>12}{'95 % CI':>20}{'dz':>7}{'delta':>7}{'t, Holm':>10}{'Wilcoxon':>10}"
-    )
+    head = f"{'difference':>12}{'95 % CI':>20}{'dz':>7}{'delta':>7}{'t, Holm':>10}{'Wilcoxon':>10}"
+    print(f"\n{'pair':<{width}}{head}")
     for row in systems.head(30).itertuples():
         further = "" if row.agree else "  the tests disagree"
         if "p_equivalent" in systems:
             further += f"  equivalent p {row.p_equivalent:.2g}, not inferior p {row.p_non_inferior:.2g}"
-        print(f"{shown[row.a, row.b]:<{width}}{row.difference:>12.2f}{_interval(row):>20}{row.dz:>7.2f}{row.cliffs_delta:>7.2f}"
-              f"{row.p_t_holm:>10.2g}{row.p_w_exact_holm:>10.2g}{further}")  # fmt: skip
+        print(f"{shown[row.a, row.b]:<{width}}{row.difference:>12.2f}{_interval(row):>20}{row.dz:>7.2f}"
+              f"{row.cliffs_delta:>7.2f}{row.p_t_holm:>10.2g}{row.p_w_exact_holm:>10.2g}{further}")  # fmt: skip
     if len(systems) > 30:
         print(f"... and {len(systems) - 30} more in pairs.csv")
     clash = int((~results.pairs["agree"]).sum())
@@ -168,12 +170,11 @@ def _interval(row: Any) -> str:
 
 
 def _print_summary(summary: pd.DataFrame, named: Mapping[str, str]) -> None:
-    width = max(map(len, named.values()), default=0)
-    print(f"{'condition':<{max(width, 10)}}{'n':>8}{'mean':>9}{'95 % CI':>20}{'median':>9}")
+    width = max(9, *map(len, named.values())) + 1
+    print(f"{'condition':<{width}}{'n':>8}{'mean':>9}{'95 % CI':>20}{'median':>9}")
     for row in summary.itertuples():
-        print(
-            f"{named[str(row.condition)]:<{max(width, 10)}}{row.n:>8}{row.mean:>9.2f}{_interval(row):>20}{row.median:>9.1f}"
-        )
+        name = named[str(row.condition)]
+        print(f"{name:<{width}}{row.n:>8}{row.mean:>9.2f}{_interval(row):>20}{row.median:>9.1f}")
 
 
 if __name__ == "__main__":

@@ -26,9 +26,11 @@ BATCH_ITEMS = 16
 PRELOAD = ("analysis.pairs",)
 
 
-def measure_items(items: Sequence[Item], workers: int, take_as_aligned: bool) -> Iterator[dict[str, Any]]:
+def measure_items(
+    items: Sequence[Item], workers: int, take_as_aligned: bool, with_visqol: bool = False
+) -> Iterator[dict[str, Any]]:
     """Rows of the table, in the order of the items and their conditions; `workers` segments at a time."""
-    from analysis.pairs import prepare, segment_numbers
+    from analysis.pairs import measure_segment, prepare, segment_numbers
     from render.engine import in_parallel
 
     def batch(first: int) -> Iterator[dict[str, Any]]:
@@ -36,22 +38,34 @@ def measure_items(items: Sequence[Item], workers: int, take_as_aligned: bool) ->
         jobs = {number: (item, take_as_aligned) for number, item in enumerate(part)}
         prepared = dict(progress(in_parallel(prepare, jobs, workers, PRELOAD), "align item", len(jobs)))
         work = {(i, k): (prepared[i], k) for i in jobs for k in segment_numbers(prepared[i])}
-        from analysis.pairs import measure_segment
-
         sums: dict[tuple[int, str], Sums] = {}
         measured = in_parallel(measure_segment, work, workers, PRELOAD)
         pieces: dict[tuple[int, int], dict[str, Sums]] = dict(progress(measured, "measure segment", len(work)))
         for i, k in work:  # in order: the sums do not depend on which worker was faster
             for condition, here in pieces.pop((i, k)).items():
                 sums[i, condition] = sums[i, condition] + here if k else here
+        scores = _visqol(prepared, workers) if with_visqol else {}
         for i in jobs:
-            yield from _rows(prepared[i], {c: sums[i, c] for c in prepared[i].item.tests})
+            yield from _rows(prepared[i], {c: sums[i, c] for c in prepared[i].item.tests}, scores.get(i, {}))
 
     for first in range(0, len(items), BATCH_ITEMS):
         yield from batch(first)
 
 
-def _rows(prepared: Prepared, sums: dict[str, Sums]) -> Iterator[dict[str, Any]]:
+def _visqol(prepared: dict[int, Prepared], workers: int) -> dict[int, dict[str, float | None]]:
+    """ViSQOL of every test, by the item's number and the condition."""
+    from analysis.visqol_extra import visqol_w
+    from render.engine import in_parallel
+
+    jobs = {(i, condition): (of, condition) for i, of in prepared.items() for condition in of.item.tests}
+    found: dict[int, dict[str, float | None]] = {i: {} for i in prepared}
+    scores = in_parallel(visqol_w, jobs, workers, ("analysis.visqol_extra",))
+    for (i, condition), score in progress(scores, "ViSQOL of test", len(jobs)):
+        found[i][condition] = score
+    return found
+
+
+def _rows(prepared: Prepared, sums: dict[str, Sums], visqol: dict[str, float | None]) -> Iterator[dict[str, Any]]:
     from analysis.covariance import lost_channels
     from analysis.measures import conclude
     from analysis.spatial import band_distances
@@ -59,6 +73,7 @@ def _rows(prepared: Prepared, sums: dict[str, Sums]) -> Iterator[dict[str, Any]]
     for condition, found in sums.items():
         alignment = prepared.alignments[condition]
         values = conclude(found) | prepared.item.facts.get(condition, {})
+        values |= {"visqol_W": visqol.get(condition)}
         values |= {"lag_samples": float(alignment.lag), "align_corr": alignment.correlation}
         yield {
             "item": prepared.item.id,
@@ -187,6 +202,7 @@ def main() -> None:
     )
     command.add_argument("--selftest", action="store_true", help="prove the measures: closed forms, invariances")
     command.add_argument("--doctor", action="store_true", help="find what is wrong with the format of each TEST")
+    command.add_argument("--visqol", action="store_true", help="also ViSQOL of W (package visqol-python)")
     command.add_argument("--pictures", action="store_true", help="also draw a contact sheet of every item")
     command.add_argument(
         "-o", "--output", type=Path, metavar="DIR", help="folder for objective.csv and objective.json"
@@ -204,14 +220,21 @@ def main() -> None:
 
     items = items_of_build(given.build) if given.build else items_of_files(given.reference, given.tests)
     if given.doctor:
-        from analysis.doctor import print_findings
+        from analysis.doctor import examine
+        from render.artefact import write_json
 
-        print_findings(items)
+        found = examine(items)
+        if given.output:
+            write_json(given.output / "doctor.json", found, force=given.force)
         return
     if given.pictures and not given.output:
         raise InputError("--pictures needs -o, the folder to write to")
+    if given.visqol:
+        from analysis.visqol_extra import require
+
+        require()
     workers = max(1, given.workers or 1)
-    rows = list(measure_items(items, workers, given.aligned or given.build is not None))
+    rows = list(measure_items(items, workers, given.aligned or given.build is not None, given.visqol))
     print_table(rows)
     if given.output:
         write(rows, given.output, given.force)

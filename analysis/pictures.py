@@ -8,7 +8,6 @@ direction and diffuseness over time, and the level of each order. The same input
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib as mpl
@@ -18,109 +17,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy import ndarray
 
-from analysis.covariance import correlation
+from analysis.looks import AZIMUTH_DEG, BANDS_HZ, ELEVATION_DEG, Look, look, signal_names
 from analysis.pairs import Item, Prepared, prepare
-from analysis.segments import HOP, LENGTH, WINDOW, erb_band_edges, segment
-from analysis.spatial import BLOCK_FRAMES, band_covariances, intensity
-from analysis.spectral import loudspeaker_matrix
+from analysis.segments import HOP, WINDOW
 from render.artefact import whole_file
 from render.command import progress
 from render.engine import in_parallel
 from render.layout import layout
 from render.scene import order_of
-from render.sphere import acn_orders, spherical_harmonics
 
-SHOWN_S = 12.0
-"""Seconds that are drawn, from the beginning."""
-BANDS_HZ = ((200, 800), (800, 3150), (3150, 12500))
-LOUDSPEAKERS = ("M+030", "U-135")
 RANGE_DB = 80.0
 DIFFERENCE_DB = 20.0
 MAP_RANGE_DB = 15.0
 # Okabe and Ito's colours, which colour-blind readers tell apart
 REFERENCE_COLOUR, TEST_COLOUR = "#000000", "#D55E00"
 _STYLE = {"font.family": "DejaVu Sans", "font.size": 8, "axes.titlesize": 8, "svg.hashsalt": "hoa-rvqgan"}
-# Grid of the maps: azimuth from left (180) to right (-180), as seen by the listener
-_AZIMUTH_DEG, _ELEVATION_DEG = np.linspace(180, -180, 73), np.linspace(-90, 90, 37)
-
-
-@dataclass(frozen=True, eq=False)
-class Look:
-    """What the pictures show of a scene.
-
-    Attributes
-    ----------
-    spectrograms_db : float (signal, frame, bin)
-        Of the signals that `signal_names` names.
-    maps : float (band, elevation, azimuth)
-        Energy of max-rE beams.
-    correlation : float (acn, acn)
-    azimuth_deg, energy, diffuseness : float (block,)
-        DirAC's, 200 Hz to 3150 Hz.
-    order_db : float (order,)
-        Level re full scale.
-    """
-
-    spectrograms_db: Float64[ndarray, "signal frame bin"]
-    maps: Float64[ndarray, "band elevation azimuth"]
-    correlation: Float64[ndarray, "acn acn"]
-    azimuth_deg: Float64[ndarray, " block"]
-    energy: Float64[ndarray, " block"]
-    diffuseness: Float64[ndarray, " block"]
-    order_db: Float64[ndarray, " order"]
-
-
-def signal_names(order: int) -> list[str]:
-    """Signals whose spectrograms are drawn: one channel of each order, two loudspeakers."""
-    channels = ["W", *(f"order {n}, ACN {n * n + 2 * n}" for n in range(1, order + 1))]
-    return [*channels, *(f"loudspeaker {label}" for label in LOUDSPEAKERS)]
-
-
-def look(prepared: Prepared, condition: str | None) -> Look:
-    """Compute what is drawn of a test, or of the reference for None."""
-    reader, rate_hz = prepared.reader(condition), prepared.sample_rate_hz
-    total = min(prepared.total, round(SHOWN_S * rate_hz))
-    order = order_of(prepared.channels)
-    orders = acn_orders(order)
-    labels = [speaker.label for speaker in layout("7.1.4").loudspeakers if not speaker.is_lfe]
-    decoder = loudspeaker_matrix(order)[[labels.index(label) for label in LOUDSPEAKERS]]
-    drawn = [n * n + 2 * n for n in range(order + 1)]
-    spectrograms, covariances = [], []
-    for number in range(-(-total // LENGTH)):
-        part = segment(reader, number, prepared.total, rate_hz)
-        signals = np.concatenate([part.field[drawn], np.tensordot(decoder, part.field, 1)])
-        spectrograms.append(np.square(np.abs(signals)) * (2 / (WINDOW / 2)) ** 2)
-        covariances.append(band_covariances(part).astype(np.float64))
-    power = np.concatenate(spectrograms, axis=1)[:, : 1 + total // HOP]
-    blocks = np.concatenate(covariances)[: 1 + total // (HOP * BLOCK_FRAMES)]
-    centres_hz = (lambda edges: (edges[1:] + edges[:-1]) / 2 * rate_hz / WINDOW)(erb_band_edges(rate_hz))
-    bands = [blocks[:, (centres_hz >= low) & (centres_hz < high)].sum(axis=1) for low, high in BANDS_HZ]
-    direction, diffuseness, energy = (
-        intensity(bands[0] + bands[1]) if order else (None, *np.zeros((2, len(blocks))))
-    )
-    whole = blocks.mean(axis=0).sum(axis=0)
-    levels = [np.diag(whole)[orders == n].sum() for n in range(order + 1)]
-    return Look(
-        10 * np.log10(np.maximum(power, 1e-14)),
-        np.stack([_map(band.mean(axis=0), order) for band in bands]),
-        correlation(whole) + np.eye(len(whole)),
-        np.degrees(np.arctan2(direction[:, 1], direction[:, 0]))
-        if direction is not None
-        else np.zeros(len(blocks)),
-        energy,
-        diffuseness,
-        10 * np.log10(np.maximum(levels, 1e-12)),
-    )
-
-
-def _map(covariance: Float64[ndarray, "acn acn"], order: int) -> Float64[ndarray, "elevation azimuth"]:
-    from scipy.special import eval_legendre
-
-    n = acn_orders(order)
-    weights = eval_legendre(n, np.cos(np.deg2rad(137.9 / (order + 1.51)))) * (2 * n + 1)
-    azimuth, elevation = np.meshgrid(np.deg2rad(_AZIMUTH_DEG), np.deg2rad(_ELEVATION_DEG))
-    beams = spherical_harmonics(order, azimuth.ravel(), elevation.ravel()) * weights
-    return np.maximum(np.einsum("gi,ij,gj->g", beams, covariance, beams), 1e-14).reshape(azimuth.shape)
 
 
 def page(prepared: Prepared, condition: str, reference: Look, test: Look) -> Figure:
@@ -129,7 +40,7 @@ def page(prepared: Prepared, condition: str, reference: Look, test: Look) -> Fig
     names = signal_names(order)
     rows = len(names)
     figure = Figure(figsize=(13, 1.25 * rows + 8.6), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=[1.25 * rows, 8.4])
+    top, bottom = figure.subfigures(2, 1, height_ratios=[1.25 * rows, 8.4], squeeze=False)[:, 0]
     grid = top.subplots(rows, 3, sharex=True, sharey=True, squeeze=False)
     seconds, loudest = (
         test.spectrograms_db.shape[1] * HOP / prepared.sample_rate_hz,
@@ -185,18 +96,20 @@ def _maps(figure, condition: str, reference: Look, test: Look) -> None:
         loudest = 10 * np.log10(reference.maps[column].max())
         for row, (of, name) in enumerate(((reference, "reference"), (test, condition))):
             axes = grid[row, column]
-            mesh = draw_map(axes, 10 * np.log10(of.maps[column]) - loudest)
+            draw_map(axes, 10 * np.log10(of.maps[column]) - loudest)
             axes.set_title(f"{name}, {low} to {high} Hz")
             if column == 0:
                 axes.set_ylabel("elevation (deg)")
             if row == 1:
                 axes.set_xlabel("azimuth (deg), left is positive")
-    figure.colorbar(mesh, ax=grid, label="dB re loudest direction of the reference", shrink=0.7, pad=0.01)
+    figure.colorbar(
+        grid[0, 0].collections[0], ax=grid, label="dB re loudest direction of the reference", shrink=0.7, pad=0.01
+    )
 
 
-def draw_map(axes: Axes, level_db: Float64[ndarray, "elevation azimuth"]):
+def draw_map(axes: Axes, level_db: Float64[ndarray, "elevation azimuth"]) -> None:
     """Energy over the sphere with the loudspeakers of 7.1.4."""
-    mesh = axes.pcolormesh(_AZIMUTH_DEG, _ELEVATION_DEG, level_db, vmin=-MAP_RANGE_DB, vmax=0, cmap="cividis",
+    axes.pcolormesh(AZIMUTH_DEG, ELEVATION_DEG, level_db, vmin=-MAP_RANGE_DB, vmax=0, cmap="cividis",
                            shading="gouraud", rasterized=True)  # fmt: skip
     speakers = [speaker for speaker in layout("7.1.4").loudspeakers if not speaker.is_lfe]
     axes.plot([s.azimuth_deg for s in speakers], [s.elevation_deg for s in speakers], "o", color="white",
@@ -204,7 +117,6 @@ def draw_map(axes: Axes, level_db: Float64[ndarray, "elevation azimuth"]):
     axes.set_xlim(180, -180)
     axes.set_xticks([180, 90, 0, -90, -180])
     axes.set_yticks([-90, 0, 90])
-    return mesh
 
 
 def _matrices(figure, condition: str, reference: Look, test: Look, order: int) -> None:

@@ -103,10 +103,9 @@ def read_plan(path: Path) -> tuple[Plan, list[str]]:
     if not isinstance(values, dict) or set(values) != set(names):
         raise InputError(f"{path}: is no frozen plan; python -m analysis.plan writes one")
     try:
-        plan = Plan(
-            **values | {name: tuple(map(str, values[name])) for name in ("conditions", "items")}
-            | {"comparisons": tuple((str(a), str(b)) for a, b in values["comparisons"])}
-        )  # fmt: skip
+        listed: dict[str, Any] = {name: tuple(map(str, values[name])) for name in ("conditions", "items")}
+        listed["comparisons"] = tuple((str(a), str(b)) for a, b in values["comparisons"])
+        plan = Plan(**{**values, **listed})
         check(plan)
     except (TypeError, ValueError) as error:
         raise error if isinstance(error, InputError) else InputError(f"{path}: damaged plan ({error})") from None

@@ -98,7 +98,7 @@ def _summary(test: Analysed) -> list[str]:
 
     results = test.results
     named = {c: escape(name) for c, name in labels(results.cube.conditions).items()}
-    means = ", ".join(f"{named[row.condition]} {row.mean:.1f} [{row.ci_low:.1f}, {row.ci_high:.1f}]"
+    means = ", ".join(f"{named[str(row.condition)]} {row.mean:.1f} [{row.ci_low:.1f}, {row.ci_high:.1f}]"
                       for row in results.summary.itertuples())  # fmt: skip
     found = [f"<p>{escape(results.design)} x {len(results.cube.conditions)} conditions were rated on the scale 0 "
              f"to 100 of Recommendation ITU-R BS.1534. {escape(results.screened)}. Mean scores with "

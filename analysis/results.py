@@ -128,7 +128,8 @@ def analyse(
         mixed = None
         warnings.append(str(error))
     summary = summarise(kept, ci, cube)
-    _warn_of_scale(summary, warnings)
+    spread = _spread(kept, cube)
+    _warn_of_scale(summary, spread, warnings)
     return Results(
         ratings=kept,
         cube=cube,
@@ -138,7 +139,7 @@ def analyse(
         not_rated=absent,
         summary=summary,
         summary_unscreened=summarise(ratings, ci, everybody) if outcome.excluded else summary,
-        spread=_spread(kept, cube),
+        spread=spread,
         per_item=_per_item(cube),
         pairs=pairs,
         planned=planned,
@@ -195,12 +196,21 @@ def _permutation(ratings: pd.DataFrame, pairs: pd.DataFrame, draws: int, seed: i
     return paired.median_permutation(pooled, draws, np.random.Generator(np.random.Philox(seed)))
 
 
-def _warn_of_scale(summary: pd.DataFrame, warnings: list[str]) -> None:
-    """BS.1534-3: a test whose systems lie mostly in the uppermost fifth may not tell them apart."""
+def _warn_of_scale(summary: pd.DataFrame, spread: pd.DataFrame, warnings: list[str]) -> None:
+    """BS.1534-3: systems mostly in the uppermost fifth may not be told apart; ratings may have several modes.
+
+    Reference and anchors lie at the ends of the scale, where the coefficient is high for skewness alone.
+    """
     systems = summary[~summary["condition"].isin(["href", "la", "ma"])]
     if len(systems) and (systems["mean"] > 80).mean() > 0.5:
         warnings.append(
             "most systems have means in 80..100: the test may not be able to tell them apart (BS.1534-3)"
+        )
+    several = spread[(spread["bimodality"] > 5 / 9) & spread["condition"].isin(systems["condition"])]
+    for condition, b in zip(several["condition"], several["bimodality"], strict=True):
+        warnings.append(
+            f"ratings of {condition} may have several modes (coefficient of bimodality {b:.2f} > 5/9): "
+            "a mean may stand for nobody"
         )
 
 

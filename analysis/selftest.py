@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -118,11 +118,12 @@ def _with_noise(x: ndarray, snr_db: float) -> ndarray:
     return x + noise * np.sqrt(np.mean(np.square(x), axis=1, keepdims=True)) * 10 ** (-snr_db / 20)
 
 
-def invariances() -> dict[str, dict[str, float | None]]:
-    """Every measure of every change; nothing is aligned, so that the delays show."""
+def invariances(names: Collection[str] | None = None) -> dict[str, dict[str, float | None]]:
+    """Every measure of the changes of these names (default: all); nothing is aligned, so that delays show."""
     reference = scene()
     wide = reference.samples.astype(np.float64)
-    tests = {name: Scene(change(wide).astype(np.float32), RATE_HZ) for name, change in changes().items()}
+    chosen = {name: change for name, change in changes().items() if names is None or name in names}
+    tests = {name: Scene(change(wide).astype(np.float32), RATE_HZ) for name, change in chosen.items()}
     return measure_all(reference, tests)
 
 
@@ -173,12 +174,15 @@ def closed_forms() -> list[Proof]:
 
 def as_csv(table: dict[str, dict[str, float | None]]) -> str:
     """Write the golden table: four digits."""
-    lines = [",".join(["change", *COLUMNS])]
+    lines: list[str] = [",".join(["change", *COLUMNS])]
     for name, values in table.items():
-        lines.append(
-            ",".join([name, *("" if values[c] is None else f"{round(values[c], 4):.4g}" for c in COLUMNS)])
-        )
+        lines.append(",".join([name, *(_cell(values[column], ".4g") for column in COLUMNS)]))
     return "\n".join(lines) + "\n"
+
+
+def _cell(value: float | None, form: str) -> str:
+    """Four decimals, without a minus before 0."""
+    return "" if value is None else format(round(value, 4) + 0.0, form)
 
 
 def deviations(table: dict[str, dict[str, float | None]], golden: str) -> list[str]:
@@ -211,8 +215,7 @@ def print_selftest() -> bool:
     width = max(map(len, table)) + 1
     print(" " * width + "".join(f"{name.removesuffix('_mean'):>10}" for name in COLUMNS))
     for name, values in table.items():
-        cells = ("-" if values[c] is None else f"{values[c] + 0.0:.3g}" for c in COLUMNS)
-        print(f"{name:<{width}}" + "".join(f"{cell:>10}" for cell in cells))
+        print(f"{name:<{width}}" + "".join(f"{_cell(values[column], '.3g') or '-':>10}" for column in COLUMNS))
     wrong = deviations(table, GOLDEN.read_text(encoding="utf-8")) if GOLDEN.is_file() else ["no golden table"]
     for line in wrong:
         print(f"FAIL {line}")

@@ -28,6 +28,8 @@ MAP_POINTS = 240
 BAND_SILENCE = SILENCE / 1000
 # Energy maps are compared down to this fraction of the reference map's mean: -40 dB
 _MAP_FLOOR = 1e-4
+# Energy vectors shorter than this are those of the grid, not of the map
+_EVEN = 5e-3
 # A loudspeaker's share of the level is compared down to -40 dB of the sum
 _SHARE_FLOOR = 1e-4
 
@@ -159,6 +161,7 @@ def _map_sums(p: ndarray, q: ndarray) -> Float64[ndarray, "measure band"]:
     q = np.where(q_sum > 1e-30, q / np.maximum(q_sum, 1e-30), 1 / MAP_POINTS)
     pc, qc = p - 1 / MAP_POINTS, q - 1 / MAP_POINTS
     spread = np.linalg.norm(pc, axis=-1) * np.linalg.norm(qc, axis=-1)
+    spread[np.linalg.norm(qc, axis=-1) < _EVEN / MAP_POINTS] = np.inf
     correlation = (pc * qc).sum(axis=-1) / np.maximum(spread, 1e-30)
     middle = (p + q) / 2
     divergence = sum(
@@ -168,6 +171,7 @@ def _map_sums(p: ndarray, q: ndarray) -> Float64[ndarray, "measure band"]:
     rp, rq = p @ points, q @ points
     lengths = np.linalg.norm(rp, axis=-1), np.linalg.norm(rq, axis=-1)
     cosine = (rp * rq).sum(axis=-1) / np.maximum(lengths[0] * lengths[1], 1e-30)
+    cosine[lengths[1] < _EVEN] = 0  # an even map has no direction: 90 degrees from any
     angle_deg = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
     directed = weight * lengths[0]
     terms = [weight * correlation, weight * level_db, weight * divergence, directed * angle_deg,

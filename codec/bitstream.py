@@ -111,10 +111,15 @@ class Header:
             return 0
         return min(frames, -(-self.layer_bits // self.bits_per_code))
 
+    def packet_shape(self, frames: int) -> rangecoder.Shape:
+        """Numbers of a packet."""
+        codes = self.codebooks * frames - self.absent(frames)
+        return rangecoder.Shape(self.layer_bits, self.bits_per_code, codes, frames)
+
     def packed_bytes(self, frames: int) -> int:
         """Size of a packet's content before range coding."""
-        codes = self.codebooks * frames - self.absent(frames)
-        return -(-(self.layer_bits + codes * self.bits_per_code) // 8)
+        shape = self.packet_shape(frames)
+        return -(-(shape.layer_bits + shape.codes * shape.bits_per_code) // 8)
 
     def packed_offset(self, index: int) -> int:
         """Where a packet of a file without range coding begins; `packets` gives the size of the file."""
@@ -261,5 +266,5 @@ def write_packet(packet: Packet, header: Header, index: int) -> bytes:
     """Return everything that the file holds of a packet."""
     content = pack(packet, header)
     if header.range_coded:
-        content = rangecoder.compress(content, header.layer_bits, header.bits_per_code, header.codebooks)
+        content = rangecoder.compress(content, header.packet_shape(packet.codes.shape[1]))
     return content + CRC.pack(header.crc(index, content))

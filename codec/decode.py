@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from codec.model import Codec
 
 
-def concealed_blocks(model: Codec, file: BinaryIO, header: Header, where: str) -> Iterator:
+def concealed_blocks(model: Codec, file: BinaryIO, header: Header, where: str, bf16: bool) -> Iterator:
     """Blocks of a damaged file; says on stderr what was made up."""
     from codec.bitstream import PACKET_FRAMES
     from codec.concealment import conceal
@@ -40,7 +40,7 @@ def concealed_blocks(model: Codec, file: BinaryIO, header: Header, where: str) -
                 print(f"{where}: packet {index} ({seconds}) is damaged and was concealed", file=sys.stderr)
             yield packet
 
-    yield from decode_packets(model, header, packets())
+    yield from decode_packets(model, header, packets(), bf16=bf16)
 
 
 def sample_range(header: Header, start_s: float, seconds: float | None, where: str) -> tuple[int, int]:
@@ -65,6 +65,8 @@ def main() -> None:
     arguments.add_argument("--start", type=float, default=0.0, metavar="S", help="seconds left out")
     arguments.add_argument("--seconds", type=float, metavar="S", help="seconds decoded")
     arguments.add_argument("--conceal", action="store_true", help="decode around damage instead of refusing")
+    arguments.add_argument("--device", default="cpu", metavar="D", help="cpu (default) or cuda")
+    arguments.add_argument("--bf16", action="store_true", help="convolve in bfloat16: faster on a GPU, less exact")
     arguments.add_argument("--force", action="store_true", help="replace an existing output that differs")
     given = arguments.parse_args()
     if given.conceal and (given.start or given.seconds is not None):
@@ -86,13 +88,13 @@ def main() -> None:
             return decode_dac_file(path, where, given.model, given.output, given.subtype, given.force)
         file.seek(0)
         header = read_header(file, where, damaged_too=given.conceal)
-        model, digest = load(given.model)
+        model, digest = load(given.model, given.device)
         check_model(header, model, digest, where)
         start, stop = sample_range(header, given.start, given.seconds, where)
         if given.conceal:
-            decoded = concealed_blocks(model, file, header, where)
+            decoded = concealed_blocks(model, file, header, where, given.bf16)
         else:
-            decoded = decode_range(model, file, header, where, start, stop)
+            decoded = decode_range(model, file, header, where, start, stop, given.bf16)
         packets = -(-(stop - start) // (PACKET_FRAMES * header.hop))
         shown = progress(decoded, f"decoding {where}", packets)
         write_blocks(shown, header.channels, header.sample_rate_hz, given.output, given.subtype, given.force)

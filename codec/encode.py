@@ -48,6 +48,7 @@ def main() -> None:
     arguments.add_argument(
         "--range-coding", action="store_true", help="code the codes again, without loss; pays with repetitive ones"
     )
+    arguments.add_argument("--device", default="cpu", metavar="D", help="cpu (default) or cuda")
     arguments.add_argument("--force", action="store_true", help="replace an existing output that differs")
     given = arguments.parse_args()
     targets = [given.output]
@@ -60,7 +61,7 @@ def main() -> None:
 
     from codec.weights import load
 
-    model, digest = load(given.model)
+    model, digest = load(given.model, given.device)
     for source, target in zip(given.input, targets, strict=True):
         encode_file(source, target, model, digest, given.codebooks, given.range_coding, given.force)
 

@@ -10,7 +10,7 @@ import io
 import math
 import zlib
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Int, Shaped
@@ -148,14 +148,19 @@ def encode_packets(
 
 
 def decode_packets(
-    model: Codec, header: Header, packets: Iterable[Packet], first: int = 0, threads: int | None = None
+    model: Codec,
+    header: Header,
+    packets: Iterable[Packet],
+    first: int = 0,
+    threads: int | None = None,
+    bf16: bool = False,
 ) -> Iterator[Float32[ndarray, "channel time"]]:
     """Samples of the packets, one block for each; `packets` begins with packet number `first`.
 
     Where that is not 0, the first two packets only bring network and layers into the state that they would have:
     samples come from the third on, the same bits as when decoding from the beginning.
     """
-    decoder = StreamDecoder(model, 1.0, threads, running=first > 0)
+    decoder = StreamDecoder(model, 1.0, threads, running=first > 0, bf16=bf16)
     arrived: list[Packet] = []
 
     def decoded() -> Iterator[Float32[ndarray, "channel time"]]:
@@ -187,14 +192,15 @@ def decode_packets(
 
 
 def decode_range(
-    model: Codec, file, header: Header, where: str, start: int, stop: int, threads: int | None = None
+    model: Codec, file: BinaryIO, header: Header, where: str, start: int, stop: int, bf16: bool = False
 ) -> Iterator[Float32[ndarray, "channel time"]]:
     """Samples `start` to `stop` of a file, the same bits as when decoding all of it."""
     packet_samples = PACKET_FRAMES * header.hop
     wanted = min(start // packet_samples, header.packets - 1)
     first = max(0, wanted - 2)
     position = (first + 2 if first else 0) * packet_samples
-    for block in decode_packets(model, header, read_packets(file, header, where, first), first, threads):
+    packets = read_packets(file, header, where, first)
+    for block in decode_packets(model, header, packets, first, bf16=bf16):
         begin, end = max(start - position, 0), min(stop - position, block.shape[1])
         if begin < end:
             yield block[:, begin:end]

@@ -1,7 +1,7 @@
 """What a model costs: ``python -m codec.profile [--model M | --preset paper]``.
 
 Parameters, multiply-accumulates per second of audio, real-time factor, memory and latency, beside one mono codec
-of the published architecture for each channel (its operations counted; bench/stock_dac.py measures its times).
+of the published architecture for each channel (its operations counted; bench/against_stock.py measures its times).
 """
 
 from __future__ import annotations

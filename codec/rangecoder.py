@@ -11,7 +11,7 @@ propagate.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -89,21 +89,28 @@ class _Decoder:
         return bit
 
 
-def _fields(size: int, layer_bits: int, bits: int, codebooks: int) -> Iterator[int]:
-    """For every number of a packet: -1 for a bit of the layers or of the padding, otherwise its codebook."""
-    yield from [-1] * layer_bits
-    codes = (8 * size - layer_bits) // bits
-    # the first codebooks have as many codes as the packet has frames, the last one may have fewer
-    frames = -(-codes // codebooks)
-    yield from (min(index // frames, codebooks - 1) for index in range(codes))
-    yield from [-1] * (8 * size - layer_bits - codes * bits)
+class Shape(NamedTuple):
+    """How the numbers of a packet follow one another: bits of the layers, then codes, then padding."""
+
+    layer_bits: int
+    bits_per_code: int
+    codes: int
+    frames: int  # codes per codebook, but for the last one
+
+    def books(self, size: int) -> list[int]:
+        """Return the codebook of every number of a packet of `size` bytes, -1 for a bit of layers or padding."""
+        padding = 8 * size - self.layer_bits - self.codes * self.bits_per_code
+        return [-1] * self.layer_bits + [i // self.frames for i in range(self.codes)] + [-1] * padding
+
+    def trees(self) -> list[_Tree]:
+        """New trees for a packet, one per codebook."""
+        return [_Tree(self.bits_per_code) for _ in range(-(-self.codes // self.frames))]
 
 
-def _range_coded(content: bytes, layer_bits: int, bits: int, codebooks: int) -> bytes:
-    flags = np.unpackbits(np.frombuffer(content, np.uint8)).tolist()
-    trees = [_Tree(bits) for _ in range(codebooks)]
-    encoder, following = _Encoder(), iter(flags)
-    for book in _fields(len(content), layer_bits, bits, codebooks):
+def _range_coded(content: bytes, shape: Shape) -> bytes:
+    trees, encoder = shape.trees(), _Encoder()
+    following = iter(np.unpackbits(np.frombuffer(content, np.uint8)).tolist())
+    for book in shape.books(len(content)):
         if book < 0:
             encoder.put(next(following), _FAIR)
         else:
@@ -111,15 +118,14 @@ def _range_coded(content: bytes, layer_bits: int, bits: int, codebooks: int) -> 
     return encoder.finish()
 
 
-def _range_decoded(payload: bytes, size: int, layer_bits: int, bits: int, codebooks: int) -> bytes:
-    trees = [_Tree(bits) for _ in range(codebooks)]
-    decoder, flags = _Decoder(payload), []
-    for book in _fields(size, layer_bits, bits, codebooks):
+def _range_decoded(payload: bytes, size: int, shape: Shape) -> bytes:
+    trees, decoder, flags = shape.trees(), _Decoder(payload), []
+    for book in shape.books(size):
         if book < 0:
             flags.append(decoder.get(_FAIR))
         else:
             code = trees[book].code(decoder.get)
-            flags.extend(code >> shift & 1 for shift in range(bits - 1, -1, -1))
+            flags.extend(code >> shift & 1 for shift in range(shape.bits_per_code - 1, -1, -1))
     return np.packbits(np.array(flags, np.uint8)).tobytes()
 
 
@@ -132,9 +138,9 @@ def _varint(number: int) -> bytes:
     return bytes([*parts, number])
 
 
-def compress(content: bytes, layer_bits: int, bits: int, codebooks: int) -> bytes:
+def compress(content: bytes, shape: Shape) -> bytes:
     """Return the number of bytes saved, then the range-coded content; 0 and the content itself if none are."""
-    payload = _range_coded(content, layer_bits, bits, codebooks)
+    payload = _range_coded(content, shape)
     saved = max(0, len(content) - len(payload))
     return _varint(saved) + (payload if saved else content)
 
@@ -150,7 +156,7 @@ def stored_size(data: bytes, size: int) -> int | None:
     return None
 
 
-def expand(data: bytes, size: int, layer_bits: int, bits: int, codebooks: int) -> bytes:
+def expand(data: bytes, size: int, shape: Shape) -> bytes:
     """Return the `size` bytes that `compress` was given."""
     payload = data[next(index for index, byte in enumerate(data, start=1) if byte < 0x80) :]
-    return payload if len(payload) == size else _range_decoded(payload, size, layer_bits, bits, codebooks)
+    return payload if len(payload) == size else _range_decoded(payload, size, shape)

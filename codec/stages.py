@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from codec.layers import Block, Conv1d, ConvTranspose1d, ResidualUnit, Snake1d
 from codec.snake import snake
 
+CPU = torch.device("cpu")
 TILE_FRAMES = 128  # 1.5 s at 44.1 kHz: shorter tiles read the weights more often, longer ones take more memory
 PART_NUMBERS = 2**18  # samples times channels of a part
 FEWEST_ROWS = 512  # of a part: below, reading the weights outweighs the arithmetic
@@ -75,7 +76,7 @@ def _convolve(image: Tensor, weight: Tensor, bias: Tensor | None, stride: int = 
     By oneDNN where there is one, asked for by name: PyTorch's own choice between it and a matrix product depends
     on the number of threads.
     """
-    if image.device.type == "cpu" and torch.backends.mkldnn.is_available():
+    if image.device == CPU and torch.backends.mkldnn.is_available() and not torch.is_autocast_enabled("cpu"):
         return torch.mkldnn_convolution(image, weight, bias, (0, 0), (1, stride), (1, dilation), 1)
     return torch.conv2d(image, weight, bias, (1, stride), 0, (1, dilation))
 
@@ -178,17 +179,25 @@ class Stream:
         Changes the time, never a bit.
     running : bool
         Begin as in the middle of a signal, behind a whole number of tiles of which only zeros are known.
+    device : torch.device
+        Where the weights are. Threads and parts are the processor's; a GPU takes each tile as it is.
+    bf16 : bool
+        Convolve in bfloat16.
     """
 
-    def __init__(self, chain: list[Stage], channels: int, tile: int, threads: int, running: bool = False):
+    def __init__(
+        self, chain: list[Stage], channels: int, tile: int, threads: int, running: bool = False,
+        device: torch.device = CPU, bf16: bool = False,
+    ):  # fmt: skip
         self._chain, self._tile, self._threads = chain, tile, threads
+        self._device, self._bf16 = device, bf16
         widths = [channels, *(stage.channels_out for stage in chain)]
         self._kept = [stage.before for stage in chain]
         if running:  # the first tile leaves as much behind as any later one: all strides divide a tile
             self._kept, _ = _after_first_tile(chain, tile)
         # the input of every stage, reused from tile to tile; it begins with the zeros before the signal
         sizes = zip(self._kept, widths, strict=False)
-        self._buffers = [torch.zeros(kept, width) for kept, width in sizes]
+        self._buffers = [torch.zeros(kept, width, device=device) for kept, width in sizes]
         self._arrived: list[Rows] = []
 
     @property
@@ -208,7 +217,7 @@ class Stream:
 
     def push(self, rows: Rows) -> Iterator[Rows]:
         """Take any number of samples; yields the output that became complete. Copy it: the next push reuses it."""
-        self._arrived.append(rows)
+        self._arrived.append(rows.to(self._device))
         if sum(len(part) for part in self._arrived) >= self._tile:
             joined = torch.cat(self._arrived)
             whole = len(joined) // self._tile * self._tile
@@ -218,7 +227,7 @@ class Stream:
 
     def finish(self) -> Rows:
         """Return the rest of the output."""
-        rest = torch.cat(self._arrived) if self._arrived else torch.zeros(0, self._buffers[0].shape[1])
+        rest = torch.cat(self._arrived) if self._arrived else self._buffers[0][:0]
         return self._run(rest, last=True)
 
     @torch.inference_mode()
@@ -234,7 +243,7 @@ class Stream:
                 target = self._input(index + 1, produced, last)
                 out = target[self._kept[index + 1] : self._kept[index + 1] + produced]
             else:
-                target = out = torch.empty(produced, stage.channels_out)
+                target = out = torch.empty(produced, stage.channels_out, device=self._device)
             self._compute(stage, buffer, usable, out)
             self._kept[index] = held - usable
             buffer[: held - usable] = buffer[usable:held].clone()
@@ -247,7 +256,7 @@ class Stream:
         need = kept + incoming + stage.after * last
         buffer = self._buffers[index]
         if len(buffer) < need:
-            buffer = torch.empty(need, buffer.shape[1])
+            buffer = torch.empty(need, buffer.shape[1], device=self._device)
             buffer[:kept] = self._buffers[index][:kept]
             self._buffers[index] = buffer
         buffer[kept + incoming : need] = 0
@@ -256,15 +265,20 @@ class Stream:
     def _compute(self, stage: Stage, x: Rows, usable: int, out: Rows) -> None:
         size = max(FEWEST_ROWS, PART_NUMBERS // x.shape[1]) // stage.down * stage.down
 
-        @torch.inference_mode()  # per thread
-        def part(start: int) -> None:
-            stop = min(start + size, usable)
-            stage.compute(
-                x[start : stop + stage.before + stage.after],
-                out[start * stage.up // stage.down : stop * stage.up // stage.down],
-            )
+        @torch.inference_mode()  # like the precision, a setting of each thread
+        def part(start: int, stop: int) -> None:
+            with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
+                stage.compute(
+                    x[start : stop + stage.before + stage.after],
+                    out[start * stage.up // stage.down : stop * stage.up // stage.down],
+                )
 
-        list(workers(self._threads).map(part, range(0, usable, size)))
+        if self._device != CPU:
+            with torch.backends.cudnn.flags(deterministic=True, allow_tf32=False):
+                part(0, usable)
+            return
+        starts = range(0, usable, size)
+        list(workers(self._threads).map(part, starts, (min(start + size, usable) for start in starts)))
 
 
 @cache

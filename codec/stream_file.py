@@ -61,7 +61,7 @@ def _packet_at(data: bytes, header: Header, index: int) -> tuple[Packet, int] | 
     if CRC.unpack_from(data, size)[0] != header.crc(index, content):
         return None
     if header.range_coded:
-        content = rangecoder.expand(content, packed, header.layer_bits, header.bits_per_code, header.codebooks)
+        content = rangecoder.expand(content, packed, header.packet_shape(frames))
     packet = unpack(content, header, frames)
     return (packet, size + CRC.size) if pack(packet, header) == content else None
 

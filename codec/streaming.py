@@ -24,7 +24,7 @@ class StreamEncoder:
     Parameters
     ----------
     model : Codec
-        Folded.
+        Folded, on the processor or a GPU. Encoding is always in float32: in less, one code in ten changes.
     gain : float
         Applied to the samples; the model expects channel 0 at `LEVEL_DBFS`.
     codebooks : int, optional
@@ -44,11 +44,14 @@ class StreamEncoder:
         self._hop, self._length = config.hop, 0
         self._threads = threads or torch.get_num_threads()
         self._tile = tile_frames * config.hop
-        self._stream = Stream(stages(model.encoder.block), config.channels, self._tile, self._threads)
+        device = next(model.parameters()).device
+        self._stream = Stream(
+            stages(model.encoder.block), config.channels, self._tile, self._threads, device=device
+        )
 
     @property
     def latency_samples(self) -> int:
-        """Samples that must have been pushed behind a frame's first before its codes come out, at most."""
+        """Samples that must have been pushed behind a frame before its codes come out, at most."""
         return self._tile + self._stream.ahead
 
     def push(self, samples: Float32[ndarray, "channel time"]) -> Int[ndarray, "codebook frame"]:
@@ -77,7 +80,7 @@ class StreamEncoder:
     def _search(self, rows: torch.Tensor) -> ndarray:
         if not len(rows):
             return np.zeros((self._codebooks or self._model.config.codebooks, 0), np.int64)
-        return self._model.quantizer.encode(rows.t()[None], self._codebooks)[0].numpy()
+        return self._model.quantizer.encode(rows.t()[None], self._codebooks)[0].cpu().numpy()
 
 
 class StreamDecoder:
@@ -89,17 +92,22 @@ class StreamDecoder:
         Begin as in the middle of a stream instead of at its first frame, at a multiple of `tile_frames`. The
         first samples, `lag_samples` and as many as the network looks back, mean nothing; what follows is what a
         decoder gives that began at frame 0, bit by bit.
+    bf16 : bool
+        Convolve in bfloat16: faster on a GPU, about 45 dB below the signal away from float32.
     """
 
     def __init__(
         self, model: Codec, gain: float = 1.0, threads: int | None = None, tile_frames: int = TILE_FRAMES,
-        running: bool = False,
+        running: bool = False, bf16: bool = False,
     ):  # fmt: skip
         config = model.config
         self._model, self._gain = model, np.float32(gain)
         self._threads = threads or torch.get_num_threads()
         self._tile = tile_frames
-        self._stream = Stream(stages(model.decoder.model), config.latent_dim, self._tile, self._threads, running)
+        device = next(model.parameters()).device
+        self._stream = Stream(
+            stages(model.decoder.model), config.latent_dim, self._tile, self._threads, running, device, bf16
+        )
         self._tables = workers(self._threads).submit(code_tables, model).result()
 
     @property
@@ -128,7 +136,7 @@ class StreamDecoder:
         return total
 
     def _samples(self, rows: Iterable[torch.Tensor]) -> Float32[ndarray, "channel time"]:
-        parts = [part.numpy().T / self._gain for part in rows]
+        parts = [part.cpu().numpy().T / self._gain for part in rows]
         return np.concatenate([np.zeros((self._model.config.channels, 0), np.float32), *parts], axis=1)
 
 

@@ -49,13 +49,15 @@ def save(path: Path, model: Codec, card: dict[str, Any], force: bool = False, ex
     write_json(path.with_suffix(".json"), {"sha256": sha256(path), **card}, force=force)
 
 
-def load(path: Path | None = None) -> tuple[Codec, bytes]:
+def load(path: Path | None = None, device: str = "cpu") -> tuple[Codec, bytes]:
     """Read a model, ready to run: float32, evaluation mode, no gradients.
 
     Parameters
     ----------
     path : Path, optional
         A file written by `save`; the shipped 16-channel model by default.
+    device : str
+        "cpu" or "cuda".
 
     Returns
     -------
@@ -67,13 +69,19 @@ def load(path: Path | None = None) -> tuple[Codec, bytes]:
     ------
     InputError
         If the file is missing, damaged, differs from the digest in its card, or if a tensor is not of
-        the shape that its configuration asks for (checked before anything is allocated).
+        the shape that its configuration asks for (checked before anything is allocated), or if there is
+        no such device.
     """
+    import torch
     from safetensors import SafetensorError, safe_open
 
     from codec.assemble import assemble
     from render.artefact import read_json, sha256
 
+    if device not in ("cpu", "cuda"):
+        raise InputError(f"device {device!r}; possible are cpu and cuda")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device cuda: PyTorch finds none here; leave it out, or install PyTorch's CUDA build")
     path = path or PRETRAINED
     if not path.is_file():
         raise InputError(f"{path}: no such model file")
@@ -96,7 +104,7 @@ def load(path: Path | None = None) -> tuple[Codec, bytes]:
         raise InputError(
             f"{path}: no model file ({error}); python -m codec.weights convert makes one of published weights"
         ) from error
-    return model, bytes.fromhex(digest[:16])
+    return model.to(device), bytes.fromhex(digest[:16])
 
 
 def _configuration(described: str, path: Path) -> ModelConfig:

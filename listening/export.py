@@ -1,20 +1,22 @@
 """Render a built test for loudspeakers and write the blinded package.
 
     python -m listening.export --build out/demo --layout 7.1.4
+    python -m listening.export --build out/demo --format webmushra
 
 Every condition of an item goes through one decoding matrix and one gain, which brings the loudness of the
 rendered reference to the plan's target and keeps the true peak of every condition below its headroom. The
-package holds 48 kHz, 24-bit WAV files (channels in BS.2051 order), session.json and a template for the
-ratings; the key that tells which file is which condition is written beside the package, never into it.
+package holds 48 kHz WAV files (channels in BS.2051 order), signals to set up the room, session.json with the
+orders of presentation and a template for the ratings. The key that tells which file is which condition, and
+the test plan that names them, are written beside the package, never into it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,14 +24,11 @@ from render.command import parser, progress, run
 from render.errors import InputError
 
 if TYPE_CHECKING:
-    from numpy import ndarray
-
+    from listening.feeds import Form
     from listening.plan import Plan
-    from render.layout import Layout
 
-RATE_HZ = 48_000
+FORMATS = ("wav", "bundle", "webmushra")
 _BLIND = re.compile(r"reference|[0-9a-f]{8}")
-_EPOCH_S = 946_684_800  # 2000-01-01: the same time stamp on every file, or the order of making would tell
 
 INSTRUCTION = (
     "You hear a reference and several versions of it; one of them is the reference itself. Rate the overall "
@@ -37,54 +36,11 @@ INSTRUCTION = (
     "is (directions, distances, envelopment). Use the scale from 0 to 100: 100 means no audible difference "
     "from the reference. At least one version must be rated 100; the worst need not be rated 'bad'."
 )
+TRAINING = (
+    "Listen to all items and to all of their versions in any order, until you know the whole range of differences "
+    "and how the program works. What you rate here is discarded."
+)
 SCALE = {"Bad": [0, 20], "Poor": [20, 40], "Fair": [40, 60], "Good": [60, 80], "Excellent": [80, 100]}
-
-
-@dataclass(frozen=True)
-class Levels:
-    """Level of an item: what was measured before the gain, and the gain."""
-
-    loudness_lufs: float
-    gated: bool
-    true_peak_dbtp: float
-    gain_db: float
-
-
-def feed_blocks(path: Path, layout: Layout, method: str, frames: int) -> Iterator[ndarray]:
-    """Render a scene file to `frames` samples at 48 kHz, block by block, in memory independent of its length."""
-    import numpy as np
-
-    from listening.blocks import resampled
-    from render.audio_file import blocks, info
-    from render.decoder import decoding_matrix
-
-    about = info(path)
-    matrix = decoding_matrix(layout, about.ambisonic_order, method).astype(np.float32)
-    feeds = (matrix @ block for block in blocks(path))
-    yield from resampled(feeds, len(matrix), about.sample_rate_hz, RATE_HZ, frames)
-
-
-def measure(paths: dict[str, Path], layout: Layout, method: str, frames: int, plan: Plan) -> Levels:
-    """Measure the rendered reference's loudness and the true peak of all conditions; choose the item's gain."""
-    import numpy as np
-
-    from render.loudness import Meter, PeakMeter
-    from stimuli.excerpt import item_gain_db
-
-    meter = Meter(layout, RATE_HZ)
-    peak_dbtp = -np.inf
-    for name, path in paths.items():
-        peak = PeakMeter(len(layout.loudspeakers))
-        for block in feed_blocks(path, layout, method, frames):
-            if name == "href":
-                meter.add(block)
-            peak.add(block)
-        peak_dbtp = max(peak_dbtp, peak.true_peak_dbtp())
-    loudness_lufs = meter.integrated_lufs() if meter.gated else meter.ungated_lufs()
-    if not np.isfinite(loudness_lufs):
-        raise InputError(f"{paths['href']}: the rendered reference is silent (below -70 LUFS); choose another")
-    gain_db = item_gain_db(loudness_lufs, peak_dbtp, plan.target_lufs, plan.headroom_dbtp)
-    return Levels(loudness_lufs, meter.gated, peak_dbtp, gain_db)
 
 
 def blind_names(secret: bytes, item: str, conditions: list[str]) -> dict[str, str]:
@@ -95,44 +51,6 @@ def blind_names(secret: bytes, item: str, conditions: list[str]) -> dict[str, st
     if len(names) != len(conditions):
         raise RuntimeError(f"two blind names of item {item} are equal")
     return dict(sorted(names.items()))
-
-
-def export_item(
-    item: str, names: dict[str, str], entries: dict[str, Any], build: Path, package: Path, layout: Layout,
-    method: str, plan: Plan, order: str, force: bool,
-) -> dict[str, Any]:  # fmt: skip
-    """Write the audio files of one item; return its levels and the files' hashes."""
-    import os
-
-    import numpy as np
-
-    from listening.blocks import resampled_length
-    from render.artefact import sha256
-    from render.audio_file import info, writer
-    from render.layout import file_order
-
-    paths = {}
-    for name, entry in entries.items():
-        path = paths[name] = build / entry["file"]
-        if not path.is_file() or sha256(path) != entry["sha256"]:
-            raise InputError(f"{path}: is missing or not what the manifest says; run listening.build again")
-    about = info(paths["href"])
-    for path in paths.values():
-        if replace(info(path), path=about.path) != about:
-            raise InputError(f"{path}: has not the channels, rate and length of {about.path.name}; build it again")
-    frames = resampled_length(about.frames, about.sample_rate_hz, RATE_HZ)
-    levels = measure(paths, layout, method, frames, plan)
-    gain = 10 ** (levels.gain_db / 20)
-    permutation, mask = file_order(layout, order)
-    hashes = {}
-    for file_name, condition in [("reference", "href"), *names.items()]:
-        target = package / "audio" / item / f"{file_name}.wav"
-        with writer(target, len(layout.loudspeakers), RATE_HZ, "PCM_24", force, mask) as file:
-            for block in feed_blocks(paths[condition], layout, method, frames):
-                file.write(np.float32(gain) * block[list(permutation)])
-        os.utime(target, (_EPOCH_S, _EPOCH_S))
-        hashes[f"{file_name}.wav"] = sha256(target)
-    return {"levels": levels, "frames": frames, "sha256": hashes}
 
 
 def layout_label(name: str) -> str:
@@ -148,78 +66,203 @@ def key_path(build: Path, package: Path) -> Path:
     return package.parent / f"key-{package.name.removeprefix('package-')}.json"
 
 
-def clear_other_export(package: Path, names: dict[str, dict[str, str]], force: bool) -> None:
-    """Refuse a package with audio of another build, which would be mixed with this one's; `force` removes it."""
+def clear_other_export(audio: Path, names: dict[str, dict[str, str]], force: bool) -> None:
+    """Refuse a folder with audio of another build, which would be mixed with this one's; `force` removes it."""
     expected = {(item, name) for item, stimuli in names.items() for name in ("reference", *stimuli)}
-    for path in sorted((package / "audio").glob("*/*.wav")):
+    for path in sorted(audio.glob("*/*.wav")):
         if not _BLIND.fullmatch(path.stem) or (path.parent.name, path.stem) in expected:
             continue
         if not force:
-            raise InputError(f"{path}: belongs to the export of another build; remove {package} or use --force")
+            raise InputError(
+                f"{path}: belongs to the export of another build; remove {audio.parent} or use --force"
+            )
         path.unlink()
 
 
-def export(
-    build: Path, layout_name: str, method: str, order: str, package: Path, workers: int, force: bool
-) -> Path:
-    """Write the package and, beside it, its key; return where the key lies."""
-    from dataclasses import asdict
+@dataclass(frozen=True)
+class Export:
+    """One export: what was asked for, and what it is made from.
 
-    from listening.manifest import NAME, read_manifest
-    from render.artefact import sha256, write_json
+    Attributes
+    ----------
+    build, package : Path
+    layout_name : str
+    kind : str
+        One of `FORMATS`.
+    form : Form
+    plan : Plan
+    items : dict
+        Item -> its entry in the manifest.
+    names : dict
+        Item -> blind name -> condition.
+    secret : bytes
+    listeners, seed : int
+        Of the orders.
+    force : bool
+    """
+
+    build: Path
+    package: Path
+    layout_name: str
+    kind: str
+    form: Form
+    plan: Plan
+    items: dict[str, dict[str, Any]]
+    names: dict[str, dict[str, str]]
+    secret: bytes
+    listeners: int
+    seed: int
+    force: bool
+
+    @property
+    def test(self) -> str:
+        """Id of the test, as webMUSHRA names its folder."""
+        return "test_" + re.sub(r"[^A-Za-z0-9]", "_", layout_label(self.layout_name))
+
+    @property
+    def audio(self) -> Path:
+        """Folder of the items' files."""
+        from listening.webmushra import FOLDER
+
+        return self.package / FOLDER / self.test if self.kind == "webmushra" else self.package / "audio"
+
+
+def export(made: Export, workers: int) -> Path:
+    """Write the package and, beside it, its key and test plan; return where the key lies."""
+    from listening.feeds import write_item
+    from listening.signals import write_signals
+    from render.artefact import write_json
     from render.engine import in_parallel
-    from render.layout import file_order, layout
 
-    plan, items = read_manifest(build)
-    speakers = layout(layout_name)
-    key_file = key_path(build, package)
-    secret = bytes.fromhex(sha256(build / NAME))
-    names = {item: blind_names(secret, item, list(entry["conditions"])) for item, entry in items.items()}
-    clear_other_export(package, names, force)
-    jobs = {
-        item: (item, names[item], entry["conditions"], build, package, speakers, method, plan, order, force)
-        for item, entry in items.items()
+    key_file = key_path(made.build, made.package)
+    clear_other_export(made.audio, made.names, made.force)
+    jobs = {}
+    for item, entry in made.items.items():
+        names = made.names[item]
+        if made.kind == "webmushra":  # it plays the open reference as the hidden one
+            names = {name: condition for name, condition in names.items() if condition != "href"}
+        jobs[item] = (
+            item, names, entry["conditions"], made.build, made.audio, made.form, made.plan, made.force,
+        )  # fmt: skip
+    rendered = in_parallel(write_item, jobs, workers, preload=("render.loudness", "listening.blocks"))
+    done = dict(progress(rendered, f"render to {made.form.layout.name}, item", len(jobs)))
+    if made.kind == "webmushra":
+        write_signals(made.audio / "signals", made.form, made.force)
+        _write_webmushra(made)
+    else:
+        write_signals(made.package / "signals", made.form, made.force)
+        write_json(made.package / "session.json", _session(made, done), made.force)
+        write_ratings_template(made.package / "ratings_template.csv", made.names, made.force)
+    key = {
+        "layout": layout_label(made.layout_name),
+        "decoder": made.form.decoder,
+        "manifest_sha256": made.secret.hex(),
+        "items": made.names,
+        "orders_seed": made.seed,
+        "levels": {item: asdict(done[item]["levels"]) for item in made.items},
     }
-    made = in_parallel(export_item, jobs, workers, preload=("render.loudness", "listening.blocks"))
-    done = dict(progress(made, f"render to {speakers.name}, item", len(items)))
+    write_json(key_file, key, made.force)
+    _write_document(made, done, key_file)
+    _make_times_equal(made.package)
+    if made.kind == "bundle":
+        _write_bundle(made)
+    _print_levels({item: done[item] for item in made.items})
+    return key_file
 
-    permutation, _ = file_order(speakers, order)
-    session = {
-        "title": f"MUSHRA, {speakers.name}",
+
+def _layout(made: Export) -> dict[str, Any]:
+    from render.layout import file_order
+
+    permutation, _ = file_order(made.form.layout, made.form.order)
+    return {
+        "name": made.form.layout.name,
+        "channel_order": made.form.order,
+        "channels": [asdict(made.form.layout.loudspeakers[index]) for index in permutation],
+    }
+
+
+def _session(made: Export, done: dict[str, Any]) -> dict[str, Any]:
+    """What a program that runs the test needs to know; nothing in it tells a condition."""
+    from listening.feeds import RATE_HZ
+    from listening.orders import orders
+    from listening.signals import NAMES
+
+    stimuli = {item: list(names) for item, names in made.names.items()}
+    return {
+        "title": f"MUSHRA, {made.form.layout.name}",
         "instruction": INSTRUCTION,
+        "training": {"instruction": TRAINING, "items": list(made.items)},
         "scale": SCALE,
-        "layout": {
-            "name": speakers.name,
-            "channel_order": order,
-            "channels": [asdict(speakers.loudspeakers[index]) for index in permutation],
+        "layout": _layout(made),
+        "audio": {
+            "sample_rate_hz": RATE_HZ,
+            "format": "24-bit WAV",
+            "lfe": "silent",
+            "digest": "SHA-256 of <item>/<file name>, a zero byte and the file's content",
         },
-        "audio": {"sample_rate_hz": RATE_HZ, "format": "24-bit WAV", "lfe": "silent"},
-        "target_lufs": plan.target_lufs,
+        "signals": [f"signals/{name}" for name in NAMES],
+        "target_lufs": made.plan.target_lufs,
         "items": [
             {
                 "id": item,
-                "material": items[item]["material"],
+                "material": entry["material"],
                 "frames": done[item]["frames"],
                 "loudness_gated": done[item]["levels"].gated,
                 "reference": f"audio/{item}/reference.wav",
-                "stimuli": {name: f"audio/{item}/{name}.wav" for name in names[item]},
-                "sha256": done[item]["sha256"],
+                "stimuli": {name: f"audio/{item}/{name}.wav" for name in made.names[item]},
+                "digests": done[item]["digests"],
             }
-            for item in items
+            for item, entry in made.items.items()
         ],
+        "orders": orders(made.listeners, stimuli, made.secret, made.seed),
     }
-    write_json(package / "session.json", session, force)
-    write_ratings_template(package / "ratings_template.csv", names, force)
-    key = {
-        "layout": layout_label(layout_name),
-        "decoder": method,
-        "manifest_sha256": secret.hex(),
-        "items": names,
-        "levels": {item: asdict(done[item]["levels"]) for item in items},
-    }
-    write_json(key_file, key, force)
-    _print_levels({item: done[item] for item in items})
-    return key_file
+
+
+def _write_webmushra(made: Export) -> None:
+    from listening.webmushra import write_configurations
+
+    title = f"MUSHRA, {layout_label(made.layout_name).replace('+', '-')}"  # it sends its texts unencoded
+    write_configurations(made.package, made.test, title, INSTRUCTION, TRAINING, made.names, made.force)
+
+
+def _write_document(made: Export, done: dict[str, Any], key_file: Path) -> None:
+    from listening.test_plan_document import document
+    from render.artefact import whole_file
+
+    levels = {item: done[item]["levels"] for item in made.items}
+    text = document(made.plan, made.items, levels, _layout(made), made.listeners, made.seed)
+    path = key_file.with_name(key_file.stem.replace("key-", "test-plan-", 1) + ".md")
+    with whole_file(path, force=True) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _make_times_equal(package: Path) -> None:
+    from listening.feeds import EPOCH_S
+
+    for name in ("audio", "configs", "signals", "session.json", "ratings_template.csv"):
+        for path in (package / name, *(package / name).rglob("*")):
+            if path.exists():
+                os.utime(path, (EPOCH_S, EPOCH_S))
+
+
+def _write_bundle(made: Export) -> None:
+    """Pack the package into one zip file, uncompressed: how well a file compresses would tell its condition."""
+    import zipfile
+
+    from render.artefact import whole_file
+
+    target = made.package.with_name(made.package.name + ".zip")
+    with (
+        whole_file(target, made.force) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive,
+    ):
+        for path in sorted(path for path in made.package.rglob("*") if path.is_file()):
+            entry = zipfile.ZipInfo(f"{made.package.name}/{path.relative_to(made.package)}", (2000, 1, 1, 0, 0, 0))
+            entry.external_attr = 0o644 << 16
+            with open(path, "rb") as file, archive.open(entry, "w", force_zip64=True) as packed:
+                while block := file.read(1 << 20):
+                    packed.write(block)
+    print(f"{target}: the package as one file")
 
 
 def write_ratings_template(path: Path, names: dict[str, dict[str, str]], force: bool) -> None:
@@ -242,24 +285,58 @@ def _print_levels(done: dict[str, Any]) -> None:
         )
 
 
+def prepared(given: Any) -> Export:
+    """Read the build and name its stimuli blindly."""
+    from listening.feeds import Form
+    from listening.manifest import NAME, read_manifest
+    from listening.webmushra import SUBTYPE
+    from render.artefact import sha256
+    from render.layout import layout
+
+    plan, items = read_manifest(given.build)
+    folder = {"webmushra": "webmushra"}.get(given.format, "package")
+    package = given.output or given.build / f"{folder}-{layout_label(given.layout)}"
+    subtype = SUBTYPE if given.format == "webmushra" else "PCM_24"
+    if not 1 <= given.listeners <= 1000:
+        raise InputError(f"--listeners {given.listeners}: possible are 1 to 1000")
+    secret = bytes.fromhex(sha256(given.build / NAME))
+    return Export(
+        build=given.build,
+        package=package,
+        layout_name=given.layout,
+        kind=given.format,
+        form=Form(layout(given.layout), given.decoder, given.order, subtype),
+        plan=plan,
+        items=items,
+        names={item: blind_names(secret, item, list(entry["conditions"])) for item, entry in items.items()},
+        secret=secret,
+        listeners=given.listeners,
+        seed=given.seed,
+        force=given.force,
+    )
+
+
 def main() -> None:
     """Command line."""
-    import os
-
     arguments = parser(__doc__, "listening.export")
     arguments.add_argument("--build", type=Path, default=Path("out/demo"), metavar="DIR", help="out/<plan>")
     arguments.add_argument("--layout", default="7.1.4", metavar="L", help="default: 7.1.4")
+    arguments.add_argument(
+        "--format", choices=FORMATS, default="wav", help="folder, the same also as one zip file, or webMUSHRA's"
+    )
     arguments.add_argument("--decoder", default="adm", metavar="D", help="adm (default) or allrad")
     arguments.add_argument(
         "--order", default="bs2051", choices=["bs2051", "wav"], help="channel order of the files"
     )
     arguments.add_argument("-o", "--output", type=Path, metavar="DIR", help="package (default: BUILD/package-L)")
+    arguments.add_argument("--listeners", type=int, default=8, help="for how many orders are made (default 8)")
+    arguments.add_argument("--seed", type=int, default=1, help="of the orders (default 1)")
     arguments.add_argument("--workers", type=int, default=os.cpu_count(), help="items at the same time")
     arguments.add_argument("--force", action="store_true", help="replace a package that differs, ratings too")
     given = arguments.parse_args()
-    package, workers = given.output or given.build / f"package-{layout_label(given.layout)}", given.workers
-    key = export(given.build, given.layout, given.decoder, given.order, package, max(1, workers or 1), given.force)
-    print(f"{package}: package for {given.layout}; its key is {key}")
+    made = prepared(given)
+    key = export(made, max(1, given.workers or 1))
+    print(f"{made.package}: {made.kind} package for {given.layout}; its key is {key}")
 
 
 if __name__ == "__main__":

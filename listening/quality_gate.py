@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
 from scipy.optimize import linear_sum_assignment
 
 from listening.anchors import TRANSITION
@@ -26,6 +28,7 @@ from listening.rendition import Declared
 
 RATE_TOLERANCE = 0.01
 DC_LIMIT = 0.1  # of the reference's rms of W
+SWAPPED, SWAP_MARGIN = 0.5, 0.3  # likeness at another place, and how much more than at its own
 ALIGNED_COHERENCE = 0.5  # from here on a waveform is followed closely enough to tell a lag of one sample
 # Mask of the low anchor (BS.1534-3, clause 5.1): ripple, and attenuation from 8/7 and 9/7 of the cut-off on
 MASK_RIPPLE_DB, MASK_DB = 0.1, {TRANSITION: 25.0, 9 / 7: 50.0}
@@ -106,14 +109,31 @@ def _channel_faults(reference: Analysis, test: Analysis, declared: Declared, wit
     norm = np.outer(np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1))
     likeness = (a @ b.T) / np.maximum(norm, 1e-20)  # (channel of the reference, channel of the test)
     own = np.diag(likeness)
-    # Codecs let channels leak into each other; swapped are those that all fit better in other places
-    order, places = linear_sum_assignment(-np.abs(likeness))
-    for source, place in zip(order, places, strict=True):
-        if own[source] < -0.5:
-            faults.append(f"has channel {both[source]} inverted (correlation {own[source]:.2f})")
-        if source != place and abs(likeness[source, place]) > max(0.5, abs(own[place]) + 0.3):
-            faults.append(f"has the reference's channel {both[source]} in channel {both[place]}")
+    faults += [
+        f"has channel {both[index]} inverted (correlation {own[index]:.2f})"
+        for index in np.flatnonzero(own < -0.5)
+    ]
+    for source, place in _swaps(np.abs(likeness)):
+        faults.append(f"has the reference's channel {both[source]} in channel {both[place]}")
     return faults
+
+
+def _swaps(likeness: Float[ndarray, "source place"]) -> list[tuple[int, int]]:
+    """Which channels have changed places, by a likeness of 0 to 1.
+
+    A coarse codec lets a loud channel leak into a soft one. Swapped are channels that clearly fit better in
+    other places all around a cycle of the best assignment.
+    """
+    _, places = linear_sum_assignment(-likeness)
+    moved = []
+    for first in range(len(places)):
+        cycle = [(first, int(places[first]))]
+        while cycle[-1][1] != first:
+            cycle.append((cycle[-1][1], int(places[cycle[-1][1]])))
+        clear = all(likeness[s, p] > max(SWAPPED, likeness[p, p] + SWAP_MARGIN) for s, p in cycle)
+        if len(cycle) > 1 and clear:
+            moved.append(cycle[0])
+    return moved
 
 
 def mask_of(found: Transfer, cutoff_hz: float) -> tuple[dict[str, float], list[str]]:

@@ -11,9 +11,12 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from render.convolution import Filters
+from render.dual import crossed_over, low_band
 from render.errors import InputError
-from render.layout import Layout
+from render.layout import Layout, parent
 from render.panning import pan
+from render.pareto import optimised
 from render.scene import MAX_ORDER
 from render.sphere import (
     acn_orders,
@@ -41,24 +44,44 @@ def decoding_matrix(to: Layout, order: int, method: str = "adm") -> Float[ndarra
     method : str
         ``adm``: the decoder of the ADM renderer (ITU-R BS.2127-1, clause 9) and of IAMF.
         ``maxre``: the same with max-rE weights.
+        ``pareto``: even energy at no cost of direction against ``adm``, optimised in seconds (`render.pareto`).
         ``allrad``: AllRAD with max-rE weights by the package spaudiopy.
         ``epad``: energy-preserving decoder. ``mode-matching``: pseudo-inverse. ``sampling``: projection.
-        All have mean power 1 over all directions of a plane wave.
+        All have mean power 1 over all directions of a plane wave, but for ``adm`` and ``maxre`` on the layouts
+        that IAMF mixes down from larger ones.
 
     Raises
     ------
     InputError
         If the method is unknown, the order out of range, or the loudspeakers too few for method and order.
     """
+    if method == "dual":
+        raise InputError("decoder dual has a matrix for each of two bands; render.decode applies it")
     if not 0 <= order <= MAX_ORDER:
         raise InputError(f"order {order}; possible are 0 to {MAX_ORDER}")
     if method not in _DESIGNS:
-        raise InputError(f"decoder {method!r} is unknown; known are {', '.join(_DESIGNS)}")
+        raise InputError(f"decoder {method!r} is unknown; known are {', '.join([*_DESIGNS, 'dual'])}")
     return _designed(to, order, method).copy()
+
+
+def decoding_filters(to: Layout, order: int, method: str, sample_rate_hz: int) -> Filters:
+    """Filters (loudspeaker, acn, tap) of a decoder for ACN/SN3D scenes.
+
+    ``dual`` decodes for the velocity at the listener's head below 500 Hz and as ``pareto`` above
+    (`render.dual`); every other method of `decoding_matrix` has filters of one tap.
+    """
+    if method != "dual":
+        return Filters(decoding_matrix(to, order, method)[:, :, None])
+    high = decoding_matrix(to, order, "pareto")
+    return crossed_over(low_band(to, high), high, sample_rate_hz)
 
 
 @lru_cache(maxsize=64)
 def _designed(to: Layout, order: int, method: str) -> ndarray:
+    mixed = parent(to) if method in _OF_STANDARD else None
+    if mixed:
+        whole, gains = mixed
+        return np.array(gains) @ _designed(whole, order, method)
     n3d = _symmetric(_DESIGNS[method](to, order), to, order)
     # N3D harmonics are orthonormal on the sphere: the mean power of plane waves is the squared norm
     return n3d / np.linalg.norm(n3d) * sn3d_to_n3d(order)
@@ -91,6 +114,11 @@ def max_re_weights(order: int) -> Float[ndarray, " order"]:
 
 def _maxre(to: Layout, order: int) -> Float[ndarray, "loudspeaker acn"]:
     return _adm(to, order) * max_re_weights(order)[acn_orders(order)]
+
+
+def _pareto(to: Layout, order: int) -> Float[ndarray, "loudspeaker acn"]:
+    _check_all_sides(to, "pareto")
+    return optimised(to, order, _symmetric(_designed(to, order, "adm") / sn3d_to_n3d(order), to, order))
 
 
 def _sampling(to: Layout, order: int) -> Float[ndarray, "loudspeaker acn"]:
@@ -133,13 +161,10 @@ def _allrad(to: Layout, order: int) -> Float[ndarray, "loudspeaker acn"]:
     that form a rectangle are cut along an arbitrary diagonal; averaging with the mirror image
     (`_symmetric`) undoes that.
     """
+    _check_all_sides(to, "allrad")
     real = [i for i, speaker in enumerate(to.loudspeakers) if not speaker.is_lfe]
     azimuth = np.radians([to.loudspeakers[i].azimuth_deg for i in real])
     elevation = np.radians([to.loudspeakers[i].elevation_deg for i in real])
-    if np.ptp(np.abs(azimuth)) < np.pi / 2:
-        raise InputError(
-            f"decoder allrad needs loudspeakers on all sides, layout {to.name} has none behind; use adm"
-        )
     reaches_behind = np.abs(azimuth[elevation > np.radians(10)]).max(initial=0) > np.pi / 2
     imaginary = [[0.0, 0.0, -1.0]] + ([] if reaches_behind else [[0.0, 0.0, 1.0]])
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
@@ -152,6 +177,13 @@ def _allrad(to: Layout, order: int) -> Float[ndarray, "loudspeaker acn"]:
     matrix = np.zeros((len(to.loudspeakers), (order + 1) ** 2))
     matrix[real] = decoder[: len(real)]
     return matrix
+
+
+def _check_all_sides(to: Layout, method: str) -> None:
+    if max(abs(speaker.azimuth_deg) for speaker in to.loudspeakers if not speaker.is_lfe) <= 90:
+        raise InputError(
+            f"decoder {method} needs loudspeakers on all sides, layout {to.name} has none behind; use adm"
+        )
 
 
 def _symmetric(matrix: ndarray, to: Layout, order: int) -> ndarray:
@@ -182,8 +214,11 @@ def _mirrored(of: Layout) -> list[int] | None:
 _DESIGNS = {
     "adm": _adm,
     "maxre": _maxre,
+    "pareto": _pareto,
     "allrad": _allrad,
     "epad": _epad,
     "mode-matching": _mode_matching,
     "sampling": _sampling,
 }
+# Methods that on a layout of IAMF are those of its parent, mixed down
+_OF_STANDARD = ("adm", "maxre")

@@ -1,4 +1,4 @@
-"""Loudspeaker layouts of ITU-R BS.2051, their user names and their order in WAV files."""
+"""Loudspeaker layouts of ITU-R BS.2051 and of IAMF, their user names and their order in files."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Layout:
 
 
 def layout(name: str) -> Layout:
-    """Layout of BS.2051, loudspeakers at their nominal positions unless measured ones are given.
+    """Layout of BS.2051 or IAMF, loudspeakers at their nominal positions unless measured ones are given.
 
     Parameters
     ----------
@@ -173,7 +173,33 @@ def layout_names() -> dict[str, str]:
 
 @cache
 def _standard() -> dict:
-    return tomllib.loads(Path(__file__).with_name("bs2051.toml").read_text(encoding="utf-8"))
+    folder = Path(__file__).parent
+    return {
+        name: entry
+        for standard in ("bs2051.toml", "iamf.toml")
+        for name, entry in tomllib.loads((folder / standard).read_text(encoding="utf-8")).items()
+    }
+
+
+def parent(of: Layout) -> tuple[Layout, tuple[tuple[float, ...], ...]] | None:
+    """Layout that one of IAMF's is mixed down from, and the gains (loudspeaker, parent's loudspeaker).
+
+    None for layouts of BS.2051. The parent's loudspeakers stand where those of the same label do.
+
+    Examples
+    --------
+    >>> whole, gains = parent(layout("7.1.2"))
+    >>> whole.name, dict(zip(whole.labels, gains[8]))["U+135"]
+    ('4+7+0', 0.7071067811865476)
+    """
+    entry = _standard().get(of.name, {})
+    if "parent" not in entry:
+        return None
+    standing = dict(zip(of.labels, of.loudspeakers, strict=True))
+    whole = layout(entry["parent"])
+    whole = Layout(whole.name, tuple(standing.get(speaker.label, speaker) for speaker in whole.loudspeakers))
+    mixes = [{loudspeaker["label"]: 1.0, **loudspeaker.get("mix", {})} for loudspeaker in entry["loudspeakers"]]
+    return whole, tuple(tuple(mix.get(label, 0.0) for label in whole.labels) for mix in mixes)
 
 
 def _nominal(label: str) -> Loudspeaker:

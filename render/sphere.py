@@ -47,6 +47,43 @@ def spherical_harmonics(
     return result
 
 
+CONVENTIONS = ("sn3d", "n3d", "fuma")
+
+
+def to_sn3d(order: int, convention: str) -> Float[ndarray, "acn channel"]:
+    """Matrix from the channels of another convention to ACN/SN3D.
+
+    ``n3d``: ACN order, orthonormal. ``fuma``: Furse-Malham, W X Y Z R S T U V K L M N O P Q, each harmonic
+    scaled to a maximum of 1 and W by sqrt(1/2) (Malham 2003); to third order.
+
+    Raises
+    ------
+    ValueError
+        For FuMa above third order, where it is not defined, or an unknown convention.
+    """
+    channels = (order + 1) ** 2
+    if convention not in CONVENTIONS:
+        raise ValueError(f"convention {convention!r} is unknown; known are {', '.join(CONVENTIONS)}")
+    if convention != "fuma":
+        return np.diag(1 / sn3d_to_n3d(order) if convention == "n3d" else np.ones(channels))
+    if order > 3:
+        raise ValueError(f"FuMa is defined to order 3, the scene has {order}")
+    # Within each order: X Y Z, and above m = 0, 1, -1, 2, -2, 3, -3
+    acn = [0, *(3, 1, 2)[: channels - 1]]
+    for n in range(2, order + 1):
+        acn += [n * n + n + m for k in range(n + 1) for m in ({k: None, -k: None})]
+    elevation = np.linspace(-np.pi / 2, np.pi / 2, 20_001)
+    matrix = np.zeros((channels, channels))
+    for channel, index in enumerate(acn):
+        n = int(np.sqrt(index))
+        m = index - n * n - n
+        azimuth = 0.0 if m >= 0 else np.pi / (2 * abs(m))  # where cos mφ or sin |m|φ is 1
+        largest = np.abs(spherical_harmonics(n, np.full(elevation.shape, azimuth), elevation)[:, index]).max()
+        matrix[index, channel] = largest
+    matrix[0, 0] = np.sqrt(2)
+    return matrix
+
+
 def unit_vectors(
     azimuth_rad: Float[ndarray, "*direction"], elevation_rad: Float[ndarray, "*direction"]
 ) -> Float[ndarray, "*direction 3"]:

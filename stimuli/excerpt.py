@@ -3,10 +3,12 @@
 The window of a recording is chosen by written criteria, without listening and without any codec. Candidates
 begin on full seconds. Hard conditions: no sample at full scale; the level of W within 6 dB of the median of
 all candidates; no step of more than 6 dB between the first or last half second and its neighbour; in
-recordings over a minute, nothing of the first and last 20 s, where the recordist handles the equipment.
-Among what is left the most critical wins, by the sum of three z-scores: transients (95th percentile of the
-spectral flux), spread of the directions of arrival, and mixture of direct and diffuse sound (variance of the
-diffuseness). If nothing is left, the conditions are dropped and the record says so.
+recordings over a minute, nothing of the first and last 20 s, where the recordist handles the equipment; and
+the 3.5 kHz low anchor must lose at least 10 % of W's loudness (`stimuli.audibility`), since an anchor that
+nobody hears anchors nothing. Among what is left the most critical wins, by the sum of three z-scores:
+transients (95th percentile of the spectral flux), spread of the directions of arrival, and mixture of direct
+and diffuse sound (variance of the diffuseness). Where no window lets the anchor be heard, the one wins that
+does so best; if nothing is left, the conditions are dropped; the record says both.
 """
 
 from __future__ import annotations
@@ -21,9 +23,11 @@ from numpy import ndarray
 from render.audio_file import blocks, info, read
 from render.errors import InputError
 from render.scene import Scene
+from stimuli.audibility import LOW_ANCHOR_HZ, anchor_loss, band_powers
 
 ROLL_S = 1.0  # coded with the excerpt on both sides and thrown away: hides how codecs begin and end
 FADE_S = 0.05
+ANCHOR_LOSS = 0.1
 _HANDLING_S = 20.0
 _SLICE_S = 0.5
 _FULL_SCALE = 1 - 2.0**-15  # the largest sample that 16 bits hold
@@ -44,6 +48,8 @@ class Window:
         Sum of z-scores; None where there was no choice.
     conditions_met : bool
         Whether it meets the hard conditions.
+    anchor_loss : float or None
+        Share of W's loudness that the 3.5 kHz low anchor loses, 0 to 1; None where it was not measured.
     """
 
     start: int
@@ -51,6 +57,7 @@ class Window:
     roll: int
     score: float | None
     conditions_met: bool
+    anchor_loss: float | None = None
 
 
 def choose_window(path: Path, seconds: float) -> Window:
@@ -62,9 +69,10 @@ def choose_window(path: Path, seconds: float) -> Window:
     about = info(path)
     rate = about.sample_rate_hz
     frames, roll = round(seconds * rate), round(ROLL_S * rate)
+    features, powers = _features(path, rate)
     if about.frames <= frames:
-        return Window(0, about.frames, roll, None, True)
-    features = _features(path, rate)
+        lost = _share(anchor_loss(*powers.mean(axis=0))) if len(powers) else None
+        return Window(0, about.frames, roll, None, True, lost)
     count = round(seconds / _SLICE_S)
     per_second = round(1 / _SLICE_S)
     last = min(len(features) - count, (about.frames - frames) * per_second // rate)
@@ -79,6 +87,9 @@ def choose_window(path: Path, seconds: float) -> Window:
     slices = 10 * np.log10(windows[..., 0] + 1e-20)
     steps = np.maximum(np.abs(slices[:, 1] - slices[:, 0]), np.abs(slices[:, -1] - slices[:, -2]))
     met = (np.abs(level - np.median(level)) <= 6) & (steps <= 6) & (windows[..., 1].max(1) < _FULL_SCALE)
+    mean_powers = np.stack([powers[s : s + count].mean(axis=0) for s in starts])
+    lost = anchor_loss(mean_powers[:, 0], mean_powers[:, 1])
+    heard = lost >= ANCHOR_LOSS
     criteria = np.stack(
         [
             np.percentile(windows[..., 2], 95, axis=1),
@@ -87,15 +98,24 @@ def choose_window(path: Path, seconds: float) -> Window:
         ]
     )
     scores = _z_scores(criteria).sum(0)
-    allowed = met if met.any() else np.ones_like(met)
-    best = int(np.argmax(np.where(allowed, scores, -np.inf)))
+    allowed, wanted = (met if met.any() else np.ones_like(met)), scores
+    if (allowed & heard).any():
+        allowed = allowed & heard
+    else:
+        wanted = lost
+    best = int(np.argmax(np.where(allowed, wanted, -np.inf)))
     return Window(
         starts[best] * rate // per_second,
         frames,
         roll,
         round(float(scores[best]), 4),
-        bool(met[best]) and undisturbed,
+        bool(met[best] and heard[best]) and undisturbed,
+        _share(lost[best]),
     )
+
+
+def _share(value: Float[ndarray, ""]) -> float:
+    return round(float(value), 4)
 
 
 def _z_scores(values: Float[ndarray, "criterion window"]) -> Float[ndarray, "criterion window"]:
@@ -104,14 +124,28 @@ def _z_scores(values: Float[ndarray, "criterion window"]) -> Float[ndarray, "cri
                      out=np.zeros_like(values))  # fmt: skip
 
 
-def _features(path: Path, rate: int) -> Float[ndarray, "slice feature"]:
-    """Power of W, peak, spectral flux, direction spread (degrees) and diffuseness of every half second."""
+def _features(path: Path, rate: int) -> tuple[Float[ndarray, "slice feature"], Float[ndarray, "slice 2 band"]]:
+    """Of every half second: features, and critical-band powers of W, as it is and without all above 3.5 kHz.
+
+    The features are power of W, peak, spectral flux, direction spread (degrees) and diffuseness.
+    """
     size = round(_SLICE_S * rate)
-    rows = []
+    rows, powers = [], []
     for block in blocks(path, block_frames=size):
         if block.shape[1] == size:
             rows.append(_slice_features(block))
-    return np.array(rows)
+            powers.append(_critical_bands(block[0], rate))
+    return np.array(rows), np.array(powers)
+
+
+def _critical_bands(pressure: Float[ndarray, " time"], rate: int) -> Float[ndarray, "2 band"]:
+    hops = len(pressure) // _WINDOW
+    frames = pressure[: hops * _WINDOW].reshape(hops, _WINDOW).astype(np.float64) * np.hanning(_WINDOW)
+    power = np.square(np.abs(np.fft.rfft(frames))).mean(axis=0)
+    frequency_hz = np.fft.rfftfreq(_WINDOW, 1 / rate)
+    return np.stack(
+        [band_powers(power, frequency_hz), band_powers(power * (frequency_hz <= LOW_ANCHOR_HZ), frequency_hz)]
+    )
 
 
 def _slice_features(block: Float[ndarray, "acn time"]) -> list[float]:

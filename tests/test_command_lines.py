@@ -34,6 +34,7 @@ sys.exit(status)
 def test_the_command_lines_of_the_design_are_there():
     assert {
         "stimuli.synth", "stimuli.prepare", "stimuli.hoastats", "codec.train", "codec.encode", "codec.decode",
+        "codec.inspect", "codec.truncate", "codec.profile", "codec.transfer", "codec.weights",
         "render.decode", "render.inspect", "listening.build", "listening.export", "analysis.mushra",
     } <= set(MODULES)  # fmt: skip
 

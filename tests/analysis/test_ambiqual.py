@@ -41,7 +41,7 @@ def test_smoothing_is_the_programs_convolution():
 
 def test_it_hears_phase_and_nothing_but_phase():
     """One sample of delay costs a third, a quarter turn and 20 dB of gain nothing."""
-    scene = selftest.scene(1.5)
+    scene = selftest.scene(1.2)
     tests = {
         "delay": np.roll(scene.samples, 1, axis=1),
         "turn": yaw_matrix(3, np.pi / 2) @ scene.samples,

@@ -83,17 +83,17 @@ def test_the_bit_rate_is_the_baseline():
 
 
 def test_bootstrap_intervals_cover():
-    """Correlation 0.6 over 25 items: the 95 % intervals cover it in about 95 % of 200 tables."""
+    """Correlation 0.6 over 25 items: the 95 % intervals cover it in about 95 % of 100 tables."""
     rng = np.random.default_rng(2)
     covered = 0
-    for _ in range(200):
+    for _ in range(100):
         x = rng.standard_normal(25)
         y = 0.6 * x + 0.8 * rng.standard_normal(25)
         scores = pd.DataFrame({"item": [f"i{n}" for n in range(25)], "condition": "a", "mean": y})
         measures = scores[["item", "condition"]].assign(m=x)
-        row = correlate(scores, measures, draws=300).iloc[0]
+        row = correlate(scores, measures, draws=200).iloc[0]
         covered += row["pearson_low"] <= 0.6 <= row["pearson_high"]
-    assert 0.87 <= covered / 200 <= 0.99
+    assert 0.86 <= covered / 100 <= 0.99
 
 
 def test_bamq_follows_the_real_listeners(reference_ratings):

@@ -1,9 +1,10 @@
 """Pictures: what they show is what the scene is, and the same input gives the same bytes."""
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 
-from analysis import pictures
+from analysis import looks, pictures
 from analysis.pairs import Item, prepare
 from analysis.selftest import plane_wave
 from render.audio_file import write_scene
@@ -19,19 +20,21 @@ def item(tmp_path_factory):
     x = plane_wave(0.1 * np.random.default_rng(0).standard_normal(30_000), 90, 0)
     write_scene(folder / "ref.wav", Scene(x.astype(np.float32), RATE))
     write_scene(folder / "half.wav", Scene((0.5 * x[:4]).astype(np.float32), RATE))
-    return Item("Left", folder / "ref.wav", {"href": folder / "ref.wav", "half": folder / "half.wav"}, {}, "synthetic")
+    return Item(
+        "Left", folder / "ref.wav", {"href": folder / "ref.wav", "half": folder / "half.wav"}, {}, "synthetic"
+    )
 
 
 def test_what_is_shown_is_what_there_is(item):
     prepared = prepare(item, take_as_aligned=False)
-    reference, test = pictures.look(prepared, None), pictures.look(prepared, "half")
+    reference, test = looks.look(prepared, None), looks.look(prepared, "half")
     elevation, azimuth = np.unravel_index(reference.maps[1].argmax(), reference.maps[1].shape)
-    assert (pictures._ELEVATION_DEG[elevation], pictures._AZIMUTH_DEG[azimuth]) == (0, 90)
+    assert (looks.ELEVATION_DEG[elevation], looks.AZIMUTH_DEG[azimuth]) == (0, 90)
     assert reference.azimuth_deg == pytest.approx(np.full(len(reference.azimuth_deg), 90), abs=0.1)
     assert reference.diffuseness.max() < 0.01
     assert test.order_db[:2] - reference.order_db[:2] == pytest.approx([-6.02, -6.02], abs=0.01)
     assert test.order_db[2:].tolist() == [-120, -120]
-    left, right = (pictures.signal_names(3).index(f"loudspeaker {label}") for label in pictures.LOUDSPEAKERS)
+    left, right = (looks.signal_names(3).index(f"loudspeaker {label}") for label in looks.LOUDSPEAKERS)
     level_db = reference.spectrograms_db.mean(axis=(1, 2))
     assert level_db[left] > level_db[right]
 
@@ -40,13 +43,17 @@ def test_pages_and_sheet_are_written_and_repeatable(item, tmp_path):
     pictures.draw_item(item, tmp_path, take_as_aligned=False, force=False)
     written = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.png"))
     assert written == ["Left.png", "Left/half.png"]
-    pictures.draw_item(item, tmp_path, take_as_aligned=False, force=False)  # other bytes would be refused
+    prepared = prepare(item, take_as_aligned=False)
+    shown = {condition: looks.look(prepared, condition) for condition in item.tests}
+    with mpl.rc_context(pictures._STYLE):
+        sheet = pictures.contact_sheet(prepared, shown, shown["href"])
+        pictures._save(sheet, tmp_path / "Left.png", force=False)  # other bytes would be refused
 
 
 def test_a_page_has_every_panel(item):
     prepared = prepare(item, take_as_aligned=False)
-    reference = pictures.look(prepared, None)
-    page = pictures.page(prepared, "half", reference, pictures.look(prepared, "half"))
+    reference = looks.look(prepared, None)
+    page = pictures.page(prepared, "half", reference, looks.look(prepared, "half"))
     titles = {axes.get_title() for axes in page.axes}
     assert {"half - reference", "reference, 200 to 800 Hz", "half, 3150 to 12500 Hz", "difference"} <= titles
     labels = {axes.get_ylabel() for axes in page.axes}

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from analysis import coverage, paired, power
-from analysis.simulate import VARIANCES
+from analysis.simulate import VARIANCES, linear_scores
 
 
 @pytest.mark.parametrize(("listeners", "d"), [(8, 1.156), (12, 0.889), (16, 0.749), (20, 0.660), (30, 0.529)])
@@ -67,6 +67,31 @@ def test_interval_over_all_ratings_does_not_cover(covered):
     assert fixed == pytest.approx(0.75, abs=0.04)
     assert at_random == pytest.approx(0.61, abs=0.04)
     assert half_width == pytest.approx(4.8, abs=0.2)
+
+
+def test_interval_over_all_ratings_covers_where_they_are_independent():
+    variances = dict.fromkeys(VARIANCES, 0.0) | {"residual": 100.0}
+    fixed, at_random, _ = coverage.coverage(8, 8, 800, 0, 1, variances)["paper (t, all ratings)"]
+    assert fixed == at_random
+    assert fixed == pytest.approx(0.95, abs=0.02)
+
+
+@pytest.mark.slow
+def test_bootstraps_cover_where_there_are_many_listeners_and_items():
+    found = coverage.coverage(40, 30, 500, 150, 1, VARIANCES)
+    for name in ("bootstrap of listeners", "bootstrap of listeners, BCa"):
+        assert found[name][0] == pytest.approx(0.93, abs=0.03)
+    assert found["bootstrap two-way"][1] == pytest.approx(0.945, abs=0.025)
+    assert found["bootstrap of ratings"][0] < 0.6
+
+
+def test_sd_of_items_is_that_of_simulated_differences():
+    """Of a listener's means over 5 items, for the same listeners and items under two conditions."""
+    rng = np.random.default_rng(4)
+    scores = linear_scores(rng, [0.0, 10.0], 6000, 5, VARIANCES)
+    difference = (scores[:, :, 1] - scores[:, :, 0]).mean(axis=1)
+    components = {name.replace("_", ":"): value for name, value in VARIANCES.items()}
+    assert power.sd_of_items(components, 5) == pytest.approx(difference.std(), rel=0.03)
 
 
 def test_bootstraps_are_counted_too():

@@ -47,6 +47,14 @@ def test_residuals_far_from_normal_are_flagged_in_two_degrees():
     assert severe.residuals == pytest.approx((stats.skew(rest, bias=False), stats.kurtosis(rest, bias=False)))
 
 
+def test_ratings_of_two_camps_are_noted():
+    table = simulate({"a": 50.0, "b": 50.0, "href": 99.0}, 12, ["x", "y", "z"], 1)
+    camp = (table["listener"] < "simulated-07") & (table["condition"] == "a")
+    divided = table["score"].where(table["condition"] != "a", 20 + 60 * camp)
+    notes = analyse(table.assign(score=divided), screening="none").warnings
+    assert [n.split(" may")[0] for n in notes if "several modes" in n] == ["ratings of a"]
+
+
 def test_interaction_and_crowding_at_the_top_are_noted():
     effects = {"a": 85.0, "b": 92.0, "href": 99.0}
     notes = analyse(simulate(effects, 10, ["x", "y", "z"], 1), screening="none").warnings

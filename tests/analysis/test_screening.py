@@ -117,12 +117,12 @@ def test_outcome_as_json_and_its_fixedness():
     cube = design(4, 8)
     cube.scores[2, :2, 3] = 80
     cube.scores[2, :2, 1] = 95
-    result = screen(cube)
+    result, items = screen(cube), ("I0", "I1")
     assert result.as_json() == {
         "rule": "bs1534-3",
         "excluded": [{"listener": "L2", "evidence": [
-            {"rule": "hidden reference < 90 on > 15 % of items", "items": ("I0", "I1"), "scores": (80, 80), "of": 8},
-            {"rule": "mid anchor > 90 on > 15 % of items", "items": ("I0", "I1"), "scores": (95, 95), "of": 8},
+            {"rule": "hidden reference < 90 on > 15 % of items", "items": items, "scores": (80, 80), "of": 8},
+            {"rule": "mid anchor > 90 on > 15 % of items", "items": items, "scores": (95, 95), "of": 8},
         ]}],
         "flow": [{"after": "all", "listeners": 4},
                  {"after": "hidden reference < 90 on > 15 % of items", "listeners": 3},

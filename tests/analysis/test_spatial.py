@@ -91,7 +91,7 @@ def test_eq_3_is_blind_to_panning_and_the_maps_are_not():
 
 def test_what_each_measure_ignores():
     """Gain: directions, correlations. Mirror: diffuseness, orders. Normalisation: eq. 3 and DirAC's direction."""
-    x = scene(1.5).samples.astype(float)
+    x = scene(0.7).samples.astype(float)
     norm = np.sqrt(2 * np.repeat(np.arange(4), [1, 3, 5, 7]) + 1)
     found = measure_all(as_scene(x), {
         "gain": as_scene(0.5 * x),
@@ -112,12 +112,19 @@ def test_what_each_measure_ignores():
 
 
 def test_silence_against_a_scene_is_finite():
-    x = scene(1.5)
+    x = scene(0.7)
     found = measure(x, as_scene(0 * x.samples))
     assert found["doa_deg"] == pytest.approx(90)
     assert found["map_corr"] == pytest.approx(0)
     assert found["rE_mag"] > 0
     assert all(value is None or np.isfinite(value) for value in found.values())
+
+
+def test_w_alone_has_no_direction():
+    x = scene(0.7).samples
+    found = measure(as_scene(x), as_scene(x * (np.arange(16) == 0)[:, None]))
+    assert [found[name] for name in ("doa_deg", "rE_ang_deg", "map_corr")] == pytest.approx([90, 90, 0], abs=1e-3)
+    assert found["diff_bias"] > 0.1
 
 
 @pytest.mark.parametrize("channels", [1, 4, 9, 25])

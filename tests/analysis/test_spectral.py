@@ -39,7 +39,7 @@ def test_the_published_codecs_values(rate_hz):
     assert {name: found[name] for name in STOCK[rate_hz]} == pytest.approx(STOCK[rate_hz], rel=1e-6)
 
 
-@pytest.mark.parametrize("frames", [5000, 44100, 100_000])
+@pytest.mark.parametrize("frames", [5000, 44100])
 def test_torch_and_numpy_are_each_others_oracle(frames):
     import torch
 
@@ -65,7 +65,7 @@ def test_mel_filters_are_those_of_training_and_grouping_loses_none(rate_hz, wind
     )
 
 
-SCENE = selftest.scene(1.5)
+SCENE = selftest.scene(0.7)
 
 
 def changed(matrix):

@@ -16,7 +16,15 @@ from analysis.mixed import _System, crossed_interval_incomplete, fit
 from analysis.ratings import Cells, cells, read
 from analysis.resampling import SCHEMES, bca, bootstrap, draw_both, draw_listeners
 from analysis.results import analyse
-from analysis.statistics import crossed_interval, intervals, means_over_items, summarise, t_interval
+from analysis.statistics import (
+    CONVENTIONS,
+    crossed_interval,
+    intervals,
+    means_over_items,
+    shape,
+    summarise,
+    t_interval,
+)
 
 R = {"rel": 1e-6}
 R_MIXED = {"rel": 1e-3}
@@ -125,7 +133,7 @@ def test_reml_meets_the_closed_form_of_complete_designs(seed, monkeypatch):
     np.testing.assert_allclose(reml.covariance, closed.covariance, rtol=5e-3)
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(24))
 def test_crossed_interval_of_complete_data_is_reml_s(seed):
     """Designs of any size, with components from absent to large: those estimated as zero are zero in both."""
     rng = np.random.default_rng(seed)
@@ -189,6 +197,32 @@ def test_little_data_gives_no_interval():
     assert crossed_interval(one_item) == t_interval(one_item[:, 0])
     equal = t_interval(np.full(5, 100.0))
     assert (equal.low, equal.high) == (100, 100)
+
+
+def test_conventions_say_what_they_are_intervals_of():
+    assert set(CONVENTIONS) == {"paper", "listener", "crossed"}
+    for name, words in (("paper", "independent"), ("listener", "for these items"), ("crossed", "both random")):
+        assert CONVENTIONS[name].startswith("95 % CI: ")
+        assert words in CONVENTIONS[name]
+
+
+@given(arrays(float, st.integers(4, 20), elements=st.integers(0, 100)))
+def test_shape_is_scipys(values):
+    if np.ptp(values):
+        expected = stats.skew(values, bias=False), stats.kurtosis(values, bias=False)
+        assert shape(values) == pytest.approx(expected, rel=1e-7, abs=1e-9)
+    else:
+        assert np.isnan(shape(values)).all()
+
+
+@pytest.mark.parametrize("values", [[], [1.0], [1.0, 2.0, 4.0], [5.0] * 6])
+def test_shape_of_too_little(values):
+    assert np.isnan(shape(np.array(values))).tolist() == [True, True]
+
+
+def test_shape_of_small_differences():
+    assert not np.isnan(shape(np.array([1.0, 1.00001, 1.00003, 1.0]))).any()
+    assert np.isnan(shape(np.array([1.0, 1.0 + 1e-9, 1.0, 1.0]))).all()
 
 
 def test_unknown_convention(cube):

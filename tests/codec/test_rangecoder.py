@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codec.rangecoder import compress, expand, stored_size
+from codec.rangecoder import Shape, compress, expand, stored_size
 
 
 def packed(codes, bits, layer_bits=0, seed=0):
@@ -29,10 +29,11 @@ def test_round_trip_and_at_most_one_byte_more(codebooks, frames, bits, layer_bit
     if kind == "skewed":
         codes = np.minimum(random.geometric(0.4, codes.shape), 2**bits) - 1
     content = packed(codes, bits, layer_bits, seed)
-    data = compress(content, layer_bits, bits, codebooks)
+    shape = Shape(layer_bits, bits, codes.size, frames)
+    data = compress(content, shape)
     assert len(data) <= len(content) + 1
     assert stored_size(data + b"what follows", len(content)) == len(data)
-    assert expand(data, len(content), layer_bits, bits, codebooks) == content
+    assert expand(data, len(content), shape) == content
 
 
 def test_it_reaches_the_entropy_of_a_memoryless_source():
@@ -41,14 +42,14 @@ def test_it_reaches_the_entropy_of_a_memoryless_source():
     codes = np.minimum(random.geometric(0.5, (1, 20_000)), 8) - 1
     drawn = np.bincount(codes[0]) / codes.size
     entropy = -(drawn * np.log2(drawn)).sum()
-    data = compress(packed(codes, 3), 0, 3, 1)
+    data = compress(packed(codes, 3), Shape(0, 3, 20_000, 20_000))
     assert entropy < 8 * len(data) / 20_000 < 1.02 * entropy
 
 
 def test_the_bytes_are_those_of_every_machine():
     """Made by this coder on x86-64, Python 3.11; integers only, so the same everywhere."""
     codes = np.minimum(np.random.default_rng(5).geometric(0.1, (3, 100)), 1024) - 1
-    digest = hashlib.sha256(compress(packed(codes, 10, 24), 24, 10, 3)).hexdigest()
+    digest = hashlib.sha256(compress(packed(codes, 10, 24), Shape(24, 10, 300, 100))).hexdigest()
     assert digest == "f906332734a7ec57622c17c1556ee48b745ea64db17d442026f316a1b721574e"
 
 
@@ -61,4 +62,4 @@ def test_impossible_sizes_are_seen():
 
 @pytest.mark.parametrize("payload", [b"\x05", b"\x05" + b"\xff" * 95, b"\x64"])
 def test_any_payload_decodes_to_the_size_that_was_promised(payload):
-    assert len(expand(payload, 100, 7, 10, 3)) == 100
+    assert len(expand(payload, 100, Shape(7, 10, 79, 27))) == 100

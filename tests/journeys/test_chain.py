@@ -143,6 +143,7 @@ def test_the_manifest_tells_what_was_measured(built):
 
 def test_the_package_holds_what_was_fixed_and_nothing_else(exported, session, key):
     expected = {"session.json", "ratings_template.csv"}
+    expected |= {f"signals/{name}.wav" for name in ("identification", "level", "tone")}
     for item, names in key["items"].items():
         assert set(names.values()) == CONDITIONS
         assert all(re.fullmatch(r"[0-9a-f]{8}", name) for name in names)
@@ -152,9 +153,9 @@ def test_the_package_holds_what_was_fixed_and_nothing_else(exported, session, ke
         item: set(names) for item, names in key["items"].items()
     }
     for item in session["items"]:
-        for file, digest in item["sha256"].items():
+        for file, digest in item["digests"].items():
             data = (exported / "package-7.1.4/audio" / item["id"] / file).read_bytes()
-            assert hashlib.sha256(data).hexdigest() == digest
+            assert hashlib.sha256(f"{item['id']}/{file}\0".encode() + data).hexdigest() == digest
     assert "overall quality" in session["instruction"].lower()
     assert "spatial impression" in session["instruction"]
     assert [c["label"] for c in session["layout"]["channels"]] == CHANNELS
@@ -171,7 +172,7 @@ def test_nothing_in_the_package_names_a_condition(exported):
         assert not word.search(str(path.relative_to(package)).encode())
         if path.suffix in (".json", ".csv"):
             assert not word.search(path.read_bytes()), path
-        elif path.suffix == ".wav":
+        elif path.suffix == ".wav" and path.parent.name != "signals":
             about = info(path)
             header = path.stat().st_size - about.frames * about.channels * 3
             headers.add((path.parent, path.read_bytes()[:header]))

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from listening import export
-from listening.export import blind_names, feed_blocks, key_path, measure
+from listening.export import blind_names, key_path
+from listening.feeds import digest, feed_blocks, render
 from listening.plan import Plan
 from render.artefact import sha256, write_json
 from render.audio_file import info, read, write_scene
@@ -51,6 +52,10 @@ def make_build(folder, items=("a", "b")):
 def run(monkeypatch):
     def run(build, *arguments):
         monkeypatch.setattr(sys, "argv", ["export", "--build", str(build), "--workers", "1", *map(str, arguments)])
+        # In this process: starting others takes longer than the work
+        monkeypatch.setattr(
+            "render.engine.in_parallel", lambda f, jobs, *_, **__: ((k, f(*a)) for k, a in jobs.items())
+        )
         export.main()
         return json.loads((build / "key-7.1.4.json").read_text()) if not arguments else None
 
@@ -74,6 +79,10 @@ def test_rendering_block_by_block_equals_rendering_at_once(tmp_path):
     assert not found[3].any()
 
 
+def measure(paths, folder, frames):
+    return render(paths, {name: folder / f"{name}.w64" for name in paths}, ATMOS, "adm", frames, PLAN)
+
+
 def test_loudness_is_the_references_and_the_peak_that_of_all_conditions(tmp_path):
     paths, feeds = {}, {}
     for name, azimuth_deg, level in (("href", 0, 0.05), ("loud", 60, 0.2)):
@@ -81,7 +90,7 @@ def test_loudness_is_the_references_and_the_peak_that_of_all_conditions(tmp_path
         write_scene(paths[name], plane_wave(azimuth_deg, 44100, level))
         blocks = list(feed_blocks(paths[name], ATMOS, "adm", 48000))
         feeds[name] = Feed(np.concatenate(blocks, axis=1), 48000, ATMOS)
-    found = measure(paths, ATMOS, "adm", 48000, PLAN)
+    found = measure(paths, tmp_path / "rendered", 48000)
     assert found.loudness_lufs == pytest.approx(integrated_loudness_lufs(feeds["href"]), abs=1e-9)
     assert found.true_peak_dbtp == pytest.approx(max(true_peak_dbtp(f.samples) for f in feeds.values()), abs=1e-6)
     assert found.gain_db == pytest.approx(min(-26 - found.loudness_lufs, -1 - found.true_peak_dbtp))
@@ -89,10 +98,10 @@ def test_loudness_is_the_references_and_the_peak_that_of_all_conditions(tmp_path
 
 def test_a_reference_shorter_than_a_gating_block_is_measured_ungated_and_silence_is_refused(tmp_path):
     write_scene(tmp_path / "short.w64", plane_wave(0, frames=13230))
-    assert not measure({"href": tmp_path / "short.w64"}, ATMOS, "adm", 14400, PLAN).gated
+    assert not measure({"href": tmp_path / "short.w64"}, tmp_path / "rendered", 14400).gated
     write_scene(tmp_path / "silent.w64", Scene(np.zeros((16, 44100), np.float32), 44100))
     with pytest.raises(InputError, match="silent"):
-        measure({"href": tmp_path / "silent.w64"}, ATMOS, "adm", 48000, PLAN)
+        measure({"href": tmp_path / "silent.w64"}, tmp_path / "again", 48000)
 
 
 def test_blind_names_are_hexadecimal_in_an_order_that_tells_nothing():
@@ -160,7 +169,7 @@ def test_the_audio_of_two_builds_is_never_mixed(tmp_path, run):
     run(build, "--force")
     session = json.loads((build / "package-7.1.4/session.json").read_text())
     told = {path for item in session["items"] for path in (item["reference"], *item["stimuli"].values())}
-    assert told == {p for p in content(build / "package-7.1.4") if p.endswith(".wav")}
+    assert told == {p for p in content(build / "package-7.1.4") if p.startswith("audio/")}
 
 
 def test_a_scene_that_is_not_what_the_manifest_says_is_refused(tmp_path, run):
@@ -213,3 +222,115 @@ def test_measured_loudspeakers_give_the_package_the_name_of_their_file(tmp_path,
     assert (build / "key-lab.json").is_file()
     session = json.loads((build / "package-lab/session.json").read_text())
     assert session["layout"]["channels"][0]["azimuth_deg"] == 32
+
+
+def test_digests_prove_the_files_and_do_not_tell_which_are_equal(tmp_path, run):
+    build = make_build(tmp_path / "out")
+    key = run(build)
+    package = build / "package-7.1.4"
+    session = json.loads((package / "session.json").read_text())
+    for item in session["items"]:
+        names = {name: made for name, made in key["items"][item["id"]].items() if made == "href"}
+        hidden, opened = (package / f"audio/{item['id']}/{name}.wav" for name in (*names, "reference"))
+        assert hidden.read_bytes() == opened.read_bytes()
+        assert len(set(item["digests"].values())) == len(item["digests"]) == 3
+        for name, told in item["digests"].items():
+            assert digest(package / f"audio/{item['id']}/{name}", f"{item['id']}/{name}") == told
+    # No plain hash of any file stands anywhere in the package
+    text = b"".join(path.read_bytes() for path in package.rglob("*") if path.suffix in (".json", ".csv"))
+    assert not any(sha256(path).encode() in text for path in package.rglob("*.wav"))
+
+
+def test_sizes_headers_and_times_are_equal(tmp_path, run):
+    build = make_build(tmp_path / "out")
+    run(build)
+    package = build / "package-7.1.4"
+    for item in ("a", "b"):
+        files = list((package / "audio" / item).glob("*.wav"))
+        assert len({path.stat().st_size for path in files}) == 1
+        assert len({path.read_bytes()[:80] for path in files}) == 1
+    assert len({path.stat().st_mtime_ns for path in package.rglob("*")}) == 1
+
+
+def test_orders_for_every_listener_stand_in_the_session(tmp_path, run):
+    build = make_build(tmp_path / "out")
+    run(build, "--listeners", 6, "--seed", 3)
+    session = json.loads((build / "package-7.1.4/session.json").read_text())
+    assert [order["listener"] for order in session["orders"]] == [f"L{n:02d}" for n in range(1, 7)]
+    for order in session["orders"]:
+        assert sorted(order["items"]) == ["a", "b"]
+        for item in session["items"]:
+            assert sorted(order["stimuli"][item["id"]]) == sorted(item["stimuli"])
+    assert json.loads((build / "key-7.1.4.json").read_text())["orders_seed"] == 3
+    assert session["training"]["items"] == ["a", "b"]
+
+
+def test_a_bundle_is_the_package_uncompressed_and_the_same_again(tmp_path, run):
+    import zipfile
+
+    build = make_build(tmp_path / "out")
+    run(build, "--format", "bundle")
+    bundle = build / "package-7.1.4.zip"
+    with zipfile.ZipFile(bundle) as archive:
+        entries = archive.infolist()
+        assert {e.filename for e in entries} == {f"package-7.1.4/{n}" for n in content(build / "package-7.1.4")}
+        assert {e.date_time for e in entries} == {(2000, 1, 1, 0, 0, 0)}
+        assert all(e.compress_type == zipfile.ZIP_STORED and not e.extra for e in entries)
+        assert archive.testzip() is None
+    before = bundle.read_bytes()
+    run(build, "--format", "bundle")
+    assert bundle.read_bytes() == before
+
+
+def test_a_webmushra_package_has_no_hidden_reference_no_own_anchors_and_float_files(tmp_path, run):
+    from analysis.ratings import read, read_key
+
+    build = make_build(tmp_path / "out")
+    run(build, "--format", "webmushra")
+    package = build / "webmushra-7.1.4"
+    key = read_key(build / "key-webmushra-7.1.4.json")
+    files = sorted(str(p.relative_to(package)) for p in package.rglob("*.wav"))
+    text = (package / "configs/test_7_1_4.yaml").read_text()
+    for item in ("a", "b"):
+        (hidden,) = (name for name, made in key[item].items() if made == "href")
+        assert hidden not in text
+        (other,) = set(key[item]) - {hidden}
+        assert f'"{other}": "configs/resources/test_7_1_4/{item}/{other}.wav"' in text
+        assert f"configs/resources/test_7_1_4/{item}/{other}.wav" in files
+        assert info(package / f"configs/resources/test_7_1_4/{item}/reference.wav").subtype == "FLOAT"
+    assert text.count("createAnchor35: false") == text.count("createAnchor70: false") == 2
+    assert not set("&+%") & set(text)
+    assert "showResults: false" in text
+    named = re.findall(r'"(configs/resources/[^"]+)"', text)
+    assert set(named) <= set(files)
+    training = (package / "configs/test_7_1_4_training.yaml").read_text()
+    assert "writeResults: false" in training
+    assert "writeResults: true" in text
+    # What webMUSHRA writes comes back as the conditions
+    header = (
+        "session_test_id,listener,session_uuid,trial_id,rating_stimulus,rating_score,rating_time,rating_comment"
+    )
+    rows = [f"t,x,u,{item},{name},{score},1," for item in key for name, score in [("reference", 100), *(
+        (n, 50) for n, made in key[item].items() if made != "href")]]  # fmt: skip
+    (tmp_path / "mushra.csv").write_text("\n".join([header, *rows]) + "\n")
+    table = read(tmp_path / "mushra.csv", key)
+    assert set(table["condition"]) == {"href", "order_0"}
+    yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
+    parsed = yaml.safe_load(text)
+    assert [page["type"] for page in parsed["pages"] if isinstance(page, dict)] == ["generic", "volume", "finish"]
+    random = next(page for page in parsed["pages"] if isinstance(page, list))
+    assert random[0] == "random"
+    assert set(random[1]["stimuli"]) < set(key[random[1]["id"]])
+
+
+def test_the_test_plan_stands_beside_the_key_and_flags_what_is_missing(tmp_path, run):
+    build = make_build(tmp_path / "out")
+    run(build)
+    text = (build / "test-plan-7.1.4.md").read_text()
+    assert not list((build / "package-7.1.4").rglob("*.md"))
+    for stated in ("| order_0 | system under test |", "| href | hidden reference |", "| 1 | M+030 | 30 | 0 |",
+                   "no low anchor and no mid anchor", "2 items for 1 systems; the standard wants at least 5",
+                   "synthetic material: a, b", "-26 LUFS"):  # fmt: skip
+        assert stated in text, stated
+    assert text.count("**MISSING**") >= 6
+    assert "$" not in text

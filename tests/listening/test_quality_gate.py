@@ -108,6 +108,13 @@ def test_coders_are_what_they_declare(scene, reference, name):
         assert "kbit/s; a constant rate" in examine(reference, reference, made.declared, 1.02 * kbps).violations[0]
 
 
+def test_a_loud_channel_that_leaks_into_a_soft_one_is_no_swap(scene, reference):
+    def leaking(samples):
+        samples[12] = 0.1 * samples[12] + samples[0]
+
+    assert examine(reference, changed(scene, leaking), Declared(), None).violations == []
+
+
 def test_gain_is_told_and_never_a_violation(scene, reference):
     report = examine(reference, changed(scene, lambda samples: 0.5 * samples), Declared(), None)
     assert report.violations == []

@@ -10,7 +10,7 @@ from render.errors import InputError
 from render.scene import Scene
 from stimuli.excerpt import Window, apply_fades, choose_window, item_gain_db, trimmed, with_rolls
 
-RATE = 8000
+RATE = 16_000
 
 
 def written(path, samples, rate=RATE):
@@ -25,8 +25,10 @@ def diffuse(seconds, seed=0, level=0.05):
 
 def test_a_short_recording_is_used_whole(tmp_path):
     path = written(tmp_path / "a.wav", diffuse(1.5))
-    assert choose_window(path, 2.0) == Window(0, 12000, RATE, None, True)
-    assert choose_window(path, 1.5) == Window(0, 12000, RATE, None, True)
+    whole = choose_window(path, 2.0)
+    assert whole == Window(0, 24_000, RATE, None, True, whole.anchor_loss)
+    assert whole.anchor_loss > 0.1  # white noise
+    assert choose_window(path, 1.5) == whole
 
 
 def test_the_most_critical_window_wins(tmp_path):
@@ -34,7 +36,7 @@ def test_the_most_critical_window_wins(tmp_path):
     samples = diffuse(14)
     samples[:] = samples[0] * np.array([1, 0, 0, 1])[:, None]
     for number, start in enumerate(np.arange(6.05, 7.95, 0.13)):
-        burst = slice(round(start * RATE), round(start * RATE) + 200)
+        burst = slice(round(start * RATE), round(start * RATE) + 400)
         azimuth = 2.4 * number
         samples[:, burst] *= 1.2
         samples[1, burst], samples[3, burst] = (
@@ -55,19 +57,34 @@ def test_hard_conditions_rule_out_the_loud_the_clipped_and_the_unsteady(tmp_path
     assert chosen.conditions_met
     assert not 2 * RATE < chosen.start < 6 * RATE
     samples = diffuse(6)
-    samples[0, ::400] = 1.0
+    samples[0, ::800] = 1.0
     chosen = choose_window(written(tmp_path / "b.wav", samples), 2.0)
     assert not chosen.conditions_met
 
 
 def test_nothing_of_the_first_and_last_20_s_of_a_long_recording_is_used(tmp_path):
     samples = diffuse(64)
-    samples[0, :160_000:50] *= 5
+    samples[0, :320_000:50] *= 5
     path = written(tmp_path / "a.wav", samples)
     chosen = choose_window(path, 2.0)
     assert 20 * RATE <= chosen.start <= 42 * RATE
     assert chosen.conditions_met
     assert not choose_window(path, 30.0).conditions_met  # 64 - 2 x 20 s leave no room for it
+
+
+def test_the_low_anchor_must_be_heard(tmp_path):
+    """Low-passed noise, and between 8 and 11 s a hiss above it that only the anchor would take away."""
+    low = np.apply_along_axis(np.convolve, 1, diffuse(16), np.hanning(65) / 32, "same")
+    samples = low.copy()
+    samples[:, 8 * RATE : 11 * RATE] += 0.3 * diffuse(3, seed=1)
+    samples[1:, 2 * RATE : 4 * RATE] = 0  # the most critical place by the other criteria
+    chosen = choose_window(written(tmp_path / "a.wav", samples), 2.0)
+    assert 7 * RATE <= chosen.start <= 10 * RATE
+    assert chosen.conditions_met
+    assert chosen.anchor_loss > 0.1
+    dull = choose_window(written(tmp_path / "b.wav", low), 2.0)
+    assert dull.anchor_loss < 0.1
+    assert not dull.conditions_met
 
 
 @settings(deadline=None, max_examples=30)

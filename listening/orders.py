@@ -1,0 +1,67 @@
+"""Orders of presentation: balanced over the listeners by Williams squares, kept with their seed.
+
+E. J. Williams, "Experimental designs balanced for the estimation of residual effects of treatments",
+Australian Journal of Scientific Research A 2 (1949): n sequences (2 n for odd n) in which everything stands
+equally often at every place, and follows everything else equally often.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from typing import Any
+
+
+def williams(count: int) -> list[list[int]]:
+    """Rows of a Williams square of `count` things; for odd counts the mirrored square follows."""
+    if count < 1:
+        raise ValueError("a square needs at least one thing")
+    first = [0]
+    for step in range(1, count):
+        first.append(first[-1] + (step if step % 2 else -step))
+    square = [[(place + row) % count for place in first] for row in range(count)]
+    return square + [row[::-1] for row in square] if count % 2 and count > 1 else square
+
+
+def orders(listeners: int, stimuli: dict[str, list[str]], secret: bytes, seed: int) -> list[dict[str, Any]]:
+    """Order of the items, and of the stimuli within each, for every listener.
+
+    Parameters
+    ----------
+    listeners : int
+    stimuli : dict
+        Item -> its blind names.
+    secret : bytes
+        Of the build: without it the order tells nothing about the conditions.
+    seed : int
+
+    Returns
+    -------
+    list of dict
+        ``listener``, ``items`` (in order) and ``stimuli`` (item -> blind names in order). Over the rows of a
+        square, each item stands at every place, and each stimulus of an item at every slot, equally often.
+    """
+    items = list(stimuli)
+    shuffled = _shuffled(items, secret, seed, "items")
+    places = {item: _shuffled(names, secret, seed, item) for item, names in stimuli.items()}
+    item_rows = williams(len(items))
+    # Every item has a start of its own in its square, or a listener would meet the same slots in all trials
+    starts = {item: number for number, item in enumerate(_shuffled(items, secret, seed, "starts"))}
+    result = []
+    for listener in range(listeners):
+        row = item_rows[listener % len(item_rows)]
+        slots = {}
+        for item in items:
+            rows = williams(len(places[item]))
+            slots[item] = [places[item][k] for k in rows[(listener + starts[item]) % len(rows)]]
+        name = f"L{listener + 1:02d}"
+        result.append({"listener": name, "items": [shuffled[k] for k in row], "stimuli": slots})
+    return result
+
+
+def _shuffled(things: list[str], secret: bytes, seed: int, purpose: str) -> list[str]:
+    """Shuffle, the same for equal arguments."""
+    key = hashlib.sha256(secret + f"\0{seed}\0{purpose}".encode()).digest()
+    result = sorted(things)
+    random.Random(key).shuffle(result)
+    return result

@@ -1,0 +1,87 @@
+"""How much loudness the 3.5 kHz low anchor loses: an anchor that nobody hears anchors nothing.
+
+Zwicker's stationary loudness in its closed form (Zwicker and Fastl, "Psychoacoustics", chapters 6 and 8;
+ISO 532-1 tabulates the same steps): power in 24 critical bands, masking slopes, threshold in quiet, and the
+specific loudness
+
+    N' = 0.08 (E_TQ / E_0)^0.23 ((0.5 + 0.5 E / E_TQ)^0.23 - 1)  sone/Bark.
+
+It is used for the ratio of two loudnesses of one sound, in which the calibration cancels.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+LISTENING_DB_SPL = 65.0  # to which W's rms is set
+LOW_ANCHOR_HZ = 3500.0
+BANDS = 24
+_STEP_BARK = 0.25
+
+
+def bark(frequency_hz: Float[ndarray, " bin"]) -> Float[ndarray, " bin"]:
+    """Critical-band rate (Zwicker and Terhardt 1980)."""
+    khz = np.asarray(frequency_hz) / 1000
+    return 13 * np.arctan(0.76 * khz) + 3.5 * np.arctan((khz / 7.5) ** 2)
+
+
+def band_powers(
+    power: Float[ndarray, "*time bin"], frequency_hz: Float[ndarray, " bin"]
+) -> Float[ndarray, "*time band"]:
+    """Power in each of 24 critical bands."""
+    return power @ _membership(tuple(frequency_hz.tolist()))
+
+
+@cache
+def _membership(frequency_hz: tuple[float, ...]) -> Float[ndarray, "bin band"]:
+    band = np.minimum(bark(np.array(frequency_hz)).astype(int), BANDS - 1)
+    return (band[:, None] == np.arange(BANDS)).astype(float)
+
+
+def loudness(band_power: Float[ndarray, "*window band"]) -> Float[ndarray, "*window"]:
+    """Loudness in sone of critical-band powers in units of (20 µPa)².
+
+    Each band excites its own width and, by the masking slopes of 27 dB/Bark below and 24 + 0.23 kHz/f -
+    0.2 L dB/Bark above (Terhardt 1979), its neighbours; the largest excitation counts.
+    """
+    level_db = 10 * np.log10(np.maximum(band_power, 1e-12))
+    places = np.arange(_STEP_BARK / 2, BANDS, _STEP_BARK)
+    centres = np.arange(BANDS) + 0.5
+    centre_khz = np.interp(centres, bark(_GRID_HZ), _GRID_HZ) / 1000
+    excitation_db = np.full((*level_db.shape[:-1], len(places)), -100.0)
+    for index, khz in enumerate(centre_khz):
+        level = level_db[..., index, None]
+        above, below = places - (index + 1), index - places
+        slope = np.maximum(24 + 0.23 / khz - 0.2 * level, 1.0)
+        spread = level - np.where(above > 0, slope * above, 0) - np.where(below > 0, 27 * below, 0)
+        excitation_db = np.maximum(excitation_db, spread)
+    quiet_db = threshold_in_quiet_db(np.interp(places, bark(_GRID_HZ), _GRID_HZ))
+    ratio = 10 ** ((excitation_db - quiet_db) / 10)
+    specific = 0.08 * 10 ** (0.023 * quiet_db) * ((0.5 + 0.5 * ratio) ** 0.23 - 1)
+    return np.maximum(specific, 0).sum(axis=-1) * _STEP_BARK
+
+
+_GRID_HZ = np.geomspace(20, 20_000, 400)
+
+
+def threshold_in_quiet_db(frequency_hz: Float[ndarray, " place"]) -> Float[ndarray, " place"]:
+    """Threshold in quiet in dB SPL (Terhardt 1979)."""
+    khz = np.asarray(frequency_hz) / 1000
+    return 3.64 * khz**-0.8 - 6.5 * np.exp(-0.6 * (khz - 3.3) ** 2) + 1e-3 * khz**4
+
+
+def anchor_loss(
+    band_power: Float[ndarray, "*window band"], low_passed: Float[ndarray, "*window band"]
+) -> Float[ndarray, "*window"]:
+    """Share of the loudness that is lost with what lies above the anchor's cut-off, 0 to 1.
+
+    Both are scaled alike, so that the whole has `LISTENING_DB_SPL`.
+    """
+    total = np.maximum(band_power.sum(axis=-1, keepdims=True), 1e-30)
+    scale = 10 ** (LISTENING_DB_SPL / 10) / total
+    whole = loudness(band_power * scale)
+    return np.maximum(1 - loudness(low_passed * scale) / np.maximum(whole, 1e-12), 0)

@@ -1,0 +1,54 @@
+"""Williams squares and the orders made from them: balanced, different, and telling nothing."""
+
+from collections import Counter
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from listening.orders import orders, williams
+
+
+@given(st.integers(1, 16))
+def test_every_thing_at_every_place_and_after_every_other_equally_often(count):
+    square = williams(count)
+    assert len(square) == (count if count % 2 == 0 or count == 1 else 2 * count)
+    assert all(sorted(row) == list(range(count)) for row in square)
+    for place in range(count):
+        assert set(Counter(row[place] for row in square).values()) == {len(square) // count}
+    pairs = Counter(pair for row in square for pair in pairwise(row))
+    assert len(pairs) == count * (count - 1)
+    assert len(set(pairs.values())) <= 1
+
+
+def test_a_square_of_nothing_is_an_error():
+    with pytest.raises(ValueError, match="at least one"):
+        williams(0)
+
+
+STIMULI = {item: [f"{item}{n}" for n in range(4)] for item in "ABCDEFGH"}
+
+
+def test_items_and_slots_are_balanced_over_the_listeners():
+    made = orders(8, STIMULI, b"secret", 1)
+    assert Counter(order["items"][0] for order in made) == dict.fromkeys("ABCDEFGH", 1)
+    for item in STIMULI:
+        for slot in range(4):
+            assert set(Counter(order["stimuli"][item][slot] for order in made).values()) == {2}
+
+
+def test_a_listener_does_not_meet_one_slot_pattern_in_all_trials():
+    """Places of a stimulus's number within the trials of one listener: not the same everywhere."""
+    for order in orders(8, STIMULI, b"secret", 1):
+        patterns = {tuple(sorted(names).index(name) for name in names) for names in order["stimuli"].values()}
+        assert len(patterns) > 2
+
+
+def test_seed_and_secret_decide():
+    first = orders(8, STIMULI, b"secret", 1)
+    assert first == orders(8, STIMULI, b"secret", 1)
+    assert first != orders(8, STIMULI, b"secret", 2)
+    assert first != orders(8, STIMULI, b"other", 1)
+    assert first == orders(8, {item: names[::-1] for item, names in STIMULI.items()}, b"secret", 1)
+    assert first[:3] == orders(3, STIMULI, b"secret", 1)
