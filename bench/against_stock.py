@@ -5,10 +5,10 @@
 The network is the paper's (64 million parameters, 16 channels) with random weights, the same architecture on
 both sides: the stock package's classes with 16 channels in the first and last convolution (bench/stock_dac.py says
 how to get them; without STOCK_DAC only ours runs), and 16 mono codecs: one is run and counted 16 times.
-Each measurement is a process of its own, so that the peak of its memory is its own. Ratios are given for the time
 Each measurement is a process of its own, so that the peak of its memory is its own. Ratios are given for the
 time on the clock and for processor time, which other programs on the machine disturb less. `--long` also codes
 that many seconds with the shipped model.
+"""
 
 from __future__ import annotations
 
