@@ -35,7 +35,8 @@ _WAVEFORM = 0.2
 _COVARIANCE = 0.35
 # W's correlation above which its lag needs no second opinion, and the lead that a lag other than 0 needs
 _SURE, _LEAD = 0.8, 0.02
-# An order is dropped, 20 dB under the others; W is collapsed if it falls behind them by this and twice the spread
+# An order is dropped 20 dB under the others; W is collapsed if it falls behind them by this and twice the spreads,
+# and a gain is one beyond this and twice the spreads
 _DROPPED_DB = -20.0
 _COLLAPSED_DB = -3.0
 _GAIN_DB = 0.5
@@ -204,7 +205,7 @@ def _levels(bands: Bands, fit: geometry.Fit, usable: Bool[ndarray, " acn"]) -> l
     if others.any() and (lost_w or (usable[0] and w_db < limit_db)):
         what = f"{w_db:.0f} dB against the other channels"
         result.append(Finding("collapsed W", what, spreads, float(np.clip(1 - 0.5 * limit_db / w_db, 0, 1))))
-    limit_db = _GAIN_DB + spread_db + uneven_db
+    limit_db = _GAIN_DB + 2 * (spread_db + uneven_db)
     if abs(common) > limit_db:
         confidence = float(np.clip(1 - 0.5 * limit_db / abs(common), 0, 1))
         result.append(Finding("gain", f"{common:+.1f} dB", f"median over channels; {spreads}", confidence))

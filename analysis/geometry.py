@@ -95,15 +95,15 @@ def best_fit(
     match at all, of the off-diagonal elements of the covariances. None where nothing reaches the least score.
     """
     weights = _coherence(reference, test, cross, usable)
-    sums = [np.einsum("b,bij->ij", weights, of) for of in (reference, test, cross)]
-    explanations = list(_explanations(*sums, usable, waveform=True))
-    scores = np.array([_waveform_score(*sums, matrix, usable) for _, _, matrix, _ in explanations])
+    own, found, mixed = (np.einsum("b,bij->ij", weights, of) for of in (reference, test, cross))
+    explanations = list(_explanations(own, found, mixed, usable, waveform=True))
+    scores = np.array([_waveform_score(own, found, mixed, matrix, usable) for _, _, matrix, _ in explanations])
     waveform = bool(np.abs(scores).max() >= least_waveform)
     share = _GAIN_SHARE
     if not waveform:
-        sums = [of.sum(axis=0) for of in (reference, test, cross)]
-        explanations = list(_explanations(*sums, usable, waveform=False))
-        scores = np.array([_covariance_score(*sums[:2], matrix, usable) for _, _, matrix, _ in explanations])
+        own, found, mixed = (of.sum(axis=0) for of in (reference, test, cross))
+        explanations = list(_explanations(own, found, mixed, usable, waveform=False))
+        scores = np.array([_covariance_score(own, found, matrix, usable) for _, _, matrix, _ in explanations])
         if scores.max() < least_covariance:
             return None
         share = _GAIN_SHARE_OF_COVARIANCES

@@ -25,6 +25,10 @@ LARGEST_SYSTEM = 1500
 """Levels of all random effects together up to which a model is fitted (dense Cholesky factors)."""
 
 
+class NoFit(InputError):
+    """The ratings are too few, or too regular, for the model."""
+
+
 def _forward(lower: np.ndarray, right: np.ndarray) -> np.ndarray:
     return np.asarray(linalg.solve_triangular(lower, right, lower=True))
 
@@ -123,10 +127,10 @@ def fit(
     Raises
     ------
     InputError
-        The system is too large, there are no more ratings than fixed effects, or the fit does not converge.
+        The system is too large; as `NoFit`, there are no more ratings than fixed effects, or no optimum.
     """
     if y.size <= x.shape[1]:
-        raise InputError(f"mixed model with {y.size} ratings for {x.shape[1]} fixed effects")
+        raise NoFit(f"mixed model with {y.size} ratings for {x.shape[1]} fixed effects")
     system = _System(y, x, groups)
 
     # In ratios of variances the deviance has a slope at zero; in ratios of standard deviations every zero is a
@@ -148,7 +152,7 @@ def fit(
     ratios = result.x
     slope = np.where(ratios > 0, system.profiled_slope(ratios)[1] * ratios, 0.0)
     if np.abs(slope).max() > 1e-3 or ratios.max() >= MOST_RATIO:
-        raise InputError(f"mixed model did not converge (deviance still falls by {np.abs(slope).max():.2g})")
+        raise NoFit(f"mixed model did not converge (deviance still falls by {np.abs(slope).max():.2g})")
     theta = np.sqrt(ratios)
     _, squares, beta, rx = system.solve(theta)
     residual = squares / (y.size - x.shape[1])
@@ -173,7 +177,10 @@ def crossed_interval_incomplete(scores: Float64[np.ndarray, "listener item"], le
     x = np.ones((y.size, 1))
     if "listener" not in groups or np.ptp(y) == 0:
         return Interval(float(y.mean()), *([float(y.mean())] * 2 if "listener" in groups else [np.nan] * 2))
-    model = fit(y, x, groups)
+    try:
+        model = fit(y, x, groups)
+    except NoFit:
+        return Interval(float(y.mean()), np.nan, np.nan)
     kept = {name: groups[name] for name, variance in model.variances.items() if variance > 1e-9 * model.residual}
     values = np.array([model.variances[name] for name in kept] + [model.residual])
     if not kept:
@@ -183,7 +190,10 @@ def crossed_interval_incomplete(scores: Float64[np.ndarray, "listener item"], le
         curvature = _hessian(system.deviance, values)
         gradient = _gradient(system.variance_of_first, values)
         variance = system.variance_of_first(values)
-        df = 2 * variance**2 / float(gradient @ np.linalg.solve(curvature / 2, gradient))
+        try:
+            df = 2 * variance**2 / float(gradient @ np.linalg.solve(curvature / 2, gradient))
+        except np.linalg.LinAlgError:
+            return Interval(float(model.beta[0]), np.nan, np.nan)
     half = special.stdtrit(df, 0.5 + level / 2) * np.sqrt(variance)
     mean = float(model.beta[0])
     return Interval(mean, float(mean - half), float(mean + half))

@@ -84,15 +84,16 @@ def comparisons_section(test: Analysed) -> list[str]:
             ["pair", "n", "difference", "ci_low", "ci_high", "dz", "cliffs_delta", *columns]
         ]
 
+    claims = [c for c in ("p_equivalent", "p_non_inferior") if c in results.pairs]
     parts = ["<h2>Comparisons</h2>"]
     if test.plan and results.planned is not None:
         plan = test.plan
         parts.append(f"<p>Planned: {escape(plan.test)} test, {escape(plan.correction)} over these "
                      f"{len(results.planned)} pairs, alpha = {plan.alpha:g}.</p>")  # fmt: skip
-        parts.append(table(of(results.planned, "p", "p_adjusted", "different")))
+        parts.append(table(of(results.planned, "p", "p_adjusted", "different", *claims)))
         parts.append("<p>All pairs, exploratory:</p>")
     columns = ["p_t_holm", "p_t_hochberg", "p_w_exact_holm"]
-    columns += [c for c in ("p_permutation_holm", "p_equivalent", "p_non_inferior") if c in results.pairs]
+    columns += [c for c in ("p_permutation_holm", *claims) if c in results.pairs]
     parts.append(table(of(results.pairs, *columns, "agree"), "wide"))
     parts.append("<p>Differences of the listeners' means over items with their 95 % t interval, each pair by "
                  "itself; dz is their mean over their standard deviation. p of the t test (t) and of Wilcoxon's "

@@ -128,6 +128,8 @@ def analyse(
         mixed = None
         warnings.append(str(error))
     summary = summarise(kept, ci, cube)
+    if lacking := summary["condition"][summary["ci_low"].isna()].tolist():
+        warnings.append(f"no interval for {', '.join(lacking)}: its ratings are too few for this convention")
     spread = _spread(kept, cube)
     _warn_of_scale(summary, spread, warnings)
     return Results(

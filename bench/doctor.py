@@ -64,7 +64,7 @@ def main() -> None:
                 named += 1
             else:
                 missed[f"{', '.join(sorted(expected))} -> {', '.join(f'{f.fault}: {f.what}' for f in found)}"] += 1
-        print(f"{size} fault(s): {named} of {trials} named exactly ({100 * named / trials:.1f} %)")
+        print(f"{size} fault(s): {named} of {trials} named exactly ({100 * named / max(trials, 1):.1f} %)")
         for text, count in missed.most_common(40):
             print(f"   {count} x {text}")
     alarms = asked = 0

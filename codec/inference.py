@@ -75,7 +75,7 @@ def survey(parts: Iterable[Float32[ndarray, "channel time"]]) -> Survey:
     for block, _, count in recut(parts, _for_ever(_SURVEY_SAMPLES)):
         length += count
         energy += float(np.square(block[0], dtype=np.float64).sum())
-        crc = zlib.crc32(np.ascontiguousarray(block.T, "<f4"), crc)
+        crc = zlib.crc32(np.ascontiguousarray(block.T, "<f4").tobytes(), crc)
     return Survey(length, math.sqrt(energy / max(length, 1)), crc)
 
 

@@ -129,7 +129,7 @@ class ModelConfig:
         older = {"output_tanh": False, "side_layers": True, "layout": ""}
         if not isinstance(values, dict) or set(older) | set(values) != names:
             raise InputError(f"model configuration: need exactly the names {', '.join(sorted(names))}")
-        fields = {k: tuple(v) if isinstance(v, list) else v for k, v in (older | values).items()}
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in (older | values).items()}
         return cls(**fields)
 
 

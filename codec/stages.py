@@ -27,9 +27,9 @@ from codec.layers import Block, Conv1d, ConvTranspose1d, ResidualUnit, Snake1d
 from codec.snake import snake
 
 CPU = torch.device("cpu")
-TILE_FRAMES = 128  # 1.5 s at 44.1 kHz: shorter tiles read the weights more often, longer ones take more memory
+TILE_FRAMES = 64  # 0.74 s at 44.1 kHz: shorter tiles read the weights more often
 PART_NUMBERS = 2**18  # samples times channels of a part
-FEWEST_ROWS = 512  # of a part: below, reading the weights outweighs the arithmetic
+FEWEST_ROWS = 256  # of a part: below, reading the weights outweighs the arithmetic
 
 Rows = Float[Tensor, "time channel"]
 
@@ -133,7 +133,10 @@ def _residual(unit: ResidualUnit) -> Stage:
 
 
 def _pointwise(function: nn.Module, channels: int) -> Stage:
-    return Stage(lambda x, out: out.copy_(function(x)), 0, 0, 1, 1, channels)
+    def compute(x: Rows, out: Rows) -> None:
+        out.copy_(function(x))
+
+    return Stage(compute, 0, 0, 1, 1, channels)
 
 
 def stages(network: nn.Sequential) -> list[Stage]:
@@ -192,12 +195,14 @@ class Stream:
         self._chain, self._tile, self._threads = chain, tile, threads
         self._device, self._bf16 = device, bf16
         widths = [channels, *(stage.channels_out for stage in chain)]
-        self._kept = [stage.before for stage in chain]
+        kept = [stage.before for stage in chain]
         if running:  # the first tile leaves as much behind as any later one: all strides divide a tile
-            self._kept, _ = _after_first_tile(chain, tile)
-        # the input of every stage, reused from tile to tile; it begins with the zeros before the signal
-        sizes = zip(self._kept, widths, strict=False)
-        self._buffers = [torch.zeros(kept, width, device=device) for kept, width in sizes]
+            kept, _ = _after_first_tile(chain, tile)
+        # what every stage must remember of its input: at first the zeros before the signal
+        sizes = zip(kept, widths, strict=False)
+        self._tails = [torch.zeros(rows, width, device=device) for rows, width in sizes]
+        # memory for the input and the output of a stage, in turns
+        self._scratch = [torch.empty(0, device=device), torch.empty(0, device=device)]
         self._arrived: list[Rows] = []
 
     @property
@@ -227,40 +232,38 @@ class Stream:
 
     def finish(self) -> Rows:
         """Return the rest of the output."""
-        rest = torch.cat(self._arrived) if self._arrived else self._buffers[0][:0]
+        rest = torch.cat(self._arrived) if self._arrived else self._tails[0][:0]
         return self._run(rest, last=True)
 
     @torch.inference_mode()
     def _run(self, rows: Rows, last: bool) -> Rows:
-        buffer = self._input(0, len(rows), last)
-        buffer[self._kept[0] : self._kept[0] + len(rows)] = rows
-        incoming = len(rows)
+        x, held = self._input(0, len(rows), last)
+        x[len(self._tails[0]) : len(self._tails[0]) + len(rows)] = rows
         for index, stage in enumerate(self._chain):
-            held = self._kept[index] + incoming + (stage.after if last else 0)
             usable = max(0, held - stage.before - stage.after) // stage.down * stage.down
             produced = usable * stage.up // stage.down
             if index + 1 < len(self._chain):
-                target = self._input(index + 1, produced, last)
-                out = target[self._kept[index + 1] : self._kept[index + 1] + produced]
+                following, held_there = self._input(index + 1, produced, last)
+                out = following[len(self._tails[index + 1]) :][:produced]
             else:
-                target = out = torch.empty(produced, stage.channels_out, device=self._device)
-            self._compute(stage, buffer, usable, out)
-            self._kept[index] = held - usable
-            buffer[: held - usable] = buffer[usable:held].clone()
-            buffer, incoming = target, produced
-        return buffer
+                following = out = torch.empty(produced, stage.channels_out, device=self._device)
+                held_there = produced
+            self._compute(stage, x, usable, out)
+            self._tails[index] = x[usable:held].clone()
+            x, held = following, held_there
+        return x
 
-    def _input(self, index: int, incoming: int, last: bool) -> Rows:
-        """Buffer of a stage with room for what comes in; at the end, with the zeros behind the signal."""
-        kept, stage = self._kept[index], self._chain[index]
-        need = kept + incoming + stage.after * last
-        buffer = self._buffers[index]
-        if len(buffer) < need:
-            buffer = torch.empty(need, buffer.shape[1], device=self._device)
-            buffer[:kept] = self._buffers[index][:kept]
-            self._buffers[index] = buffer
-        buffer[kept + incoming : need] = 0
-        return buffer
+    def _input(self, index: int, incoming: int, last: bool) -> tuple[Rows, int]:
+        """Input of a stage, and its length: what it remembers, room for what comes in, zeros behind the end."""
+        tail, stage = self._tails[index], self._chain[index]
+        held = len(tail) + incoming + stage.after * last
+        numbers = held * tail.shape[1]
+        if self._scratch[index % 2].numel() < numbers:
+            self._scratch[index % 2] = torch.empty(numbers, device=self._device)
+        x = self._scratch[index % 2][:numbers].view(held, tail.shape[1])
+        x[: len(tail)] = tail
+        x[len(tail) + incoming :] = 0
+        return x, held
 
     def _compute(self, stage: Stage, x: Rows, usable: int, out: Rows) -> None:
         size = max(FEWEST_ROWS, PART_NUMBERS // x.shape[1]) // stage.down * stage.down

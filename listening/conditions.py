@@ -37,7 +37,6 @@ __all__ = ["Condition", "Declared", "Rendition", "condition", "measured_lag"]
 # The speech layer of Opus comes out about two samples (at 48 kHz) early, its music layer does not: shifted is
 # by what fits the whole best, looked for this far, and the rolls leave room for it
 OPUS_REACH = 8
-CODER_LAG = 2  # samples between the delays of a coder's layers
 
 Parameters = Mapping[str, Any]
 
@@ -126,7 +125,7 @@ def _opus(name: str, match: re.Match, _model: Path | None) -> Condition:
         }
         return Rendition(made, payload, ".opus", facts)
 
-    declared = Declared(constant_kbps=None if settings.vbr else kbps, lag=CODER_LAG)
+    declared = Declared(constant_kbps=None if settings.vbr else kbps, coder=True)
     return Condition(name, make, {"settings": str(settings), "libopus": opus.version()}, declared)
 
 
@@ -142,7 +141,7 @@ def _pca_opus(name: str, match: re.Match, _model: Path | None) -> Condition:
         return Rendition(made, payload, ".pcao", {"lag_compensated_samples": lag})
 
     parameters = {"kbps": kbps, "components": pca_opus.components(kbps), "libopus": opus.version()}
-    return Condition(name, make, parameters, Declared(constant_kbps=kbps, lag=CODER_LAG))
+    return Condition(name, make, parameters, Declared(constant_kbps=kbps, coder=True, may_be_silent=True))
 
 
 def _noise(name: str, _match: re.Match, _model: Path | None) -> Condition:
@@ -171,7 +170,7 @@ def _proposed(name: str, model: Path | None, codebooks: int | None) -> Condition
         return Rendition(decoded, payload, ".arvq")
 
     parameters = {"model_sha256": sha256(path), "codebooks": codebooks}
-    return Condition(name, make, parameters, Declared(lag=CODER_LAG))
+    return Condition(name, make, parameters, Declared(coder=True))
 
 
 def _external(name: str, given: dict[str, Any]) -> Condition:
@@ -180,7 +179,7 @@ def _external(name: str, given: dict[str, Any]) -> Condition:
     command, payload = given["command"], given.get("payload")
     parameters = external.checked(name, command, payload)
     return Condition(
-        name, lambda scene: external.run(name, command, payload, scene), parameters, Declared(lag=CODER_LAG)
+        name, lambda scene: external.run(name, command, payload, scene), parameters, Declared(coder=True)
     )
 
 

@@ -43,7 +43,7 @@ def contact_sheet(item: str, analyses: dict[str, Analysis], captions: dict[str, 
     height = 1.1 + _ROW_INCHES * len(analyses)
     figure = Figure(figsize=(13, height))
     FigureCanvasAgg(figure)
-    figure.subplots_adjust(0.06, 0.55 / height, 0.88, 1 - 0.55 / height, wspace=0.2, hspace=0.16)
+    figure.subplots_adjust(0.06, 0.55 / height, 0.865, 1 - 0.55 / height, wspace=0.2, hspace=0.16)
     axes = figure.subplots(len(analyses), 4, squeeze=False, width_ratios=[1.35, 1.35, 1, 1])
     tops = [float(_spectrogram(reference.scene, channel).max()) for channel in (0, highest)]
     sheet: Any = {}
@@ -67,7 +67,7 @@ def contact_sheet(item: str, analyses: dict[str, Analysis], captions: dict[str, 
     for axis in axes[-1, 2:]:
         axis.set_xlabel("azimuth in degrees", fontsize=8)
     for place, (kind, label) in zip(
-        (0.9, 0.955), (("spectrum", "spectra: dB re maximum"), ("map", "beams: dB re maximum")), strict=True
+        (0.885, 0.94), (("spectrum", "spectra: dB re maximum"), ("map", "beams: dB re maximum")), strict=True
     ):
         bar = figure.colorbar(sheet[kind], cax=figure.add_axes((place, 0.2, 0.01, 0.6)))
         bar.set_label(f"{label} of the reference", fontsize=8)

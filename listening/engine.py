@@ -114,7 +114,7 @@ class DaskExecutor(Executor):
     """Workers of a dask scheduler."""
 
     def __init__(self, address: str):
-        from distributed import Client
+        from distributed import Client  # pyrefly: ignore[missing-import]
 
         try:
             self._client = Client(address, timeout="20s")
@@ -146,7 +146,7 @@ class SubmititExecutor(Executor):
     """
 
     def __init__(self, cluster: str, folder: Path, **parameters: Any):
-        import submitit
+        import submitit  # pyrefly: ignore[missing-import]
 
         try:
             self._pool = submitit.AutoExecutor(folder, cluster=cluster)

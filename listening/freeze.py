@@ -47,8 +47,8 @@ def as_toml(plan: Plan, remarks: dict[str, str]) -> str:
     """TOML text of a plan; `plan_from` reads it back."""
     from dataclasses import asdict
 
-    values = asdict(plan)
-    tables = {name: values.pop(name) for name in ("parameters", "objects", "excerpts")}
+    values: dict[str, Any] = asdict(plan)
+    tables: dict[str, Any] = {name: values.pop(name) for name in ("parameters", "objects", "excerpts")}
     lines = [f"{name} = {_value(value)}" for name, value in values.items()]
     for kind in ("parameters", "excerpts"):
         for name, table in tables[kind].items():

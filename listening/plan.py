@@ -127,7 +127,7 @@ class Plan:
         )
 
 
-def _check_holdout(holdout: object) -> None:
+def _check_holdout(holdout: Any) -> None:
     from stimuli.corpus import CLASSES
 
     if isinstance(holdout, str):
@@ -137,7 +137,7 @@ def _check_holdout(holdout: object) -> None:
     _need(1 <= holdout <= 8, f"holdout = {holdout}; possible are 1 to 8")
 
 
-def _check_parameters(parameters: object, conditions: tuple[str, ...]) -> None:
+def _check_parameters(parameters: Any, conditions: tuple[str, ...]) -> None:
     _need(isinstance(parameters, dict), "parameters are tables, [parameters.CONDITION]")
     for name, given in parameters.items():
         _need(name in conditions, f"parameters of {name!r}, which is no condition of this plan")

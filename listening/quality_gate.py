@@ -27,6 +27,7 @@ from listening.measures import (
 from listening.rendition import Declared
 
 RATE_TOLERANCE = 0.01
+CODER_LAG = 2  # samples between the delays of a coder's layers
 DC_LIMIT = 0.1  # of the reference's rms of W
 SWAPPED, SWAP_MARGIN = 0.5, 0.3  # likeness at another place, and how much more than at its own
 ALIGNED_COHERENCE = 0.5  # from here on a waveform is followed closely enough to tell a lag of one sample
@@ -80,8 +81,9 @@ def examine(
         "mel_distance": round(mel_distance(reference, test), 4),
     }
     violations = _channel_faults(reference, test, declared, with_objects)
-    if declared.waveform and abs(found.lag) > declared.lag and found.coherence > ALIGNED_COHERENCE:
-        violations.append(f"comes {found.lag} samples after the reference; {declared.lag} are allowed")
+    allowed = CODER_LAG if declared.coder else 0
+    if declared.waveform and abs(found.lag) > allowed and found.coherence > ALIGNED_COHERENCE:
+        violations.append(f"comes {found.lag} samples after the reference; {allowed} are allowed")
     if np.abs(test.mean - reference.mean).max() > DC_LIMIT * max(reference.rms[0], SILENT_RMS):
         violations.append(f"has a DC of {measures['dc']:g}")
     constant = declared.constant_kbps
@@ -97,7 +99,8 @@ def _channel_faults(reference: Analysis, test: Analysis, declared: Declared, wit
     faults = []
     kept = declared.channels if declared.channels is not None else len(test.rms)
     sounds, sounded = test.rms > SILENT_RMS, reference.rms > 10 * SILENT_RMS
-    if silent := np.flatnonzero(sounded[:kept] & ~sounds[:kept]).tolist():
+    silent = np.flatnonzero(sounded[:kept] & ~sounds[:kept]).tolist()
+    if silent and not (declared.may_be_silent and sounds.any()):
         faults.append(f"is silent in channels {silent}, which sound in the reference")
     loud = (kept + np.flatnonzero(sounds[kept:])).tolist()
     if loud and not with_objects:
@@ -108,11 +111,12 @@ def _channel_faults(reference: Analysis, test: Analysis, declared: Declared, wit
     a, b = (analysis.scene.samples[both] for analysis in (reference, test))
     norm = np.outer(np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1))
     likeness = (a @ b.T) / np.maximum(norm, 1e-20)  # (channel of the reference, channel of the test)
-    own = np.diag(likeness)
-    faults += [
-        f"has channel {both[index]} inverted (correlation {own[index]:.2f})"
-        for index in np.flatnonzero(own < -0.5)
-    ]
+    if not declared.coder:
+        own = np.diag(likeness)
+        faults += [
+            f"has channel {both[index]} inverted (correlation {own[index]:.2f})"
+            for index in np.flatnonzero(own < -0.5)
+        ]
     for source, place in _swaps(np.abs(likeness)):
         faults.append(f"has the reference's channel {both[source]} in channel {both[place]}")
     return faults

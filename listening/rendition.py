@@ -47,15 +47,19 @@ class Declared:
         The reference filtered to the mask of the BS.1534-3 anchors at this cut-off.
     waveform : bool
         Whether it follows the reference's waveform, so that a lag or swapped channels would show.
-    lag : int
-        Samples that it may be early or late: what cannot be taken out of a coder whose layers differ in delay.
+    coder : bool
+        Whether it is a coder, which may be late by what cannot be taken out where its layers differ in delay,
+        and may let loud channels leak, also inverted, into soft ones.
+    may_be_silent : bool
+        Whether channels that sound in the reference may be silent.
     """
 
     channels: int | None = None
     constant_kbps: float | None = None
     low_pass_hz: float | None = None
     waveform: bool = True
-    lag: int = 0
+    coder: bool = False
+    may_be_silent: bool = False
 
 
 @dataclass(frozen=True)

@@ -206,6 +206,7 @@ def writer(
     subtype: str = "PCM_24",
     force: bool = False,
     channel_mask: int | None = None,
+    chunks: bytes = b"",
 ) -> Iterator[Writer]:
     """Write a file block by block; it appears under its name only when the block ends without error.
 
@@ -220,6 +221,8 @@ def writer(
         Replace an existing file that differs.
     channel_mask : int, optional
         dwChannelMask for WAV, RF64 and CAF; without it no positions are claimed.
+    chunks : bytes
+        Other chunks of a .wav file, which becomes BW64 with them (BS.2088).
 
     Raises
     ------
@@ -237,7 +240,10 @@ def writer(
         raise InputError(f"{path}: suffix {path.suffix!r}; known are {', '.join(_CONTAINERS)}")
     if subtype not in SUBTYPES:
         raise InputError(f"{path}: subtype {subtype!r}; known are {', '.join(SUBTYPES)}")
-    header = Header(container, subtype, channels, int(sample_rate_hz), channel_mask or 0)
+    if chunks:
+        assert container == "WAV", "chunks are of BW64"
+        container = "BW64"
+    header = Header(container, subtype, channels, int(sample_rate_hz), channel_mask or 0, chunks=chunks)
     with whole_file(path, force=force) as temporary:
         if container == "FLAC":
             with flac.writing(header, temporary, path) as put:

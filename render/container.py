@@ -50,6 +50,8 @@ class Header:
         Byte order of the samples (only CAF has big-endian ones).
     data_offset, data_bytes : int
         Where the samples stand in the file.
+    chunks : bytes
+        Other chunks to be written before the samples, of RIFF containers; none are kept when reading.
     """
 
     container: str
@@ -60,6 +62,7 @@ class Header:
     big_endian: bool = False
     data_offset: int = 0
     data_bytes: int = 0
+    chunks: bytes = b""
 
     @property
     def frame_bytes(self) -> int:
@@ -235,7 +238,7 @@ def build_header(header: Header) -> bytes:
 
 def trailing_bytes(header: Header) -> bytes:
     """Zero byte after an odd number of bytes of samples in RIFF; readers would take others for samples."""
-    return bytes(header.data_bytes % 2) if header.container in ("WAV", "RF64") else b""
+    return bytes(header.data_bytes % 2) if header.container in ("WAV", "RF64", "BW64") else b""
 
 
 def _build_riff(header: Header) -> bytes:
@@ -243,10 +246,12 @@ def _build_riff(header: Header) -> bytes:
     chunks = b"fmt " + struct.pack("<I", len(encoding)) + encoding
     if SUBTYPES[header.subtype][1]:
         chunks += b"fact" + struct.pack("<II", 4, min(header.frames, _UNKNOWN))
+    chunks += header.chunks
     riff_bytes = 4 + 36 + len(chunks) + 8 + header.data_bytes + header.data_bytes % 2
-    if header.container == "RF64" or riff_bytes >= _UNKNOWN:
+    if header.container in ("RF64", "BW64") or riff_bytes >= _UNKNOWN:
+        magic = b"BW64" if header.container == "BW64" else b"RF64"
         sizes = struct.pack("<QQQI", riff_bytes, header.data_bytes, header.frames, 0)
-        start = b"RF64" + struct.pack("<I", _UNKNOWN) + b"WAVE" + b"ds64" + struct.pack("<I", 28) + sizes
+        start = magic + struct.pack("<I", _UNKNOWN) + b"WAVE" + b"ds64" + struct.pack("<I", 28) + sizes
         return start + chunks + b"data" + struct.pack("<I", _UNKNOWN)
     start = b"RIFF" + struct.pack("<I", riff_bytes) + b"WAVE" + b"JUNK" + struct.pack("<I", 28) + bytes(28)
     return start + chunks + b"data" + struct.pack("<I", header.data_bytes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +29,10 @@ class Filters:
     def after(self, matrix: Float[ndarray, "input source"]) -> Filters:
         """Filters of the sources that `matrix` mixes into the inputs."""
         return Filters(np.einsum("oit,is->ost", self.taps, matrix), self.origin)
+
+    def permuted(self, outputs: Sequence[int]) -> Filters:
+        """Outputs in another order."""
+        return Filters(self.taps[list(outputs)], self.origin)
 
 
 def convolved(

@@ -1,24 +1,29 @@
 """Render an Ambisonic scene to loudspeakers.
 
-Reads an ACN/SN3D file of any order up to 7 (WAV, RF64, BW64, W64, CAF, FLAC) block by block, decodes it for a
-layout of ITU-R BS.2051 and writes the loudspeaker signals, with a record of what was done beside them
-(FEED.json). No limiter and no gain: what goes beyond full scale is clipped in integer files and reported.
+Reads a file of any order up to 7 (WAV, RF64, BW64, W64, CAF, FLAC) block by block, decodes it for a layout of
+ITU-R BS.2051 or IAMF and writes the loudspeaker signals, with a record of what was done beside them (FEED.json).
+A scene in several files (a_01-08ch.wav, a_09-16ch.wav) is named by any of them. No limiter and no gain: what
+goes beyond full scale is clipped in integer files and reported.
 """
 
 from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from render.command import parser, progress, run
+from render.errors import InputError
 
 if TYPE_CHECKING:
+    from render.convolution import Filters
     from render.layout import Layout
     from render.loudness import Meter
     from render.scene import Feed, Scene
+    from render.trims import Trim
 
 
 def decode(scene: Scene, layout: Layout, method: str = "adm") -> Feed:
@@ -29,7 +34,7 @@ def decode(scene: Scene, layout: Layout, method: str = "adm") -> Feed:
     scene : Scene
     layout : Layout
     method : str
-        A decoder of `render.decoder.decoding_matrix`.
+        A decoder of `render.decoder.decoding_filters`.
 
     Raises
     ------
@@ -46,11 +51,16 @@ def decode(scene: Scene, layout: Layout, method: str = "adm") -> Feed:
     """
     import numpy as np
 
-    from render.decoder import decoding_matrix
+    from render.convolution import convolved
+    from render.decoder import decoding_filters
     from render.scene import Feed
 
-    matrix = decoding_matrix(layout, scene.order, method).astype(np.float32)
-    return Feed(matrix @ scene.samples, scene.sample_rate_hz, layout)
+    filters = decoding_filters(layout, scene.order, method, scene.sample_rate_hz)
+    if filters.taps.shape[2] == 1:
+        samples = filters.taps[:, :, 0].astype(np.float32) @ scene.samples
+    else:
+        samples = np.concatenate(list(convolved([scene.samples], filters)), axis=1)
+    return Feed(samples, scene.sample_rate_hz, layout)
 
 
 def decode_file(
@@ -62,23 +72,41 @@ def decode_file(
     subtype: str = "PCM_24",
     force: bool = False,
     loudness: bool = True,
+    *,
+    convention: str = "sn3d",
+    lfe: str = "off",
+    sample_rate_hz: int | None = None,
+    dither: bool = False,
+    trims: Mapping[str, Trim] | None = None,
 ) -> dict[str, Any]:
     """Decode a file block by block and write its record beside it; memory does not depend on the length.
 
     Parameters
     ----------
     source, destination : Path
+        `source` may be one of several files of a scene, see `render.stream.parts`.
     layout : Layout
     method : str
-        A decoder of `render.decoder.decoding_matrix`.
+        A decoder of `render.decoder.decoding_filters`.
     order : str
-        Channel order of the file, ``bs2051`` or ``wav`` (rear before side, channel mask set).
+        Channel order of the file, ``bs2051``, ``wav`` (rear before side, channel mask set) or a list of labels.
     subtype : str
         Sample format of the file, see `render.audio_file.writer`.
     force : bool
         Replace an existing file that differs.
     loudness : bool
-        Measure the loudness, which takes about as long as decoding.
+        Measure the loudness, which takes about as long as decoding; before any trims.
+    convention : str
+        What the source is: ``sn3d`` (ACN), ``n3d`` (ACN) or ``fuma`` (`render.sphere.to_sn3d`).
+    lfe : str
+        ``off``: silent, as BS.2127 asks. ``libiamf``: what libiamf feeds it when compiled to, W below 120 Hz over
+        the square root of the number of other loudspeakers.
+    sample_rate_hz : int, optional
+        Rate of the feed, by soxr VHQ; that of the source without.
+    dither : bool
+        Add triangular noise before rounding to 16 bits.
+    trims : mapping, optional
+        Gain and delay by label (`render.trims`); the delays lengthen the feed.
 
     Returns
     -------
@@ -87,53 +115,114 @@ def decode_file(
     """
     import numpy as np
 
-    from render.artefact import record_path, sha256_of, write_json
-    from render.audio_file import BLOCK_FRAMES, blocks, info, writer
-    from render.decoder import decoding_matrix
+    from render.artefact import record_path, write_json
+    from render.audio_file import writer
+    from render.convolution import convolved
     from render.layout import Layout, file_order
+    from render.stream import (
+        ahead,
+        block_count,
+        dithered,
+        joined_blocks,
+        joined_info,
+        parts,
+        resampled,
+        resampled_length,
+        trimmed,
+        with_bass,
+    )
 
-    about = info(source)
-    matrix = decoding_matrix(layout, about.ambisonic_order, method)
+    sources = parts(Path(source))
+    about = joined_info(sources)
+    rate_hz = sample_rate_hz or about.sample_rate_hz
     permutation, mask = file_order(layout, order)
     speakers = tuple(layout.loudspeakers[index] for index in permutation)
+    filters, digest = _filters(layout, about.ambisonic_order, method, convention, lfe, about.sample_rate_hz)
+    filters = filters.permuted(permutation)
     meter = None
     if loudness:
         from render.loudness import Meter
 
-        meter = Meter(Layout(layout.name, speakers), about.sample_rate_hz)
-    # Interleaved samples times a matrix from the right: neither file needs a transposition
-    interleaved_matrix = np.ascontiguousarray(matrix[list(permutation)].T, np.float32)
-    with writer(destination, len(speakers), about.sample_rate_hz, subtype, force, mask) as file:
-        total = -(-about.frames // BLOCK_FRAMES)
-        for block in progress(blocks(source), f"decode {about.path.name} in blocks", total):
-            feed = (block.T @ interleaved_matrix).T
-            if meter:
-                meter.add(feed)
-            file.write(feed)
+        meter = Meter(Layout(layout.name, speakers), rate_hz)
+    if dither and subtype != "PCM_16":
+        raise InputError(f"dither is for PCM_16; {subtype} needs none")
+
+    scene = progress(joined_blocks(sources), f"decode {about.path.name} in blocks", block_count(about.frames))
+    if lfe != "off":
+        scene = with_bass(scene, about.sample_rate_hz)
+    frames = resampled_length(about.frames, about.sample_rate_hz, rate_hz)
+    feed = resampled(convolved(scene, filters), len(speakers), about.sample_rate_hz, rate_hz, frames)
+    feed = _metered(ahead(feed), meter)
+    if trims is not None:
+        gains = [10 ** (trims[speaker.label].gain_db / 20) for speaker in speakers]
+        feed = trimmed(feed, gains, [round(trims[speaker.label].delay_s * rate_hz) for speaker in speakers])
+    if dither:
+        feed = dithered(feed, 16)
+    with writer(destination, len(speakers), rate_hz, subtype, force, mask) as file:
+        for block in feed:
+            file.write(block)
     first_clipped = None
     if file.first_clipped:
         channel, sample = file.first_clipped
-        first_clipped = {"channel": speakers[channel].label, "time_s": sample / about.sample_rate_hz}
+        first_clipped = {"channel": speakers[channel].label, "time_s": sample / rate_hz}
     record = {
-        "input": about.path.name,
+        "input": about.path.name if len(sources) == 1 else [path.name for path in sources],
         "ambisonic_order": about.ambisonic_order,
-        "normalisation": "ACN/SN3D",
+        "normalisation": {"sn3d": "ACN/SN3D", "n3d": "ACN/N3D", "fuma": "FuMa"}[convention],
         "decoder": method,
-        "matrix_sha256": sha256_of((np.round(matrix, 9) + 0.0).tolist()),
+        "matrix_sha256": digest,
         "layout": layout.name,
         "channel_order": order,
         "channels": [asdict(speaker) for speaker in speakers],
-        "sample_rate_hz": about.sample_rate_hz,
-        "frames": about.frames,
+        "lfe": lfe,
+        "trims": {label: asdict(trim) for label, trim in trims.items()} if trims is not None else None,
+        "input_sample_rate_hz": about.sample_rate_hz,
+        "sample_rate_hz": rate_hz,
+        "frames": file.frames,
         "subtype": subtype,
+        "dither": "TPDF" if dither else None,
         "peak_dbfs": _db(20 * np.log10(file.peak)) if file.peak else None,
-        "loudness_lufs": _db(meter.integrated_lufs() if meter.gated else meter.ungated_lufs()) if meter else None,
-        "loudness_gated": meter.gated if meter else None,
+        **_loudness(meter),
         "clipped_values": file.clipped,
         "first_clipped": first_clipped,
     }
     write_json(record_path(Path(destination)), record, force=True)
     return record
+
+
+def _filters(
+    layout: Layout, order: int, method: str, convention: str, lfe: str, sample_rate_hz: int
+) -> tuple[Filters, str]:
+    """Filters from the channels of the file (and its bass, with LFE) to the loudspeakers, and their digest."""
+    import numpy as np
+
+    from render.artefact import sha256_of
+    from render.convolution import Filters
+    from render.decoder import decoding_filters
+    from render.sphere import to_sn3d
+
+    decoder = decoding_filters(layout, order, method, sample_rate_hz)
+    taps = decoder.taps[:, :, 0] if decoder.taps.shape[2] == 1 else decoder.taps
+    digest = sha256_of((np.round(taps, 9) + 0.0).tolist())
+    try:
+        converted = decoder.after(to_sn3d(order, convention))
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    if lfe == "off":
+        return converted, digest
+    if lfe != "libiamf":
+        raise InputError(f"LFE feed {lfe!r} is unknown; known are off, libiamf")
+    is_lfe = np.array([speaker.is_lfe for speaker in layout.loudspeakers])
+    bass = np.zeros((len(is_lfe), 1, decoder.taps.shape[2]))
+    bass[is_lfe, 0, decoder.origin] = to_sn3d(order, convention)[0, 0] / np.sqrt((~is_lfe).sum())
+    return Filters(np.concatenate((converted.taps, bass), axis=1), decoder.origin), digest
+
+
+def _metered(blocks, meter: Meter | None):
+    for block in blocks:
+        if meter:
+            meter.add(block)
+        yield block
 
 
 def _loudness(meter: Meter | None) -> dict[str, Any]:
@@ -160,14 +249,28 @@ def main() -> None:
     arguments.add_argument(
         "--decoder",
         default="adm",
-        help="adm: the decoder of ITU-R BS.2127 and IAMF (default); maxre: the same with max-rE weights; "
+        help="adm: the decoder of ITU-R BS.2127 and IAMF (default); maxre: the same with max-rE weights; pareto: "
+        "even energy, optimised for where the loudspeakers stand; dual: velocity below 500 Hz, pareto above; "
         "allrad: AllRAD with max-rE by spaudiopy; epad, mode-matching, sampling: the classical ones",
     )
     arguments.add_argument(
+        "--input",
+        choices=("sn3d", "n3d", "fuma"),
+        default="sn3d",
+        help="what the scene is: ACN with SN3D (default) or N3D, or FuMa to third order",
+    )
+    arguments.add_argument(
         "--order",
-        choices=("bs2051", "wav"),
         default="bs2051",
-        help="channel order: the standard's (default), or WAV's, rear before side, with channel mask",
+        help="channel order: the standard's (bs2051, default), WAV's, rear before side, with channel mask (wav), "
+        "or a list of all labels: M+030,M-030,...",
+    )
+    arguments.add_argument(
+        "--lfe", default="off", help="off (default), or libiamf: W below 120 Hz, as libiamf can"
+    )
+    arguments.add_argument("--rate", type=int, metavar="HZ", help="sample rate of the feed (default: the scene's)")
+    arguments.add_argument(
+        "--trim", action="store_true", help="apply the distances, gains and delays in LAYOUT.toml"
     )
     arguments.add_argument(
         "--subtype",
@@ -175,6 +278,7 @@ def main() -> None:
         default="PCM_24",
         help="sample format of the feed (default PCM_24)",
     )
+    arguments.add_argument("--dither", action="store_true", help="triangular dither, for PCM_16")
     arguments.add_argument("--no-loudness", action="store_true", help="skip the loudness: twice as fast")
     arguments.add_argument("--force", action="store_true", help="replace an existing feed that differs")
     arguments.add_argument(
@@ -188,7 +292,17 @@ def main() -> None:
     given = arguments.parse_args()
 
     from render.layout import layout
+    from render.scene import check_rate
 
+    if given.rate is not None:
+        check_rate(given.rate)
+    trims = None
+    if given.trim:
+        from render.trims import trims as read_trims
+
+        if not given.layout.endswith(".toml"):
+            raise InputError(f"--trim needs a .toml file of measured positions, not layout {given.layout}")
+        trims = read_trims(Path(given.layout))
     record = decode_file(
         given.scene,
         given.output,
@@ -198,6 +312,11 @@ def main() -> None:
         given.subtype,
         given.force,
         not given.no_loudness,
+        convention=given.input,
+        lfe=given.lfe,
+        sample_rate_hz=given.rate,
+        dither=given.dither,
+        trims=trims,
     )
     print(f"{given.output}: {record['layout']}, {' '.join(c['label'] for c in record['channels'])}")
     print(f"{record['frames'] / record['sample_rate_hz']:.3f} s, {_levels(record)}")

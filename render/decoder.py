@@ -214,11 +214,11 @@ def _mirrored(of: Layout) -> list[int] | None:
 _DESIGNS = {
     "adm": _adm,
     "maxre": _maxre,
-    "pareto": _pareto,
     "allrad": _allrad,
     "epad": _epad,
     "mode-matching": _mode_matching,
     "sampling": _sampling,
+    "pareto": _pareto,
 }
 # Methods that on a layout of IAMF are those of its parent, mixed down
 _OF_STANDARD = ("adm", "maxre")

@@ -1,8 +1,9 @@
 """Say what an audio file is.
 
 Prints container, sample format, channels and length; for an Ambisonic file its order, the level of each
-order and which normalisation (SN3D, N3D) that speaks for, with the evidence; peak, clipping, DC and silent
-channels. Nothing is converted. A non-finite sample is an error that names channel and position.
+order, which normalisation that speaks for, and which convention (ACN/SN3D, ACN/N3D, FuMa) the covariances of
+the channels fit, with the evidence; peak, clipping, DC and silent channels. Nothing is converted. A non-finite
+sample is an error that names channel and position.
 """
 
 from __future__ import annotations
@@ -35,6 +36,10 @@ class Levels:
         Root mean square of each channel, broadband and from 1 to 5 kHz.
     full_scale : int
         Number of values at or beyond full scale, in all channels.
+    covariance : (channel, channel)
+        From 1 to 5 kHz.
+    first_full_scale : tuple of int, or None
+        Channel and sample of the first of the values at full scale.
     """
 
     peak: Float[ndarray, " channel"]
@@ -42,6 +47,8 @@ class Levels:
     rms: Float[ndarray, " channel"]
     band_rms: Float[ndarray, " channel"]
     full_scale: int
+    covariance: Float[ndarray, "channel channel"]
+    first_full_scale: tuple[int, int] | None
 
 
 def levels(path: Path) -> Levels:
@@ -55,20 +62,28 @@ def levels(path: Path) -> Levels:
     high_hz = min(_BAND_HZ[1], 0.45 * about.sample_rate_hz)
     band = butter(2, (_BAND_HZ[0], high_hz), "bandpass", fs=about.sample_rate_hz, output="sos")
     state = np.zeros((len(band), about.channels, 2))
-    peak, total, energy, band_energy = np.zeros((4, about.channels))
-    full_scale = 0
+    peak, total, energy = np.zeros((3, about.channels))
+    covariance = np.zeros((about.channels, about.channels))
+    full_scale, first, position = 0, None, 0
     # The largest integer of a sample format below 32 bits, as a fraction of full scale
     highest = 1.0 - 2.0**-15 if about.subtype == "PCM_16" else 1.0 - 2.0**-23
     for block in blocks(path):
         magnitude = np.abs(block)
         peak = np.maximum(peak, magnitude.max(axis=1))
-        full_scale += int(np.count_nonzero(magnitude >= highest))
+        if peak.max() >= highest:
+            at = np.argwhere(magnitude.T >= highest)
+            if full_scale == 0 and len(at):
+                first = (int(at[0, 1]), position + int(at[0, 0]))
+            full_scale += len(at)
+        position += block.shape[1]
         total += block.sum(axis=1, dtype=np.float64)
         energy += np.square(block, dtype=np.float64).sum(axis=1)
         in_band, state = sosfilt(band, block, axis=1, zi=state)
-        band_energy += np.square(in_band).sum(axis=1)
+        covariance += in_band @ in_band.T
     frames = about.frames
-    return Levels(peak, total / frames, np.sqrt(energy / frames), np.sqrt(band_energy / frames), full_scale)
+    covariance /= frames
+    rms, band_rms = np.sqrt(energy / frames), np.sqrt(np.diag(covariance))
+    return Levels(peak, total / frames, rms, band_rms, full_scale, covariance, first)
 
 
 def order_levels_db(rms: Float[ndarray, " acn"]) -> Float[ndarray, " order"]:
@@ -117,16 +132,21 @@ def main() -> None:
     print(f"{path}: {about.container} {about.subtype}, {about.channels} channels{mask}")
     print(f"  {about.frames} samples at {about.sample_rate_hz} Hz, {about.duration_s:.3f} s")
     measured = levels(path)
-    print("\n".join([*_level_lines(measured), *_ambisonic_lines(measured, about.channels)]))
+    lines = [*_level_lines(measured, about.sample_rate_hz), *_ambisonic_lines(measured, about.channels)]
+    print("\n".join(lines))
 
 
-def _level_lines(measured: Levels) -> list[str]:
+def _level_lines(measured: Levels, sample_rate_hz: int) -> list[str]:
     loudest = int(measured.peak.argmax())
     offset = int(abs(measured.dc).argmax())
+    where = ""
+    if measured.first_full_scale:
+        channel, sample = measured.first_full_scale
+        where = f", the first in channel {channel} at {sample / sample_rate_hz:.4f} s"
     silent = [str(channel) for channel, peak in enumerate(measured.peak) if peak == 0]
     return [
         f"  peak {_db(measured.peak[loudest])} dBFS (channel {loudest})",
-        f"  values at full scale: {measured.full_scale}",
+        f"  values at full scale: {measured.full_scale}{where}",
         f"  largest DC {_db(abs(measured.dc[offset]))} dBFS (channel {offset})",
         f"  silent channels: {' '.join(silent) or 'none'}",
     ]
@@ -153,7 +173,17 @@ def _ambisonic_lines(measured: Levels, channels: int) -> list[str]:
         ),
         f"  likely normalisation: {name} "
         f"(1-5 kHz deviates from SN3D by {deviation['SN3D']:.1f} dB, from N3D by {deviation['N3D']:.1f} dB)",
+        *_convention_lines(measured.covariance, order),
     ]
+
+
+def _convention_lines(covariance: ndarray, order: int) -> list[str]:
+    from render.convention import likely, misfits
+
+    found = misfits(covariance)
+    evidence = ", ".join(f"{name} {misfit:.2f}" for name, misfit in found.items())
+    unknown = "; at first order the sequence of the channels cannot be told" if order == 1 else ""
+    return [f"  likely convention: {likely(found) or 'unclear'} (misfit to a sound field: {evidence}{unknown})"]
 
 
 def _db(value: float) -> str:

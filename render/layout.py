@@ -15,6 +15,8 @@ _LAYER_ELEVATION_DEG = {"B": -30.0, "M": 0.0, "U": 30.0, "UH": 45.0, "T": 90.0}
 _SCREEN_AZIMUTH_DEG = 15.0
 _LFE_POSITION_DEG = (45.0, -30.0)
 
+_MEASURED_KEYS = {"azimuth", "elevation", "distance", "gain_db", "delay_ms"}
+
 # Bit of each label in the channel mask of WAVEFORMATEXTENSIBLE; ascending bits are the order in the file.
 # Surrounds at 110 degrees are "back", as in Microsoft's 5.1 (0x3F) and ffmpeg's 5.1.4 (0x2D03F).
 _WAV_BIT = {
@@ -83,7 +85,7 @@ def layout(name: str) -> Layout:
         if wanted in (standard_name, *entry["names"]):
             labels = [loudspeaker["label"] for loudspeaker in entry["loudspeakers"]]
             return Layout(standard_name, tuple(_nominal(label) for label in labels))
-    known = ", ".join(f"{user} ({standard})" for user, standard in layout_names().items())
+    known = ", ".join(f"{user} ({standard})" for user, standard in (layout_names() | iamf_layout_names()).items())
     raise InputError(f"layout {name!r} is unknown; known are {known}, or a .toml file of measured positions")
 
 
@@ -96,6 +98,8 @@ def measured_layout(path: Path) -> Layout:
         [loudspeakers]
         "M+030" = { azimuth = 32.5 }
         "U-045" = { azimuth = -40.0, elevation = 42.0 }
+
+    It may also hold a ``distance`` in metres, ``gain_db`` and ``delay_ms``; see `render.trims`.
 
     Raises
     ------
@@ -134,8 +138,11 @@ def measured_layout(path: Path) -> Layout:
 
 def _moved(nominal: Loudspeaker, entry: dict, position: dict, path: Path) -> Loudspeaker:
     where = f"{path}: {nominal.label}"
-    if not isinstance(position, dict) or set(position) - {"azimuth", "elevation"}:
-        raise InputError(f"{where}: needs {{ azimuth = degrees, elevation = degrees }}, got {position!r}")
+    if not isinstance(position, dict) or set(position) - _MEASURED_KEYS:
+        raise InputError(
+            f"{where}: needs {{ azimuth = degrees, elevation = degrees }} (distance, gain_db, delay_ms), "
+            f"got {position!r}"
+        )
     measured = {
         "azimuth": position.get("azimuth", nominal.azimuth_deg),
         "elevation": position.get("elevation", nominal.elevation_deg),
@@ -167,18 +174,26 @@ def _check_range(angle_deg: float, allowed_deg: list[float], what: str) -> None:
 
 
 def layout_names() -> dict[str, str]:
-    """User name -> the standard's name of every known layout."""
-    return {entry["names"][0]: standard_name for standard_name, entry in _standard().items()}
+    """User name -> the standard's name of every layout of BS.2051."""
+    return _names("bs2051.toml")
+
+
+def iamf_layout_names() -> dict[str, str]:
+    """User name -> name by layers of the layouts that IAMF adds."""
+    return _names("iamf.toml")
+
+
+def _names(standard: str) -> dict[str, str]:
+    return {entry["names"][0]: name for name, entry in _file(standard).items()}
 
 
 @cache
+def _file(standard: str) -> dict:
+    return tomllib.loads(Path(__file__).with_name(standard).read_text(encoding="utf-8"))
+
+
 def _standard() -> dict:
-    folder = Path(__file__).parent
-    return {
-        name: entry
-        for standard in ("bs2051.toml", "iamf.toml")
-        for name, entry in tomllib.loads((folder / standard).read_text(encoding="utf-8")).items()
-    }
+    return _file("bs2051.toml") | _file("iamf.toml")
 
 
 def parent(of: Layout) -> tuple[Layout, tuple[tuple[float, ...], ...]] | None:
@@ -219,7 +234,8 @@ def file_order(of: Layout, order: str) -> tuple[tuple[int, ...], int]:
     ----------
     of : Layout
     order : str
-        ``bs2051``: the standard's own order; ``wav``: the order of WAVEFORMATEXTENSIBLE, rear before side.
+        ``bs2051``: the standard's own order; ``wav``: the order of WAVEFORMATEXTENSIBLE, rear before side; or
+        all labels in the order wanted, separated by commas.
 
     Returns
     -------
@@ -231,7 +247,8 @@ def file_order(of: Layout, order: str) -> tuple[tuple[int, ...], int]:
     Raises
     ------
     InputError
-        If the order is unknown, or WAV has no position for a loudspeaker (bottom layer, second LFE, ...).
+        If the order is unknown, a list has not every label once, or WAV has no position for a loudspeaker
+        (bottom layer, second LFE, ...).
 
     Examples
     --------
@@ -239,9 +256,14 @@ def file_order(of: Layout, order: str) -> tuple[tuple[int, ...], int]:
     >>> permutation, hex(mask)
     ((0, 1, 2, 3, 6, 7, 4, 5, 8, 9, 10, 11), '0x2d63f')
     """
-    if order not in ("bs2051", "wav"):
-        raise InputError(f"channel order {order!r} is unknown; known are bs2051, wav")
     identity = tuple(range(len(of.labels)))
+    if "," in order:
+        listed = [label.strip() for label in order.split(",")]
+        if sorted(listed) != sorted(of.labels):
+            raise InputError(f"channel order {order!r}: needs each label of {of.name} once: {','.join(of.labels)}")
+        return tuple(of.labels.index(label) for label in listed), 0
+    if order not in ("bs2051", "wav"):
+        raise InputError(f"channel order {order!r} is unknown; known are bs2051, wav and a list of all labels")
     missing = [label for label in of.labels if label not in _WAV_BIT]
     if missing and order == "wav":
         raise InputError(

@@ -52,7 +52,8 @@ def check_samples(samples: ndarray, where: str, first_sample: int = 0) -> None:
         )
 
 
-def _check_rate(sample_rate_hz: int) -> None:
+def check_rate(sample_rate_hz: int) -> None:
+    """Raise `InputError` unless a rate lies in the range that is supported."""
     low, high = SAMPLE_RATES_HZ
     if not low <= sample_rate_hz <= high:
         raise InputError(f"sample rate {sample_rate_hz} Hz; possible are {low} to {high} Hz")
@@ -75,7 +76,7 @@ class Scene:
     def __post_init__(self):
         order_of(self.samples.shape[0] if self.samples.ndim == 2 else 0)
         check_samples(self.samples, "scene")
-        _check_rate(self.sample_rate_hz)
+        check_rate(self.sample_rate_hz)
 
     @property
     def order(self) -> int:
@@ -116,7 +117,7 @@ class Feed:
                 f"which has {len(self.layout.loudspeakers)}"
             )
         check_samples(self.samples, "feed")
-        _check_rate(self.sample_rate_hz)
+        check_rate(self.sample_rate_hz)
 
     @property
     def frames(self) -> int:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pandas as pd
@@ -160,8 +161,8 @@ def test_slope_of_the_deviance_is_its_difference_quotient():
             upper, lower = system.profiled_slope(at + step)[0], system.profiled_slope(at - step * (at[i] > 0))[0]
             assert slope[i] == pytest.approx((upper - lower) / (1e-6 * (1 + (at[i] > 0))), rel=1e-3)
         # The profiled deviance is the smallest over the residual variance.
-        every = [system.deviance(np.array([*(at * s), s])) for s in np.geomspace(1, 1000, 4000)]
-        assert value == pytest.approx(min(every), abs=1e-3)
+        every = [system.deviance(np.array([*(at * s), s])) for s in np.geomspace(1, 1000, 600)]
+        assert value == pytest.approx(min(every), abs=2e-3)
 
 
 def test_crossed_interval_with_few_gaps_is_near_the_complete_one():
@@ -226,8 +227,62 @@ def test_shape_of_small_differences():
 
 
 def test_unknown_convention(cube):
-    with pytest.raises(ValueError, match="no convention"):
+    with pytest.raises(ValueError, match=r"^no convention 'normal'; there are paper, listener, crossed$"):
         intervals(pd.DataFrame(), cube, "normal")
+
+
+def test_every_convention_gives_its_own_interval():
+    cube = simulated(7)
+    index = np.indices(cube.scores.shape).reshape(3, -1).T
+    rows = [("s", str(i), str(j), "abc"[k], 1, cube.scores[i, j, k]) for i, j, k in index]
+    table = pd.DataFrame(rows, columns=["session", "listener", "item", "condition", "replicate", "score"])
+    for k, condition in enumerate("abc"):
+        scores = cube.scores[:, :, k]
+        expected = {"paper": t_interval(scores.ravel()), "listener": t_interval(scores.mean(axis=1)),
+                    "crossed": crossed_interval(scores)}  # fmt: skip
+        for ci, interval in expected.items():
+            found = intervals(table, cube, ci)[condition]
+            assert [found.mean, found.low, found.high] == pytest.approx(
+                [interval.mean, interval.low, interval.high]
+            )
+    pd.testing.assert_frame_equal(summarise(table), summarise(table, "listener"))
+    with pytest.raises(FrozenInstanceError):
+        found.low = 0.0
+
+
+def test_two_values_are_enough_for_an_interval():
+    found = t_interval(np.array([40.0, 60.0]))
+    assert (found.low, found.high) == pytest.approx(stats.t.interval(0.95, 1, 50, 10))
+
+
+def test_crossed_interval_of_tables_with_neither_component_is_t_over_all_cells():
+    pooled = 0
+    for seed in range(60):
+        scores = np.random.default_rng(seed).normal(50, 8, (4, 5))
+        listeners = 5 * scores.mean(axis=1).var(ddof=1)
+        items = 4 * scores.mean(axis=0).var(ddof=1)
+        rest = scores - scores.mean(axis=1, keepdims=True) - scores.mean(axis=0) + scores.mean()
+        everything = np.sum((scores - scores.mean()) ** 2) / 19
+        if max(listeners, items) < min(np.sum(rest**2) / 12, everything):
+            pooled += 1
+            found, expected = crossed_interval(scores), t_interval(scores.ravel())
+            assert [found.low, found.high] == pytest.approx([expected.low, expected.high])
+    assert pooled > 3
+
+
+@pytest.mark.parametrize("seed", [14, 67, 73])
+def test_pooling_the_smaller_component_may_let_the_other_stay(seed):
+    """Neither mean square is above the residual's, but one is above it once the other is pooled: REML keeps it."""
+    scores = np.random.default_rng(seed).normal(50, 8, (12, 3))
+    closed, reml = crossed_interval(scores), crossed_interval_incomplete(scores)
+    assert [closed.low, closed.high] == pytest.approx([reml.low, reml.high], abs=1e-3)
+    items = t_interval(scores.mean(axis=0))
+    assert [closed.low, closed.high] == pytest.approx([items.low, items.high])
+
+
+def test_crossed_interval_of_equal_scores_has_no_width():
+    found = crossed_interval(np.full((3, 4), 50.0))
+    assert (found.mean, found.low, found.high) == (50, 50, 50)
 
 
 @given(arrays(float, st.integers(2, 30), elements=st.floats(0, 100)), st.floats(0.5, 0.99))

@@ -12,6 +12,8 @@ from listening.manifest import read_manifest
 from render.artefact import record_path, sha256
 from render.audio_file import read, writer
 from render.errors import InputError
+from render.scene import order_of
+from render.sphere import sn3d_to_n3d
 from stimuli.excerpt import FADE_S
 
 PLAN = 'conditions = ["href", "la", "order_0"]\nseconds = 1.0\n'
@@ -19,6 +21,7 @@ PLAN = 'conditions = ["href", "la", "order_0"]\nseconds = 1.0\n'
 
 def written(path, channels=16, frames=22050, rate=44100, seed=0):
     samples = 0.1 * np.random.default_rng(seed).standard_normal((channels, frames))
+    samples /= sn3d_to_n3d(order_of(channels))[:, None]  # white noise from everywhere
     path.parent.mkdir(parents=True, exist_ok=True)
     with writer(path, channels, rate, "PCM_16", force=True) as file:
         file.write(samples.astype(np.float32))
@@ -152,9 +155,10 @@ def test_first_order_and_nan_are_refused_with_the_reason(tmp_path, run):
 
 def test_the_key_of_a_rendition_depends_on_all_that_it_is_made_from():
     from listening.conditions import condition
+    from listening.making import key_of
 
     keys = {
-        build._key(condition(name), {"sha256": source})
+        key_of(condition(name), {"sha256": source})
         for name in ("href", "la", "ma", "order_1", "opus3_160", "opus3_161")
         for source in ("0", "1")
     }

@@ -1,0 +1,190 @@
+"""The work on one item: make every condition, examine it, record it, draw the contact sheet."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from listening.items import Item, window_of
+from render.errors import InputError
+
+if TYPE_CHECKING:
+    from listening.conditions import Condition
+    from listening.plan import ForegroundObject, Plan
+    from render.scene import Scene
+    from stimuli.excerpt import Window
+
+LIBRARIES = ("hoa-rvqgan", "numpy", "scipy", "soxr", "torch")  # what results depend on
+PACKAGES = ("analysis", "codec", "listening", "render", "stimuli")
+SHEET = "contact_sheet.png"
+
+
+def build_item(item: Item, plan: Plan, out: Path, model: Path | None) -> dict[str, Any]:
+    """Make all conditions of one item, hold them to what they declare; return its entry in the manifest."""
+    from render.artefact import sha256
+
+    window = window_of(item, plan)
+    objects = tuple(one for one in plan.objects if one.item in ("", item.id))
+    source: dict[str, Any] = {"sha256": sha256(item.path), "window": asdict(window)}
+    if objects:
+        source["objects"] = [asdict(one) | {"sha256": sha256(Path(one.file))} for one in objects]
+    making = Making(item, objects, source, window, out / "scenes" / item.id)
+    entries = {}
+    for name in plan.conditions:
+        made = condition_of(plan, name, model)
+        entries[name] = making.finished(made) or making.make(made)
+    making.draw_sheet(entries)
+    return {"material": item.material, "source": item.path.name, **source, "conditions": entries}
+
+
+def condition_of(plan: Plan, name: str, model: Path | None) -> Condition:
+    from listening.conditions import condition
+
+    return condition(name, model, plan.parameters.get(name))
+
+
+class Making:
+    """The work on one item; what several conditions share is computed once, and only if one needs it."""
+
+    def __init__(
+        self,
+        item: Item,
+        objects: tuple[ForegroundObject, ...],
+        source: dict[str, Any],
+        window: Window,
+        folder: Path,
+    ):
+        self.item, self.objects, self.source, self.window, self.folder = item, objects, source, window, folder
+        self.analyses: dict[str, Any] = {}
+        self._reference: tuple[Scene, Any] | None = None
+
+    def reference(self) -> tuple[Scene, Any]:
+        """Excerpt with its rolls, and the foreground objects rendered for it (or None)."""
+        from listening.foreground import foreground
+        from stimuli.excerpt import with_rolls
+
+        if self._reference is None:
+            scene = with_rolls(self.item.path, self.window)
+            self._reference = scene, foreground(self.objects, scene, self.window.roll)
+        return self._reference
+
+    def finished(self, made: Condition) -> dict[str, Any] | None:
+        """Entry of a condition that was made before from the same source, None if it is to be made (again)."""
+        from render.artefact import read_record, sha256
+
+        record = read_record(self.folder / f"{made.id}.w64")
+        if record.get("key") != key_of(made, self.source):
+            return None
+        for name, digest in record["files"].items():
+            if not (self.folder / name).is_file():
+                return None
+            if sha256(self.folder / name) != digest:
+                changed = self.folder / name
+                raise InputError(f"{changed}: was changed after it was built; remove it to build it again")
+        return record["entry"]
+
+    def make(self, made: Condition) -> dict[str, Any]:
+        """Apply a condition to the excerpt with its rolls; trim, fade, write, examine, record."""
+        from listening.foreground import mixed
+        from listening.manifest import scene_file
+        from listening.quality_gate import examine
+        from render.artefact import record_path, sha256, whole_file, write_json
+        from render.audio_file import write_scene
+
+        reference, objects = self.reference()
+        rendition = made.make(mixed(reference, objects) if made.of_mixture else reference)
+        scene = rendition.scene if made.of_mixture else mixed(rendition.scene, objects)
+        scene, path = self._excerpt(scene), self.folder / f"{made.id}.w64"
+        write_scene(path, scene, force=True)
+        files = {path.name: sha256(path)}
+        entry: dict[str, Any] = {"file": scene_file(self.folder.name, made.id), "parameters": made.parameters}
+        entry |= rendition.facts
+        if rendition.payload is not None:
+            payload = self.folder / f"{made.id}{rendition.suffix}"
+            with whole_file(payload, force=True) as temporary:
+                temporary.write_bytes(rendition.payload)
+            files[payload.name] = sha256(payload)
+            bits = 8 * len(rendition.payload)
+            entry |= {
+                "payload": f"scenes/{self.folder.name}/{payload.name}",
+                "payload_bytes": len(rendition.payload),
+                "kbps": round(bits / reference.duration_s / 1000, 3),
+            }
+        entry["sha256"] = files[path.name]
+        reference_analysis, analysis = self._reference_analysis(), self._analysis(made.id, scene)
+        kbps = entry.get("packet_kbps", entry.get("kbps"))
+        report = examine(reference_analysis, analysis, made.declared, kbps, with_objects=objects is not None)
+        if report.violations:
+            raise InputError(f"{path}: {made.id} of {self.item.id} {'; '.join(report.violations)}")
+        entry["quality"] = report.measures
+        write_json(
+            record_path(path), {"key": key_of(made, self.source), "files": files, "entry": entry}, force=True
+        )
+        return entry
+
+    def _excerpt(self, scene: Scene) -> Scene:
+        from stimuli.excerpt import apply_fades, trimmed
+
+        return apply_fades(trimmed(scene, self.window))
+
+    def _reference_analysis(self) -> Any:
+        from listening.foreground import mixed
+
+        if "href" not in self.analyses:
+            self._analysis("href", self._excerpt(mixed(*self.reference())))
+        return self.analyses["href"]
+
+    def _analysis(self, name: str, scene: Scene) -> Any:
+        from listening.measures import analyse
+
+        if name not in self.analyses:
+            self.analyses[name] = analyse(scene)
+        return self.analyses[name]
+
+    def draw_sheet(self, entries: dict[str, Any]) -> None:
+        """Draw the contact sheet, unless it is there and shows these stimuli."""
+        from render.artefact import read_record, record_path, sha256, sha256_of, whole_file, write_json
+
+        path = self.folder / SHEET
+        key = sha256_of([code_digest(), {name: entry["sha256"] for name, entry in entries.items()}])
+        made = read_record(path)
+        if made.get("key") == key and path.is_file() and sha256(path) == made.get("sha256"):
+            return
+        from listening.contact_sheet import contact_sheet
+        from render.audio_file import read_scene
+
+        for name in entries:
+            if name not in self.analyses:
+                self._analysis(name, read_scene(self.folder / f"{name}.w64"))
+        analyses = {name: self.analyses[name] for name in sorted(entries, key=lambda name: name != "href")}
+        captions = {name: _caption(entry) for name, entry in entries.items()}
+        with whole_file(path, force=True) as temporary:
+            temporary.write_bytes(contact_sheet(self.item.id, analyses, captions))
+        write_json(record_path(path), {"key": key, "sha256": sha256(path)}, force=True)
+
+
+def _caption(entry: dict[str, Any]) -> str:
+    quality = entry["quality"]
+    rate = f"{entry['kbps']:.1f} kbit/s, " if "kbps" in entry else ""
+    covariance = sum(quality["covariance_distance"]) / len(quality["covariance_distance"])
+    return f"{rate}lag {quality['lag_samples']}, mel {quality['mel_distance']:.2f}, covariance {covariance:.2f}"
+
+
+def key_of(made: Condition, source: dict[str, Any]) -> str:
+    """Digest of everything that a rendition depends on; another key means that it is made again."""
+    from render.artefact import sha256_of, versions
+
+    parameters = {"condition": made.id, "parameters": made.parameters, "source": source}
+    return sha256_of({**parameters, "versions": versions(*LIBRARIES), "code": code_digest()})
+
+
+@cache
+def code_digest() -> str:
+    """Digest of our own code: whoever edits a condition must not be given the old renditions."""
+    from render.artefact import sha256, sha256_of
+
+    root = Path(__file__).parents[1]
+    files = sorted(path for package in PACKAGES for path in (root / package).glob("*.py"))
+    return sha256_of([sha256(path) for path in files])

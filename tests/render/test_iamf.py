@@ -1,0 +1,54 @@
+"""Layouts of IAMF. Entries printed by iamf-tools (gains of A1 to 3.1.2 and 7.1.2, in libiamf's h2m_rdr.c too)."""
+
+import numpy as np
+import pytest
+
+from render.decoder import decoding_matrix
+from render.layout import file_order, iamf_layout_names, layout, parent
+
+
+def test_names_and_channels():
+    assert iamf_layout_names() == {"3.1.2": "2+3+0", "7.1.2": "2+7+0", "9.1.6": "6+9+0"}
+    assert layout("9.1.6").labels == (
+        "M+060", "M-060", "M+000", "LFE1", "M+135", "M-135", "M+030", "M-030", "M+090", "M-090",
+        "U+045", "U-045", "U+135", "U-135", "U+090", "U-090",
+    )  # fmt: skip
+    assert file_order(layout("7.1.2"), "wav")[1] == 0x563F
+    assert parent(layout("7.1.4")) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "expected"),
+    [
+        ("3.1.2", 0, [5.014949e-01, 5.585162e-01, -1.888202e-01, -9.461285e-02]),
+        ("3.1.2", 4, [1.21828541e-01, 1.04337290e-01, 2.37360549e-01, 1.53929699e-01]),
+        ("7.1.2", 4, [1.94878652e-01, 3.62255148e-01, -2.17027277e-01, 3.29936121e-02]),
+        ("7.1.2", 8, [3.034548e-01, 2.911810e-01, 5.851353e-01, 5.066455e-02]),
+    ],
+)
+def test_entries_of_iamf(name, row, expected):
+    np.testing.assert_allclose(decoding_matrix(layout(name), 1)[row], expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["3.1.2", "7.1.2", "9.1.6"])
+@pytest.mark.parametrize("order", [1, 3])
+def test_what_the_parent_plays_is_played(name, order):
+    """IAMF's static down-mix keeps every loudspeaker of the parent audible, and the LFE silent."""
+    of = layout(name)
+    whole, gains = parent(of)
+    gains = np.array(gains)
+    assert (np.square(gains).sum(axis=0)[[not s.is_lfe for s in whole.loudspeakers]] >= 0.49).all()
+    matrix = decoding_matrix(of, order)
+    np.testing.assert_allclose(matrix, gains @ decoding_matrix(whole, order), atol=1e-15)
+    assert not matrix[of.labels.index("LFE1")].any()
+
+
+def test_measured_positions_reach_the_parent():
+    moved = layout("7.1.2").loudspeakers[:-2]
+    from dataclasses import replace
+
+    from render.layout import Layout
+
+    high = tuple(replace(s, elevation_deg=45.0) for s in layout("7.1.2").loudspeakers[-2:])
+    of = Layout("2+7+0", moved + high)
+    assert np.abs(decoding_matrix(of, 3) - decoding_matrix(layout("7.1.2"), 3)).max() > 0.01

@@ -1,0 +1,177 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.optimize import check_grad
+
+from render.convolution import convolved
+from render.decoder import decoding_filters, decoding_matrix
+from render.dual import CROSSOVER_HZ, low_band
+from render.errors import InputError
+from render.layout import Layout, layout
+from render.pareto import _lagrangian, _task, served_deg
+from render.quality import quality
+from render.sphere import fibonacci_sphere, mirror_signs, sn3d_to_n3d, spherical_harmonics
+
+AZIMUTH, ELEVATION = fibonacci_sphere(20_000)  # other directions than those of the design
+
+
+def figures(of, matrix, low_deg=-10.0, high_deg=90.0):
+    """Energy range and deviation in dB, mean |rE|, mean and 95th percentile of the direction error in degrees."""
+    found = quality(matrix, of, AZIMUTH, ELEVATION)
+    part = (np.radians(low_deg) <= ELEVATION) & (np.radians(high_deg) >= ELEVATION)
+    error_deg = found.re_error_deg[part]
+    return (
+        np.ptp(found.energy_db[part]),
+        found.energy_db[part].std(),
+        found.re_length[part].mean(),
+        error_deg.mean(),
+        np.percentile(error_deg, 95),
+    )
+
+
+def assert_dominates(of, order, low_deg=-10.0, high_deg=90.0):
+    theirs = figures(of, decoding_matrix(of, order), low_deg, high_deg)
+    ours = figures(of, decoding_matrix(of, order, "pareto"), low_deg, high_deg)
+    assert ours[0] < theirs[0]
+    assert ours[1] < theirs[1]
+    assert ours[2] >= theirs[2]
+    assert ours[3] <= theirs[3]
+    assert ours[4] <= theirs[4]
+
+
+def measured(name, seed):
+    """Loudspeakers up to 4 degrees from where they should be, without symmetry."""
+    random = np.random.default_rng(seed)
+    moved = (
+        s if s.is_lfe else replace(s, azimuth_deg=s.azimuth_deg + random.uniform(-4, 4),
+                                   elevation_deg=s.elevation_deg + (s.elevation_deg > 0) * random.uniform(0, 8))
+        for s in layout(name).loudspeakers
+    )  # fmt: skip
+    return Layout(layout(name).name, tuple(moved))
+
+
+def test_7_1_4_is_even_to_a_quarter_of_a_decibel_and_dominates_the_standard_everywhere():
+    assert_dominates(layout("7.1.4"), 3)
+    assert_dominates(layout("7.1.4"), 3, -90)
+    energy_range, deviation, *_ = figures(layout("7.1.4"), decoding_matrix(layout("7.1.4"), 3, "pareto"))
+    assert deviation <= 0.25
+    assert energy_range < 1.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["5.1.2", "5.1.4", "10.1", "10.2", "9.1.4", "22.2", "7.1.2", "9.1.6"])
+def test_every_layout_with_height_dominates_the_standard(name):
+    assert_dominates(layout(name), 3)
+
+
+@pytest.mark.parametrize(("name", "order", "seed"), [("7.1.4", 3, 1), ("5.1.4", 1, 2)])
+def test_measured_positions_dominate_too(name, order, seed):
+    assert_dominates(measured(name, seed), order)
+
+
+def test_a_layout_without_height_is_served_near_the_horizon():
+    assert served_deg(layout("5.1")) == (-10.0, 10.0)
+    assert served_deg(layout("7.1.4")) == (-10.0, 90.0)
+    assert_dominates(layout("5.1"), 2, -10, 10)
+
+
+def test_symmetry_mean_power_and_silent_lfe_are_those_of_every_decoder():
+    of = layout("7.1.4")
+    matrix = decoding_matrix(of, 3, "pareto")
+    mirrored = [1, 0, 2, 3, 5, 4, 7, 6, 9, 8, 11, 10]
+    np.testing.assert_array_equal(matrix, matrix[mirrored] * mirror_signs(3))
+    assert not matrix[3].any()
+    assert np.square(matrix / sn3d_to_n3d(3)).sum() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("active", [0.0, 3.0])
+def test_the_gradient_is_that_of_finite_differences(active):
+    of = layout("5.1.2")
+    heard = np.array([not s.is_lfe for s in of.loudspeakers])
+    task = _task(of, 2, heard)
+    start = decoding_matrix(of, 2)[heard] / sn3d_to_n3d(2)
+    arguments = (start.shape, task, np.full(6, 1e3 if active else -1e3), np.full(6, active), 1e-6)
+
+    def value(x):
+        return _lagrangian(x, *arguments)[0]
+
+    def slope(x):
+        return _lagrangian(x, *arguments)[1]
+
+    size = np.linalg.norm(slope(start.ravel()))
+    assert check_grad(value, slope, start.ravel(), epsilon=1e-7) < 2e-2 * size  # the percentile jumps a little
+
+
+def test_layouts_with_nothing_behind_are_refused():
+    with pytest.raises(
+        InputError, match=r"pareto needs loudspeakers on all sides, layout 2\+3\+0 has none behind"
+    ):
+        decoding_matrix(layout("3.1.2"), 3, "pareto")
+
+
+# ------------------------------------------------------------------------------------------------ dual
+
+
+@pytest.mark.parametrize("name", ["7.1.4", "5.1.2", "22.2"])
+def test_the_low_band_has_the_velocity_of_the_wave_everywhere(name):
+    of = layout(name)
+    matrix = low_band(of, decoding_matrix(of, 3))
+    found = quality(matrix, of, AZIMUTH, ELEVATION)
+    assert found.rv_error_deg.max() < 0.01
+    np.testing.assert_allclose(found.rv_length, 1.0, atol=1e-9)
+    pressure = (spherical_harmonics(3, AZIMUTH, ELEVATION) @ matrix.T).sum(axis=1)
+    np.testing.assert_allclose(pressure, pressure[0], rtol=1e-9)
+
+
+def test_both_bands_are_equally_loud_over_the_served_region():
+    of = layout("7.1.4")
+    high = decoding_matrix(of, 3)
+    waves = spherical_harmonics(3, AZIMUTH, ELEVATION)[np.radians(-10) <= ELEVATION]
+    energies = [np.square(waves @ matrix.T).sum(axis=1).mean() for matrix in (high, low_band(of, high))]
+    assert 10 * np.log10(energies[1] / energies[0]) == pytest.approx(0.0, abs=0.02)
+
+
+def test_no_decoder_with_exact_velocity_is_nearer_to_the_high_band():
+    of = layout("7.1.4")
+    high = decoding_matrix(of, 3)
+    low = low_band(of, high)
+    heard = np.array([not s.is_lfe for s in of.loudspeakers])
+    angles = np.radians([(s.azimuth_deg, s.elevation_deg) for s in of.loudspeakers])[heard]
+    x = np.cos(angles[:, 0]) * np.cos(angles[:, 1])
+    y, z = np.sin(angles[:, 0]) * np.cos(angles[:, 1]), np.sin(angles[:, 1])
+    onto = np.stack([np.ones(len(x)), x, y, z])
+    # What may be added without changing pressure and velocity is orthogonal to the difference
+    free = np.linalg.svd(onto)[2][4:]
+    assert np.abs(free @ (low - high)[heard]).max() < 1e-9
+
+
+@pytest.mark.parametrize(("hz", "band"), [(100.0, "low"), (4000.0, "high")])
+def test_dual_decodes_each_band_by_its_matrix_without_delay(hz, band):
+    of = layout("5.1")
+    filters = decoding_filters(of, 1, "dual", 48000)
+    high = decoding_matrix(of, 1, "pareto")
+    expected = high if band == "high" else low_band(of, high)
+    time_s = np.arange(9600) / 48000
+    tone = np.cos(2 * np.pi * hz * time_s).astype(np.float32)
+    scene = np.outer([1.0, 0.6, 0.0, 0.8], tone).astype(np.float32)
+    feed = np.concatenate(list(convolved([scene], filters)), axis=1)
+    middle = slice(2000, 7600)
+    np.testing.assert_allclose(feed[:, middle], (expected @ scene)[:, middle], atol=2e-3)
+
+
+def test_the_bands_add_up_to_the_whole_where_they_agree():
+    """For equal matrices the crossover must vanish: linear phase, complementary."""
+    from render.dual import crossed_over
+
+    matrix = decoding_matrix(layout("5.1"), 1)
+    filters = crossed_over(matrix, matrix, 44100)
+    taps = filters.taps.copy()
+    taps[:, :, filters.origin] -= matrix
+    assert np.abs(taps).max() < 1e-15
+    assert CROSSOVER_HZ < 1000
+
+
+def test_dual_has_no_single_matrix():
+    with pytest.raises(InputError, match=r"dual has a matrix for each of two bands; render\.decode applies it"):
+        decoding_matrix(layout("7.1.4"), 3, "dual")
