@@ -213,9 +213,12 @@ def print_selftest() -> bool:
     table = invariances()
     print("\nWhat each change does to a scene of three sources in diffuse noise (synthetic, nothing aligned)\n")
     width = max(map(len, table)) + 1
-    print(" " * width + "".join(f"{name.removesuffix('_mean'):>10}" for name in COLUMNS))
+    print(" " * width + "".join(f"{name:>{len(name) + 2}}" for name in COLUMNS))
     for name, values in table.items():
-        print(f"{name:<{width}}" + "".join(f"{_cell(values[column], '.3g') or '-':>10}" for column in COLUMNS))
+        print(
+            f"{name:<{width}}"
+            + "".join(f"{_cell(values[column], '.3g') or '-':>{len(column) + 2}}" for column in COLUMNS)
+        )
     wrong = deviations(table, GOLDEN.read_text(encoding="utf-8")) if GOLDEN.is_file() else ["no golden table"]
     for line in wrong:
         print(f"FAIL {line}")

@@ -1,4 +1,4 @@
-"""Which convention the channels of a recording are in: their covariances tell."""
+"""In which sequence the channels of a recording stand, ACN or Furse-Malham: their covariances tell."""
 
 from __future__ import annotations
 
@@ -8,50 +8,39 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from render.sphere import CONVENTIONS, fibonacci_sphere, spherical_harmonics, to_sn3d
+from render.sphere import fibonacci_sphere, spherical_harmonics, to_sn3d
 
-NAMES = {"sn3d": "ACN/SN3D", "n3d": "ACN/N3D", "fuma": "FuMa"}
-_HIGHEST_ORDER = 3  # FuMa ends there; more would not tell more
+_FIRST, _SECOND = slice(1, 4), slice(4, 9)
+_CLEAR = 0.5  # of the misfit of any other sequence
 
 
 def misfits(covariance: Float[ndarray, "channel channel"]) -> dict[str, float]:
-    """Misfit of each convention to a sound field, 0 to 1, from the covariance of an Ambisonic recording.
+    """Misfit of each sequence to a sound field, 0 to 1, from the covariance of nine channels or more.
 
-    Whatever arrives from wherever, if the waves are uncorrelated, the covariance is a sum of y(θ) y(θ)ᵀ. These
-    matrices span only (2N+1)² of the (N+1)²((N+1)²+1)/2 dimensions that symmetric matrices have (products of two
-    harmonics of order N are harmonics up to order 2N). The misfit is the share of the covariance outside, after
-    each channel was scaled to what it has in a diffuse field. At first order only W² = X² + Y² + Z² remains to be
-    tested: it tells the normalisation, but not the order of the channels.
+    Whatever arrives from wherever, if the waves are uncorrelated the covariance is a sum of y(θ) y(θ)ᵀ. Products
+    of harmonics of order 1 and 2 are harmonics of order 1 and 3, so that the 3 x 5 covariances between the two
+    orders span 10 of 15 dimensions only; the misfit is the share outside. The gain of an order, and so its
+    normalisation and what a microphone makes of it, leaves that as it is.
     """
-    order = min(int(np.sqrt(len(covariance))) - 1, _HIGHEST_ORDER)
-    channels = (order + 1) ** 2
-    inside = _field_covariances(order)
+    inside = _between_orders()
     result = {}
-    for convention in CONVENTIONS:
-        matrix = to_sn3d(order, convention)
-        vector = _vector(matrix @ covariance[:channels, :channels] @ matrix.T, order)
+    for name, convention in (("ACN", "sn3d"), ("FuMa", "fuma")):
+        matrix = to_sn3d(2, convention)
+        vector = (matrix @ covariance[:9, :9] @ matrix.T)[_FIRST, _SECOND].ravel()
         outside = vector - inside @ (inside.T @ vector)
-        result[NAMES[convention]] = float(np.sqrt(outside @ outside / max(vector @ vector, 1e-300)))
+        result[name] = float(np.sqrt(outside @ outside / max(vector @ vector, 1e-300)))
     return result
 
 
-def likely(misfit: dict[str, float]) -> str | None:
-    """Return the convention that clearly fits best, half the misfit of any other; None if none does."""
+def likely(misfit: dict[str, float]) -> str:
+    """Sequence that clearly fits best, with half the misfit of any other; otherwise ``unclear``."""
     best, second = sorted(misfit, key=misfit.__getitem__)[:2]
-    return best if misfit[best] < 0.5 * misfit[second] else None
-
-
-def _vector(covariance: ndarray, order: int) -> ndarray:
-    """Symmetric matrix as a vector, in N3D, where a diffuse field has the same power in every channel."""
-    degree = np.sqrt(2.0 * np.repeat(np.arange(order + 1), 2 * np.arange(order + 1) + 1) + 1)
-    scaled = covariance * np.outer(degree, degree)
-    upper = np.triu_indices(len(scaled))
-    return scaled[upper] * np.where(upper[0] == upper[1], 1.0, np.sqrt(2.0))
+    return best if misfit[best] < _CLEAR * misfit[second] else "unclear"
 
 
 @cache
-def _field_covariances(order: int) -> Float[ndarray, "entry dimension"]:
-    """Orthonormal basis of the covariances of uncorrelated plane waves."""
-    waves = spherical_harmonics(order, *fibonacci_sphere(8 * (2 * order + 1) ** 2))
-    vectors = np.stack([_vector(np.outer(wave, wave), order) for wave in waves])
-    return np.linalg.svd(vectors, full_matrices=False)[2][: (2 * order + 1) ** 2].T
+def _between_orders() -> Float[ndarray, "entry dimension"]:
+    """Orthonormal basis of the covariances between order 1 and order 2 of plane waves."""
+    waves = spherical_harmonics(2, *fibonacci_sphere(200))
+    products = np.einsum("da,db->dab", waves[:, _FIRST], waves[:, _SECOND]).reshape(len(waves), -1)
+    return np.linalg.svd(products, full_matrices=False)[2][:10].T

@@ -1,9 +1,9 @@
 """Say what an audio file is.
 
 Prints container, sample format, channels and length; for an Ambisonic file its order, the level of each
-order, which normalisation that speaks for, and which convention (ACN/SN3D, ACN/N3D, FuMa) the covariances of
-the channels fit, with the evidence; peak, clipping, DC and silent channels. Nothing is converted. A non-finite
-sample is an error that names channel and position.
+order and which normalisation (SN3D, N3D) that speaks for, which channel order (ACN, FuMa) the covariances speak
+for, with the evidence; peak, clipping, DC and silent channels. Nothing is converted. A non-finite sample is an
+error that names channel and position.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def levels(path: Path) -> Levels:
         magnitude = np.abs(block)
         peak = np.maximum(peak, magnitude.max(axis=1))
         if peak.max() >= highest:
-            at = np.argwhere(magnitude.T >= highest)
+            at = np.argwhere((magnitude >= highest).T)
             if full_scale == 0 and len(at):
                 first = (int(at[0, 1]), position + int(at[0, 0]))
             full_scale += len(at)
@@ -173,17 +173,20 @@ def _ambisonic_lines(measured: Levels, channels: int) -> list[str]:
         ),
         f"  likely normalisation: {name} "
         f"(1-5 kHz deviates from SN3D by {deviation['SN3D']:.1f} dB, from N3D by {deviation['N3D']:.1f} dB)",
-        *_convention_lines(measured.covariance, order),
+        *_sequence_lines(measured.covariance, order),
     ]
 
 
-def _convention_lines(covariance: ndarray, order: int) -> list[str]:
+def _sequence_lines(covariance: ndarray, order: int) -> list[str]:
     from render.convention import likely, misfits
 
+    if order < 2:
+        return ["  likely channel order: cannot be told at first order"]
     found = misfits(covariance)
     evidence = ", ".join(f"{name} {misfit:.2f}" for name, misfit in found.items())
-    unknown = "; at first order the sequence of the channels cannot be told" if order == 1 else ""
-    return [f"  likely convention: {likely(found) or 'unclear'} (misfit to a sound field: {evidence}{unknown})"]
+    return [
+        f"  likely channel order: {likely(found)} (misfit of the covariances between orders 1 and 2: {evidence})"
+    ]
 
 
 def _db(value: float) -> str:
