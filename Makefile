@@ -86,11 +86,11 @@ endif
 
 ifdef RESULTS
 figure2: $(READY)
-	$(RUN) analysis.mushra "$(RESULTS)" $(if $(KEY),--key "$(KEY)") --ci paper -o figures/figure2
+	$(RUN) analysis.mushra "$(RESULTS)" $(if $(KEY),--key "$(KEY)") --ci paper --force -o figures/figure2
 else
 figure2: $(READY)
-	$(RUN) analysis.simulate --listeners 8 --seed 1 -o figures/simulated_ratings.csv
-	$(RUN) analysis.mushra figures/simulated_ratings.csv --ci paper -o figures/figure2
+	$(RUN) analysis.simulate --listeners 8 --seed 1 --force -o figures/simulated_ratings.csv
+	$(RUN) analysis.mushra figures/simulated_ratings.csv --ci paper --force -o figures/figure2
 endif
 
 figures: figure2

@@ -40,6 +40,7 @@ def build_item(item: Item, plan: Plan, out: Path, model: Path | None) -> dict[st
 
 
 def condition_of(plan: Plan, name: str, model: Path | None) -> Condition:
+    """Condition of a plan, with the plan's parameters."""
     from listening.conditions import condition
 
     return condition(name, model, plan.parameters.get(name))

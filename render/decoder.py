@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Iterator
 from contextlib import redirect_stdout
 from functools import lru_cache
 
@@ -119,6 +120,22 @@ def _maxre(to: Layout, order: int) -> Float[ndarray, "loudspeaker acn"]:
 def _pareto(to: Layout, order: int) -> Float[ndarray, "loudspeaker acn"]:
     _check_all_sides(to, "pareto")
     return optimised(to, order, _symmetric(_designed(to, order, "adm") / sn3d_to_n3d(order), to, order))
+
+
+def front(
+    to: Layout, order: int, shares: Float[ndarray, " point"]
+) -> Iterator[tuple[float, Float[ndarray, "loudspeaker acn"]]]:
+    """Decoders of even energy between ``adm`` (share 0, the decoder ``pareto``) and ``maxre`` (1).
+
+    The more of max-rE, the wider a source and the smaller the errors of its direction: each point improves the
+    blend of both without loss of its |rE| and directions.
+    """
+    _check_all_sides(to, "pareto")
+    n3d = sn3d_to_n3d(order)
+    adm, maxre = (_designed(to, order, method) / n3d for method in ("adm", "maxre"))
+    for share in shares:
+        matrix = _symmetric(optimised(to, order, (1 - share) * adm + share * maxre), to, order)
+        yield float(share), matrix / np.linalg.norm(matrix) * n3d
 
 
 def _sampling(to: Layout, order: int) -> Float[ndarray, "loudspeaker acn"]:

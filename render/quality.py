@@ -2,8 +2,10 @@
 
 For plane waves from everywhere: energy relative to its mean over the sphere, length of the energy vector rE
 (1 is one loudspeaker, smaller is wider) and the angle between rE, or the velocity vector rV, and the wave
-(Gerzon 1992; ITU-R BS.2127 prescribes none of them). Prints a table by region; -o also draws maps of the
-sphere, one row per decoder, loudspeakers as dots.
+(Gerzon 1992; ITU-R BS.2127 prescribes none of them). Prints a table by region, and for pareto what it gains and
+loses against adm over the region that the layout serves; -o also draws maps of the sphere, one row per decoder,
+loudspeakers as dots. --front prints the trade-off between focus and direction: decoders of even energy between
+adm and maxre.
 """
 
 from __future__ import annotations
@@ -97,17 +99,114 @@ def main() -> None:
     arguments.add_argument("--ambisonic-order", type=int, default=3, metavar="N", help="default 3")
     arguments.add_argument("-o", "--output", type=Path, metavar="PICTURE", help="maps to draw: .png or .pdf")
     arguments.add_argument("--force", action="store_true", help="replace an existing picture that differs")
+    arguments.add_argument("--front", action="store_true", help="print the trade-off that pareto chooses from")
     given = arguments.parse_args()
 
-    from render.decoder import decoding_matrix
     from render.layout import layout
 
     to = layout(given.layout)
-    matrices = {method: decoding_matrix(to, given.ambisonic_order, method) for method in given.decoder}
+    matrices = _matrices(to, given.ambisonic_order, given.decoder)
     print(f"layout {to.name}, order {given.ambisonic_order}, {_DIRECTIONS} directions; dB and degrees")
     _print_table(matrices, to)
+    if "pareto" in matrices:
+        _print_comparison(to, given.ambisonic_order)
+    if given.front:
+        _print_front(to, given.ambisonic_order)
     if given.output:
         _draw(matrices, to, given.output, given.force)
+
+
+def _matrices(to: Layout, order: int, methods: list[str]) -> dict[str, ndarray]:
+    """Decoding matrices by name; that of each band for dual."""
+    from render.decoder import decoding_matrix
+    from render.dual import low_band
+
+    matrices = {}
+    for method in methods:
+        if method == "dual":
+            matrices["dual, low"] = low_band(to, decoding_matrix(to, order, "pareto"))
+            matrices["dual, high"] = decoding_matrix(to, order, "pareto")
+        else:
+            matrices[method] = decoding_matrix(to, order, method)
+    return matrices
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a decoder is judged by over the region that a layout serves; larger is worse but for `focus`.
+
+    Attributes
+    ----------
+    energy_range_db, energy_deviation_db : float
+        Largest minus smallest, and standard deviation.
+    focus : float
+        Mean |rE|.
+    error_deg, error_95_deg : float
+        Mean and 95th percentile of the direction error of rE.
+    """
+
+    energy_range_db: float
+    energy_deviation_db: float
+    focus: float
+    error_deg: float
+    error_95_deg: float
+
+    def losses(self, other: Figures) -> list[str]:
+        """Figures that are worse than those of another decoder; it is dominated if there are none."""
+        worse = {
+            "energy range": self.energy_range_db > other.energy_range_db,
+            "energy deviation": self.energy_deviation_db > other.energy_deviation_db,
+            "|rE|": self.focus < other.focus,
+            "mean error": self.error_deg > other.error_deg,
+            "95th percentile of the error": self.error_95_deg > other.error_95_deg,
+        }
+        return [name for name, is_worse in worse.items() if is_worse]
+
+
+def figures(matrix: Float[ndarray, "loudspeaker acn"], layout: Layout) -> Figures:
+    """Figures of a decoder over the region that the layout serves (`render.pareto.served_deg`)."""
+    import numpy as np
+
+    from render.pareto import served_deg
+    from render.sphere import fibonacci_sphere
+
+    azimuth, elevation = fibonacci_sphere(_DIRECTIONS)
+    low, high = np.radians(served_deg(layout))
+    part = (elevation >= low) & (elevation <= high)
+    found = quality(matrix, layout, azimuth[part], elevation[part])
+    return Figures(
+        float(np.ptp(found.energy_db)),
+        float(found.energy_db.std()),
+        float(found.re_length.mean()),
+        float(found.re_error_deg.mean()),
+        float(np.percentile(found.re_error_deg, 95)),
+    )
+
+
+def _print_comparison(to: Layout, order: int) -> None:
+    from render.decoder import decoding_matrix
+    from render.pareto import served_deg
+
+    theirs, ours = (figures(decoding_matrix(to, order, method), to) for method in ("adm", "pareto"))
+    low, high = served_deg(to)
+    lost = ours.losses(theirs)
+    print(f"pareto against adm, elevation {low:g} to {high:g}: ", end="")
+    print(f"worse in {', '.join(lost)}; --front shows why" if lost else "better or equal in every figure")
+
+
+def _print_front(to: Layout, order: int) -> None:
+    import numpy as np
+
+    from render.decoder import front
+
+    print("front: even energy, from the focus of adm (0) to that of maxre (1)")
+    print("  towards maxre  energy range  sigma   |rE|  error mean   p95")
+    for share, matrix in front(to, order, np.linspace(0, 1, 5)):
+        found = figures(matrix, to)
+        print(
+            f"  {share:13.2f} {found.energy_range_db:13.2f} {found.energy_deviation_db:6.2f} {found.focus:6.3f} "
+            f"{found.error_deg:11.2f} {found.error_95_deg:5.1f}"
+        )
 
 
 def _print_table(matrices: dict[str, ndarray], layout: Layout) -> None:

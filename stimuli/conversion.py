@@ -95,6 +95,7 @@ def prepare_file(
 
 
 def check_form(about: AudioInfo) -> None:
+    """Raise `InputError` unless a file is ambiX of third order or higher and long enough."""
     if about.channels == 32:
         raise InputError(
             f"{about.path}: 32 channels are the raw capsules of an em32, no ambiX. In EigenScape's first release "

@@ -5,7 +5,7 @@ import pytest
 
 from render.decoder import decoding_matrix
 from render.layout import layout
-from render.quality import main, quality
+from render.quality import Figures, figures, main, quality
 from render.sphere import fibonacci_sphere
 
 
@@ -51,3 +51,34 @@ def test_the_command_prints_the_table_and_draws(tmp_path, monkeypatch, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[2:]] == ["adm"] * 3 + ["maxre"] * 3
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_comparison_with_the_standard_is_printed(monkeypatch, capsys):
+    monkeypatch.setattr(
+        sys, "argv",
+        ["render.quality", "--layout", "5.1.4", "--decoder", "pareto", "dual", "--ambisonic-order", "1", "--front"],
+    )  # fmt: skip
+    main()
+    lines = capsys.readouterr().out.splitlines()
+    assert [line[:10].strip() for line in lines[2:11:3]] == ["pareto", "dual, low", "dual, high"]
+    assert lines[11] == "pareto against adm, elevation -10 to 90: better or equal in every figure"
+    assert lines[12].startswith("front: ")
+    shares, focus, error_deg = np.array([line.split() for line in lines[14:]], float).T[[0, 3, 4]]
+    np.testing.assert_array_equal(shares, [0, 0.25, 0.5, 0.75, 1])
+    # Along the front focus is given up for direction
+    assert focus[-1] < focus[0]
+    assert error_deg[-1] < error_deg[0]
+
+
+def test_losses_name_what_is_worse():
+    ours, theirs = Figures(1.0, 0.5, 0.8, 9.0, 20.0), Figures(2.0, 0.4, 0.8, 9.0, 19.0)
+    assert ours.losses(theirs) == ["energy deviation", "95th percentile of the error"]
+    assert ours.losses(ours) == []
+
+
+def test_figures_are_of_the_served_region():
+    of = layout("7.1.4")
+    found = figures(decoding_matrix(of, 3), of)
+    assert found.energy_range_db == pytest.approx(1.95 + 1.12, abs=0.02)
+    assert found.focus == pytest.approx(0.843, abs=0.001)
+    assert found.error_95_deg == pytest.approx(22.8, abs=0.1)
