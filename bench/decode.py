@@ -1,8 +1,9 @@
 """Time our decoding of a third-order file to a 7.1.4 file against what one would otherwise use.
 
-24-bit 16-channel WAV in, 24-bit 12-channel WAV out, the same matrix; the tools run in turns and the
-processor seconds of each process (start-up included) are compared. Peers: numpy with soundfile, ffmpeg's
-`pan` filter and the EBU's `ear-render`, the last two where they are installed.
+16-channel WAV in, 12-channel WAV out, the same matrix, 24 bits and 32-bit float; the tools run in turns and the
+processor seconds of each process (start-up included) are compared, and the time on the clock. Peers: numpy with
+soundfile, ffmpeg's `pan` filter and the EBU's `ear-render`, the last two where they are installed (ear-render may
+be named by --ear; it has no output in float, and so its 24 bits are compared). Also the peak memory above import.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
 
+from render.adm import export
 from render.audio_file import writer
 from render.command import parser
 from render.decoder import decoding_matrix
@@ -26,9 +29,17 @@ _NUMPY_AND_SOUNDFILE = """
 import sys, numpy as np, soundfile
 matrix = np.loadtxt(sys.argv[3]).T.astype(np.float32)
 with soundfile.SoundFile(sys.argv[1]) as scene, soundfile.SoundFile(
-    sys.argv[2], "w", scene.samplerate, matrix.shape[1], "PCM_24") as feed:
+    sys.argv[2], "w", scene.samplerate, matrix.shape[1], sys.argv[4]) as feed:
     for block in scene.blocks(65536, dtype="float32"):
         feed.write(block @ matrix)
+"""
+_PEAK_MEMORY = """
+import resource, sys
+import render.audio_file, render.convolution, render.decoder, render.decode, render.loudness, render.stream
+from pathlib import Path
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+render.decode.decode_file(Path(sys.argv[1]), Path(sys.argv[2]), render.layout.layout("7.1.4"), force=True)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 """
 
 
@@ -37,49 +48,70 @@ def main() -> None:
     arguments = parser(__doc__, "bench.decode")
     arguments.add_argument("--seconds", type=int, default=240, help="length of the scene (default 240)")
     arguments.add_argument("--rounds", type=int, default=3)
+    arguments.add_argument("--ear", default="ear-render", metavar="COMMAND", help="the EBU ADM Renderer's command")
     given = arguments.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        commands = _commands(Path(folder), given.seconds)
-        used_s: dict[str, list[float]] = {name: [] for name in commands}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        commands = _commands(folder, given.seconds, given.ear)
+        used_s: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
         for _ in range(given.rounds):
-            for name, command in commands.items():
-                used_s[name].append(_cpu_s(command))
-    median_s = {name: statistics.median(times) for name, times in used_s.items()}
-    ours_s = median_s["render.decode"]
-    print(f"{given.seconds} s of 16 channels to 7.1.4, 24 bits, median of {given.rounds}:")
-    for name, seconds in median_s.items():
-        print(f"  {name:40s} {seconds:7.2f} s CPU   {seconds / ours_s:5.2f} x render.decode")
+            for tool, command in commands.items():
+                used_s[tool].append(_seconds(command))
+        peak = subprocess.run(
+            [sys.executable, "-c", _PEAK_MEMORY, folder / "24.wav", folder / "feed.wav"],
+            check=True, capture_output=True, text=True,
+        ).stdout  # fmt: skip
+    median = {tool: statistics.median(cpu for cpu, _ in times) for tool, times in used_s.items()}
+    clock = {tool: statistics.median(wall for _, wall in times) for tool, times in used_s.items()}
+    print(f"{given.seconds} s of 16 channels to 7.1.4, median of {given.rounds}:")
+    for tool, seconds in median.items():
+        ours = "render.decode, float" if "float" in tool else "render.decode"
+        print(f"  {tool:34s} {seconds:7.2f} s CPU {clock[tool]:7.2f} s   {seconds / median[ours]:6.2f} x {ours}")
+    if "ear-render" in median:
+        ratio = median["ear-render"] / median["render.decode, float"]
+        print(f"  ear-render over render.decode, float: {ratio:.1f} x")
+    print(f"  peak memory of render.decode with loudness above import: {float(peak):.1f} MB")
 
 
-def _commands(folder: Path, seconds: int) -> dict[str, list[str]]:
-    scene, feed, table = folder / "scene.wav", folder / "feed.wav", folder / "matrix.txt"
-    random = np.random.default_rng(0)
-    with writer(scene, 16, 48000, "PCM_24") as file:
-        for _ in range(seconds):
-            file.write(0.05 * random.standard_normal((16, 48000), dtype=np.float32))
+def _commands(folder: Path, seconds: int, ear: str) -> dict[str, list[str]]:
+    table, feed = folder / "matrix.txt", folder / "feed.wav"
     matrix = decoding_matrix(layout("7.1.4"), 3)
     np.savetxt(table, matrix)
-    ours = [sys.executable, "-m", "render.decode", scene, "--layout", "7.1.4", "-o", feed, "--force"]
-    commands = {
-        "render.decode": [*ours, "--no-loudness"],
-        "render.decode with loudness": ours,
-        "numpy + soundfile": [sys.executable, "-c", _NUMPY_AND_SOUNDFILE, scene, feed, table],
-    }
-    if shutil.which("ffmpeg"):
-        rows = ("+".join(f"{gain:.9f}*c{acn}" for acn, gain in enumerate(row)) for row in matrix)
-        pan = "pan=12c|" + "|".join(f"c{index}={row}" for index, row in enumerate(rows))
-        quiet = ["ffmpeg", "-y", "-v", "error", "-i", scene]
-        commands["ffmpeg pan"] = [*quiet, "-filter:a", pan, "-c:a", "pcm_s24le", feed]
-    else:
-        print("ffmpeg is not installed: left out")
-    return {name: [str(part) for part in command] for name, command in commands.items()}
+    rows = ("".join(f"{gain:+.9f}*c{acn}" for acn, gain in enumerate(row)).lstrip("+") for row in matrix)
+    pan = "pan=12 channels|" + "|".join(f"c{index}={row}" for index, row in enumerate(rows))
+    commands = {}
+    for kind, subtype in (("24", "PCM_24"), ("float", "FLOAT")):
+        scene, mark = folder / f"{kind}.wav", ", float" if kind == "float" else ""
+        random = np.random.default_rng(0)
+        with writer(scene, 16, 48000, subtype) as file:
+            for _ in range(seconds):
+                file.write(0.05 * random.standard_normal((16, 48000), dtype=np.float32))
+        ours = [sys.executable, "-m", "render.decode", scene, "--layout", "7.1.4", "-o", feed, "--force"]
+        commands[f"render.decode{mark}"] = [*ours, "--subtype", subtype, "--no-loudness"]
+        if kind == "24":
+            commands["render.decode with loudness"] = ours
+            commands["render.decode, dual"] = [*ours, "--no-loudness", "--decoder", "dual"]
+        peer = [sys.executable, "-c", _NUMPY_AND_SOUNDFILE, scene, feed, table, subtype]
+        commands[f"numpy + soundfile{mark}"] = peer
+        if shutil.which("ffmpeg"):
+            quiet = ["ffmpeg", "-y", "-v", "error", "-i", scene]
+            codec = "pcm_f32le" if kind == "float" else "pcm_s24le"
+            commands[f"ffmpeg pan{mark}"] = [*quiet, "-filter:a", pan, "-c:a", codec, feed]
+    if shutil.which(ear):
+        export(folder / "24.wav", folder / "adm.wav")
+        commands["ear-render"] = [ear, "-s", "4+7+0", folder / "adm.wav", feed]
+    for tool in ("ffmpeg", ear):
+        if not shutil.which(tool):
+            print(f"{tool} is not installed: left out")
+    return {tool: [str(part) for part in command] for tool, command in commands.items()}
 
 
-def _cpu_s(command: list[str]) -> float:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+def _seconds(command: list[str]) -> tuple[float, float]:
+    """Processor time and time on the clock."""
+    before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     subprocess.run(command, check=True, capture_output=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, time.monotonic() - begin
 
 
 if __name__ == "__main__":

@@ -95,7 +95,8 @@ def main() -> None:
             decoded = concealed_blocks(model, file, header, where, given.bf16)
         else:
             decoded = decode_range(model, file, header, where, start, stop, given.bf16)
-        packets = -(-(stop - start) // (PACKET_FRAMES * header.hop))
+        touched = [min(at // (PACKET_FRAMES * header.hop), header.packets - 1) for at in (start, stop - 1)]
+        packets = touched[1] - touched[0] + 1
         shown = progress(decoded, f"decoding {where}", packets)
         write_blocks(shown, header.channels, header.sample_rate_hz, given.output, given.subtype, given.force)
     seconds = (stop - start) / header.sample_rate_hz

@@ -115,11 +115,20 @@ def make_header(
     )  # fmt: skip
 
 
+def measured_margin(model: Codec) -> int:
+    """Samples at either end of a packet that the side layers do not measure, since its neighbours reach there.
+
+    So a damaged packet changes the ends of its neighbours only.
+    """
+    return _SIDE_REACH + contextual_frames(model.config)[1] * model.config.hop
+
+
 def encode_packets(
     model: Codec, header: Header, parts: Iterable[Float32[ndarray, "channel time"]], threads: int | None = None
 ) -> Iterator[Packet]:
     """Packets of a stream of samples."""
     encoder = StreamEncoder(model, header.gain, header.codebooks, threads)
+    margin = measured_margin(model)
     arrived: list[ndarray] = []
 
     def codes() -> Iterator[Int[ndarray, "codebook frame"]]:
@@ -143,6 +152,7 @@ def encode_packets(
         side = np.zeros(0, np.int64), np.zeros(0, np.int64)
         if header.layers:
             packet = next(waiting)[0] * np.float32(header.gain)
+            packet = packet[:, spatial.interior(frames * header.hop, margin)]
             side = spatial.measure(packet), timbre.measure(packet, header.sample_rate_hz)
         yield Packet(codes_of_packet, *side)
 
@@ -177,8 +187,7 @@ def decode_packets(
     restorer = spatial.Restorer(header.sample_rate_hz)
     lengths = (header.packet_frames(index) * header.hop for index in range(first, header.packets))
     context = _SIDE_REACH if header.layers else 0
-    # what neighbours may change is not measured: so a damaged packet changes the ends of its neighbours only
-    margin = context + 2 * spatial.BLOCK + contextual_frames(model.config)[1] * header.hop
+    margin = measured_margin(model)
     left = header.length - first * PACKET_FRAMES * header.hop
     for index, (samples, before, length) in enumerate(recut(decoded(), lengths, context)):
         packet = arrived.pop(0)

@@ -105,13 +105,12 @@ def low_pass_taps(sample_rate_hz: int) -> Float[ndarray, " tap"]:
 
 
 REACH = _TAPS // 2  # samples that the filter needs on both sides
-# samples that a fast convolution with so many taps transforms at once: the rounding of each depends on all of them
-BLOCK = 5250
 
 
 def _covariance(x: Float[ndarray, "channel time"]) -> Float[ndarray, "channel channel"]:
     centred = x - x.mean(1, keepdims=True)
-    return product(centred, centred.T) / x.shape[1]
+    # in single precision: what a fast convolution's rounding carries over from neighbours is far below
+    return (product(centred, centred.T) / x.shape[1]).astype(np.float32).astype(np.float64)
 
 
 def _positive_semidefinite(matrix: Float[ndarray, "channel channel"]) -> Float[ndarray, "channel channel"]:

@@ -58,7 +58,8 @@ def _band_levels_db(samples: Float[ndarray, "channel time"], sample_rate_hz: int
         power += np.abs(np.fft.rfft(padded[:, start : start + _WINDOW] * window)) ** 2
     # mean square of the samples per bin; the sum of squares of the window is 3/8 of its length
     power /= frames * _WINDOW * _WINDOW * 3 / 16
-    return (10 * np.log10(product(power, weights.T) + 1e-14)).mean(0)
+    levels = (10 * np.log10(product(power, weights.T) + 1e-14)).mean(0)
+    return levels.astype(np.float32).astype(np.float64)  # as in `spatial`, free of what neighbours do to roundings
 
 
 def measure(samples: Float32[ndarray, "channel time"], sample_rate_hz: int) -> Int[ndarray, " band"]:

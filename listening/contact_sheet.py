@@ -72,7 +72,7 @@ def contact_sheet(item: str, analyses: dict[str, Analysis], captions: dict[str, 
         bar = figure.colorbar(sheet[kind], cax=figure.add_axes((place, 0.2, 0.01, 0.6)))
         bar.set_label(f"{label} of the reference", fontsize=8)
         bar.ax.tick_params(labelsize=7)
-    figure.suptitle(item, fontsize=11)
+    figure.suptitle(item, fontsize=11, y=1 - 0.14 / height)
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=80, metadata={"Software": f"matplotlib {matplotlib.__version__}"})
     return buffer.getvalue()

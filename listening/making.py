@@ -170,7 +170,8 @@ def _caption(entry: dict[str, Any]) -> str:
     quality = entry["quality"]
     rate = f"{entry['kbps']:.1f} kbit/s, " if "kbps" in entry else ""
     covariance = sum(quality["covariance_distance"]) / len(quality["covariance_distance"])
-    return f"{rate}lag {quality['lag_samples']}, mel {quality['mel_distance']:.2f}, covariance {covariance:.2f}"
+    lag = "no lag" if quality["lag_samples"] is None else f"lag {quality['lag_samples']}"
+    return f"{rate}{lag}, mel {quality['mel_distance']:.2f}, covariance {covariance:.2f}"
 
 
 def key_of(made: Condition, source: dict[str, Any]) -> str:

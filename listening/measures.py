@@ -134,12 +134,15 @@ class Transfer:
         Samples by which the test comes after the reference: maximum of the cross-correlation within ±2048.
     coherence : float
         The cross-correlation's maximum, 1 for equal waveforms.
+    correlation : float (lag,)
+        The cross-correlation, on the same scale; lag 0 in the middle.
     """
 
     frequency_hz: Float[ndarray, " bin"]
     gain_db: Float[ndarray, " bin"]
     lag: int
     coherence: float
+    correlation: Float[ndarray, " lag"]
 
 
 def transfer(
@@ -159,4 +162,5 @@ def transfer(
     whole = np.sqrt(np.fft.irfft(power, LONG)[0] * max(energy, 1e-30) * 2 / LONG)
     gain_db = 20 * np.log10(np.maximum(np.abs(cross), 1e-30) / np.maximum(power, 1e-30))
     frequency_hz = np.fft.rfftfreq(LONG, 1 / sample_rate_hz)
-    return Transfer(frequency_hz, gain_db, best - reach, round(float(near[best] / max(whole, 1e-30)), 4))
+    near = near / max(whole, 1e-30)
+    return Transfer(frequency_hz, gain_db, best - reach, round(float(near[best]), 4), near)

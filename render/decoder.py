@@ -13,11 +13,9 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from render.convolution import Filters
-from render.dual import crossed_over, low_band
 from render.errors import InputError
 from render.layout import Layout, parent
 from render.panning import pan
-from render.pareto import optimised
 from render.scene import MAX_ORDER
 from render.sphere import (
     acn_orders,
@@ -73,6 +71,8 @@ def decoding_filters(to: Layout, order: int, method: str, sample_rate_hz: int) -
     """
     if method != "dual":
         return Filters(decoding_matrix(to, order, method)[:, :, None])
+    from render.dual import crossed_over, low_band  # loads scipy.signal
+
     high = decoding_matrix(to, order, "pareto")
     return crossed_over(low_band(to, high), high, sample_rate_hz)
 
@@ -118,6 +118,8 @@ def _maxre(to: Layout, order: int) -> Float[ndarray, "loudspeaker acn"]:
 
 
 def _pareto(to: Layout, order: int) -> Float[ndarray, "loudspeaker acn"]:
+    from render.pareto import optimised  # loads scipy.optimize
+
     _check_all_sides(to, "pareto")
     return optimised(to, order, _symmetric(_designed(to, order, "adm") / sn3d_to_n3d(order), to, order))
 
@@ -130,6 +132,8 @@ def front(
     The more of max-rE, the wider a source and the smaller the errors of its direction: each point improves the
     blend of both without loss of its |rE| and directions.
     """
+    from render.pareto import optimised
+
     _check_all_sides(to, "pareto")
     n3d = sn3d_to_n3d(order)
     adm, maxre = (_designed(to, order, method) / n3d for method in ("adm", "maxre"))

@@ -3,7 +3,7 @@
 Prints container, sample format, channels and length; for an Ambisonic file its order, the level of each
 order and which normalisation (SN3D, N3D) that speaks for, which channel order (ACN, FuMa) the covariances speak
 for, with the evidence; peak, clipping, DC and silent channels. Nothing is converted. A non-finite sample is an
-error that names channel and position.
+error that names channel and position. With --layout the file is a loudspeaker feed: loudness and true peak.
 """
 
 from __future__ import annotations
@@ -123,7 +123,12 @@ def main() -> None:
     """Command line."""
     arguments = parser(__doc__, "render.inspect")
     arguments.add_argument("file", type=Path)
-    path = arguments.parse_args().file
+    arguments.add_argument("--layout", metavar="L", help="the file is a feed of this layout: 7.1.4, 5.1, ...")
+    arguments.add_argument(
+        "--order", default="bs2051", help="of its channels: bs2051 (default), wav or a list of labels"
+    )
+    given = arguments.parse_args()
+    path = given.file
 
     from render.audio_file import info
 
@@ -132,8 +137,34 @@ def main() -> None:
     print(f"{path}: {about.container} {about.subtype}, {about.channels} channels{mask}")
     print(f"  {about.frames} samples at {about.sample_rate_hz} Hz, {about.duration_s:.3f} s")
     measured = levels(path)
-    lines = [*_level_lines(measured, about.sample_rate_hz), *_ambisonic_lines(measured, about.channels)]
+    lines = _level_lines(measured, about.sample_rate_hz)
+    lines += (
+        _feed_lines(path, given.layout, given.order)
+        if given.layout
+        else _ambisonic_lines(measured, about.channels)
+    )
     print("\n".join(lines))
+
+
+def _feed_lines(path: Path, layout_name: str, order: str) -> list[str]:
+    from render.audio_file import blocks, info
+    from render.errors import InputError
+    from render.layout import Layout, file_order, layout
+    from render.loudness import Meter, PeakMeter
+
+    of, about = layout(layout_name), info(path)
+    if about.channels != len(of.loudspeakers):
+        raise InputError(f"{path}: {about.channels} channels, layout {of.name} has {len(of.loudspeakers)}")
+    permutation, _ = file_order(of, order)
+    meter = Meter(Layout(of.name, tuple(of.loudspeakers[index] for index in permutation)), about.sample_rate_hz)
+    peak = PeakMeter(about.channels)
+    for block in blocks(path):
+        meter.add(block)
+        peak.add(block)
+    loudness = (
+        f"{meter.integrated_lufs():.2f} LUFS" if meter.gated else f"{meter.ungated_lufs():.2f} LUFS, ungated"
+    )
+    return [f"  as a feed of {of.name}: {loudness}, true peak {peak.true_peak_dbtp():.2f} dBTP"]
 
 
 def _level_lines(measured: Levels, sample_rate_hz: int) -> list[str]:

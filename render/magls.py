@@ -134,8 +134,8 @@ def errors(head: Head, filters: Filters) -> HeadErrors:
     size = 1 << (max(filters.taps.shape[2], head.impulses.shape[2]) - 1).bit_length()
     hz = np.fft.rfftfreq(size, 1 / head.sample_rate_hz)
     # Glasberg & Moore 1990: ERB number E = 21.4 lg(1 + 0.00437 f)
-    edges = 21.4 * np.log10(1 + 0.00437 * np.array([_LOWEST_HZ, min(_HIGHEST_HZ, hz[-1])]))
-    numbers = np.linspace(*edges, _ERB_BANDS + 1)
+    lowest, highest = 21.4 * np.log10(1 + 0.00437 * np.array([_LOWEST_HZ, min(_HIGHEST_HZ, hz[-1])]))
+    numbers = np.linspace(lowest, highest, _ERB_BANDS + 1)
     edges_hz = (10 ** (numbers / 21.4) - 1) / 0.00437
     bands = [(hz >= low) & (hz < high) for low, high in pairwise(edges_hz)]
     kept = [band.any() for band in bands]

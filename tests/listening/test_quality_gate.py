@@ -108,6 +108,16 @@ def test_coders_are_what_they_declare(scene, reference, name):
         assert "kbit/s; a constant rate" in examine(reference, reference, made.declared, 1.02 * kbps).violations[0]
 
 
+def test_a_coder_is_late_only_where_another_lag_fits_clearly_better(scene, reference):
+    late = changed(scene, lambda samples: np.roll(samples, 40, axis=1))
+    assert "comes 40 samples" in examine(reference, late, Declared(coder=True), None).violations[0]
+    hum = lfilter([1], [1, -1.999, 0.9991], scene.samples[:, ::-1])  # flat around the top
+    hum = Scene((0.1 * hum / np.abs(hum).max()).astype(np.float32), RATE)
+    shifted = analyse(Scene(np.roll(hum.samples, 4, axis=1), RATE))
+    assert examine(analyse(hum), shifted, Declared(coder=True), None).violations == []
+    assert examine(analyse(hum), shifted, Declared(), None).violations != []
+
+
 def test_a_loud_channel_that_leaks_into_a_soft_one_is_no_swap(scene, reference):
     def leaking(samples):
         samples[12] = 0.1 * samples[12] + samples[0]

@@ -250,3 +250,20 @@ def test_measured_positions_are_decoded_like_the_adm_renderer():
     matrix = decoding_matrix(moved, 3)[heard(moved)]
     for row, column, expected in golden["entries"]:
         assert matrix[row, column] == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "method", ["sampling", "mode-matching", "epad", pytest.param("allrad", marks=pytest.mark.slow)]
+)
+def test_turning_the_layout_is_turning_the_scene_back(method):
+    """Where the standard does not fix the positions: a room turned by 25 degrees plays a turned scene alike."""
+    turn_deg = 25.0
+    turned = Layout(
+        "4+5+0",
+        tuple(
+            Loudspeaker(s.label, s.azimuth_deg + turn_deg, s.elevation_deg, s.is_lfe)
+            for s in layout("4+5+0").loudspeakers
+        ),
+    )
+    here, there = decoding_matrix(layout("4+5+0"), 1, method), decoding_matrix(turned, 1, method)
+    np.testing.assert_allclose(there @ yaw_matrix(1, np.radians(turn_deg)), here, atol=1e-9)

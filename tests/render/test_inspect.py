@@ -87,3 +87,19 @@ def test_a_not_finite_sample_is_an_error(tmp_path, inspected):
     soundfile.write(tmp_path / "x.wav", samples, 48000, "FLOAT")
     with pytest.raises(InputError, match="nan in channel 3 at sample 17"):
         inspected(tmp_path / "x.wav")
+
+
+def test_a_feed_is_measured_by_its_layout(tmp_path, monkeypatch, capsys):
+    time_s = np.arange(48000) / 48000
+    samples = np.zeros((12, 48000), np.float32)
+    samples[6] = 10 ** (-23 / 20) * np.sin(2 * np.pi * 997 * time_s)  # M+090 in WAV order
+    with writer(tmp_path / "feed.wav", 12, 48000, "PCM_24") as file:
+        file.write(samples)
+    monkeypatch.setattr(
+        sys, "argv", ["render.inspect", str(tmp_path / "feed.wav"), "--layout", "7.1.4", "--order", "wav"]
+    )
+    main()
+    assert "as a feed of 4+7+0: -24.52 LUFS, true peak -23.00 dBTP" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["render.inspect", str(tmp_path / "feed.wav"), "--layout", "5.1"])
+    with pytest.raises(InputError, match=r"12 channels, layout 0\+5\+0 has 6"):
+        main()

@@ -1,9 +1,14 @@
+import re
+import shutil
+import subprocess
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import freqz_sos
 
+from render.audio_file import write_feed
 from render.errors import InputError
 from render.layout import layout
 from render.loudness import (
@@ -155,3 +160,43 @@ def test_true_peak_is_not_below_the_sample_peak_and_finds_it_at_any_place():
         expected = expected or found
         assert found == pytest.approx(expected, abs=1e-4)
         assert found > 1.5
+
+
+def sines(levels_db, seconds):
+    """1 kHz in phase on both channels at one level after another."""
+    time_s = np.arange(round(sum(seconds) * 32000)) / 32000
+    gain = np.repeat(10 ** (np.array(levels_db) / 20), [round(32000 * length) for length in seconds])
+    return np.tile((gain * np.sin(2 * np.pi * 1000 * time_s)).astype(np.float32), (2, 1))
+
+
+@pytest.mark.parametrize(
+    ("levels_db", "seconds", "expected"),
+    [
+        ((-23,), (20,), -23.0),
+        ((-33,), (20,), -33.0),
+        ((-36, -23, -36), (10, 60, 10), -23.0),
+        ((-72, -36, -23, -36, -72), (10, 10, 60, 10, 10), -23.0),
+        ((-26, -20, -26), (20, 20.1, 20), -23.0),
+    ],
+)
+def test_minimum_requirements_of_an_ebu_mode_meter(levels_db, seconds, expected):
+    """EBU Tech 3341, table 1, cases 1 to 5; ±0.1 LU is allowed."""
+    feed = Feed(sines(levels_db, seconds), 32000, layout("stereo"))
+    assert integrated_loudness_lufs(feed) == pytest.approx(expected, abs=0.1)
+
+
+@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is not installed")
+def test_ffmpegs_ebur128_reads_the_same_of_5_1(tmp_path):
+    """It weights FL FR FC LFE BL BR as BS.1770 does; its true peak interpolates by its own resampler."""
+    samples = 0.5 * programme(6, 48000)
+    write_feed(tmp_path / "feed.wav", Feed(samples, 48000, layout("5.1")), subtype="FLOAT", order="wav")
+    said = subprocess.run(
+        ["ffmpeg", "-nostats", "-i", tmp_path / "feed.wav", "-filter:a", "ebur128=peak=true", "-f", "null", "-"],
+        capture_output=True, text=True, check=True,
+    ).stderr  # fmt: skip
+    summary = said[said.rindex("Summary:") :]
+    assert integrated_loudness_lufs(Feed(samples, 48000, layout("5.1"))) == pytest.approx(
+        float(re.search(r"I:\s+(-?[\d.]+) LUFS", summary)[1]), abs=0.1
+    )
+    peak_dbtp = float(re.search(r"Peak:\s+(-?[\d.]+) dBFS", summary)[1])
+    assert true_peak_dbtp(samples) == pytest.approx(peak_dbtp, abs=0.3)

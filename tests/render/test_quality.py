@@ -56,7 +56,8 @@ def test_the_command_prints_the_table_and_draws(tmp_path, monkeypatch, capsys):
 def test_the_comparison_with_the_standard_is_printed(monkeypatch, capsys):
     monkeypatch.setattr(
         sys, "argv",
-        ["render.quality", "--layout", "5.1.4", "--decoder", "pareto", "dual", "--ambisonic-order", "1", "--front"],
+        ["render.quality", "--layout", "5.1.4", "--decoder", "pareto", "dual",
+         "--ambisonic-order", "1", "--front"],
     )  # fmt: skip
     main()
     lines = capsys.readouterr().out.splitlines()
