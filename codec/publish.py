@@ -122,10 +122,12 @@ def main() -> None:
     from codec.model import count_parameters
     from codec.weights import load, save
     from render.artefact import read_json, write_json
+    from stimuli.corpus import HOLDOUT
 
     model, step, settings = newest_model(given.run)
     card: dict[str, Any] = {
         "trained_on": given.trained_on,
+        "holdout": HOLDOUT,
         "steps": step,
         "parameters": count_parameters(model),
         "code_bps": round(model.config.bitrate_bps(), 1),

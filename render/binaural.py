@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from render.command import parser, progress, run
+from render.command import one_thread_for_linear_algebra, parser, progress, run
 
 if TYPE_CHECKING:
     from jaxtyping import Float32
@@ -192,6 +192,7 @@ def main() -> None:
         "-o", "--output", type=Path, required=True, metavar="OUT", help=".wav .rf64 .w64 .caf .flac"
     )
     given = arguments.parse_args()
+    one_thread_for_linear_algebra()
 
     from render.layout import layout
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -40,6 +41,15 @@ def run(main: Callable[[], None]) -> None:
         sys.exit(_say(f"{where}{error.strerror or error}", 1))
     except KeyboardInterrupt:
         sys.exit(_say("interrupted; what was finished is kept, the same command goes on from there", 130))
+
+
+def one_thread_for_linear_algebra() -> None:
+    """Call before numpy is loaded, where threads of our own use the cores: its idle threads spin and cost more.
+
+    Whoever sets OPENBLAS_NUM_THREADS or OMP_NUM_THREADS is obeyed.
+    """
+    if "OMP_NUM_THREADS" not in os.environ:
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def _say(message: object, status: int) -> int:

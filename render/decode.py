@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from render.command import parser, progress, run
+from render.command import one_thread_for_linear_algebra, parser, progress, run
 from render.errors import InputError
 
 if TYPE_CHECKING:
@@ -118,6 +118,7 @@ def decode_file(
     from render.artefact import record_path, write_json
     from render.audio_file import writer
     from render.convolution import convolved
+    from render.decoder import decoding_filters, of_file
     from render.layout import Layout, file_order
     from render.stream import (
         ahead,
@@ -137,8 +138,8 @@ def decode_file(
     rate_hz = sample_rate_hz or about.sample_rate_hz
     permutation, mask = file_order(layout, order)
     speakers = tuple(layout.loudspeakers[index] for index in permutation)
-    filters, digest = _filters(layout, about.ambisonic_order, method, convention, lfe, about.sample_rate_hz)
-    filters = filters.permuted(permutation)
+    decoder = decoding_filters(layout, about.ambisonic_order, method, about.sample_rate_hz)
+    filters = of_file(decoder, layout, convention, lfe).permuted(permutation)
     meter = None
     if loudness:
         from render.loudness import Meter
@@ -170,7 +171,7 @@ def decode_file(
         "ambisonic_order": about.ambisonic_order,
         "normalisation": {"sn3d": "ACN/SN3D", "n3d": "ACN/N3D", "fuma": "FuMa"}[convention],
         "decoder": method,
-        "matrix_sha256": digest,
+        "matrix_sha256": _digest(decoder),
         "layout": layout.name,
         "channel_order": order,
         "channels": [asdict(speaker) for speaker in speakers],
@@ -190,32 +191,14 @@ def decode_file(
     return record
 
 
-def _filters(
-    layout: Layout, order: int, method: str, convention: str, lfe: str, sample_rate_hz: int
-) -> tuple[Filters, str]:
-    """Filters from the channels of the file (and its bass, with LFE) to the loudspeakers, and their digest."""
+def _digest(decoder: Filters) -> str:
+    """SHA-256 of a decoder to nine digits: of the matrix where it has no filters."""
     import numpy as np
 
     from render.artefact import sha256_of
-    from render.convolution import Filters
-    from render.decoder import decoding_filters
-    from render.sphere import to_sn3d
 
-    decoder = decoding_filters(layout, order, method, sample_rate_hz)
     taps = decoder.taps[:, :, 0] if decoder.taps.shape[2] == 1 else decoder.taps
-    digest = sha256_of((np.round(taps, 9) + 0.0).tolist())
-    try:
-        converted = decoder.after(to_sn3d(order, convention))
-    except ValueError as error:
-        raise InputError(str(error)) from None
-    if lfe == "off":
-        return converted, digest
-    if lfe != "libiamf":
-        raise InputError(f"LFE feed {lfe!r} is unknown; known are off, libiamf")
-    is_lfe = np.array([speaker.is_lfe for speaker in layout.loudspeakers])
-    bass = np.zeros((len(is_lfe), 1, decoder.taps.shape[2]))
-    bass[is_lfe, 0, decoder.origin] = to_sn3d(order, convention)[0, 0] / np.sqrt((~is_lfe).sum())
-    return Filters(np.concatenate((converted.taps, bass), axis=1), decoder.origin), digest
+    return sha256_of((np.round(taps, 9) + 0.0).tolist())
 
 
 def _metered(blocks, meter: Meter | None):
@@ -290,6 +273,7 @@ def main() -> None:
         help="feed to write: .wav .rf64 .w64 .caf .flac",
     )
     given = arguments.parse_args()
+    one_thread_for_linear_algebra()
 
     from render.layout import layout
     from render.scene import check_rate

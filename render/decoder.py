@@ -23,6 +23,7 @@ from render.sphere import (
     mirror_signs,
     sn3d_to_n3d,
     spherical_harmonics,
+    to_sn3d,
     unit_vectors,
 )
 
@@ -75,6 +76,25 @@ def decoding_filters(to: Layout, order: int, method: str, sample_rate_hz: int) -
 
     high = decoding_matrix(to, order, "pareto")
     return crossed_over(low_band(to, high), high, sample_rate_hz)
+
+
+def of_file(decoder: Filters, to: Layout, convention: str = "sn3d", lfe: str = "off") -> Filters:
+    """Make a decoder for ACN/SN3D one for a file's channels (`render.sphere.to_sn3d`), perhaps with an LFE feed.
+
+    With `lfe` ``libiamf`` there is one more input, the low-passed first channel (`render.stream.with_bass`): it
+    goes to every LFE over the square root of the number of other loudspeakers, as libiamf does when it is
+    compiled to (DISABLE_LFE_HOA 0). ``off`` is the default there and BS.2127's rule: silence.
+    """
+    if lfe not in ("off", "libiamf"):
+        raise InputError(f"LFE feed {lfe!r} is unknown; known are off, libiamf")
+    inputs = to_sn3d(int(np.sqrt(decoder.taps.shape[1])) - 1, convention)
+    converted = decoder.after(inputs)
+    if lfe == "off":
+        return converted
+    is_lfe = np.array([speaker.is_lfe for speaker in to.loudspeakers])
+    bass = np.zeros((len(is_lfe), 1, decoder.taps.shape[2]))
+    bass[is_lfe, 0, decoder.origin] = inputs[0, 0] / np.sqrt((~is_lfe).sum())
+    return Filters(np.concatenate((converted.taps, bass), axis=1), decoder.origin)
 
 
 @lru_cache(maxsize=64)

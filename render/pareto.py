@@ -18,7 +18,7 @@ from scipy.optimize import minimize
 from render.layout import Layout
 from render.sphere import fibonacci_sphere, sn3d_to_n3d, spherical_harmonics, unit_vectors
 
-_DIRECTIONS = 4000
+_DIRECTIONS = 2400
 _OUTSIDE_WEIGHT = 0.05  # of the energy outside the served region
 _ROUNDS, _STEPS, _PENALTY, _GROWTH = 6, 50, 10.0, 2.0  # of the augmented Lagrangian
 _DIRECTION = 0.03  # squared dB that a degree of direction error counts

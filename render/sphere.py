@@ -11,6 +11,8 @@ from jaxtyping import Float
 from numpy import ndarray
 from scipy.special import gammaln, lpmv
 
+from render.errors import InputError
+
 
 def acn_orders(order: int) -> ndarray:
     """Order n of each ACN channel of a scene: 0, 1, 1, 1, 2, 2, 2, 2, 2 and so on."""
@@ -58,16 +60,16 @@ def to_sn3d(order: int, convention: str) -> Float[ndarray, "acn channel"]:
 
     Raises
     ------
-    ValueError
+    InputError
         For FuMa above third order, where it is not defined, or an unknown convention.
     """
     channels = (order + 1) ** 2
     if convention not in CONVENTIONS:
-        raise ValueError(f"convention {convention!r} is unknown; known are {', '.join(CONVENTIONS)}")
+        raise InputError(f"convention {convention!r} is unknown; known are {', '.join(CONVENTIONS)}")
     if convention != "fuma":
         return np.diag(1 / sn3d_to_n3d(order) if convention == "n3d" else np.ones(channels))
     if order > 3:
-        raise ValueError(f"FuMa is defined to order 3, the scene has {order}")
+        raise InputError(f"FuMa is defined to order 3, the scene has {order}")
     # Within each order: X Y Z, and above m = 0, 1, -1, 2, -2, 3, -3
     acn = [0, *(3, 1, 2)[: channels - 1]]
     for n in range(2, order + 1):
