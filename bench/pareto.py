@@ -12,6 +12,7 @@ from render.command import parser
 from render.decoder import decoding_matrix
 from render.dual import low_band
 from render.layout import iamf_layout_names, layout, layout_names
+from render.pareto import served_deg
 from render.quality import figures, quality
 from render.sphere import fibonacci_sphere
 
@@ -38,6 +39,8 @@ def main() -> None:
                 f"{found.error_95_deg:5.1f}",
                 end="\n" if method == "adm" else f"  {took_s:5.1f} s  {', '.join(ours.losses(theirs)) or '-'}\n",
             )
+        if served_deg(of)[1] < 90:
+            continue  # knows no vertical velocity
         velocity = quality(low_band(of, matrix), of, *fibonacci_sphere(5000))
         print(f"        dual, low band: largest rV error {velocity.rv_error_deg.max():.1e} degrees")
 

@@ -45,12 +45,15 @@ def concealed_blocks(model: Codec, file: BinaryIO, header: Header, where: str, b
 
 def sample_range(header: Header, start_s: float, seconds: float | None, where: str) -> tuple[int, int]:
     """First sample and the one behind the last of the part that was asked for."""
-    start = round(start_s * header.sample_rate_hz)
-    stop = header.length if seconds is None else start + round(seconds * header.sample_rate_hz)
-    if not 0 <= start < min(stop, header.length):
-        length = header.length / header.sample_rate_hz
-        raise InputError(f"{where}: no samples from {start_s} s on for {seconds} s; the file lasts {length:.3f} s")
-    return start, min(stop, header.length)
+    length_s = header.length / header.sample_rate_hz
+    if 0 <= start_s <= length_s and (seconds is None or seconds >= 0):  # no NaN either
+        start = round(start_s * header.sample_rate_hz)
+        left_s = length_s if seconds is None else min(seconds, length_s)
+        stop = min(start + round(left_s * header.sample_rate_hz), header.length)
+        if start < stop:
+            return start, stop
+    lasting = "" if seconds is None else f" for {seconds} s"
+    raise InputError(f"{where}: no samples from {start_s} s on{lasting}; the file lasts {length_s:.3f} s")
 
 
 def main() -> None:

@@ -27,6 +27,10 @@ def encode_file(
     from render.audio_file import blocks, info
 
     name = "standard input" if str(source) == "-" else source.name
+    if target.is_file() and source.is_file() and target.samefile(source):
+        raise InputError(
+            f"{source}: is the input, and would be replaced by what is made of it; name another output"
+        )
     with input_path(source) as path:
         about = info(path)
         check_signal(model, about.channels, about.sample_rate_hz, about.frames, codebooks, str(source))

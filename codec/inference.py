@@ -62,7 +62,17 @@ def _for_ever(length: int) -> Iterator[int]:
 
 
 class Survey(NamedTuple):
-    """What must be known of a signal before it can be encoded."""
+    """What must be known of a signal before it can be encoded.
+
+    Attributes
+    ----------
+    length : int
+    rms : float
+        Of channel 0, or half that of the loudest channel if it is more: in Ambisonics it never is, and in a feed a
+        silent first loudspeaker must not lift the others out of the range of the encoder.
+    source : int
+        CRC-32, see `Header.source`.
+    """
 
     length: int
     rms: float
@@ -70,21 +80,26 @@ class Survey(NamedTuple):
 
 
 def survey(parts: Iterable[Float32[ndarray, "channel time"]]) -> Survey:
-    """Length, rms of channel 0 and CRC-32 (see `Header.source`) of a signal, the same for every cut."""
-    length, energy, crc = 0, 0.0, 0
+    """Measure a signal, the same for every cut."""
+    length, energies, crc = 0, np.zeros(1), 0
     for block, _, count in recut(parts, _for_ever(_SURVEY_SAMPLES)):
         length += count
-        energy += float(np.square(block[0], dtype=np.float64).sum())
+        energies = energies + [np.square(channel, dtype=np.float64).sum() for channel in block]
         crc = zlib.crc32(np.ascontiguousarray(block.T, "<f4").tobytes(), crc)
+    energy = max(energies[0], energies.max() / 4)
     return Survey(length, math.sqrt(energy / max(length, 1)), crc)
 
 
 def level_gain_q8_db(rms: float) -> int:
-    """Gain in 1/256 dB that brings a signal of this rms in channel 0 to `LEVEL_DBFS`; 0 for silence."""
+    """Gain in 1/256 dB that brings a signal of this rms to `LEVEL_DBFS`; 0 for silence."""
     if rms < 1e-7:
         return 0
     gain_db = LEVEL_DBFS - 20 * math.log10(rms)
-    return round(256 * max(-127.0, min(127.0, gain_db)))
+    if gain_db < -127:
+        raise InputError(
+            f"the signal's rms is {rms:.2g}, full scale being 1: louder than streams can say; scale it"
+        )
+    return round(256 * min(127.0, gain_db))
 
 
 def check_signal(model: Codec, channels: int, sample_rate_hz: int, length: int, codebooks: int | None, where: str):

@@ -33,6 +33,10 @@ _S0, _S1, _S2, _S3, _S4, _S5 = np.polynomial.polynomial.polyfit(
 _C0, _C1, _C2, _C3, _C4, _C5 = np.polynomial.polynomial.polyfit(_nodes, np.cos(np.sqrt(_nodes)), 5).astype(
     np.float32
 )
+# MKL chooses the kernel of each of these at its first call; when several threads make that call at once, one may
+# get the kernel of 11 bits (github.com/pytorch/pytorch/issues/188792). So one thread calls each of them first.
+for _function in (torch.sin, torch.cos, torch.tanh, torch.exp, torch.log, torch.log10, torch.sqrt):
+    _function(torch.ones(1))
 _OPTIONS = dict(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz", "nnan", "ninf"})
 
 

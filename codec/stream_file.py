@@ -19,6 +19,8 @@ from codec.bitstream import (
     write_packet,
 )
 
+MOST_LOST = 16  # of a damaged file, 15/16 may be missing
+
 
 def write_stream(file: BinaryIO, header: Header, packets: Iterable[Packet]) -> int:
     """Write header and packets of the sizes that the header foresees; return the number of bytes."""
@@ -35,7 +37,10 @@ def write_stream(file: BinaryIO, header: Header, packets: Iterable[Packet]) -> i
 
 
 def read_header(file: BinaryIO, where: str, damaged_too: bool = False) -> Header:
-    """Read the header and hold the size of the file against it; with `damaged_too` only the header must be whole.
+    """Read the header and hold the size of the file against it.
+
+    With `damaged_too` only the header must be whole, and 1/`MOST_LOST` of the bytes be there: so work and memory
+    are bounded by the file, not by what its header promises.
 
     Raises
     ------
@@ -44,7 +49,12 @@ def read_header(file: BinaryIO, where: str, damaged_too: bool = False) -> Header
     """
     header = parse_header(file.read(HEADER_BYTES), where)
     size = file.seek(0, 2)
-    if not header.smallest_bytes <= size <= header.largest_bytes and not damaged_too:
+    if damaged_too and MOST_LOST * size < header.smallest_bytes:
+        raise CorruptStream(
+            f"{where}: {size} of {header.largest_bytes} bytes, less than 1/{MOST_LOST} of the file is there; "
+            "get a whole copy"
+        )
+    if not damaged_too and not header.smallest_bytes <= size <= header.largest_bytes:
         state = "cut" if size < header.smallest_bytes else "followed by other bytes"
         raise CorruptStream(f"{where}: {size} bytes, its header says {header.largest_bytes}; the file is {state}")
     return header
@@ -92,7 +102,7 @@ def read_packets(file: BinaryIO, header: Header, where: str, first: int = 0) -> 
             begin = PACKET_FRAMES * index * header.hop / header.sample_rate_hz
             raise CorruptStream(
                 f"{where}: packet {index} at byte {offset} (from {begin:.2f} s) is damaged, its CRC differs; "
-                "--conceal decodes the rest"
+                "codec.decode --conceal decodes the rest"
             )
         packet, size = found
         offset += size

@@ -16,6 +16,7 @@ from numpy import ndarray
 from codec.bitstream import ABSENT
 from codec.model import Codec
 from codec.stages import TILE_FRAMES, Stream, stages, workers
+from render.errors import InputError
 
 
 class StreamEncoder:
@@ -129,7 +130,10 @@ class StreamDecoder:
         return self._samples([self._stream.finish()])
 
     def _latents(self, codes: Int[ndarray, "codebook frame"]) -> torch.Tensor:
-        indices = torch.from_numpy(np.where(codes == ABSENT, self._model.config.codebook_size, codes))
+        size = self._model.config.codebook_size
+        if codes.size and not ABSENT <= codes.min() <= codes.max() < size:
+            raise InputError(f"codes from {codes.min()} to {codes.max()}; the codebooks have 0 to {size - 1}")
+        indices = torch.from_numpy(np.where(codes == ABSENT, size, codes))
         total = torch.zeros(codes.shape[1], self._model.config.latent_dim)
         for table, row in zip(self._tables, indices, strict=False):
             total += table[row]

@@ -23,12 +23,14 @@ def whole_file(path: Path, force: bool = False) -> Iterator[Path]:
     Raises
     ------
     InputError
-        If `path` already exists with other content and `force` is not set: results are never lost
+        If `path` is a folder or a device; if it exists with other content and `force` is not set: results are never lost
         silently. The same content is accepted, so every command may be repeated.
     """
     path = Path(path)
     if path.is_dir():
         raise InputError(f"{path}: is a folder, a file was to be written there; choose another name")
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: is a device or a pipe; an ordinary file was to be written there")
     path.parent.mkdir(parents=True, exist_ok=True)
     for stale in path.parent.glob(f".{_glob_escaped(path.stem)}.part-*"):
         if not _running(stale):

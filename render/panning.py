@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 from scipy.spatial import ConvexHull
 
+from render.errors import InputError
 from render.layout import Layout, Loudspeaker, layout
 from render.sphere import unit_vectors
 
@@ -60,7 +61,14 @@ def pan(
         )
         gains[np.ix_(left[inside], face)] = face_gains[inside]
         left = left[~inside]
-    assert not left.size, f"{left.size} directions in no face of {to.name}"
+    if left.size:
+        azimuth, elevation = np.degrees(
+            [np.atleast_1d(azimuth_rad)[left[0]], np.atleast_1d(elevation_rad)[left[0]]]
+        )
+        raise InputError(
+            f"layout {to.name}: no loudspeakers surround azimuth {azimuth:.0f}, elevation {elevation:.0f} degrees "
+            f"({left.size} of {len(directions)} directions): neighbours stand in the wrong order; check the positions"
+        )
     return _unit_power(gains @ polyhedron.downmix)
 
 

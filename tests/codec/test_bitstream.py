@@ -197,7 +197,7 @@ def test_padding_bits_and_reserved_bytes_must_be_zero():
     [
         dict(hop=0), dict(channels=0), dict(channels=257, layout=""), dict(codebooks=0), dict(bits_per_code=0),
         dict(bits_per_code=17), dict(codebooks=19, model_codebooks=18), dict(sample_rate_hz=0), dict(length=0),
-        dict(channels=15, layout="ambiX"),
+        dict(channels=15, layout="ambiX"), dict(layout="\x1b[31mX"), dict(layout="4+7\n"), dict(layout="a\0b"),
     ],
 )  # fmt: skip
 def test_impossible_headers_are_refused(values):
@@ -212,6 +212,23 @@ def test_a_header_that_promises_terabytes_is_refused_before_anything_is_read():
             header = make_header(length=length, range_coded=range_coded)
             with pytest.raises(CorruptStream, match="is cut"):
                 read_header(io.BytesIO(header.pack()), "x.arvq")
+
+
+def test_of_a_damaged_file_a_sixteenth_must_be_there():
+    """Otherwise sixty bytes would make readers list or fill packets for years."""
+    header, _, data = stream(frames=40 * 256, codebooks=2, bits=4, channels=1)
+    for size, enough in ((len(data) // 16 - 1, False), (len(data) // 16 + 1, True)):
+        file = io.BytesIO(data[:size])
+        if enough:
+            found = list(read_intact_packets(file, read_header(file, "x.arvq", damaged_too=True)))
+            assert sum(packet is not None for packet in found) == 2
+        else:
+            with pytest.raises(CorruptStream, match="less than 1/16"):
+                read_header(file, "x.arvq", damaged_too=True)
+    for range_coded in (False, True):
+        endless = replace(header, length=2**64 - 1, range_coded=range_coded).pack()
+        with pytest.raises(CorruptStream, match="less than 1/16"):
+            read_header(io.BytesIO(endless + bytes(5000)), "x.arvq", damaged_too=True)
 
 
 @settings(deadline=None, max_examples=200)

@@ -63,6 +63,18 @@ def test_a_part_of_a_file(files, tmp_path):
     assert np.array_equal(part, whole[:, start : start + 22_050])
     with pytest.raises(InputError, match=r"the file lasts 10\.000 s"):
         type_in(decode, files / "x.arvq", "-o", tmp_path / "none.wav", "--start", 11, *model)
+    for words in (["--start", "nan"], ["--start", "1e308"], ["--start", 10], ["--start", 1, "--seconds", "nan"]):
+        with pytest.raises(InputError, match="no samples from"):
+            type_in(decode, files / "x.arvq", "-o", tmp_path / "none.wav", *words, *model)
+    type_in(decode, files / "x.arvq", "-o", tmp_path / "end.wav", "--start", 9.9, "--seconds", "inf", *model)
+    assert np.array_equal(read(tmp_path / "end.wav")[0], whole[:, round(9.9 * 44_100) :])
+
+
+def test_no_command_replaces_its_own_input(files, tmp_path):
+    (tmp_path / "scene.wav").write_bytes((files / "scene.wav").read_bytes())
+    model = ("--model", files / "model.safetensors")
+    with pytest.raises(InputError, match="is the input"):
+        type_in(encode, tmp_path / "scene.wav", "-o", tmp_path / "scene.wav", "--force", *model)
 
 
 def test_damage_is_refused_or_concealed(files, tmp_path, capsys):

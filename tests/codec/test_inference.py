@@ -180,6 +180,22 @@ def test_silence(layered_model):
     assert level_gain_q8_db(0.0) == 0
 
 
+def test_a_quiet_first_channel_does_not_lift_the_others_out_of_range():
+    """A film's centre speaks while its left loudspeaker is all but silent."""
+    x = scene(2000).samples
+    assert survey([x]).rms == pytest.approx(0.1, rel=0.1)
+    x[0] *= 1e-5
+    assert survey([x]).rms == pytest.approx(0.05, rel=0.1)
+    x[1:] = x[:1]
+    assert survey([x]).rms == pytest.approx(1e-6, rel=0.1)
+
+
+def test_levels_that_a_header_cannot_hold_are_refused(model):
+    assert level_gain_q8_db(1e5) == round(256 * (-24 - 100))
+    with pytest.raises(InputError, match="scale it"):
+        encode(model, DIGEST, scene(1000, level=1e12))
+
+
 def test_a_feed_comes_back_as_a_feed():
     from codec.model import Codec, ModelConfig
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from codec.bitstream import ABSENT
 from codec.model import Codec, ModelConfig, contextual_frames
 from codec.streaming import StreamDecoder, StreamEncoder
+from render.errors import InputError
 
 TILE = 8
 HOP = 512
@@ -123,6 +124,15 @@ def test_an_absent_code_leaves_its_codebook_out(model):
     three = pushed(StreamDecoder(model, tile_frames=TILE), [codes[:3]])
     assert np.array_equal(three, pushed(StreamDecoder(model, tile_frames=TILE), [without]))
     assert not np.array_equal(three, pushed(StreamDecoder(model, tile_frames=TILE), [codes]))
+
+
+@pytest.mark.parametrize("code", [-2, 64, 1023])
+def test_codes_that_no_codebook_has_are_refused(model, code):
+    """A codebook of 1000 codes takes 10 bits, so a stream may hold 1000 to 1023."""
+    codes = np.zeros((4, 20), np.int64)
+    codes[2, 7] = code
+    with pytest.raises(InputError, match="the codebooks have 0 to 63"):
+        StreamDecoder(model, tile_frames=TILE).push(codes)
 
 
 def test_bf16_decoding_is_near_and_encoding_never_uses_it(model):

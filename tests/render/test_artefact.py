@@ -21,6 +21,14 @@ def test_a_file_is_whole_or_absent(tmp_path):
     assert [p.name for p in target.parent.iterdir()] == ["x.txt"]
 
 
+def test_devices_are_neither_read_nor_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/full"):
+        for force in (False, True):
+            with pytest.raises(InputError, match="is a device or a pipe"), whole_file(path, force=force):
+                pytest.fail("nothing is to be written")
+
+
 def test_equal_content_may_be_written_again_other_content_may_not(tmp_path):
     path = tmp_path / "x.json"
     write_json(path, {"a": 1})

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from render.layout import layout, layout_names
+from render.errors import InputError
+from render.layout import Layout, layout, layout_names
 from render.panning import pan
 from render.sphere import fibonacci_sphere, unit_vectors
 
@@ -79,3 +81,16 @@ def test_inside_the_upper_hemisphere_of_22_2_the_direction_of_the_velocity_is_ke
     velocity = pan(layout("22.2"), azimuth, elevation) @ positions
     velocity /= np.linalg.norm(velocity, axis=1, keepdims=True)
     np.testing.assert_allclose(velocity, unit_vectors(azimuth, elevation), atol=1e-9)
+
+
+def test_loudspeakers_in_the_wrong_order_are_refused():
+    """BS.2051 lets M+090 and M+135 of 10.2 stand anywhere from 60 to 150 degrees, but not past each other."""
+    azimuths_deg = {"M+090": 120.0, "M+135": 65.0}
+    crossed = Layout(
+        "3+7+0",
+        tuple(
+            replace(s, azimuth_deg=azimuths_deg.get(s.label, s.azimuth_deg)) for s in layout("10.2").loudspeakers
+        ),
+    )
+    with pytest.raises(InputError, match=r"3\+7\+0: no loudspeakers surround azimuth .*wrong order; check"):
+        pan(crossed, *fibonacci_sphere(500))
