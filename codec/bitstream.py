@@ -190,7 +190,8 @@ def parse_header(data: bytes, where: str) -> Header:
     )  # fmt: skip
     possible = (
         hop and rate and 1 <= channels <= 256 and 1 <= codebooks <= model_codebooks and 1 <= bits <= 16 and length
-        and flags < 4 and header.layout.isprintable() and (header.layout != "ambiX" or (order + 1) ** 2 == channels)
+        and flags < 4 and header.layout.isprintable()
+        and (header.layout != "ambiX" or (order + 1) ** 2 == channels)
     )  # fmt: skip
     if not possible or header.pack() != data[:HEADER_BYTES]:
         raise CorruptStream(

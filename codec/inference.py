@@ -135,7 +135,7 @@ def measured_margin(model: Codec) -> int:
 
     So a damaged packet changes the ends of its neighbours only.
     """
-    return _SIDE_REACH + contextual_frames(model.config)[1] * model.config.hop
+    return _SIDE_REACH + max(timbre.FADE, contextual_frames(model.config)[1] * model.config.hop)
 
 
 def encode_packets(

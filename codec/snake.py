@@ -9,6 +9,7 @@ sin²(u) = (1 - cos 2u)/2 and reduces u to [-π/2, π/2] exactly enough for floa
 from __future__ import annotations
 
 import math
+import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
@@ -108,6 +109,9 @@ def _in_parts(kernel, row_arguments, alpha, *, sums=None) -> None:
 @cache
 def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads)
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive a fork
 
 
 def _rows(x: Tensor) -> np.ndarray:

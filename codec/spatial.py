@@ -10,6 +10,7 @@ brings it to the one sent with the least change to the waveforms.
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -109,8 +110,7 @@ REACH = _TAPS // 2  # samples that the filter needs on both sides
 
 def _covariance(x: Float[ndarray, "channel time"]) -> Float[ndarray, "channel channel"]:
     centred = x - x.mean(1, keepdims=True)
-    # in single precision: what a fast convolution's rounding carries over from neighbours is far below
-    return (product(centred, centred.T) / x.shape[1]).astype(np.float32).astype(np.float64)
+    return product(centred, centred.T) / x.shape[1]
 
 
 def _positive_semidefinite(matrix: Float[ndarray, "channel channel"]) -> Float[ndarray, "channel channel"]:
@@ -126,12 +126,34 @@ def interior(length: int, margin: int) -> slice:
     return slice(margin, length - margin) if 4 * margin < length else slice(0, length)
 
 
+def filtered(
+    samples: Float[ndarray, "channel time"], taps: Float[ndarray, " tap"], inner: slice
+) -> Float[ndarray, "channel time"]:
+    """Samples through a linear-phase filter, those of `inner` computed apart.
+
+    The rounding of a fast convolution depends on all samples that it transforms at once. So the inner ones depend
+    on no sample, to the last bit, that the filter does not reach.
+    """
+    reach, length = len(taps) // 2, samples.shape[1]
+    edges = [0, min(max(inner.start, 0), length), min(max(inner.stop, 0), length), length]
+    parts = []
+    for begin, end in pairwise(edges):
+        first = max(begin - reach, 0)
+        part = (
+            oaconvolve(samples[:, first : end + reach], taps[None], mode="same", axes=1)
+            if begin < end
+            else samples
+        )
+        parts.append(part[:, begin - first :][:, : end - begin])
+    return np.concatenate(parts, axis=1)
+
+
 class Restorer:
     """Applies the spatial layer packet after packet; the mixing of one fades into that of the next."""
 
     def __init__(self, sample_rate_hz: int):
         self._taps = low_pass_taps(sample_rate_hz)
-        self._previous: ndarray | None = None
+        self._previous: tuple[ndarray, ndarray] | None = None
 
     def restore(
         self,
@@ -157,17 +179,25 @@ class Restorer:
         """
         identity = np.eye(len(samples))
         inside = slice(before, before + length)
-        low = oaconvolve(samples.astype(np.float64), self._taps[None], mode="same", axes=1)[:, inside]
+        inner = interior(length, margin)
+        apart = slice(before + inner.start, before + inner.stop)
+        low = filtered(samples.astype(np.float64), self._taps, apart)[:, inside]
         packet = samples[:, inside].astype(np.float64)
         # what lies above the crossover stays, so the part below is to bring the rest of the covariance
-        inner = interior(length, margin)
         missing = covariance(numbers) - _covariance((packet - low)[:, inner])
         matrix = mixing_matrix(_covariance(low[:, inner]), _positive_semidefinite(missing))
         change = product(matrix - identity, low)
+        heard = np.where(numbers[: len(samples)] > 0, 1.0, 0.0)[
+            :, None
+        ]  # a silent channel is silent at every frequency
+        level = np.broadcast_to(heard, packet.shape)
         if self._previous is not None:
+            matrix_before, heard_before = self._previous
             fade = min(FADE, length)
             ramp = 0.5 - 0.5 * np.cos(np.pi * (np.arange(fade) + 0.5) / fade)
-            old = product(self._previous - identity, low[:, :fade])
+            old = product(matrix_before - identity, low[:, :fade])
             change[:, :fade] = ramp * change[:, :fade] + (1 - ramp) * old
-        self._previous = matrix
-        return (packet + change).astype(np.float32)
+            level = level.copy()
+            level[:, :fade] = ramp * heard + (1 - ramp) * heard_before
+        self._previous = matrix, heard
+        return (level * (packet + change)).astype(np.float32)

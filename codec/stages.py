@@ -13,6 +13,7 @@ is computed by one thread; threads share the parts.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -300,3 +301,7 @@ def workers(threads: int) -> ThreadPoolExecutor:
     pool = ThreadPoolExecutor(threads, "codec", start)
     list(pool.map(lambda _: None, range(threads)))
     return pool
+
+
+# threads do not survive a fork: a child that asks for them gets new ones
+os.register_at_fork(after_in_child=workers.cache_clear)

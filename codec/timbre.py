@@ -14,6 +14,7 @@ from jaxtyping import Float, Float32, Int
 from numpy import ndarray
 from scipy.signal import oaconvolve
 
+from codec import spatial
 from codec.spatial import interior, product
 
 BANDS, LEVEL_BITS = 24, 7
@@ -58,8 +59,7 @@ def _band_levels_db(samples: Float[ndarray, "channel time"], sample_rate_hz: int
         power += np.abs(np.fft.rfft(padded[:, start : start + _WINDOW] * window)) ** 2
     # mean square of the samples per bin; the sum of squares of the window is 3/8 of its length
     power /= frames * _WINDOW * _WINDOW * 3 / 16
-    levels = (10 * np.log10(product(power, weights.T) + 1e-14)).mean(0)
-    return levels.astype(np.float32).astype(np.float64)  # as in `spatial`, free of what neighbours do to roundings
+    return (10 * np.log10(product(power, weights.T) + 1e-14)).mean(0)
 
 
 def measure(samples: Float32[ndarray, "channel time"], sample_rate_hz: int) -> Int[ndarray, " band"]:
@@ -98,14 +98,16 @@ class Equaliser:
         margin: int = 0,
     ) -> Float32[ndarray, "channel time"]:
         """Filter a packet and what is known on both sides of it; parameters as in `spatial.Restorer.restore`."""
-        measured = samples[:, before : before + length][:, interior(length, margin)]
-        taps = filter_taps(measured, numbers, self._rate_hz)
-        filtered = oaconvolve(samples, taps[None], mode="same", axes=1)
+        inner = interior(length, margin)
+        taps = filter_taps(samples[:, before : before + length][:, inner], numbers, self._rate_hz)
+        # the spatial layer's filter reaches a little farther than what it measures
+        apart = slice(before + inner.start - spatial.REACH, before + inner.stop + spatial.REACH)
+        result = spatial.filtered(samples, taps, apart)
         if self._previous is not None:
             end = before + min(FADE, length)
             ramp = np.zeros(end)
             ramp[before:] = 0.5 - 0.5 * np.cos(np.pi * (np.arange(end - before) + 0.5) / (end - before))
             old = oaconvolve(samples[:, : end + REACH], self._previous[None], mode="same", axes=1)[:, :end]
-            filtered[:, :end] = ramp * filtered[:, :end] + (1 - ramp) * old
+            result[:, :end] = ramp * result[:, :end] + (1 - ramp) * old
         self._previous = taps
-        return filtered.astype(np.float32)
+        return result.astype(np.float32)

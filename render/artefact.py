@@ -23,8 +23,8 @@ def whole_file(path: Path, force: bool = False) -> Iterator[Path]:
     Raises
     ------
     InputError
-        If `path` is a folder or a device; if it exists with other content and `force` is not set: results are never lost
-        silently. The same content is accepted, so every command may be repeated.
+        If `path` is a folder or a device; if it exists with other content and `force` is not set: results are
+        never lost silently. The same content is accepted, so every command may be repeated.
     """
     path = Path(path)
     if path.is_dir():

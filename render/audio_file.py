@@ -287,8 +287,8 @@ def _write_bytes(file: FileIO, content: ndarray) -> None:
 
 
 def _read_block(file: FileIO, header: Header, frames: int, path: Path) -> ndarray:
-    # One byte of room on either side, for 24-bit samples that are read as 32-bit words
-    raw = np.empty(frames * header.frame_bytes + 2, np.uint8)
+    # A byte of room on either side, for 24-bit samples that are read as 32-bit words, and samples aligned
+    raw = np.empty(frames * header.frame_bytes + 8, np.uint8)[3:-3]
     left = raw.data[1:-1]
     while left:
         got = file.readinto(left)

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.fft
 from jaxtyping import Float, Float32
 from numpy import ndarray
 
@@ -45,6 +44,8 @@ def convolved(
         for block in blocks:
             yield (block.T @ matrix).T
         return
+    import scipy.fft  # takes long to load, and most decoders have one tap
+
     size = 1 << (4 * length).bit_length()
     spectra = scipy.fft.rfft(filters.taps.astype(np.float32), size, axis=-1)
     waiting = np.zeros((inputs, length - 1), np.float32)

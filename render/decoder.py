@@ -115,6 +115,9 @@ def _adm(to: Layout, order: int) -> Float[ndarray, "loudspeaker acn"]:
     and panned to the real ones.
     """
     azimuth, elevation, weights = gauss_legendre_sphere(_QUADRATURE_ELEVATIONS)
+    if _mirrored(to) is not None:  # the right half is the mirror image that `_symmetric` adds
+        left = azimuth > 0
+        azimuth, elevation, weights = azimuth[left], elevation[left], 2 * weights[left]
     harmonics = spherical_harmonics(order, azimuth, elevation) * sn3d_to_n3d(order)
     return pan(to, azimuth, elevation).T @ (weights[:, None] * harmonics)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import soundfile
 from jaxtyping import Float32
 from numpy import ndarray
 
@@ -14,12 +14,17 @@ from render.container import SUBTYPES, Header
 from render.errors import InputError
 from render.pcm import rounded
 
+if TYPE_CHECKING:
+    import soundfile
+
 _MAX_CHANNELS = 8
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[soundfile.SoundFile]:
     """Open a file whose last sample is there; its header alone does not prove its length."""
+    import soundfile
+
     try:
         with soundfile.SoundFile(path) as file:
             if file.frames:
@@ -46,6 +51,8 @@ def blocks(path: Path, start: int, end: int, block_frames: int) -> Iterator[Floa
 @contextmanager
 def writing(header: Header, temporary: Path, path: Path) -> Iterator[Callable[[ndarray], None]]:
     """Open `temporary` for writing and yield the function that takes blocks; `path` stands in messages."""
+    import soundfile
+
     if header.channels > _MAX_CHANNELS:
         raise InputError(
             f"{path}: FLAC holds at most {_MAX_CHANNELS} channels, {header.channels} are to be written; "

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import combinations
 
 import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
-from scipy.spatial import ConvexHull
 
 from render.errors import InputError
 from render.layout import Layout, Loudspeaker, layout
@@ -67,7 +67,7 @@ def pan(
         )
         raise InputError(
             f"layout {to.name}: no loudspeakers surround azimuth {azimuth:.0f}, elevation {elevation:.0f} degrees "
-            f"({left.size} of {len(directions)} directions): neighbours stand in the wrong order; check the positions"
+            f"({left.size} of {len(directions)} directions): neighbours stand in the wrong order; check where"
         )
     return _unit_power(gains @ polyhedron.downmix)
 
@@ -197,23 +197,29 @@ def _positions(loudspeakers: list[Loudspeaker]) -> Float[ndarray, "loudspeaker 3
 
 
 def _faces(positions: Float[ndarray, "vertex 3"]) -> list[ndarray]:
-    """Faces of the convex hull, coplanar triangles merged, vertices in order around the face."""
-    hull = ConvexHull(positions)
-    planes: list[ndarray] = []
-    members: list[set[int]] = []
-    for triangle, plane in zip(hull.simplices, hull.equations, strict=True):
-        for known, vertices in zip(planes, members, strict=True):
-            if np.linalg.norm(known - plane) < _COPLANAR_TOLERANCE:
-                vertices.update(triangle.tolist())
-                break
-        else:
-            planes.append(plane)
-            members.append(set(triangle.tolist()))
-    return [_around(sorted(vertices), positions, plane) for plane, vertices in zip(planes, members, strict=True)]
+    """Faces of the convex hull, coplanar vertices in one face, in order around it.
+
+    Every plane through three of the few vertices is looked at: it is a face if no vertex lies beyond it.
+    """
+    triples = np.array(list(combinations(range(len(positions)), 3)))
+    a, b, c = positions[triples].transpose(1, 0, 2)
+    normals = np.cross(b - a, c - a)
+    length = np.linalg.norm(normals, axis=1)
+    proper = length > _COPLANAR_TOLERANCE
+    normals = normals[proper] / length[proper, None]
+    height = normals @ positions.T - np.einsum("ti,ti->t", normals, a[proper])[:, None]
+    normals *= np.where(height.sum(axis=1, keepdims=True) > 0, -1.0, 1.0)  # outwards
+    height *= np.where(height.sum(axis=1, keepdims=True) > 0, -1.0, 1.0)
+    faces: dict[tuple[int, ...], ndarray] = {}
+    for normal, heights in zip(normals, height, strict=True):
+        if heights.max() <= _COPLANAR_TOLERANCE:
+            vertices = tuple(np.flatnonzero(heights >= -_COPLANAR_TOLERANCE).tolist())
+            faces.setdefault(vertices, normal)
+    return [_around(list(vertices), positions, normal) for vertices, normal in faces.items()]
 
 
-def _around(vertices: list[int], positions: ndarray, plane: ndarray) -> ndarray:
+def _around(vertices: list[int], positions: ndarray, normal: ndarray) -> ndarray:
     offset = positions[vertices] - positions[vertices].mean(axis=0)
-    across = np.cross(plane[:3], offset[0])
+    across = np.cross(normal, offset[0])
     angle = np.arctan2(offset @ across, offset @ offset[0])
     return np.asarray(vertices)[np.argsort(angle)]

@@ -16,10 +16,11 @@ def encode(block: Float32[ndarray, "channel time"], subtype: str) -> UInt8[ndarr
         return np.ascontiguousarray(block.T, f"<f{sample_bytes}").reshape(-1).view(np.uint8)
     integers = rounded(block, 8 * sample_bytes).astype("<i4", copy=False).reshape(-1)
     if sample_bytes == 3:
-        packed = np.empty(3 * integers.size, np.uint8)
-        np.ndarray(integers.shape, "<u2", packed, 0, (3,))[:] = integers.view("<u2")[::2]
-        packed[2::3] = integers.view(np.uint8)[2::4]
-        return packed
+        # 32-bit words every three bytes: each overwrites the high byte of the one before. Six times faster than
+        # picking bytes, and as copies go from low to high addresses the same (tests compare with the bytes)
+        packed = np.empty(3 * integers.size + 1, np.uint8)
+        np.ndarray(integers.shape, "<i4", packed, 0, (3,))[:] = integers
+        return packed[:-1]
     return integers.astype(f"<i{sample_bytes}", copy=False).view(np.uint8)
 
 
@@ -34,12 +35,15 @@ def rounded(block: Float32[ndarray, "channel time"], bits: int) -> Int32[ndarray
 
 
 def decode(raw: UInt8[ndarray, " byte"], subtype: str, big_endian: bool) -> Float32[ndarray, " sample"]:
-    """Make samples of the bytes ``raw[1:-1]``; the byte on either side gives room to read 24-bit words."""
+    """Make samples of the bytes ``raw[1:-1]``; the byte on either side gives room to read 24-bit words.
+
+    Little-endian floats are not copied.
+    """
     sample_bytes, is_float = SUBTYPES[subtype]
     count, order = (raw.size - 2) // sample_bytes, "<>"[big_endian]
     if is_float:
         with np.errstate(over="ignore", invalid="ignore"):  # reported by check_samples
-            return np.ndarray((count,), f"{order}f{sample_bytes}", raw, 1).astype(np.float32)
+            return np.ndarray((count,), f"{order}f{sample_bytes}", raw, 1).astype(np.float32, copy=False)
     if sample_bytes == 3:
         # Overlapping 32-bit words that hold each sample in their three high bytes
         integers = np.ndarray((count,), f"{order}i4", raw, int(big_endian), (3,)) & np.int32(-256)

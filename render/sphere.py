@@ -6,10 +6,11 @@ the left, z up. Channels are in ACN order, acn = n² + n + m.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
-from scipy.special import gammaln, lpmv
 
 from render.errors import InputError
 
@@ -37,15 +38,23 @@ def spherical_harmonics(
     [[1.0, 1.0, 0.0, 0.0]]
     """
     azimuth = np.atleast_1d(np.asarray(azimuth_rad, dtype=np.float64))
-    sin_elevation = np.sin(np.atleast_1d(np.asarray(elevation_rad, dtype=np.float64)))
+    elevation = np.atleast_1d(np.asarray(elevation_rad, dtype=np.float64))
+    sine, cosine = np.sin(elevation), np.cos(elevation)
     result = np.empty((azimuth.size, (order + 1) ** 2))
-    for n in range(order + 1):
-        for m in range(n + 1):
-            norm = np.sqrt((2 - (m == 0)) * np.exp(gammaln(n - m + 1) - gammaln(n + m + 1)))
-            legendre = norm * (-1.0) ** m * lpmv(m, n, sin_elevation)
-            result[:, n * n + n + m] = legendre * np.cos(m * azimuth)
+    # Own recurrences over n (Abramowitz & Stegun 8.5.3): to load scipy takes longer than to decode a minute
+    sectoral = np.ones(azimuth.size)
+    for m in range(order + 1):
+        if m:
+            sectoral = sectoral * (2 * m - 1) * cosine
+        turn_cosine, turn_sine = np.cos(m * azimuth), np.sin(m * azimuth)
+        before, legendre = np.zeros(azimuth.size), sectoral
+        for n in range(m, order + 1):
+            if n > m:
+                before, legendre = legendre, ((2 * n - 1) * sine * legendre - (n + m - 1) * before) / (n - m)
+            norm = math.sqrt((2 - (m == 0)) * math.exp(math.lgamma(n - m + 1) - math.lgamma(n + m + 1)))
+            result[:, n * n + n + m] = norm * legendre * turn_cosine
             if m:
-                result[:, n * n + n - m] = legendre * np.sin(m * azimuth)
+                result[:, n * n + n - m] = norm * legendre * turn_sine
     return result
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from codec import timbre
+from codec import spatial, timbre
 
 RATE = 44_100
 
@@ -40,6 +40,23 @@ def test_nothing_to_restore_changes_little_and_delays_nothing():
     y = timbre.Equaliser(RATE).restore(x, 0, x.shape[1], timbre.measure(x, RATE))
     error = np.square(y - x)[:, 600:-600].sum() / np.square(x)[:, 600:-600].sum()
     assert 10 * np.log10(error) < -15  # what remains are half decibels of rounding
+
+
+def test_what_lies_beyond_the_filters_reach_changes_no_bit():
+    """A damaged packet must not change the rounding of its neighbours, nor by it what is measured of them."""
+    x, margin = np.concatenate([shaped_noise(seed, -6) for seed in range(5)]), 3000
+    other = x.copy()
+    other[:, : 510 + margin - 510] *= -0.5
+    other[:, -(margin - 10) :] = 0.1
+    length = x.shape[1] - 2 * 510
+    numbers, sent = timbre.measure(shaped_noise(7, -4), RATE), spatial.measure(shaped_noise(8, -9, channels=15))
+    results = []
+    for samples in (x, other):
+        equal = timbre.Equaliser(RATE).restore(samples, 510, length, numbers, margin)
+        results.append(spatial.Restorer(RATE).restore(equal, 510, length, sent, margin))
+    inner = spatial.interior(length, margin)
+    assert np.array_equal(results[0][:, inner], results[1][:, inner])
+    assert not np.array_equal(results[0][:, : inner.start], results[1][:, : inner.start])
 
 
 def test_one_filter_for_all_channels_keeps_their_correlations():

@@ -1,4 +1,6 @@
+import shutil
 import struct
+import subprocess
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 
@@ -85,6 +87,21 @@ def test_a_feed_keeps_labels_and_measured_positions(tmp_path):
         for _, _, track, _ in tracks(found["chna"])
     ]
     assert reached == listed
+
+
+@pytest.mark.skipif(not shutil.which("ear-render"), reason="the EBU ADM Renderer is not installed")
+def test_the_ebu_renderer_takes_both(tmp_path):
+    """Its 24-bit output is truncated and its decoder 1e-4 from ours; loudspeaker signals pass as they are."""
+    write_scene(tmp_path / "scene.wav", scene(frames=48000), "PCM_24")
+    write_feed(tmp_path / "feed.wav", decode(scene(frames=48000), layout("7.1.4")))
+    export(tmp_path / "scene.wav", tmp_path / "scene_adm.wav")
+    export(tmp_path / "feed.wav", tmp_path / "feed_adm.wav", layout("7.1.4"))
+    for name in ("scene", "feed"):
+        command = ["ear-render", "-s", "4+7+0", tmp_path / f"{name}_adm.wav", tmp_path / f"{name}_ear.wav"]
+        subprocess.run(command, check=True, capture_output=True)
+    feed, _ = read(tmp_path / "feed.wav")
+    np.testing.assert_allclose(read(tmp_path / "scene_ear.wav")[0], feed, atol=2e-4)
+    np.testing.assert_array_equal(read(tmp_path / "feed_ear.wav")[0], feed)
 
 
 def test_what_adm_cannot_say_is_refused(tmp_path):

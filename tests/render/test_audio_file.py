@@ -11,6 +11,7 @@ from render.audio_file import blocks, info, read, read_scene, write_feed, write_
 from render.container import Header, build_header, read_header
 from render.errors import InputError
 from render.layout import layout
+from render.pcm import encode, rounded
 from render.scene import Feed, Scene
 
 # Suffix, libsndfile's name of the container
@@ -230,3 +231,10 @@ def test_big_endian_caf_is_read(tmp_path):
 def test_paths_may_be_text(tmp_path):
     write_scene(str(tmp_path / "x.wav"), Scene(noise(1, 10), 48000))
     assert info(str(tmp_path / "x.wav")).path == Path(tmp_path / "x.wav")
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 7, 1000, 16384, 70_001])
+def test_packed_24_bit_samples_are_the_low_three_bytes(frames):
+    samples = np.random.default_rng(frames).uniform(-1.1, 1.1, (5, frames)).astype(np.float32)
+    whole = rounded(samples, 24).astype("<i4").reshape(-1).view(np.uint8).reshape(-1, 4)
+    np.testing.assert_array_equal(encode(samples, "PCM_24"), whole[:, :3].reshape(-1))

@@ -252,9 +252,7 @@ def test_measured_positions_are_decoded_like_the_adm_renderer():
         assert matrix[row, column] == pytest.approx(expected, abs=1e-4)
 
 
-@pytest.mark.parametrize(
-    "method", ["sampling", "mode-matching", "epad", pytest.param("allrad", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("method", ["sampling", "mode-matching", "epad"])
 def test_turning_the_layout_is_turning_the_scene_back(method):
     """Where the standard does not fix the positions: a room turned by 25 degrees plays a turned scene alike."""
     turn_deg = 25.0

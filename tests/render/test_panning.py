@@ -85,7 +85,7 @@ def test_inside_the_upper_hemisphere_of_22_2_the_direction_of_the_velocity_is_ke
 
 def test_loudspeakers_in_the_wrong_order_are_refused():
     """BS.2051 lets M+090 and M+135 of 10.2 stand anywhere from 60 to 150 degrees, but not past each other."""
-    azimuths_deg = {"M+090": 120.0, "M+135": 65.0}
+    azimuths_deg = {"M+090": 64.6, "M+135": 62.3, "M-090": -85.6, "M-135": -72.5}
     crossed = Layout(
         "3+7+0",
         tuple(

@@ -85,6 +85,16 @@ def test_symmetry_mean_power_and_silent_lfe_are_those_of_every_decoder():
     assert np.square(matrix / sn3d_to_n3d(3)).sum() == pytest.approx(1.0)
 
 
+def test_a_plane_wave_at_a_loudspeaker_is_loudest_there():
+    of = layout("7.1.4")
+    azimuth, elevation = np.radians([(s.azimuth_deg, s.elevation_deg) for s in of.loudspeakers]).T
+    loudest = np.abs(decoding_matrix(of, 3, "pareto") @ spherical_harmonics(3, azimuth, elevation).T).argmax(
+        axis=0
+    )
+    heard = [index for index, speaker in enumerate(of.loudspeakers) if not speaker.is_lfe]
+    np.testing.assert_array_equal(loudest[heard], heard)
+
+
 @pytest.mark.parametrize("active", [0.0, 3.0])
 def test_the_gradient_is_that_of_finite_differences(active):
     of = layout("5.1.2")

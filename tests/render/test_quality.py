@@ -56,13 +56,13 @@ def test_the_command_prints_the_table_and_draws(tmp_path, monkeypatch, capsys):
 def test_the_comparison_with_the_standard_is_printed(monkeypatch, capsys):
     monkeypatch.setattr(
         sys, "argv",
-        ["render.quality", "--layout", "5.1.4", "--decoder", "pareto", "dual",
+        ["render.quality", "--layout", "5.1", "--decoder", "pareto", "dual",
          "--ambisonic-order", "1", "--front"],
     )  # fmt: skip
     main()
     lines = capsys.readouterr().out.splitlines()
     assert [line[:10].strip() for line in lines[2:11:3]] == ["pareto", "dual, low", "dual, high"]
-    assert lines[11] == "pareto against adm, elevation -10 to 90: better or equal in every figure"
+    assert lines[11] == "pareto against adm, elevation -10 to 10: better or equal in every figure"
     assert lines[12].startswith("front: ")
     shares, focus, error_deg = np.array([line.split() for line in lines[14:]], float).T[[0, 3, 4]]
     np.testing.assert_array_equal(shares, [0, 0.25, 0.5, 0.75, 1])

@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+from scipy.special import sph_harm_y
+
+from render.sphere import (
+    fibonacci_sphere,
+    gauss_legendre_sphere,
+    mirror_signs,
+    sn3d_to_n3d,
+    spherical_harmonics,
+    unit_vectors,
+    yaw_matrix,
+)
+
+
+@pytest.mark.parametrize("order", [0, 1, 3, 7, 20])
+def test_harmonics_are_those_of_scipy(order):
+    """Real from complex (Condon-Shortley phase taken out), SN3D from orthonormal."""
+    azimuth, elevation = fibonacci_sphere(60)
+    expected = np.empty((60, (order + 1) ** 2))
+    for n in range(order + 1):
+        for m in range(n + 1):
+            complex_one = sph_harm_y(n, m, np.pi / 2 - elevation, azimuth) * (-1) ** m
+            scaled = complex_one * np.sqrt((2 - (m == 0)) * 4 * np.pi / (2 * n + 1))
+            expected[:, n * n + n + m] = scaled.real
+            if m:
+                expected[:, n * n + n - m] = scaled.imag
+    np.testing.assert_allclose(spherical_harmonics(order, azimuth, elevation), expected, atol=1e-10)
+
+
+def test_harmonics_are_finite_at_the_poles_and_orthonormal_on_the_sphere():
+    assert np.isfinite(spherical_harmonics(7, np.zeros(2), np.array([-np.pi / 2, np.pi / 2]))).all()
+    azimuth, elevation, weights = gauss_legendre_sphere(8)
+    n3d = spherical_harmonics(7, azimuth, elevation) * sn3d_to_n3d(7)
+    np.testing.assert_allclose(n3d.T @ (weights[:, None] * n3d), np.eye(64), atol=1e-12)
+
+
+def test_first_order_is_the_unit_vector():
+    azimuth, elevation = fibonacci_sphere(30)
+    found = spherical_harmonics(1, azimuth, elevation)
+    np.testing.assert_allclose(found[:, [3, 1, 2]], unit_vectors(azimuth, elevation), atol=1e-14)
+
+
+def test_turning_and_mirroring_move_the_wave():
+    azimuth, elevation = fibonacci_sphere(30)
+    waves = spherical_harmonics(5, azimuth, elevation)
+    np.testing.assert_allclose(
+        waves @ yaw_matrix(5, 0.7).T, spherical_harmonics(5, azimuth + 0.7, elevation), atol=1e-12
+    )
+    np.testing.assert_allclose(waves * mirror_signs(5), spherical_harmonics(5, -azimuth, elevation), atol=1e-12)
