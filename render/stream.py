@@ -30,7 +30,7 @@ def parts(path: Path) -> tuple[Path, ...]:
     """
     path = Path(path)
     named = _PART.fullmatch(path.stem)
-    if not named:
+    if not named or not path.exists():
         return (path,)
     found = {}
     for other in path.parent.glob(f"*{path.suffix}"):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from listening.build import corpus_items
+from listening.items import corpus_items
 from listening.plan import Plan
 from render.audio_file import writer
 from stimuli.corpus import CLASSES, HOLDOUT, find_recordings, split

@@ -1,6 +1,5 @@
 """The training command: it runs, resumes bitwise, and its gradients are weighted as promised."""
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -31,17 +30,24 @@ def corpus(folder, numbers=(1, 8), seconds=1.5):
     return folder
 
 
-def run_training(cwd, *options):
-    command = [sys.executable, "-m", "codec.train", "--preset", "smoke", "--data", "data", *options]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+@pytest.fixture
+def type_in(tmp_path, monkeypatch):
+    """The command as it is typed, in a folder with a corpus."""
+    corpus(tmp_path / "data", seconds=0.6)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*options):
+        words = ["codec.train", "--preset", "smoke", "--data", "data", *options]
+        monkeypatch.setattr(sys, "argv", words)
+        train.main()
+
+    return run
 
 
-def test_interrupted_training_ends_in_the_same_bits(tmp_path):
-    corpus(tmp_path / "data")
-    whole = run_training(tmp_path, "--run", "whole")
-    assert whole.returncode == 0, whole.stderr
-    assert run_training(tmp_path, "--run", "parts", "--steps", "20", "--until", "10").returncode == 0
-    assert run_training(tmp_path, "--run", "parts", "--resume").returncode == 0
+def test_interrupted_training_ends_in_the_same_bits(tmp_path, type_in):
+    type_in("--run", "whole")
+    type_in("--run", "parts", "--steps", "20", "--until", "10")
+    type_in("--run", "parts", "--resume")
     ends = [tmp_path / "runs" / run / "checkpoints" / "0000020" for run in ("whole", "parts")]
     for name in ("model", "optimizer", "trainer"):
         a, b = (load_file(end / f"{name}.safetensors") for end in ends)
@@ -54,12 +60,10 @@ def test_interrupted_training_ends_in_the_same_bits(tmp_path):
     assert values == [[c for i, c in enumerate(r.split(",")) if i != skip] for r in rows[1]]
 
 
-def test_command_line_refusals(tmp_path):
-    corpus(tmp_path / "data")
+def test_command_line_refusals(tmp_path, type_in):
     (tmp_path / "runs" / "taken").mkdir(parents=True)
-    answer = run_training(tmp_path, "--run", "taken")
-    assert answer.returncode == 2
-    assert "use --resume" in answer.stderr
+    with pytest.raises(InputError, match="use --resume"):
+        type_in("--run", "taken")
     with pytest.raises(InputError, match="known are"):
         train.load_preset("nonsense")
     typo = tmp_path / "typo.toml"

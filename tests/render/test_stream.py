@@ -104,6 +104,8 @@ def test_parts_that_do_not_fit_are_refused_by_name(tmp_path):
     with pytest.raises(InputError, match=r"b_01-04ch\.wav: 3 channels, its name says 01 to 04"):
         decode_file(tmp_path / "b_01-04ch.wav", tmp_path / "feed.wav", layout("5.1"))
     assert parts(tmp_path / "plain.wav") == (tmp_path / "plain.wav",)
+    with pytest.raises(InputError, match=r"c_01-08ch\.wav: no such file"):
+        decode_file(tmp_path / "c_01-08ch.wav", tmp_path / "feed.wav", layout("5.1"))
 
 
 # --------------------------------------------------------------------------------------- order and rate
