@@ -144,7 +144,7 @@ def export(made: Export, workers: int) -> Path:
         jobs[item] = (
             item, names, entry["conditions"], made.build, made.audio, made.form, made.plan, made.force,
         )  # fmt: skip
-    rendered = in_parallel(write_item, jobs, workers, preload=("render.loudness", "listening.blocks"))
+    rendered = in_parallel(write_item, jobs, workers, preload=("render.loudness", "render.stream"))
     done = dict(progress(rendered, f"render to {made.form.layout.name}, item", len(jobs)))
     if made.kind == "webmushra":
         write_signals(made.audio / "signals", made.form, made.force)
@@ -324,7 +324,9 @@ def main() -> None:
     arguments.add_argument(
         "--format", choices=FORMATS, default="wav", help="folder, the same also as one zip file, or webMUSHRA's"
     )
-    arguments.add_argument("--decoder", default="adm", metavar="D", help="adm (default) or allrad")
+    arguments.add_argument(
+        "--decoder", default="adm", metavar="D", help="adm (default), allrad, pareto, dual, ..."
+    )
     arguments.add_argument(
         "--order", default="bs2051", choices=["bs2051", "wav"], help="channel order of the files"
     )

@@ -39,7 +39,7 @@ class Form:
     ----------
     layout : Layout
     decoder : str
-        Method of `render.decoder.decoding_matrix`.
+        Method of `render.decoder.decoding_filters`.
     order : str
         Channel order of the files: bs2051 or wav.
     subtype : str
@@ -54,16 +54,15 @@ class Form:
 
 def feed_blocks(path: Path, layout: Layout, method: str, frames: int) -> Iterator[ndarray]:
     """Render a scene file to `frames` samples at 48 kHz, block by block, in memory independent of its length."""
-    import numpy as np
-
-    from listening.blocks import resampled
     from render.audio_file import blocks, info
-    from render.decoder import decoding_matrix
+    from render.convolution import convolved
+    from render.decoder import decoding_filters
+    from render.stream import resampled
 
     about = info(path)
-    matrix = decoding_matrix(layout, about.ambisonic_order, method).astype(np.float32)
-    feeds = (matrix @ block for block in blocks(path))
-    yield from resampled(feeds, len(matrix), about.sample_rate_hz, RATE_HZ, frames)
+    filters = decoding_filters(layout, about.ambisonic_order, method, about.sample_rate_hz)
+    feeds = convolved(blocks(path), filters)
+    yield from resampled(feeds, len(filters.taps), about.sample_rate_hz, RATE_HZ, frames)
 
 
 def write_item(
@@ -80,8 +79,8 @@ def write_item(
     entries : dict
         Condition -> entry in the manifest.
     """
-    from listening.blocks import resampled_length
     from render.audio_file import info
+    from render.stream import resampled_length
 
     paths = {}
     for name, entry in entries.items():

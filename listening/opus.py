@@ -154,7 +154,8 @@ def encode_blocks(
 ) -> Iterator[bytes]:
     """Encode a scene that comes block by block, `frames` samples in all; yield the file's pages."""
     from listening import libopus
-    from listening.blocks import framed, resampled, resampled_length
+    from listening.blocks import framed
+    from render.stream import resampled, resampled_length
 
     check_rate(settings, channels)
     if not frames:
@@ -250,8 +251,8 @@ def round_trip(scene: Scene, settings: OpusSettings = PAPER) -> tuple[Scene, byt
     """Encode and decode; return the decoding at the rate and length of `scene`, and the Ogg Opus file."""
     import numpy as np
 
-    from listening.blocks import resampled
     from render.scene import Scene
+    from render.stream import resampled
 
     ogg = encode(scene, settings)
     decoded = decode(ogg)

@@ -34,11 +34,12 @@ from numpy import ndarray
 from scipy.optimize import linear_sum_assignment
 
 from listening import libopus
-from listening.blocks import framed, resampled, resampled_length
+from listening.blocks import framed
 from listening.ogg_opus import SAMPLE_RATE_HZ, OpusHead
 from render.errors import InputError
 from render.scene import Scene, order_of
 from render.sphere import sn3d_to_n3d
+from render.stream import resampled, resampled_length
 
 BASIS_S = 0.5
 KBPS_PER_COMPONENT = 16

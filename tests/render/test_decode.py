@@ -171,7 +171,8 @@ def test_memory_does_not_depend_on_the_length(tmp_path):
         decode_file(tmp_path / f"{repetitions}.w64", tmp_path / f"{repetitions}.wav", layout("7.1.4"))
         peak_bytes.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert peak_bytes[1] - peak_bytes[0] < 2e6
+    # 16 s more are 49 MB; how many blocks of 1 MB are under way at once is up to the scheduler
+    assert peak_bytes[1] - peak_bytes[0] < 5e6
     assert peak_bytes[0] < 60e6
 
 
