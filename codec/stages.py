@@ -28,9 +28,9 @@ from codec.layers import Block, Conv1d, ConvTranspose1d, ResidualUnit, Snake1d
 from codec.snake import snake
 
 CPU = torch.device("cpu")
-TILE_FRAMES = 64  # 0.74 s at 44.1 kHz: shorter tiles read the weights more often
-PART_NUMBERS = 2**18  # samples times channels of a part
-FEWEST_ROWS = 256  # of a part: below, reading the weights outweighs the arithmetic
+TILE_FRAMES = 256  # 3 s at 44.1 kHz: shorter tiles read the weights more often
+PART_NUMBERS = 2**19  # samples times channels of a part
+FEWEST_ROWS = 1024  # of a part: below, reading the weights outweighs the arithmetic
 
 Rows = Float[Tensor, "time channel"]
 
