@@ -13,22 +13,18 @@ from functools import cache
 from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Complex64, Complex128, Float64
+from jaxtyping import Complex64, Float64
 from numpy import ndarray
-from scipy.special import eval_legendre, spherical_jn, spherical_yn
 
 from analysis.segments import WINDOW, Segment, erb_band_edges
 from analysis.spatial import BLOCK_FRAMES
+from render.head import EAR_AZIMUTH_DEG, sphere_pressure
 from render.sphere import gauss_legendre_sphere, mirror_signs, spherical_harmonics, unit_vectors
 
-RADIUS_M = 0.0875
-EAR_AZIMUTH_DEG = 100.0
-SPEED_OF_SOUND_M_S = 343.0
 MAGNITUDE_ONLY_ABOVE_HZ = 2000.0
 ITD_BELOW_HZ = 1500.0
 _LARGEST_ITD_S = 1e-3
 _OVERSAMPLING = 4
-_TERMS = 60  # of Rayleigh's series; enough for ka = 40, 25 kHz
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,32 +66,13 @@ class CueSums:
         return CueSums(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
 
 
-def sphere_response(
-    frequency_hz: Float64[ndarray, " bin"], cosine: Float64[ndarray, " direction"]
-) -> Complex128[ndarray, "direction bin"]:
-    """Pressure on a rigid sphere over that of the plane wave at its centre, e^{+jωt}.
-
-    `cosine` is that of the angle between the ear and the direction that the wave comes from.
-    H = 1/(ka)² Σ_n (2n+1) i^(n-1) P_n(cos Θ) / h_n'(ka), h_n of the second kind (Duda and Martens 1998, eq. 3).
-    """
-    ka = 2 * np.pi * np.maximum(frequency_hz, 1.0) * RADIUS_M / SPEED_OF_SOUND_M_S
-    response = np.zeros((len(cosine), len(ka)), np.complex128)
-    for n in range(_TERMS):
-        # far above ka the derivative overflows, and the term is 0
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            derivative = spherical_jn(n, ka, True) - 1j * spherical_yn(n, ka, True)
-            term = (2 * n + 1) * 1j ** (n - 1) / (ka**2 * derivative)
-        response += eval_legendre(n, cosine)[:, None] * np.where(np.isfinite(term), term, 0)
-    return response
-
-
 @cache
 def ear_filters(order: int, sample_rate_hz: int) -> Complex64[ndarray, "bin ear acn"]:
     """Filters from SN3D channels to the left and the right ear, at the bins of the shared spectrum."""
     frequency_hz = np.arange(WINDOW // 2 + 1) * (sample_rate_hz / WINDOW)
     azimuth, elevation, weights = gauss_legendre_sphere(16)
     ear = unit_vectors(np.array(np.deg2rad(EAR_AZIMUTH_DEG)), np.array(0.0))
-    response = sphere_response(frequency_hz, unit_vectors(azimuth, elevation) @ ear)
+    response = sphere_pressure(frequency_hz, unit_vectors(azimuth, elevation) @ ear)
     harmonics = spherical_harmonics(order, azimuth, elevation)
     # The quadrature makes the harmonics orthogonal: least squares is a projection
     fit = (harmonics * weights[:, None]).T / (np.square(harmonics) * weights[:, None]).sum(axis=0)[:, None]

@@ -234,18 +234,17 @@ def _interpolated(bases: Int8[ndarray, "basis component acn"], begin: int, end: 
 
 
 def _project(bases: Int8[ndarray, "basis component acn"], samples: ndarray, step: int) -> ndarray:
-    result = np.empty((bases.shape[1], samples.shape[1]))
-    for begin in range(0, samples.shape[1], _CHUNK):
-        part = samples[:, begin : begin + _CHUNK]
-        basis = _interpolated(bases, begin, begin + part.shape[1], step)
-        result[:, begin : begin + _CHUNK] = np.einsum("tka,at->kt", basis, part)
-    return result
+    return _applied("tka,at->kt", bases, samples, step, bases.shape[1])
 
 
 def _spread(bases: Int8[ndarray, "basis component acn"], strongest: ndarray, step: int) -> ndarray:
-    result = np.empty((bases.shape[2], strongest.shape[1]))
-    for begin in range(0, strongest.shape[1], _CHUNK):
-        part = strongest[:, begin : begin + _CHUNK]
+    return _applied("tka,kt->at", bases, strongest, step, bases.shape[2])
+
+
+def _applied(product: str, bases: Int8[ndarray, "basis component acn"], signal: ndarray, step: int, rows: int):
+    result = np.empty((rows, signal.shape[1]))
+    for begin in range(0, signal.shape[1], _CHUNK):
+        part = signal[:, begin : begin + _CHUNK]
         basis = _interpolated(bases, begin, begin + part.shape[1], step)
-        result[:, begin : begin + _CHUNK] = np.einsum("tka,kt->at", basis, part)
+        result[:, begin : begin + _CHUNK] = np.einsum(product, basis, part)
     return result

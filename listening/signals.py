@@ -16,25 +16,12 @@ from numpy import ndarray
 from listening.feeds import RATE_HZ, Form
 from render.audio_file import writer
 from render.layout import file_order
+from render.signals import NOISE_DBFS, pink_noise
 
 LEVEL_DBFS, TONE_DBFS, TONE_S = -20.0, -18.0, 0.3
 _BURST_S, _GAP_S, _LEVEL_S, _FADE_S = 0.35, 0.25, 5.0, 0.01
 _BAND_HZ = (20.0, 20_000.0)
 NAMES = ("identification.wav", "level.wav", "tone.wav")
-
-
-def pink_noise(frames: int, seed: int) -> Float64[ndarray, " time"]:
-    """Gaussian noise with 1/f power from 20 Hz to 20 kHz, rms 1; periodic, so that it may be looped."""
-    random = np.random.Generator(np.random.Philox(key=seed))
-    frequency_hz = np.fft.rfftfreq(frames, 1 / RATE_HZ)
-    inside = (frequency_hz >= _BAND_HZ[0]) & (frequency_hz <= _BAND_HZ[1])
-    spectrum = np.zeros(len(frequency_hz), complex)
-    count = np.count_nonzero(inside)
-    spectrum[inside] = (random.standard_normal(count) + 1j * random.standard_normal(count)) / np.sqrt(
-        frequency_hz[inside]
-    )
-    noise = np.fft.irfft(spectrum, frames)
-    return noise / np.sqrt(np.mean(noise**2))
 
 
 def write_signals(folder: Path, form: Form, force: bool) -> None:
@@ -46,11 +33,11 @@ def write_signals(folder: Path, form: Form, force: bool) -> None:
     low = np.sqrt(2) * np.sin(2 * np.pi * 60 * np.arange(frames) / RATE_HZ)
     signals = {name: [] for name in NAMES}
     for channel, speaker in enumerate(speakers):
-        burst = level * faded(low if speaker.is_lfe else pink_noise(frames, channel))
+        burst = faded(level * low if speaker.is_lfe else noise(frames, channel))
         twice = np.concatenate([burst, np.zeros(gap // 2), burst, np.zeros(2 * gap)])
         signals["identification.wav"].append(_only(channel, len(speakers), twice))
         if not speaker.is_lfe:
-            steady = level * pink_noise(round(_LEVEL_S * RATE_HZ), 100 + channel)
+            steady = noise(round(_LEVEL_S * RATE_HZ), 100 + channel)
             signals["level.wav"].append(_only(channel, len(speakers), np.concatenate([steady, np.zeros(gap)])))
     sine = tone * faded(np.sin(2 * np.pi * 1000 * np.arange(round(TONE_S * RATE_HZ)) / RATE_HZ))
     signals["tone.wav"] = [np.outer([not speaker.is_lfe for speaker in speakers], sine)]
@@ -58,6 +45,11 @@ def write_signals(folder: Path, form: Form, force: bool) -> None:
         with writer(folder / name, len(speakers), RATE_HZ, form.subtype, force, mask) as file:
             for part in parts:
                 file.write(part.astype(np.float32))
+
+
+def noise(frames: int, seed: int) -> Float64[ndarray, " time"]:
+    """Pink noise at `LEVEL_DBFS`; periodic, so that it may be looped."""
+    return 10 ** ((LEVEL_DBFS - NOISE_DBFS) / 20) * pink_noise(frames, RATE_HZ, _BAND_HZ, seed).astype(np.float64)
 
 
 def faded(signal: Float64[ndarray, " time"]) -> Float64[ndarray, " time"]:

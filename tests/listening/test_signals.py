@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from listening.feeds import Form
-from listening.signals import LEVEL_DBFS, TONE_DBFS, pink_noise, write_signals
+from listening.signals import LEVEL_DBFS, TONE_DBFS, noise, write_signals
 from render.audio_file import info, read
 from render.layout import layout
 
@@ -51,8 +51,8 @@ def test_level_of_the_pink_noise_and_of_the_tone(folder):
 
 
 def test_pink_means_equal_power_per_octave():
-    noise = pink_noise(1 << 17, 1)
-    power = np.square(np.abs(np.fft.rfft(noise)))
+    signal = noise(1 << 17, 1)
+    power = np.square(np.abs(np.fft.rfft(signal)))
     frequency_hz = np.fft.rfftfreq(1 << 17, 1 / RATE)
     octaves = [power[(frequency_hz >= f) & (frequency_hz < 2 * f)].sum() for f in (125, 500, 2000, 8000)]
     assert 10 * np.log10(max(octaves) / min(octaves)) < 0.7
