@@ -1,11 +1,11 @@
 """The bits of an ``.arvq`` file: its header and its packets, as `docs/bitstream.md` describes them.
 
-A packet's bits stand in the order of their weight: the side layers (`codec.timbre`, `codec.spatial`) where the
-model was made with them, then codebook after codebook. So a file at a lower rate is this file with the last
-codebooks cut out of every packet, and no network is needed to make it.
+A packet's bits stand in the order of their weight: the spatial layer (`codec.spatial`) where the model was made
+with it, then codebook after codebook. So a file at a lower rate is this file with the last codebooks cut out of
+every packet, and no network is needed to make it.
 
-The side layers cost nothing: the last of the model's codebooks gives up as many codes at the end of every packet
-as the layers need, so that a file with all codebooks has the nominal rate.
+The layer costs nothing: where all of the model's codebooks are sent, the last ones give up as many codes at the
+end of every packet as the layer needs, so that a file with all codebooks has the nominal rate.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ import numpy as np
 from jaxtyping import Int
 from numpy import ndarray
 
-from codec import rangecoder, spatial, timbre
+from codec import rangecoder
+from codec.spatial import slots
+from codec.spatial_code import layer_bytes
 from render.errors import InputError
 
-MAGIC, VERSION = b"ARVQ", 2
+MAGIC, VERSION = b"ARVQ", 3
 PACKET_FRAMES = 256  # of every packet but the last, which also takes up what would make no whole packet
-ABSENT = -1  # code of a frame whose last codebook gave way to the side layers
+ABSENT = -1  # code of a codebook that gave way to the spatial layer in a frame
 _FIELDS = struct.Struct("<4sBBH8sIHBBBBhQI8s4x")
 CRC = struct.Struct("<I")
 _LAYERS, _RANGE_CODED = 1, 2
@@ -57,7 +59,7 @@ class Header:
         "ambiX" for Ambisonics in ACN order with SN3D normalisation, whose order follows from the number of
         channels; the name of a loudspeaker layout (BS.2051: "4+7+0"); "" if nothing is known.
     layers : bool
-        Whether the packets begin with the side layers.
+        Whether the packets begin with the spatial layer.
     range_coded : bool
         Whether the codes went through the adaptive range coder (`codec.rangecoder`).
     """
@@ -100,21 +102,20 @@ class Header:
         """Frames of every packet."""
         return [self.packet_frames(index) for index in range(self.packets)]
 
-    @property
-    def layer_bits(self) -> int:
-        """Bits of the side layers of one packet."""
-        return timbre.BITS + spatial.bits(self.channels) if self.layers else 0
+    def layer_bytes(self, frames: int) -> int:
+        """Bytes of the spatial layer of a packet of so many frames."""
+        return layer_bytes(self.channels, slots(frames)) if self.layers else 0
 
     def absent(self, frames: int) -> int:
-        """How many frames at the end of a packet have no code of the last codebook, in favour of the layers."""
+        """How many codes at the end of a packet gave way to the layer; the first codebook stays."""
         if self.codebooks < self.model_codebooks:
             return 0
-        return min(frames, -(-self.layer_bits // self.bits_per_code))
+        return min((self.codebooks - 1) * frames, -(-8 * self.layer_bytes(frames) // self.bits_per_code))
 
     def packet_shape(self, frames: int) -> rangecoder.Shape:
         """Numbers of a packet."""
         codes = self.codebooks * frames - self.absent(frames)
-        return rangecoder.Shape(self.layer_bits, self.bits_per_code, codes, frames)
+        return rangecoder.Shape(8 * self.layer_bytes(frames), self.bits_per_code, codes, frames)
 
     def packed_bytes(self, frames: int) -> int:
         """Size of a packet's content before range coding."""
@@ -202,11 +203,10 @@ def parse_header(data: bytes, where: str) -> Header:
 
 
 class Packet(NamedTuple):
-    """Content of one packet; without side layers their arrays are empty."""
+    """Content of one packet: codes, and the spatial layer (`codec.spatial_code`), empty where there is none."""
 
     codes: Int[ndarray, "codebook frame"]
-    spatial: Int[ndarray, " number"]
-    timbre: Int[ndarray, " band"]
+    layer: bytes = b""
 
 
 def _to_bits(values: Int[ndarray, ...], width: int) -> ndarray:
@@ -218,49 +218,20 @@ def _from_bits(flags: ndarray, width: int) -> Int[ndarray, " number"]:
     return flags.reshape(-1, width) @ (1 << np.arange(width - 1, -1, -1, dtype=np.int64))
 
 
-def _layer_fields(header: Header) -> list[tuple[int, int]]:
-    """Count and width of the numbers of the side layers."""
-    if not header.layers:
-        return []
-    pairs = header.channels * (header.channels - 1) // 2
-    return [
-        (timbre.BANDS, timbre.LEVEL_BITS),
-        (header.channels, spatial.LEVEL_BITS),
-        (pairs, spatial.CORRELATION_BITS),
-    ]
-
-
-def _layer_flags(packet: Packet, header: Header) -> ndarray:
-    if not header.layers:
-        return np.zeros(0, np.uint8)
-    levels, correlations = packet.spatial[: header.channels], packet.spatial[header.channels :]
-    values = (packet.timbre, levels, correlations)
-    return np.concatenate([_to_bits(v, w) for v, (_, w) in zip(values, _layer_fields(header), strict=True)])
-
-
 def pack(packet: Packet, header: Header) -> bytes:
     """Return the bytes of a packet before range coding, without its CRC."""
     codes = packet.codes.ravel()
     codes = codes[: codes.size - header.absent(packet.codes.shape[1])]
-    return np.packbits(
-        np.concatenate([_layer_flags(packet, header), _to_bits(codes, header.bits_per_code)])
-    ).tobytes()
+    return packet.layer + np.packbits(_to_bits(codes, header.bits_per_code)).tobytes()
 
 
 def unpack(data: bytes, header: Header, frames: int) -> Packet:
     """Return the packet that `pack` packed."""
-    flags = np.unpackbits(np.frombuffer(data, np.uint8))
+    layer, rest = data[: header.layer_bytes(frames)], data[header.layer_bytes(frames) :]
     absent = header.absent(frames)
-    fields = [*_layer_fields(header), (header.codebooks * frames - absent, header.bits_per_code)]
-    numbers, position = [], 0
-    for count, width in fields:
-        numbers.append(_from_bits(flags[position : position + count * width], width))
-        position += count * width
-    codes = np.append(numbers[-1], np.full(absent, ABSENT)).reshape(header.codebooks, frames)
-    if not header.layers:
-        return Packet(codes, np.zeros(0, np.int64), np.zeros(0, np.int64))
-    bands, levels, correlations, _ = numbers
-    return Packet(codes, np.concatenate([levels, correlations]), bands)
+    count = (header.codebooks * frames - absent) * header.bits_per_code
+    codes = _from_bits(np.unpackbits(np.frombuffer(rest, np.uint8))[:count], header.bits_per_code)
+    return Packet(np.append(codes, np.full(absent, ABSENT)).reshape(header.codebooks, frames), layer)
 
 
 def write_packet(packet: Packet, header: Header, index: int) -> bytes:

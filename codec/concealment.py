@@ -6,15 +6,15 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from codec import timbre
 from codec.bitstream import PACKET_FRAMES, Header, Packet
 
 
 def conceal(packets: Iterable[Packet | None], header: Header) -> Iterator[tuple[Packet, bool]]:
     """Fill the gaps: a missing packet becomes the one before it, its frames in reverse order.
 
-    So the sound field goes on from where it stopped. Before the first intact packet the next one is used
-    likewise; if there is none at all, the codes are 0. Also tells which packets are made up.
+    So the sound field goes on from where it stopped, with the spatial layer as it was. Before the first intact
+    packet the next one is used likewise; if there is none at all, the codes are 0. Also tells which packets are made
+    up.
     """
     last: Packet | None = None
     missing: list[int] = []
@@ -31,12 +31,9 @@ def conceal(packets: Iterable[Packet | None], header: Header) -> Iterator[tuple[
         assert last is not None
         yield last, made_up
     for index in missing:
-        bands = timbre.BANDS if header.layers else 0
-        numbers = header.channels * (header.channels + 1) // 2 if header.layers else 0
-        codes = np.zeros((header.codebooks, header.packet_frames(index)), np.int64)
-        yield Packet(codes, np.zeros(numbers, np.int64), np.zeros(bands, np.int64)), True
+        yield Packet(np.zeros((header.codebooks, header.packet_frames(index)), np.int64)), True
 
 
 def _mirrored(packet: Packet, header: Header, index: int) -> Packet:
     codes = np.pad(packet.codes[:, ::-1], ((0, 0), (0, PACKET_FRAMES)), "wrap")
-    return packet._replace(codes=codes[:, : header.packet_frames(index)])
+    return Packet(codes[:, : header.packet_frames(index)])

@@ -1,6 +1,6 @@
 """Encode and decode streams of any length in constant memory, the same bits for every cut.
 
-The network runs as a stream (`codec.streaming`); the side layers work packet by packet, on the grid that begins
+The network runs as a stream (`codec.streaming`); the spatial layer works packet by packet, on the grid that begins
 with the first sample. So nothing depends on how the signal arrived or on the number of threads.
 """
 
@@ -13,10 +13,10 @@ from collections.abc import Iterable, Iterator
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Int, Shaped
+from jaxtyping import Float, Float32, Int, Shaped
 from numpy import ndarray
 
-from codec import spatial, timbre
+from codec import spatial, spatial_code
 from codec.bitstream import ABSENT, PACKET_FRAMES, Header, Packet
 from codec.model import Codec, contextual_frames
 from codec.stream_file import read_header, read_packets, write_stream
@@ -27,7 +27,6 @@ from render.scene import Feed, Scene
 
 LEVEL_DBFS = -24.0  # rms of channel 0 at the encoder's input, as in training
 _SURVEY_SAMPLES = 65_536
-_SIDE_REACH = timbre.REACH + spatial.REACH
 
 
 def recut(
@@ -131,11 +130,11 @@ def make_header(
 
 
 def measured_margin(model: Codec) -> int:
-    """Samples at either end of a packet that the side layers do not measure, since its neighbours reach there.
+    """Samples at either end of a packet that the spatial layer does not measure: its neighbours reach there.
 
     So a damaged packet changes the ends of its neighbours only.
     """
-    return _SIDE_REACH + max(timbre.FADE, contextual_frames(model.config)[1] * model.config.hop)
+    return spatial.WINDOW // 2 + contextual_frames(model.config)[1] * model.config.hop
 
 
 def encode_packets(
@@ -163,13 +162,14 @@ def encode_packets(
         codes_of_packet = block.copy()
         absent = header.absent(frames)
         if absent:
-            codes_of_packet[-1, -absent:] = ABSENT
-        side = np.zeros(0, np.int64), np.zeros(0, np.int64)
+            codes_of_packet.reshape(-1)[-absent:] = ABSENT
+        layer = b""
         if header.layers:
             packet = next(waiting)[0] * np.float32(header.gain)
-            packet = packet[:, spatial.interior(frames * header.hop, margin)]
-            side = spatial.measure(packet), timbre.measure(packet, header.sample_rate_hz)
-        yield Packet(codes_of_packet, *side)
+            packet = np.pad(packet, ((0, 0), (0, frames * header.hop - packet.shape[1])))
+            measured = spatial.measure(packet, header.hop, header.sample_rate_hz, margin)
+            layer = spatial_code.encode(spatial_code.parameters(measured), header.layer_bytes(frames))
+        yield Packet(codes_of_packet, layer)
 
 
 def decode_packets(
@@ -198,21 +198,29 @@ def decode_packets(
             yield samples[:, skipped:]
         yield decoder.finish()
 
-    equaliser = timbre.Equaliser(header.sample_rate_hz)
-    restorer = spatial.Restorer(header.sample_rate_hz)
+    restorer = spatial.Restorer(header.hop, header.sample_rate_hz)
     lengths = (header.packet_frames(index) * header.hop for index in range(first, header.packets))
-    context = _SIDE_REACH if header.layers else 0
+    context = spatial.REACH if header.layers else 0
     margin = measured_margin(model)
     left = header.length - first * PACKET_FRAMES * header.hop
     for index, (samples, before, length) in enumerate(recut(decoded(), lengths, context)):
         packet = arrived.pop(0)
         if header.layers:
-            samples = equaliser.restore(samples, before, length, packet.timbre, margin)
-            samples = restorer.restore(samples, before, length, packet.spatial, margin)
+            target = _covariances(packet, header)
+            samples = restorer.restore(samples, before, length, target, margin)
         kept = min(left, length)
         left -= kept
         if first == 0 or index >= 2:
             yield np.ascontiguousarray(samples[:, :kept]) / np.float32(header.gain)
+
+
+def _covariances(packet: Packet, header: Header) -> Float[ndarray, "band slot channel channel"] | None:
+    """What the spatial layer of a packet says; None if it is lost or says nothing."""
+    if not packet.layer:
+        return None
+    slots = spatial.slots(packet.codes.shape[1])
+    sent = spatial_code.decode(packet.layer, header.channels, spatial.BANDS, slots)
+    return None if sent is None else spatial_code.covariances(sent)
 
 
 def decode_range(

@@ -43,8 +43,8 @@ class ModelConfig:
     output_tanh : bool
         Whether a Tanh limits the output, as in the published mono model.
     side_layers : bool
-        Whether streams carry the levels and correlations that a small network gets wrong (`codec.timbre`,
-        `codec.spatial`).
+        Whether streams carry the spatial layer: band covariances, which a small network gets wrong
+        (`codec.spatial`). The hop must be a multiple of 8.
     layout : str
         Name of the loudspeaker layout that the model codes ("4+7+0"), or "" for Ambisonics.
     """
@@ -87,6 +87,10 @@ class ModelConfig:
         for name in ("output_tanh", "side_layers"):
             if type(getattr(self, name)) is not bool:
                 raise InputError(f"model configuration: {name} = {getattr(self, name)!r}; need true or false")
+        if self.side_layers and self.hop % 8:
+            raise InputError(
+                f"model configuration: side_layers need a hop that is a multiple of 8, not {self.hop}"
+            )
         if type(self.layout) is not str or self.layout.endswith(".toml"):  # a model file names no other files
             raise InputError(f"model configuration: layout = {self.layout!r}; need the name of a standard layout")
         if self.layout and len(layout(self.layout).labels) != self.channels:

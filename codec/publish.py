@@ -74,15 +74,17 @@ def measure(model: Codec, scenes: dict[str, Scene]) -> dict[str, Any]:
 
 
 def layers_bps(config: ModelConfig) -> float:
-    """Rate of the timbre and the spatial layer in bit/s."""
-    from codec import spatial, timbre
+    """Rate of the spatial layer in bit/s."""
     from codec.bitstream import PACKET_FRAMES
+    from codec.spatial import slots
+    from codec.spatial_code import layer_bytes
 
-    return (timbre.BITS + spatial.bits(config.channels)) * config.sample_rate_hz / (PACKET_FRAMES * config.hop)
+    bits = 8 * layer_bytes(config.channels, slots(PACKET_FRAMES))
+    return bits * config.sample_rate_hz / (PACKET_FRAMES * config.hop)
 
 
 def newest_model(folder: Path) -> tuple[Codec, int, dict[str, Any]]:
-    """Model of the newest checkpoint of a run, folded, its step and settings."""
+    """Model of the newest checkpoint of a run (its running mean, if it has one), folded, its step and settings."""
     from codec import checkpoint
     from codec.model import Codec, ModelConfig
 
@@ -91,7 +93,7 @@ def newest_model(folder: Path) -> tuple[Codec, int, dict[str, Any]]:
         raise InputError(f"{folder}: no checkpoint; is it the folder of a run?")
     groups, meta = checkpoint.load(folder / "checkpoints" / f"{steps[-1]:07d}")
     model = Codec(ModelConfig.from_json(meta["model"]))
-    model.load_state_dict(groups["model"])
+    model.load_state_dict(groups.get("ema", groups["model"]))
     return model.fold_weight_norm().eval().requires_grad_(False), steps[-1], meta["train"]
 
 

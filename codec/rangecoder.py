@@ -89,6 +89,14 @@ class _Decoder:
         return bit
 
 
+def encoded(decisions: list[tuple[int, int]]) -> bytes:
+    """Bytes of binary decisions (bit, probability of zero in 1/2¹⁵), as the decoder above reads them."""
+    encoder = _Encoder()
+    for bit, zero in decisions:
+        encoder.put(bit, zero)
+    return encoder.finish()
+
+
 class Shape(NamedTuple):
     """How the numbers of a packet follow one another: bits of the layers, then codes, then padding."""
 

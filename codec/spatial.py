@@ -1,10 +1,10 @@
-"""The spatial layer: channel levels and correlations, sent once per packet, restored after the decoder.
+"""The spatial layer: band covariances, sent with every packet, restored after the decoder.
 
 A small network at 16 kbit/s keeps the timbre of a scene better than its spatial image: weak high orders, and
-correlations (the R of eq. 3) that come out too small or in the wrong place. Both are few numbers that change
-slowly, so they are sent: per packet of 256 frames (3 s) one level per channel and one correlation per pair,
-0.3 kbit/s for 16 channels. The decoder measures its own covariance and mixes its channels by the matrix that
-brings it to the one sent with the least change to the waveforms.
+correlations (the R of eq. 3) that come out too small or in the wrong place. Both change slowly, so they are sent:
+the covariance matrix of the channels in 16 bands, every 64 frames (0.74 s); `codec.spatial_code` makes 1.3 kbit/s
+of them for 16 channels. The decoder measures its own covariances and mixes its channels, band by band, by the
+matrices that bring them to those sent with the least change to the waveforms.
 """
 
 from __future__ import annotations
@@ -14,19 +14,21 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Complex64, Float, Float32, Int
 from numpy import ndarray
-from scipy.signal import firwin, oaconvolve
+from scipy.fft import irfft, rfft
 
 from codec.stages import workers
 
-LEVEL_BITS, CORRELATION_BITS = 8, 6
-LEVEL_STEP_DB = 0.5
-_FLOOR_DB = -120.0
+BANDS = 16
+SLOT_FRAMES = 64  # frames of the codec to one set of matrices
+WINDOW, HOP = 2048, 512
+REACH = WINDOW // 2 + HOP  # samples on either side of a packet that its samples depend on
+FADE = (2 + 16) * HOP + WINDOW // 2  # samples into a slot that the matrices of the one before still change
+_FADE_FRAMES = 16
 _MOST_GAIN = 8.0  # of any direction in channel space
-_CROSSOVER_HZ = 4_000.0  # above, R is decided by microphone noise and the network's channels are left alone
-_TAPS = 511
-FADE = 4096  # samples over which one packet's mixing goes over into the next
+_LOW_HZ, _HIGH_HZ = 50.0, 20_000.0
+_SHAPE = np.sqrt(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)).astype(np.float32)
 
 
 def product(a: Float[ndarray, "row inner"], b: Float[ndarray, "inner column"]) -> Float[ndarray, "row column"]:
@@ -35,132 +37,122 @@ def product(a: Float[ndarray, "row inner"], b: Float[ndarray, "inner column"]) -
     return workers(1).submit(torch.matmul, left, right).result().numpy()
 
 
-def measure(samples: Float32[ndarray, "channel time"]) -> Int[ndarray, " number"]:
-    """Quantised levels (rms, half decibels) and correlations (6 bits) of the channels of one packet."""
-    x = samples.astype(np.float64)
-    x = x - x.mean(1, keepdims=True)
-    power = np.square(x).mean(1)
-    level = np.round((10 * np.log10(power + 1e-30) - _FLOOR_DB) / LEVEL_STEP_DB)
-    scaled = x / np.sqrt(power + 1e-30)[:, None]
-    correlation = (product(scaled, scaled.T) / x.shape[1])[np.triu_indices(len(x), 1)]
-    return np.concatenate([np.clip(level, 0, 2**LEVEL_BITS - 1), _quantised_correlation(correlation)]).astype(
-        np.int64
-    )
+def slots(frames: int) -> int:
+    """Sets of matrices of a packet: one for every 64 whole frames, at least one; the last has all the rest."""
+    return max(1, frames // SLOT_FRAMES)
 
 
-def _quantised_correlation(correlation: Float[ndarray, " pair"]) -> Float[ndarray, " pair"]:
-    # odd number of steps, so that 0 stands for itself
-    top = 2 ** (CORRELATION_BITS - 1) - 1
-    return np.round(np.clip(correlation, -1, 1) * top) + top
+def band_edges(sample_rate_hz: int) -> Int[ndarray, " edge"]:
+    """First bin of each band, and the number of bins: equal widths in ERB-rate from 50 Hz to 20 kHz.
+
+    The outer bands also hold what lies beyond. Narrow bands hold at least one bin.
+    """
+    low, high = (21.4 * math.log10(1 + 0.00437 * f) for f in (_LOW_HZ, min(_HIGH_HZ, 0.48 * sample_rate_hz)))
+    edges_hz = (10 ** (np.linspace(low, high, BANDS + 1) / 21.4) - 1) / 0.00437
+    edges = np.round(edges_hz * WINDOW / sample_rate_hz).astype(np.int64)
+    edges[0], edges[-1] = 0, WINDOW // 2 + 1
+    for band in range(1, BANDS):
+        edges[band] = max(edges[band], edges[band - 1] + 1)
+    return edges
 
 
-def bits(channels: int) -> int:
-    """Bits of one packet's spatial layer."""
-    return channels * LEVEL_BITS + channels * (channels - 1) // 2 * CORRELATION_BITS
+def _spectra(samples: Float32[ndarray, "channel time"], centres: range) -> Complex64[ndarray, "channel frame bin"]:
+    """Spectra of windows around the centres; beyond the ends of `samples` there are zeros."""
+    half, first = WINDOW // 2, centres[0] - WINDOW // 2
+    last = centres[-1] + half
+    part = samples[:, max(first, 0) : max(last, 0)]
+    part = np.pad(part, ((0, 0), (max(-first, 0), max(last - max(first, 0) - part.shape[1], 0))))
+    windows = np.lib.stride_tricks.sliding_window_view(part, WINDOW, axis=1)[:, :: centres.step]
+    return rfft(windows[:, : len(centres)] * _SHAPE, axis=2)
 
 
-def channels(numbers: int) -> int:
-    """Return how many channels have so many levels and pairs: the inverse of C + C(C-1)/2."""
-    return (math.isqrt(8 * numbers + 1) - 1) // 2
+def _band(
+    spectra: Complex64[ndarray, "channel frame bin"], low: int, high: int
+) -> Float32[ndarray, "channel part"]:
+    """Real and imaginary parts of the bins of a band."""
+    return np.ascontiguousarray(spectra[:, :, low:high]).view(np.float32).reshape(len(spectra), -1)
 
 
-def covariance(numbers: Int[ndarray, " number"]) -> Float[ndarray, "channel channel"]:
-    """Covariance matrix that the numbers of `measure` stand for, made positive semidefinite."""
-    count = channels(len(numbers))
-    deviation = 10 ** ((numbers[:count] * LEVEL_STEP_DB + _FLOOR_DB) / 20)
-    deviation = np.where(numbers[:count] > 0, deviation, 0.0)
-    top = 2 ** (CORRELATION_BITS - 1) - 1
-    correlation = np.eye(count)
-    upper = np.triu_indices(count, 1)
-    correlation[upper] = (numbers[count:] - top) / top
-    correlation = correlation + correlation.T - np.eye(count)
-    values, vectors = np.linalg.eigh(correlation)
-    correlation = (vectors * np.maximum(values, 1e-6)) @ vectors.T
-    scale = deviation / np.sqrt(np.diag(correlation))
-    return correlation * scale[:, None] * scale
+def _covariances(
+    spectra: Complex64[ndarray, "channel frame bin"], edges: Int[ndarray, " edge"]
+) -> Float[ndarray, "band channel channel"]:
+    """Real parts of the mean products of two channels' bins, by band; full scale squared per bin."""
+    result = []
+    for low, high in pairwise(edges):
+        parts = _band(spectra, low, high).astype(np.float64)
+        bins = spectra.shape[1] * (high - low)
+        result.append(product(parts, parts.T) / (bins * WINDOW**2))
+    return np.stack(result)
 
 
-def mixing_matrix(
-    source: Float[ndarray, "channel channel"], target: Float[ndarray, "channel channel"]
-) -> Float[ndarray, "channel channel"]:
-    """Matrix M with M·source·Mᵀ = target that changes the signals least, in units of the target's levels.
+def _slot_centres(length: int, slot_length: int, margin: int) -> list[tuple[range, range]]:
+    """Centres of the windows of every slot of a packet, and of those among them that are measured.
+
+    Not measured are `margin` samples at either end of the packet, unless they are more than half of the slot.
+    """
+    count, result = max(1, length // slot_length), []
+    for slot in range(count):
+        begin, end = slot * slot_length, length if slot == count - 1 else (slot + 1) * slot_length
+        centres = range(begin, end, HOP)
+        inner = range(max(begin, -(-margin // HOP) * HOP), min(end, length - margin + 1), HOP)
+        result.append((centres, inner if 2 * len(inner) >= len(centres) else centres))
+    return result
+
+
+def measure(
+    samples: Float32[ndarray, "channel time"], hop: int, sample_rate_hz: int, margin: int = 0
+) -> Float[ndarray, "band slot channel channel"]:
+    """Covariance matrices of one packet.
+
+    Parameters
+    ----------
+    samples : float32 (channel, time)
+        The packet.
+    hop : int
+        Samples per frame of the codec.
+    sample_rate_hz : int
+    margin : int
+        Samples at either end that are not measured, since what is decoded there depends on the neighbours.
+    """
+    edges = band_edges(sample_rate_hz)
+    centres = _slot_centres(samples.shape[1], SLOT_FRAMES * hop, margin)
+    return np.stack([_covariances(_spectra(samples, measured), edges) for _, measured in centres], axis=1)
+
+
+def mixing_matrices(
+    source: Float[ndarray, "*band channel channel"], target: Float[ndarray, "*band channel channel"]
+) -> Float[ndarray, "*band channel channel"]:
+    """Matrices M with M·source·Mᵀ = target that change the signals least, in units of the target's levels.
 
     M = S^-½ (S^½ T S^½)^½ S^-½, the optimal transport between two Gaussians (Olkin and Pukelsheim 1982).
     Directions that the source hardly has are not amplified beyond 18 dB.
     """
-    deviation = np.sqrt(np.diag(target))
+    deviation = np.sqrt(np.diagonal(target, axis1=-2, axis2=-1))
     heard = deviation > 0
     unit = np.where(heard, 1 / np.where(heard, deviation, 1), 0.0)
-    s, t = (c * unit[:, None] * unit for c in (source, target))
+    s, t = (c * unit[..., :, None] * unit[..., None, :] for c in (source, target))
     values, vectors = np.linalg.eigh(s)
     floor = np.maximum(values, 1 / _MOST_GAIN**2)
-    root, inverse = (vectors * floor**p @ vectors.T for p in (0.5, -0.5))
+    root, inverse = (vectors * (floor**p)[..., None, :] @ vectors.swapaxes(-1, -2) for p in (0.5, -0.5))
     inner_values, inner_vectors = np.linalg.eigh(root @ t @ root)
-    middle = inner_vectors * np.sqrt(np.maximum(inner_values, 0)) @ inner_vectors.T
-    return deviation[:, None] * (inverse @ middle @ inverse) * unit
-
-
-def low_pass_taps(sample_rate_hz: int) -> Float[ndarray, " tap"]:
-    """Linear-phase low-pass at the crossover, `_TAPS` long."""
-    return firwin(_TAPS, min(_CROSSOVER_HZ, 0.45 * sample_rate_hz), fs=sample_rate_hz)
-
-
-REACH = _TAPS // 2  # samples that the filter needs on both sides
-
-
-def _covariance(x: Float[ndarray, "channel time"]) -> Float[ndarray, "channel channel"]:
-    centred = x - x.mean(1, keepdims=True)
-    return product(centred, centred.T) / x.shape[1]
-
-
-def _positive_semidefinite(matrix: Float[ndarray, "channel channel"]) -> Float[ndarray, "channel channel"]:
-    """Nearest matrix without negative eigenvalues, in units of the channels' levels."""
-    deviation = np.sqrt(np.maximum(np.diag(matrix), 0))
-    unit = np.where(deviation > 0, 1 / np.where(deviation > 0, deviation, 1), 0.0)
-    values, vectors = np.linalg.eigh(matrix * unit[:, None] * unit)
-    return deviation[:, None] * ((vectors * np.maximum(values, 0)) @ vectors.T) * deviation
-
-
-def interior(length: int, margin: int) -> slice:
-    """Where a packet is measured: without the margins, if more than half of it is left."""
-    return slice(margin, length - margin) if 4 * margin < length else slice(0, length)
-
-
-def filtered(
-    samples: Float[ndarray, "channel time"], taps: Float[ndarray, " tap"], inner: slice
-) -> Float[ndarray, "channel time"]:
-    """Samples through a linear-phase filter, those of `inner` computed apart.
-
-    The rounding of a fast convolution depends on all samples that it transforms at once. So the inner ones depend
-    on no sample, to the last bit, that the filter does not reach.
-    """
-    reach, length = len(taps) // 2, samples.shape[1]
-    edges = [0, min(max(inner.start, 0), length), min(max(inner.stop, 0), length), length]
-    parts = []
-    for begin, end in pairwise(edges):
-        first = max(begin - reach, 0)
-        part = (
-            oaconvolve(samples[:, first : end + reach], taps[None], mode="same", axes=1)
-            if begin < end
-            else samples
-        )
-        parts.append(part[:, begin - first :][:, : end - begin])
-    return np.concatenate(parts, axis=1)
+    middle = inner_vectors * np.sqrt(np.maximum(inner_values, 0))[..., None, :] @ inner_vectors.swapaxes(-1, -2)
+    return deviation[..., :, None] * (inverse @ middle @ inverse) * unit[..., None, :]
 
 
 class Restorer:
-    """Applies the spatial layer packet after packet; the mixing of one fades into that of the next."""
+    """Applies the spatial layer packet after packet; the matrices of one slot fade into those of the next."""
 
-    def __init__(self, sample_rate_hz: int):
-        self._taps = low_pass_taps(sample_rate_hz)
-        self._previous: tuple[ndarray, ndarray] | None = None
+    def __init__(self, hop: int, sample_rate_hz: int):
+        self._slot_length = SLOT_FRAMES * hop
+        self._edges = band_edges(sample_rate_hz)
+        self._matrices: ndarray | None = None
 
     def restore(
         self,
         samples: Float32[ndarray, "channel time"],
         before: int,
         length: int,
-        numbers: Int[ndarray, " number"],
+        target: Float[ndarray, "band slot channel channel"] | None,
         margin: int = 0,
     ) -> Float32[ndarray, "channel time"]:
         """Restore `length` samples of a packet.
@@ -168,36 +160,64 @@ class Restorer:
         Parameters
         ----------
         samples : float32 (channel, time)
-            The packet with what is known on both sides of it.
+            The packet with what is known on both sides of it, up to `REACH` samples.
         before : int
             Samples before the packet.
         length : int
-        numbers : int (number,)
-            As sent, from `measure`.
+        target : float (band, slot, channel, channel), or None
+            What was measured at the encoder; None if it is not known: the last matrices stay.
         margin : int
-            Samples at either end that are not measured, if more than half of the packet is left.
+            As in `measure`.
         """
-        identity = np.eye(len(samples))
-        inside = slice(before, before + length)
-        inner = interior(length, margin)
-        apart = slice(before + inner.start, before + inner.stop)
-        low = filtered(samples.astype(np.float64), self._taps, apart)[:, inside]
-        packet = samples[:, inside].astype(np.float64)
-        # what lies above the crossover stays, so the part below is to bring the rest of the covariance
-        missing = covariance(numbers) - _covariance((packet - low)[:, inner])
-        matrix = mixing_matrix(_covariance(low[:, inner]), _positive_semidefinite(missing))
-        change = product(matrix - identity, low)
-        heard = np.where(numbers[: len(samples)] > 0, 1.0, 0.0)[
-            :, None
-        ]  # a silent channel is silent at every frequency
-        level = np.broadcast_to(heard, packet.shape)
-        if self._previous is not None:
-            matrix_before, heard_before = self._previous
-            fade = min(FADE, length)
-            ramp = 0.5 - 0.5 * np.cos(np.pi * (np.arange(fade) + 0.5) / fade)
-            old = product(matrix_before - identity, low[:, :fade])
-            change[:, :fade] = ramp * change[:, :fade] + (1 - ramp) * old
-            level = level.copy()
-            level[:, :fade] = ramp * heard + (1 - ramp) * heard_before
-        self._previous = matrix, heard
-        return (level * (packet + change)).astype(np.float32)
+        half = WINDOW // 2
+        result = np.zeros((len(samples), length + 2 * WINDOW), np.float32)
+        all_centres = _slot_centres(length, self._slot_length, margin)
+        for slot, (centres, measured) in enumerate(all_centres):
+            # the windows beyond the packet's ends that reach into it, too
+            first = centres[0] - HOP if slot == 0 else centres[0]
+            last = length + half if slot == len(all_centres) - 1 else centres[-1] + HOP
+            spectra = _spectra(samples, range(before + first, before + last, HOP))
+            if target is not None:
+                skipped = (measured[0] - first) // HOP
+                own = _covariances(spectra[:, skipped : skipped + len(measured)], self._edges)
+                matrices = mixing_matrices(own, target[:, slot])
+            elif self._matrices is not None:
+                matrices = self._matrices
+            else:
+                matrices = np.broadcast_to(np.eye(len(samples)), (len(self._edges) - 1, *(len(samples),) * 2))
+            mixed = self._mixed(
+                spectra, matrices, np.arange(first - centres[0], last - centres[0], HOP) // HOP, centres
+            )
+            frames = irfft(mixed, axis=2) * (_SHAPE / 2)
+            for index in range(frames.shape[1]):
+                begin = first + index * HOP - half + WINDOW
+                result[:, begin : begin + WINDOW] += frames[:, index]
+            self._matrices = matrices
+        return result[:, WINDOW : WINDOW + length]
+
+    def _mixed(
+        self,
+        spectra: Complex64[ndarray, "channel frame bin"],
+        matrices: Float[ndarray, "band channel channel"],
+        places: Int[ndarray, " frame"],
+        centres: range,
+    ) -> Complex64[ndarray, "channel frame bin"]:
+        """Spectra times the matrices; `places` counts the windows from the first of the slot.
+
+        Windows 0 and 1 still have the matrices of the slot before, then a raised cosine leads over. The two behind
+        the slot belong to the next one, which begins with these matrices.
+        """
+        result = np.empty_like(spectra)
+        share = 0.5 - 0.5 * np.cos(np.pi * (np.clip(places - 1.5, 0, _FADE_FRAMES) / _FADE_FRAMES))
+        fading = np.flatnonzero(share < 1)
+        for band, (low, high) in enumerate(pairwise(self._edges)):
+            matrix = matrices[band].astype(np.float32)
+            shape = (len(spectra), spectra.shape[1], high - low)
+            mixed = product(matrix, _band(spectra, low, high)).view(np.complex64).reshape(shape)
+            if self._matrices is not None and len(fading):
+                earlier = (self._matrices[band] - matrices[band]).astype(np.float32)
+                shape = (len(spectra), len(fading), high - low)
+                change = product(earlier, _band(spectra[:, fading], low, high)).view(np.complex64).reshape(shape)
+                mixed[:, fading] += (1 - share[fading]).astype(np.float32)[:, None] * change
+            result[:, :, low:high] = mixed
+        return result

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codec import spatial
 from codec.bitstream import ABSENT, HEADER_BYTES, CorruptStream, Header, Packet, pack, parse_header, unpack
 from codec.stream_file import read_header, read_intact_packets, read_packets, write_stream
 
@@ -31,11 +30,8 @@ def random_packets(header, seed=0):
     for count in header.packet_frame_counts:
         codes = random.integers(0, 2**header.bits_per_code, (header.codebooks, count))
         if absent := header.absent(count):
-            codes[-1, -absent:] = ABSENT
-        pairs = header.channels * (header.channels - 1) // 2
-        levels = np.concatenate([random.integers(0, 2**8, header.channels), random.integers(0, 2**6, pairs)])
-        none = np.zeros(0, np.int64)
-        packets.append(Packet(codes, *((levels, random.integers(0, 2**7, 24)) if header.layers else (none, none))))
+            codes.reshape(-1)[-absent:] = ABSENT
+        packets.append(Packet(codes, random.bytes(header.layer_bytes(count))))
     return packets
 
 
@@ -85,20 +81,28 @@ def test_any_packet_can_be_read_first(range_coded):
 
 
 def test_packing_is_the_documented_one():
-    """24 band levels of 127: 21 x ff; one channel of level 0x81, no pairs; two 10-bit codes: 80 40 30."""
-    packet = Packet(np.array([[0b1000000001, 0b0000000011]]), np.array([0x81]), np.full(24, 127))
+    """One channel, two frames: 8 bytes of the spatial layer; two 10-bit codes: 80 40 30."""
+    layer = bytes([0x81, 1, 2, 3, 4, 5, 6, 7])
+    packet = Packet(np.array([[0b1000000001, 0b0000000011]]), layer)
     header = make_header(frames=2, codebooks=1, model_codebooks=2, channels=1)
-    assert pack(packet, header) == bytes([0xFF] * 21 + [0x81, 0x80, 0x40, 0x30])
-    back = unpack(bytes([0xFF] * 21 + [0x81, 0x80, 0x40, 0x30]), header, 2)
+    assert pack(packet, header) == layer + bytes([0x80, 0x40, 0x30])
+    back = unpack(layer + bytes([0x80, 0x40, 0x30]), header, 2)
     assert back.codes.tolist() == [[0b1000000001, 3]]
-    assert back.spatial.tolist() == [0x81]
-    assert back.timbre.tolist() == [127] * 24
+    assert back.layer == layer
+
+
+@pytest.mark.parametrize(
+    ("channels", "frames", "size"), [(16, 256, 496), (16, 511, 868), (16, 1, 124), (4, 256, 72)]
+)
+def test_the_layer_has_the_documented_size(channels, frames, size):
+    """124 bytes per slot for 16 channels, 18 for 4."""
+    assert make_header(channels=channels).layer_bytes(frames) == size
 
 
 def test_the_header_is_the_documented_one():
     """Field by field, written down by hand from docs/bitstream.md."""
     header = make_header(frames=862, layers=True, range_coded=True, gain_q8_db=-256, source=0x01020304)
-    by_hand = b"ARVQ" + bytes([2, 3]) + (512).to_bytes(2, "little") + b"modelsha" + (44_100).to_bytes(4, "little")
+    by_hand = b"ARVQ" + bytes([3, 3]) + (512).to_bytes(2, "little") + b"modelsha" + (44_100).to_bytes(4, "little")
     by_hand += (16).to_bytes(2, "little") + bytes([18, 18, 10, 3]) + b"\x00\xff"
     by_hand += (862 * 512 - 17).to_bytes(8, "little") + bytes([4, 3, 2, 1]) + b"ambiX\0\0\0" + bytes(4)
     assert header.pack() == by_hand + struct.pack("<I", zlib.crc32(by_hand))
@@ -107,13 +111,13 @@ def test_the_header_is_the_documented_one():
 
 @pytest.mark.parametrize("layers", [False, True])
 def test_ten_seconds_take_the_nominal_rate_and_less_than_one_percent(layers):
-    """10 s at 44.1 kHz: 861.33 frames of 180 bits; with side layers not a bit more."""
+    """10 s at 44.1 kHz: 861.33 frames of 180 bits; with the spatial layer not a bit more."""
     _, packets, data = stream(frames=862, length=441_000, layers=layers)
     nominal = 18 * 10 * 441_000 / 512 / 8
     assert nominal <= len(data) < 1.01 * nominal
     assert len(packets) == 3
     given_up = sum(int((p.codes == ABSENT).sum()) for p in packets)
-    assert given_up == (3 * -(-(24 * 7 + spatial.bits(16)) // 10) if layers else 0)
+    assert given_up == (2 * 397 + -(-8 * 124 * 5 // 10) if layers else 0)
 
 
 def test_every_codebook_less_takes_861_bits_per_second_less():
@@ -242,5 +246,5 @@ def test_messages_name_the_file_and_what_is_wrong():
     with pytest.raises(CorruptStream, match=r"x\.arvq: begins with b'RIFF'"):
         parse_header(b"RIFF" + bytes(60), "x.arvq")
     newer = b"ARVQ" + bytes([9]) + bytes(60)
-    with pytest.raises(CorruptStream, match="version 9, this program reads 2"):
+    with pytest.raises(CorruptStream, match="version 9, this program reads 3"):
         parse_header(newer, "x.arvq")

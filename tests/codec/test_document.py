@@ -3,10 +3,12 @@
 import io
 import math
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from codec import spatial_code
 from codec.inference import encode
 from codec.stream_file import read_header, read_packets
 from render.scene import Scene
@@ -17,18 +19,18 @@ def number(data, at, size):
 
 
 def read_by_the_document(data):
-    """Header fields and, packet by packet, (layer numbers, codes in file order)."""
-    assert data[:5] == b"ARVQ\x02"
+    """Header fields and, packet by packet, (bytes of the layer, codes in file order)."""
+    assert data[:5] == b"ARVQ\x03"
     assert zlib.crc32(data[:52]) == number(data, 52, 4)
     flags, hop, channels, n, model_n, b = data[5], number(data, 6, 2), number(data, 20, 2), *data[22:25]
     frames = -(-number(data, 28, 8) // hop)
     count, at, packets = max(1, frames // 256), 56, []
-    widths = [7] * 24 + [8] * channels + [6] * (channels * (channels - 1) // 2) if flags & 1 else []
     for index in range(count):
         f = 256 if index < count - 1 else frames - 256 * (count - 1)
-        left_out = min(f, math.ceil(sum(widths) / b)) if n == model_n else 0
+        layer = math.ceil((3 * channels * (channels + 1) + 8 * channels + 48) / 8) * max(1, f // 64) * (flags & 1)
+        left_out = min((n - 1) * f, math.ceil(8 * layer / b)) if n == model_n else 0
         codes = n * f - left_out
-        size = math.ceil((sum(widths) + codes * b) / 8)
+        size = layer + math.ceil(codes * b / 8)
         begin, saved = at, 0
         if flags & 2:
             shift = 0
@@ -43,11 +45,11 @@ def read_by_the_document(data):
         assert zlib.crc32(data[:52] + index.to_bytes(4, "little") + data[begin:at]) == number(data, at, 4)
         at += 4
         take = bits_of(content) if not saved else decisions_of(content, b)
-        layers = [int("".join(str(take(None)) for _ in range(width)), 2) for width in widths]
+        layer_bytes = bytes(int("".join(str(take(None)) for _ in range(8)), 2) for _ in range(layer))
         found = []
         for position in range(codes):
             found.append(int("".join(str(take(position // f)) for _ in range(b)), 2))
-        packets.append((layers, found))
+        packets.append((layer_bytes, found))
     assert at == len(data)
     return packets
 
@@ -96,7 +98,100 @@ def test_the_document_suffices(model, layered_model, layers, codebooks, range_co
     ours = list(read_packets(file, read_header(file, "x"), "x"))
     theirs = read_by_the_document(data)
     assert len(ours) == len(theirs) == 1
-    for packet, (layer_numbers, codes) in zip(ours, theirs, strict=True):
-        assert layer_numbers == [*packet.timbre, *packet.spatial]
+    for packet, (layer, codes) in zip(ours, theirs, strict=True):
+        assert layer == packet.layer
         flat = packet.codes.ravel()
         assert codes == flat[flat >= 0].tolist()
+
+
+def layer_by_the_document(data, channels, slots):
+    """Step number, heard channels, numbers of levels and correlations."""
+    text = (Path(__file__).parents[2] / "docs" / "bitstream.md").read_text()
+    table = text.split("in the order of 3 z + neighbours:")[1].split("An encoder may take any s")[0].split()
+    decide = adaptive_decisions_of(data)
+    s = 0
+    for _ in range(5):
+        s = 2 * s + decide(None)
+    heard = [decide(None) for _ in range(channels)]
+    if s == 31:
+        return s, heard, None, None
+    digits = lambda n: len(f"{n:b}") if n else 0  # noqa: E731
+    found = []
+    for kind, rows in enumerate((sum(heard), sum(heard) * (sum(heard) - 1) // 2)):
+        numbers = np.zeros((rows, 16, slots), int)
+        for r, i, k in np.ndindex(*numbers.shape):
+            z = min(9, digits(r) + digits(i)) + 10 * (k > 0) if kind == 0 else digits(i) + 5 * digits(k)
+            near = (abs(numbers[r, i - 1, k]) if i else 0) + (abs(numbers[r, i, k - 1]) if k else 0)
+            place = 3 * z + min(2, near)
+            v = int(table[60 * kind + place])
+            if not decide(("flag", kind, place), (32 - v, v)):
+                continue
+            sign = -1 if decide(None) else 1
+            n = 0
+            while n < 11 and decide(("more", kind, min(z, 1), n), (4, 4)):
+                n += 1
+            magnitude = 1
+            for _ in range(n):
+                magnitude = 2 * magnitude + decide(None)
+            numbers[r, i, k] = sign * magnitude
+        found.append(numbers)
+    return s, heard, *found
+
+
+def adaptive_decisions_of(content):
+    stream = iter(content)
+    state = {"range": 2**32, "value": int.from_bytes(bytes(next(stream, 0) for _ in range(4)), "big")}
+    counts = {}
+
+    def decide(context, start=(1, 1)):
+        zeros, ones = counts.get(context, start) if context else (1, 1)
+        bound = state["range"] // 2**15 * (2**15 * zeros // (zeros + ones))
+        bit = int(state["value"] >= bound)
+        state["value"] -= bound * bit
+        state["range"] = state["range"] - bound if bit else bound
+        while state["range"] < 2**24:
+            state["value"] = 256 * state["value"] + next(stream, 0)
+            state["range"] *= 256
+        zeros, ones = zeros + 1 - bit, ones + bit
+        counts[context] = (zeros, ones) if zeros + ones <= 512 else ((zeros + 1) // 2, (ones + 1) // 2)
+        return bit
+
+    return decide
+
+
+@pytest.mark.parametrize(("channels", "slots"), [(4, 4), (2, 7), (1, 1), (9, 3)])
+def test_the_document_suffices_for_the_layer(channels, slots):
+    random = np.random.default_rng(channels)
+    factor = random.standard_normal((16, slots, channels, channels + 3)) * random.uniform(
+        0.01, 1, (16, 1, channels, 1)
+    )
+    covariances = factor @ factor.swapaxes(2, 3)
+    if channels > 2:
+        covariances[:, :, 1], covariances[:, :, :, 1] = 0, 0
+    sent = spatial_code.parameters(covariances)
+    data = spatial_code.encode(sent, spatial_code.layer_bytes(channels, slots))
+    s, heard, levels, correlations = layer_by_the_document(data, channels, slots)
+    ours = spatial_code.decode(data, channels, 16, slots)
+    assert (
+        heard
+        == [1, *[int(c != 1 or channels <= 2) for c in range(1, channels)]]
+        == ours.heard.astype(int).tolist()
+    )
+    assert s < 31
+    step = 0.15 * 2 ** (s / 6)
+    count = sum(heard)
+    np.testing.assert_allclose(inverse_dct(levels * 5 * step, (0, 1, 2)), ours.levels_db, atol=1e-9)
+    assert correlations.shape[0] == count * (count - 1) // 2
+    np.testing.assert_allclose(inverse_dct(correlations * step, (1, 2)), ours.correlations, atol=1e-9)
+
+
+def inverse_dct(x, axes):
+    """x_n = Σ_k c_k X_k cos(π (2n + 1) k / 2N), c_0 = √(1/N), c_k = √(2/N)."""
+    for axis in axes:
+        size = x.shape[axis]
+        k = np.arange(size)
+        basis = np.sqrt(np.where(k == 0, 1, 2) / max(size, 1)) * np.cos(
+            np.pi * np.outer(2 * k + 1, k) / (2 * max(size, 1))
+        )
+        x = np.moveaxis(np.tensordot(basis, x, (1, axis)), 0, axis)
+    return x
