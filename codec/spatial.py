@@ -2,7 +2,7 @@
 
 A small network at 16 kbit/s keeps the timbre of a scene better than its spatial image: weak high orders, and
 correlations (the R of eq. 3) that come out too small or in the wrong place. Both change slowly, so they are sent:
-the covariance matrix of the channels in 16 bands, every 64 frames (0.74 s); `codec.spatial_code` makes 1.3 kbit/s
+the covariance matrix of the channels in 16 bands, every 64 frames (0.74 s); `codec.spatial_code` makes 2.2 kbit/s
 of them for 16 channels. The decoder measures its own covariances and mixes its channels, band by band, by the
 matrices that bring them to those sent with the least change to the waveforms.
 """

@@ -48,8 +48,8 @@ def step_of(index: int) -> float:
 
 
 def layer_bytes(channels: int, slots: int) -> int:
-    """Bytes of the spatial layer of a packet: 124 per slot for 16 channels."""
-    return slots * -(-(3 * channels * (channels + 1) + 8 * channels + 48) // 8)
+    """Bytes of the spatial layer of a packet: 200 per slot for 16 channels."""
+    return slots * -(-(5 * channels * (channels + 1) + 12 * channels + 48) // 8)
 
 
 class Parameters(NamedTuple):
@@ -250,7 +250,8 @@ def _walk(kind, numbers, counts, state, log):  # pragma: no cover, compiled
                 if kind == 0:  # levels are transformed over the channels too
                     zone = min(_octave(row) + _octave(band), 9) + (10 if slot else 0)
                 else:
-                    zone = _octave(band) + 5 * _octave(slot)
+                    # a packet has 16 bands and at most 7 slots: the limits only keep the compiled code in bounds
+                    zone = min(_octave(band), 4) + 5 * min(_octave(slot), 3)
                 if not _counted(1 if number else 0, flags[kind, 3 * zone + min(near, 2)], state, log):
                     numbers[row, band, slot] = 0
                     continue

@@ -81,8 +81,8 @@ def test_any_packet_can_be_read_first(range_coded):
 
 
 def test_packing_is_the_documented_one():
-    """One channel, two frames: 8 bytes of the spatial layer; two 10-bit codes: 80 40 30."""
-    layer = bytes([0x81, 1, 2, 3, 4, 5, 6, 7])
+    """One channel, two frames: 9 bytes of the spatial layer; two 10-bit codes: 80 40 30."""
+    layer = bytes([0x81, 1, 2, 3, 4, 5, 6, 7, 8])
     packet = Packet(np.array([[0b1000000001, 0b0000000011]]), layer)
     header = make_header(frames=2, codebooks=1, model_codebooks=2, channels=1)
     assert pack(packet, header) == layer + bytes([0x80, 0x40, 0x30])
@@ -92,10 +92,10 @@ def test_packing_is_the_documented_one():
 
 
 @pytest.mark.parametrize(
-    ("channels", "frames", "size"), [(16, 256, 496), (16, 511, 868), (16, 1, 124), (4, 256, 72)]
+    ("channels", "frames", "size"), [(16, 256, 800), (16, 511, 1400), (16, 1, 200), (4, 256, 100)]
 )
 def test_the_layer_has_the_documented_size(channels, frames, size):
-    """124 bytes per slot for 16 channels, 18 for 4."""
+    """200 bytes per slot for 16 channels, 25 for 4."""
     assert make_header(channels=channels).layer_bytes(frames) == size
 
 
@@ -117,7 +117,7 @@ def test_ten_seconds_take_the_nominal_rate_and_less_than_one_percent(layers):
     assert nominal <= len(data) < 1.01 * nominal
     assert len(packets) == 3
     given_up = sum(int((p.codes == ABSENT).sum()) for p in packets)
-    assert given_up == (2 * 397 + -(-8 * 124 * 5 // 10) if layers else 0)
+    assert given_up == (2 * 640 + 8 * 200 * 5 // 10 if layers else 0)
 
 
 def test_every_codebook_less_takes_861_bits_per_second_less():
