@@ -104,7 +104,7 @@ class Header:
 
     def layer_bytes(self, frames: int) -> int:
         """Bytes of the spatial layer of a packet of so many frames."""
-        return layer_bytes(self.channels, slots(frames)) if self.layers else 0
+        return layer_bytes(self.channels, slots(frames)[1]) if self.layers else 0
 
     def absent(self, frames: int) -> int:
         """How many codes at the end of a packet gave way to the layer; the first codebook stays."""

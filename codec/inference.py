@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float32, Int, Shaped
+from jaxtyping import Float32, Int, Shaped
 from numpy import ndarray
 
 from codec import spatial, spatial_code
@@ -168,7 +168,7 @@ def encode_packets(
             packet = next(waiting)[0] * np.float32(header.gain)
             packet = np.pad(packet, ((0, 0), (0, frames * header.hop - packet.shape[1])))
             measured = spatial.measure(packet, header.hop, header.sample_rate_hz, margin)
-            layer = spatial_code.encode(spatial_code.parameters(measured), header.layer_bytes(frames))
+            layer = spatial_code.encode(measured, header.layer_bytes(frames))
         yield Packet(codes_of_packet, layer)
 
 
@@ -206,21 +206,20 @@ def decode_packets(
     for index, (samples, before, length) in enumerate(recut(decoded(), lengths, context)):
         packet = arrived.pop(0)
         if header.layers:
-            target = _covariances(packet, header)
-            samples = restorer.restore(samples, before, length, target, margin)
+            samples = restorer.restore(samples, before, length, _sent(packet, header), margin)
         kept = min(left, length)
         left -= kept
         if first == 0 or index >= 2:
             yield np.ascontiguousarray(samples[:, :kept]) / np.float32(header.gain)
 
 
-def _covariances(packet: Packet, header: Header) -> Float[ndarray, "band slot channel channel"] | None:
+def _sent(packet: Packet, header: Header) -> spatial_code.Parameters | None:
     """What the spatial layer of a packet says; None if it is lost or says nothing."""
     if not packet.layer:
         return None
-    slots = spatial.slots(packet.codes.shape[1])
-    sent = spatial_code.decode(packet.layer, header.channels, spatial.BANDS, slots)
-    return None if sent is None else spatial_code.covariances(sent)
+    level_slots, slots = spatial.slots(packet.codes.shape[1])
+    grids = (spatial.LEVEL_BANDS, level_slots), (spatial.BANDS, slots)
+    return spatial_code.decode(packet.layer, header.channels, *grids)
 
 
 def decode_range(

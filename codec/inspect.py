@@ -38,7 +38,7 @@ def inspect(path: Path, where: str) -> dict[str, Any]:
     bits = {
         "header": 8 * HEADER_BYTES,
         "crc": 8 * CRC.size * header.packets,
-        "side_layers": header.layer_bits * header.packets,
+        "side_layers": 8 * sum(header.layer_bytes(frames) for frames in header.packet_frame_counts),
         "codes": (header.codebooks * header.frames - absent) * header.bits_per_code,
     }
     probability = counts / np.maximum(counts.sum(1, keepdims=True), 1)

@@ -79,7 +79,7 @@ def layers_bps(config: ModelConfig) -> float:
     from codec.spatial import slots
     from codec.spatial_code import layer_bytes
 
-    bits = 8 * layer_bytes(config.channels, slots(PACKET_FRAMES))
+    bits = 8 * layer_bytes(config.channels, slots(PACKET_FRAMES)[1])
     return bits * config.sample_rate_hz / (PACKET_FRAMES * config.hop)
 
 

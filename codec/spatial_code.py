@@ -1,8 +1,8 @@
-"""How the band covariances of a packet become the bits of its spatial layer, at a constant rate.
+"""How the levels and correlations of a packet become the bits of its spatial layer, at a constant rate.
 
-Levels (decibels) and correlations are transformed by the discrete cosine transform over bands and slots (levels
-also over the channels), quantised with one step and written by an adaptive range coder, which counts in contexts
-of like coefficients. The encoder takes the finest step that fits into the bytes that the layer has.
+Both go through the discrete cosine transform over bands and time (levels also over the channels), are quantised
+with one step and written by an adaptive range coder, which counts in contexts of like coefficients. The encoder
+takes the finest step that fits into the bytes that the layer has.
 """
 
 from __future__ import annotations
@@ -18,25 +18,28 @@ from scipy.fft import dctn, idctn
 from codec.rangecoder import encoded
 
 STEPS = 32  # the last one says that nothing is sent
-LEVEL_PER_CORRELATION_DB = 5.0  # step of the levels, where the step of the correlations is 1
+LEVEL_PER_CORRELATION_DB = 12.0  # step of the levels, where the step of the correlations is 1
 _ROUNDING = 0.4  # a coefficient is rounded up from 0.6 of a step on: small ones cost more than they are worth
 _LARGEST = 4000
-_FLOOR = 1e-16  # power per bin that no level falls below: about -124 dB re full scale in all bands together
 
 # Contexts: levels or correlations, times the zone of the coefficient, times the size of its neighbours
-_ZONES, _NEIGHBOURS, _PREFIXES = 20, 3, 12
+_ZONES, _NEIGHBOURS, _PREFIXES = 40, 3, 12
 _KINDS = _ZONES * _NEIGHBOURS
 # How often, in 32nds, a coefficient is not 0, by context; counted on synthetic scenes (stimuli.synth)
 _START = (
     (
-        31, 16, 16, 31, 16, 31, 31, 16, 31, 29, 30, 30, 30, 27, 28, 21, 21, 30, 9, 18,
-        26, 8, 15, 24, 4, 10, 13, 16, 16, 16, 16, 24, 30, 3, 14, 21, 5, 12, 17, 4,
-        12, 14, 3, 11, 14, 1, 5, 4, 1, 3, 6, 1, 2, 3, 1, 2, 6, 16, 16, 16,
+        31, 16, 16, 31, 16, 31, 31, 16, 31, 30, 28, 30, 30, 28, 29, 23, 23, 28, 8, 16, 26, 2, 12, 25,
+        16, 16, 28, 16, 16, 15, 8, 5, 12, 6, 8, 11, 3, 4, 9, 2, 5, 5, 1, 1, 3, 1, 1, 1,
+        20, 20, 24, 4, 6, 21, 2, 7, 27, 2, 9, 20, 2, 10, 20, 1, 8, 17, 1, 3, 8, 1, 1, 4,
+        20, 13, 26, 2, 13, 19, 2, 13, 22, 2, 14, 18, 1, 13, 19, 1, 11, 18, 1, 4, 5, 1, 3, 16,
+        13, 18, 21, 3, 13, 17, 1, 13, 19, 1, 9, 19, 1, 10, 17, 1, 9, 18, 1, 5, 16, 1, 4, 16,
     ),
     (
-        27, 16, 16, 24, 26, 28, 20, 21, 25, 7, 12, 17, 2, 7, 9, 10, 10, 9, 1, 2,
-        2, 3, 4, 5, 1, 1, 1, 1, 1, 1, 3, 12, 13, 1, 5, 20, 2, 8, 13, 1,
-        3, 3, 1, 1, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16,
+        26, 16, 16, 19, 24, 25, 18, 18, 23, 5, 9, 19, 2, 6, 8, 5, 5, 5, 1, 1, 2, 2, 2, 4,
+        1, 1, 3, 1, 1, 11, 1, 7, 22, 1, 1, 9, 1, 5, 16, 1, 1, 2, 1, 3, 16, 16, 16, 16,
+        16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16,
+        16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16,
+        16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16,
     ),
 )  # fmt: skip
 _HALVE_AT = 512
@@ -53,49 +56,20 @@ def layer_bytes(channels: int, slots: int) -> int:
 
 
 class Parameters(NamedTuple):
-    """What the covariance matrices of a packet are taken apart into; of the heard channels only.
+    """What is sent of a packet; levels and correlations of the heard channels only.
 
     Attributes
     ----------
     heard : bool (all channels,)
         False for channels that are silent in the whole packet.
-    levels_db : float (channel, band, slot)
+    levels_db : float (channel, band, level slot)
     correlations : float (pair, band, slot)
-        Pairs in the order (0,1), (0,2), ... (1,2), ...
+        Pairs in the order (0,1), (0,2), ... (1,2), ... Bands and slots are wider than those of the levels.
     """
 
     heard: Bool[ndarray, " channel"]
-    levels_db: Float[ndarray, "channel band slot"]
+    levels_db: Float[ndarray, "channel level_band level_slot"]
     correlations: Float[ndarray, "pair band slot"]
-
-
-def parameters(covariances: Float[ndarray, "band slot channel channel"]) -> Parameters:
-    """Levels and correlations of covariance matrices."""
-    power = np.diagonal(covariances, axis1=2, axis2=3).transpose(2, 0, 1)
-    heard = power.max((1, 2)) > _FLOOR
-    power = np.maximum(power[heard], _FLOOR)
-    first, second = np.triu_indices(len(power), 1)
-    products = covariances[:, :, heard][:, :, :, heard].transpose(2, 3, 0, 1)[first, second]
-    return Parameters(heard, 10 * np.log10(power), products / np.sqrt(power[first] * power[second]))
-
-
-def covariances(found: Parameters) -> Float[ndarray, "band slot channel channel"]:
-    """Positive semidefinite matrices with these levels, and correlations as near as can be."""
-    count, bands, slots = found.levels_db.shape
-    upper = np.triu_indices(count, 1)
-    correlation = np.zeros((bands, slots, count, count))
-    correlation[:, :, upper[0], upper[1]] = np.clip(found.correlations, -1, 1).transpose(1, 2, 0)
-    correlation = correlation + correlation.transpose(0, 1, 3, 2) + np.eye(count)
-    values, vectors = np.linalg.eigh(correlation)
-    correlation = (vectors * np.maximum(values, 1e-4)[:, :, None]) @ vectors.transpose(0, 1, 3, 2)
-    # limits for streams that were made to harm
-    unit = 10 ** (np.clip(found.levels_db, -180, 60).transpose(1, 2, 0) / 20)
-    scale = unit / np.sqrt(np.diagonal(correlation, axis1=2, axis2=3))
-    result = np.zeros((bands, slots, len(found.heard), len(found.heard)))
-    result[np.ix_(range(bands), range(slots), found.heard, found.heard)] = (
-        correlation * scale[..., :, None] * scale[..., None, :]
-    )
-    return result
 
 
 def encode(found: Parameters, size: int) -> bytes:
@@ -120,8 +94,11 @@ def encode(found: Parameters, size: int) -> bytes:
     return best[:size].ljust(size, b"\0")
 
 
-def decode(data: bytes, channels: int, bands: int, slots: int) -> Parameters | None:
-    """Return the quantised parameters; None if the encoder had no room for them."""
+def decode(data: bytes, channels: int, level_grid: tuple[int, int], grid: tuple[int, int]) -> Parameters | None:
+    """Return the quantised parameters; None if the encoder had no room for them.
+
+    `level_grid` and `grid` are the bands and slots of the levels and of the correlations.
+    """
     state = _decoder(data)
     log = np.zeros((0, 2), np.int64)
     index = 0
@@ -131,16 +108,19 @@ def decode(data: bytes, channels: int, bands: int, slots: int) -> Parameters | N
     if index == STEPS - 1:
         return None
     count = int(heard.sum())
-    levels = np.zeros((count, bands, slots), np.int64)
-    correlations = np.zeros((count * (count - 1) // 2, bands, slots), np.int64)
+    levels = np.zeros((count, *level_grid), np.int64)
+    correlations = np.zeros((count * (count - 1) // 2, *grid), np.int64)
     start = _counts()
     _walk(0, levels, start, state, log)
     _walk(1, correlations, start, state, log)
     step = step_of(index)
     return Parameters(
         heard,
-        idctn(levels * (LEVEL_PER_CORRELATION_DB * step), norm="ortho") if count else levels.astype(float),
-        idctn(correlations * step, axes=(1, 2), norm="ortho") if count > 1 else correlations.astype(float),
+        # the limits are for streams that were made to harm
+        np.clip(idctn(levels * (LEVEL_PER_CORRELATION_DB * step), norm="ortho"), -180, 60)
+        if count
+        else levels * 1.0,
+        np.clip(idctn(correlations * step, axes=(1, 2), norm="ortho"), -1, 1) if count > 1 else correlations * 1.0,
     )
 
 
@@ -247,10 +227,10 @@ def _walk(kind, numbers, counts, state, log):  # pragma: no cover, compiled
                 number = numbers[row, band, slot]
                 near = abs(numbers[row, band - 1, slot]) if band else 0
                 near += abs(numbers[row, band, slot - 1]) if slot else 0
+                # the limits of the correlations' zone only keep the compiled code in bounds
                 if kind == 0:  # levels are transformed over the channels too
-                    zone = min(_octave(row) + _octave(band), 9) + (10 if slot else 0)
+                    zone = min(_octave(row) + _octave(band), 7) + 8 * min(_octave(slot), 4)
                 else:
-                    # a packet has 16 bands and at most 7 slots: the limits only keep the compiled code in bounds
                     zone = min(_octave(band), 4) + 5 * min(_octave(slot), 3)
                 if not _counted(1 if number else 0, flags[kind, 3 * zone + min(near, 2)], state, log):
                     numbers[row, band, slot] = 0
