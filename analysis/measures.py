@@ -1,9 +1,9 @@
 """All measures between a reference scene and a test scene: what they are called and how they are got.
 
-Each room (`covariance`, `spectral`, `spatial`, `binaural_head`, `ambiqual`) describes a segment of a scene,
-compares two descriptions into sums that add up over segments, and concludes from the sums. So a reference is
-described once for all of its tests, memory does not depend on the length, and segments may be worked on in any
-order.
+Each room (`covariance`, `waveform`, `spectral`, `spatial`, `bands`, `binaural_head`, `ambiqual`) describes a
+segment of a scene, compares two descriptions into sums that add up over segments, and concludes from the sums. So
+a reference is described once for all of its tests, memory does not depend on the length, and segments may be
+worked on in any order.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Complex64, Float32, Float64
 from numpy import ndarray
 
-from analysis import ambiqual, binaural_head, covariance, spatial, spectral
+from analysis import ambiqual, bands, binaural_head, covariance, spatial, spectral, waveform
 from analysis.segments import Reader, Segment, array_reader, segments
 from render.errors import InputError
 from render.scene import Scene
@@ -57,9 +57,12 @@ MEASURES = (
     Measure("lsd_db", "dB", 0.0, "everything between channels; dominated by the quietest bins"),
     Measure("sisdr_W_db", "dB", 100.0, "gain, polarity; meaningless for generative decoders"),
     Measure("sisdr_mean_db", "dB", 100.0, "gain, polarity; meaningless for generative decoders"),
+    Measure("snr_lf_db", "dB", 100.0, "everything above 500 Hz"),
     Measure("chlvl_db", "dB", 0.0, "everything but the long-term level of each channel"),
     *(Measure(f"ord{n}_db", "dB", 0.0, "everything but the long-term level of the order") for n in range(8)),
+    *(Measure(f"ord{n}_band_db", "dB", 0.0, "everything but the order's long-term spectrum") for n in range(8)),
     Measure("doa_deg", "deg", 0.0, "timbre, gain, orders above 1; two sources at once are one"),
+    Measure("doa_band_deg", "deg", 0.0, "as doa_deg; a quiet band counts as much as a loud one"),
     Measure("diff_mae", "", 0.0, "direction, timbre, gain, orders above 1"),
     Measure("diff_bias", "", 0.0, "as diff_mae; errors of both signs cancel"),
     Measure("map_corr", "", 1.0, "gain, timbre"),
@@ -135,6 +138,7 @@ class Description:
     """A segment of a scene, as every room sees it."""
 
     samples: Float32[ndarray, "acn time"]
+    low: Complex64[ndarray, "acn frame bin"]
     magnitudes: spectral.Magnitudes
     field: spatial.Field
     cues: binaural_head.Cues
@@ -146,8 +150,10 @@ class Sums:
     """What is left of a pair of segments; adds up over segments."""
 
     moments: covariance.Moments
+    waveform: Float64[ndarray, " 3"]
     spectral: spectral.SpectralSums
     spatial: spatial.SpatialSums
+    bands: bands.BandSums
     cues: binaural_head.CueSums
     similarity: ambiqual.SimilaritySums
 
@@ -159,6 +165,7 @@ def describe(segment: Segment) -> Description:
     """Describe a segment of a scene."""
     return Description(
         segment.samples,
+        waveform.describe(segment),
         spectral.describe(segment),
         spatial.describe(segment),
         binaural_head.describe(segment),
@@ -170,8 +177,10 @@ def compare(reference: Description, test: Description, of: Scale) -> Sums:
     """Compare two segments at the same place."""
     return Sums(
         covariance.compare(reference.samples, test.samples),
+        waveform.compare(reference.low, test.low),
         spectral.compare(reference.magnitudes, test.magnitudes, of.largest_power),
         spatial.compare(reference.field, test.field, of.loudspeaker_power),
+        bands.compare(reference.field, test.field),
         binaural_head.compare(reference.cues, test.cues),
         ambiqual.compare(reference.patches, test.patches),
     )
@@ -181,8 +190,10 @@ def conclude(sums: Sums) -> dict[str, float | None]:
     """All measures; None is "not applicable", and no value is NaN or infinite."""
     found = {
         **covariance.conclude(sums.moments),
+        **waveform.conclude(sums.waveform),
         **spectral.conclude(sums.spectral),
         **spatial.conclude(sums.spatial),
+        **bands.conclude(sums.bands),
         **binaural_head.conclude(sums.cues),
         **ambiqual.conclude(sums.similarity),
         "silent_channels": float(len(covariance.lost_channels(sums.moments))),

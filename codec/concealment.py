@@ -13,8 +13,8 @@ def conceal(packets: Iterable[Packet | None], header: Header) -> Iterator[tuple[
     """Fill the gaps: a missing packet becomes the one before it, its frames in reverse order.
 
     So the sound field goes on from where it stopped, with the spatial layer as it was. Before the first intact
-    packet the next one is used likewise; if there is none at all, the codes are 0. Also tells which packets are made
-    up.
+    packet the next one is used likewise; if there is none at all, the codes are 0. Also tells which packets are
+    made up.
     """
     last: Packet | None = None
     missing: list[int] = []

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from codec.layers import ResidualUnit, Snake1d
@@ -219,14 +219,15 @@ class CodebookUsage:
     def __init__(self, model: Codec, decay: float = 0.99, threshold: float = 0.03):
         self.quantizers = model.quantizer.books
         self.decay, self.threshold = decay, threshold
-        size = model.config.codebook_size
-        self.usage = torch.full((len(self.quantizers), size), 1.0 / size)
+        size, device = model.config.codebook_size, self.quantizers[0].codebook.weight.device
+        self.usage = torch.full((len(self.quantizers), size), 1.0 / size, device=device)
 
-    def update(self, codes: Tensor) -> None:
-        """Count the codes (batch, codebook, frame) of one step."""
-        for index, book in enumerate(codes.detach().cpu().transpose(0, 1).reshape(len(self.quantizers), -1)):
-            share = torch.bincount(book, minlength=self.usage.shape[1]).float() / book.numel()
-            self.usage[index].mul_(self.decay).add_(share, alpha=1 - self.decay)
+    def update(self, codes: Int[Tensor, "batch codebook frame"]) -> None:
+        """Take in the codes of one step."""
+        flat = codes.transpose(0, 1).flatten(1)
+        # counts are whole numbers: their sums do not depend on the order, on no device
+        counts = torch.zeros_like(self.usage).scatter_add_(1, flat, torch.ones_like(flat, dtype=torch.float32))
+        self.usage.mul_(self.decay).add_(counts / flat.shape[1], alpha=1 - self.decay)
 
     @torch.no_grad()
     def revive(self, latents: Float[Tensor, "batch latent frame"], generator: torch.Generator) -> int:
@@ -239,8 +240,8 @@ class CodebookUsage:
             count = int(dead.sum())
             if count:
                 drawn = pool[torch.randint(len(pool), (count,), generator=generator)]
-                noise = 0.01 * pool.std() * torch.randn(drawn.shape, generator=generator)
-                quantizer.codebook.weight[dead] = drawn + noise.to(drawn.device)
+                noise = 0.01 * pool.std() * torch.randn(drawn.shape, generator=generator).to(pool.device)
+                quantizer.codebook.weight[dead] = drawn + noise
                 self.usage[index][dead] = 1.0 / self.usage.shape[1]
                 revived += count
             residual = residual - quantizer.out_proj(quantizer.look_up(quantizer.search(projected)))

@@ -66,19 +66,26 @@ class ResidualVectorQuantizer(nn.Module):
         """The codebooks, in order."""
         return [quantizer for quantizer in self.quantizers if isinstance(quantizer, VectorQuantizer)]
 
-    def forward(
-        self, latents: Float[Tensor, "batch latent frame"], generator: torch.Generator | None = None
-    ) -> Quantized:
-        """Quantise for training: for a share `dropout` of the items only the first n codebooks count.
-
-        n is drawn uniformly from 1..N. Every codebook is evaluated for every item, as published; the
-        losses are masked means, summed over the codebooks.
-        """
-        batch, count = latents.shape[0], len(self.quantizers)
-        used = torch.full((batch,), count + 1)
+    def draw(self, batch: int, generator: torch.Generator | None = None) -> Int[Tensor, " batch"]:
+        """Quantiser dropout: how many codebooks count for each item, 1..N for a share `dropout`, else all."""
+        count = len(self.quantizers)
+        used = torch.full((batch,), count)
         dropped = int(batch * self.dropout)
         used[:dropped] = torch.randint(1, count + 1, (dropped,), generator=generator)
-        used = used.to(latents.device)
+        return used
+
+    def forward(
+        self,
+        latents: Float[Tensor, "batch latent frame"],
+        generator: torch.Generator | None = None,
+        used: Int[Tensor, " batch"] | None = None,
+    ) -> Quantized:
+        """Quantise for training: only the first `used` codebooks of each item count, by default those of `draw`.
+
+        Every codebook is evaluated for every item, as published; the losses are masked means, summed over the
+        codebooks.
+        """
+        used = (self.draw(len(latents), generator) if used is None else used).to(latents.device)
 
         residual, total = latents, torch.zeros_like(latents)
         commitment = codebook = latents.new_zeros(())

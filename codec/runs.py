@@ -1,34 +1,57 @@
-"""What a run folder says about itself: settings, versions, machine, and how the training went."""
+"""What a run folder says about itself: settings, versions, machine, and how the training goes."""
 
 from __future__ import annotations
 
+import csv
+import math
 import platform
+import shutil
 import subprocess
-from dataclasses import asdict
+import sys
+import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from render.artefact import write_json
+from codec.model import ModelConfig
+from codec.settings import ADVERSARIAL, RECONSTRUCTION, TrainConfig, preset_text
+from codec.state import State
+from codec.validate import columns
+from render.artefact import read_json, whole_file, write_json
+
+INTERVAL_S = 30.0  # between lines about the progress, where there is no terminal
 
 
-def describe_run(folder: Path, model_config: Any, config: Any) -> None:
-    """Write config.json (model and training settings) and env.json (versions, commit, machine)."""
-    write_json(folder / "config.json", {"model": model_config.as_json(), "train": asdict(config)}, force=True)
+def describe_run(
+    folder: Path, model_config: ModelConfig, config: TrainConfig, data: list[Path] | None = None
+) -> None:
+    """Write config.toml (a preset that repeats the run) and env.json (versions, commit, machine, data)."""
+    with whole_file(folder / "config.toml", force=True) as temporary:
+        temporary.write_text(preset_text(model_config, config), encoding="utf-8")
     packages = ("torch", "numpy", "scipy", "soundfile", "soxr", "numba", "safetensors")
+    cuda = torch.cuda.is_available()
     write_json(
         folder / "env.json",
         {
             "commit": _commit(),
             "python": platform.python_version(),
             "machine": platform.machine(),
+            "device": torch.cuda.get_device_name() if cuda else "cpu",
             "threads": torch.get_num_threads(),
+            "data": [str(path) for path in data or []],
             **{name: version(name) for name in packages},
         },
         force=True,
     )
+
+
+def data_of(folder: Path) -> list[Path]:
+    """Folders of recordings that a run was trained on last, as its env.json says."""
+    path = folder / "env.json"
+    return [Path(data) for data in read_json(path).get("data", [])] if path.is_file() else []
 
 
 def _commit() -> str | None:
@@ -39,36 +62,113 @@ def _commit() -> str | None:
     return answer.stdout.strip() or None
 
 
+def told(values: dict[str, float]) -> str:
+    """Numbers with their names, as they are printed."""
+    return "  ".join(
+        f"{name.removeprefix('val_').replace('_', ' ')} {value:.3g}" for name, value in values.items()
+    )
+
+
 class Metrics:
-    """metrics.csv (the truth) and the same rows on the terminal; rows after a resumed step are dropped."""
+    """metrics.csv, which is the truth; the same numbers on the terminal, and for TensorBoard if it is installed.
 
-    columns = (
-        "step", "learning_rate", "seconds_per_step", "mel", "covariance", "band_covariance", "waveform",
-        "quantizer", "val_mel", "val_covariance", "val_band_covariance", "val_snr_db", "val_perplexity",
-    )  # fmt: skip
+    A row holds the means of the losses since the row before. Rows after the step that a run is resumed at are
+    dropped, they come again; so are those that a full disk cut off.
+    """
 
-    def __init__(self, path: Path, step: int):
-        self.path, self.sums = path, {}
-        kept = []
-        if step and path.exists():
-            kept = [r for r in path.read_text().splitlines()[1:] if int(r.split(",")[0]) <= step]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("\n".join([",".join(self.columns), *kept]) + "\n")
+    def __init__(self, folder: Path, model: ModelConfig, config: TrainConfig, step: int, until: int):
+        self.path, self.config, self.until = folder / "metrics.csv", config, until
+        self.item_s = config.excerpt_frames / model.sample_rate_hz
+        used = [name for name in (*RECONSTRUCTION, *ADVERSARIAL) if config.weights.get(name)]
+        networks = [
+            "gradient_norm",
+            *(["discriminator", "discriminator_gradient_norm"] if config.discriminator else []),
+        ]
+        self.columns = [
+            "step", "learning_rate", "seconds_per_step", *used, "quantizer", *networks, "perplexity",
+            "perplexity_min", *(f"val_{name}" for name in columns(model)),
+        ]  # fmt: skip
+        self.sums: dict[str, tuple[float, int]] = {}
+        self.begin_step, self.began = step, time.monotonic()
+        self.shown = self.began
+        self.terminal = sys.stderr.isatty()
+        kept: list[list[str]] = []
+        if step and self.path.exists():
+            with open(self.path, newline="", encoding="utf-8") as file:
+                rows = [row for row in csv.reader(file) if len(row) == len(self.columns)]
+            kept = [row for row in rows[1:] if int(row[0]) <= step]
+        with whole_file(self.path, force=True) as temporary, open(temporary, "w", encoding="utf-8") as file:
+            file.writelines(",".join(row) + "\n" for row in (self.columns, *kept))
+        self.board = _tensorboard(folder / "tensorboard", step)
 
-    def add(self, values: dict[str, float]) -> None:
-        """Count the losses of one step."""
+    def add(self, step: int, values: dict[str, float]) -> None:
+        """Count the losses of a step, and show how far the run is."""
         for name, value in values.items():
             total, count = self.sums.get(name, (0.0, 0))
             self.sums[name] = (total + value, count + 1)
+        now = time.monotonic()
+        if now - self.shown >= (0.2 if self.terminal else INTERVAL_S):
+            self.shown = now
+            line = self._line(step, values)
+            if self.terminal:
+                line = f"\r\x1b[K{line[: shutil.get_terminal_size().columns - 1]}"
+            print(line, end="" if self.terminal else "\n", file=sys.stderr, flush=True)
 
-    def write(self, step: int, rate: float, validation: dict[str, float], seconds: float, left_s: float) -> None:
-        """Write the means since the last row, and print them."""
+    def write(self, step: int, rate: float, found: dict[str, float]) -> None:
+        """Write the means since the last row, with what else was found, and print them."""
         means = {name: total / count for name, (total, count) in self.sums.items()}
-        row = {"step": step, "learning_rate": rate, "seconds_per_step": seconds, **means}
-        row |= {f"val_{name}": value for name, value in validation.items()}
         self.sums = {}
-        cells = (f"{row[c]:.6g}" if c in row else "" for c in self.columns)
-        with open(self.path, "a") as file:
-            file.write(",".join(cells) + "\n")
-        shown = "  ".join(f"{k} {v:.3g}" for k, v in row.items() if k not in ("learning_rate", "step"))
-        print(f"step {step}  {shown}  {left_s / 60:.0f} min left", flush=True)
+        row = {"step": step, "learning_rate": rate, "seconds_per_step": self._seconds(step), **means, **found}
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(",".join(f"{row[c]:.6g}" if c in row else "" for c in self.columns) + "\n")
+        if self.board is not None:
+            for name, value in list(row.items())[1:]:
+                self.board.add_scalar(name.replace("val_", "validation/", 1), value, step)
+            self.board.flush()
+        self.shown = time.monotonic()
+        print("\r\x1b[K" if self.terminal else "", end="", file=sys.stderr, flush=True)
+        print(self._line(step, means), flush=True)
+        if found:
+            print(f"{'validation':>{2 * len(str(self.until)) + 6}}  {told(found)}", flush=True)
+
+    def _line(self, step: int, losses: dict[str, float]) -> str:
+        """Step, losses, steps and seconds of audio per second, time left."""
+        seconds = max(self._seconds(step), 1e-9)
+        left_min = math.ceil(seconds * (self.until - step) / 60)
+        left = f"{left_min // 60} h {left_min % 60} min" if left_min >= 60 else f"{left_min} min"
+        audio_s = self.config.batch * self.item_s / seconds
+        pace = f"{1 / seconds:.2g} steps/s, {audio_s:.3g} s of audio/s, {left} left"
+        shown = {name: value for name, value in losses.items() if not name.endswith("norm")}
+        return f"step {step:>{len(str(self.until))}}/{self.until}  {pace}  {told(shown)}"
+
+    def _seconds(self, step: int) -> float:
+        return (time.monotonic() - self.began) / max(step - self.begin_step, 1)
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the sums since the last row, for a checkpoint."""
+        return {name: torch.tensor(pair, dtype=torch.float64) for name, pair in self.sums.items()}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Go on with the sums of a checkpoint."""
+        self.sums = {name: (float(total), int(count)) for name, (total, count) in state.items()}
+
+
+def _tensorboard(folder: Path, step: int) -> Any:
+    """Open an event file, None without the package."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder), purge_step=step + 1)
+
+
+def replayed(state: State, losses: dict[str, float], sources: list[str]) -> list[str]:
+    """What a replayed step was, in lines: losses, norms, what is not finite, where the items come from."""
+    lines = [f"step {state.step + 1}, from the weights after step {state.step}; nothing is written"]
+    lines += [f"  {name:28}{value:.7g}" for name, value in losses.items()]
+    for network, kind in ((state.model, "weight"), (state.model, "gradient"), (state.discriminator, "gradient")):
+        named = network.named_parameters() if network else ()
+        tensors = ((name, p if kind == "weight" else p.grad) for name, p in named)
+        if bad := [name for name, tensor in tensors if tensor is not None and not bool(tensor.isfinite().all())]:
+            lines.append(f"  {kind}s that are not finite: {', '.join(bad[:4])}{' ...' if len(bad) > 4 else ''}")
+    return [*lines, *(f"  item {index}: {source}" for index, source in enumerate(sources))]

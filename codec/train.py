@@ -1,328 +1,357 @@
-"""Train a multichannel RVQGAN generator.
+"""Train a multichannel RVQGAN.
 
-    python -m codec.train --preset small --data data/prepared --run small [--resume]
+    python -m codec.train --preset small --data data/prepared --run small
+    python -m codec.train --run small --resume
+    torchrun --nproc-per-node 8 -m codec.train --preset paper --data data/prepared --run paper
 
 A preset (codec/presets/*.toml, or the path of your own) holds the model and the training settings; options
-given here replace the preset's. Everything goes into runs/NAME: config.toml, env.json, metrics.csv and
-checkpoints. Recording 8 of every scene class is held out and used for validation only. Losses: multi-scale
-mel and covariance (eq. 3) as in the paper, codebook and commitment; optionally covariance per band and a
-waveform distance, with the gradients of all of them balanced at the output.
+given here replace the preset's. Everything goes into runs/NAME: config.toml (a preset that repeats the run),
+env.json, metrics.csv, samples and checkpoints, the two newest and the best by the mel distance of the validation.
+Recording 8 of every scene class is held out and used for validation only; --holdout takes another, or a class: the
+demo's scenes are all recordings 8 and can be trained on with --holdout Woodland. A run may be interrupted (Ctrl-C,
+SIGTERM: it finishes its step and saves; or killed) and goes on with --resume as if nothing had been. --replay
+repeats a step that went wrong and tells its numbers and the files of its items.
 """
 
 from __future__ import annotations
 
-import tomllib
-from dataclasses import asdict, dataclass, field, fields, replace
+import os
+from contextlib import ExitStack, closing
+from dataclasses import asdict, replace
+from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from codec.settings import TrainConfig, check_fit, load_preset, refuse_other
 from render.command import parser, run
 from render.errors import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
+    from codec.data import Excerpts
     from codec.model import Codec, ModelConfig
-
-
-SPECTRUM = (2048, 1024)  # window and hop of the losses per band
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """Settings of a training run; see the presets for what they are good for."""
-
-    steps: int = 400_000
-    batch: int = 24
-    excerpt_frames: int = 220_672  # 5 s, a multiple of the hop
-    level_dbfs: float = -24.0  # rms of W of every recording: at EigenScape's -41 half the mel terms are clamped
-    turn: bool = True  # random yaw and mirror, Ambisonics only
-    seed: int = 1
-    initialisation: str = "pca"  # "default", or "transfer:FILE" for a model of as many channels or fewer
-    quantizer_start: int = 0  # steps without quantiser before k-means fits the codebooks; 0: from the start
-    fit_batches: int = 64
-    learning_rate: float = 1e-4
-    betas: tuple[float, float] = (0.8, 0.99)
-    weight_decay: float = 1e-3
-    warmup_steps: int = 30
-    decay_share: float = 0.25  # last part of the run, over which the rate falls linearly to 3 %
-    clip_norm: float = 1e3
-    mel_channels: int = 8  # drawn anew each step, channel 0 always; 0: all
-    mel_scales: int = 2  # drawn anew each step; 7: all
-    balance: bool = True  # weigh each loss by the running norm of its gradient at the output
-    weights: dict[str, float] = field(default_factory=lambda: dict(mel=1.0, covariance=1.0, waveform=1.0))
-    commitment: float = 0.25
-    codebook: float = 1.0
-    revive_every: int = 50  # 0: dead codes stay dead
-    validate_every: int = 100
-    checkpoint_every: int = 200
-
-
-def load_preset(name: str) -> tuple[ModelConfig, TrainConfig]:
-    """Read a preset by name or path; unknown names raise `InputError` that lists the possible ones."""
-    from codec.model import ModelConfig
-
-    folder = Path(__file__).parent / "presets"
-    path = Path(name) if name.endswith(".toml") else folder / f"{name}.toml"
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in folder.glob("*.toml")))
-        raise InputError(f"{path}: no such preset; known are {known}, or give the path of a .toml file")
-    try:
-        content = tomllib.loads(path.read_text())
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path}: {error}") from error
-    parts: list[Any] = []
-    for kind, table in ((ModelConfig, "model"), (TrainConfig, "train")):
-        values = content.pop(table, {})
-        known = {f.name for f in fields(kind)}
-        if unknown := set(values) - known:
-            raise InputError(f"{path}: [{table}] has no {sorted(unknown)}; known are {sorted(known)}")
-        settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        parts.append(kind(**settings))
-    if content:
-        raise InputError(f"{path}: unknown table {sorted(content)}; known are [model] and [train]")
-    return parts[0], parts[1]
+    from codec.processes import Processes
+    from codec.state import State
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:
-    """Warm-up, constant, linear decay to 3 % over the last `decay_share` of the run."""
+    """Warm-up; exponential decay; linear decay to 3 % over the last `decay_share` of the run."""
     warm = min(1.0, (step + 1) / max(config.warmup_steps, 1))
     left = (config.steps - step) / max(config.steps * config.decay_share, 1)
-    return config.learning_rate * warm * min(1.0, left + 0.03)
+    return config.learning_rate * config.gamma**step * warm * min(1.0, left + 0.03)
 
 
-def reconstruction_gradient(
-    reference: Tensor,
-    decoded: Tensor,
-    sample_rate_hz: int,
-    config: TrainConfig,
-    random: Any,
-    norms: dict[str, Tensor],
-) -> tuple[dict[str, float], Tensor]:
-    """Return the losses between (batch, channel, time) signals and their weighted gradient at `decoded`.
+def open_material(data: list[Path], model_config: ModelConfig, config: TrainConfig) -> tuple[Excerpts, Excerpts]:
+    """Return excerpts to train on, and those held out."""
+    from codec.data import Excerpts
+    from codec.recordings import training_and_held_out
+    from codec.validate import excerpt_frames
 
-    A loss without weight is not computed. With `balance`, the gradient of each loss is divided by the
-    running mean of its norm (Défossez et al. 2022, section 3.4), kept in `norms`: otherwise the mel
-    gradient, a hundred times larger than the others, decides alone.
+    training, held_out = training_and_held_out(data, config.holdout)
+    settings: dict[str, Any] = dict(
+        channels=model_config.channels, sample_rate_hz=model_config.sample_rate_hz, level_dbfs=config.level_dbfs,
+        seed=config.seed, layout=model_config.layout,
+    )  # fmt: skip
+    checks = Excerpts(held_out, 1, turn=False, **settings)
+    checks.frames = excerpt_frames(checks.lengths, model_config.sample_rate_hz, model_config.hop)
+    return Excerpts(training, config.excerpt_frames, turn=config.turn, mix=config.mix, **settings), checks
+
+
+class Generated(NamedTuple):
+    """What the generator makes of some items, and what its quantiser costs (None without it)."""
+
+    output: Tensor
+    latents: Tensor
+    codes: Tensor | None
+    quantizer_loss: Tensor | None
+
+
+def generate(model: Codec, items: Tensor, used: Tensor | None, config: TrainConfig) -> Generated:
+    """Encode, quantise with the first `used` codebooks (not at all without them), decode."""
+    import torch
+
+    half = torch.autocast(items.device.type, torch.bfloat16, enabled=config.bf16)
+    with half:
+        latents = model.encoder(items).float()
+    if used is None:
+        codes, quantizer_loss, passed = None, None, latents
+    else:
+        # in float32, as when encoding: in bfloat16 another code would often be the nearest
+        result = model.quantizer(latents, used=used)
+        codes, passed = result.codes, result.latents
+        quantizer_loss = config.commitment * result.commitment_loss + config.codebook * result.codebook_loss
+    with half:
+        return Generated(model.decoder(passed).float(), latents.detach(), codes, quantizer_loss)
+
+
+def read(values: dict[str, Tensor], group: Processes, step: int, strict: bool = True) -> dict[str, float]:
+    """Add up over the processes; what is not finite ends the run before a weight is changed."""
+    import torch
+
+    numbers = group.sum(torch.stack([value.float() for value in values.values()])).tolist()
+    for name, number in zip(values, numbers, strict=True):
+        if strict and not isfinite(number):
+            raise InputError(
+                f"step {step}: {name.replace('_', ' ')} is {number}; the last checkpoint is kept, "
+                f"replay it with --replay {step}"
+            )
+    return dict(zip(values, numbers, strict=True))
+
+
+def update(
+    state: State, batch: Tensor, config: TrainConfig, group: Processes, random: np.random.Generator, replay: bool
+) -> dict[str, float]:
+    """One step: the discriminators learn, then the generator, as published; returns losses and gradient norms.
+
+    `batch` holds the items of this process. Its losses are means over items, so those of the parts into which all
+    processes divide the batch add up to those of the whole when each is divided by the number of parts. With
+    `replay` it ends before the generator's weights are changed, and numbers that are not finite are told.
     """
     import torch
+    from torch.nn.utils import clip_grad_norm_
 
-    from codec import losses
+    from codec.adversarial import discriminator_pass
+    from codec.objective import draw_mel_sample, output_gradient
 
-    values: dict[str, float] = {}
-    leaf = decoded.detach().requires_grad_()
-    total = torch.zeros_like(leaf)
+    model, step = state.model, state.step
+    count = group.count * config.accumulate
+    size = len(batch) // config.accumulate
+    rate_hz, judge = model.config.sample_rate_hz, state.discriminator
+    judge = judge if step >= config.adversarial_start else None
+    # every process draws for the whole batch
+    dropout = torch.Generator().manual_seed(int(random.integers(2**62)))
+    used = model.quantizer.draw(config.batch, dropout)[group.rank * len(batch) : (group.rank + 1) * len(batch)]
+    sample = draw_mel_sample(config, model.config.channels, random)
+    quantized = step >= config.quantizer_start
+    parts = [(b, u if quantized else None) for b, u in zip(batch.split(size), used.split(size), strict=True)]
+    values: dict[str, Tensor] = {}
+    found: dict[str, float] = {}
+    made: Generated | None = None
 
-    def weighted_gradient(name: str, loss: Tensor) -> Tensor:
-        (gradient,) = torch.autograd.grad(loss, leaf)
-        scale = config.weights[name]
-        if config.balance:
-            norm = gradient.norm()
-            norms[name] = 0.9 * norms.get(name, norm) + 0.1 * norm
-            scale = scale / (norms[name] + 1e-12)
-        values[name] = loss.item()
-        return scale * gradient
+    def add(name: str, value: Tensor) -> None:
+        values[name] = values.get(name, 0) + value.detach() / count
 
-    if config.weights.get("mel"):
-        count = reference.shape[1]
-        kept = min(config.mel_channels or count, count)
-        channels = [0, *(1 + random.permutation(count - 1)[: kept - 1])]
-        scales = random.permutation(len(losses.MEL_SCALES))[: config.mel_scales]
-        chosen = tuple(losses.MEL_SCALES[s] for s in scales)
-        loss = losses.mel_distance(reference[:, channels], leaf[:, channels], sample_rate_hz, chosen)
-        total += weighted_gradient("mel", loss)
-    if config.weights.get("covariance"):
-        loss = losses.covariance_distance(reference, leaf)
-        total += weighted_gradient("covariance", loss)
-    if config.weights.get("waveform"):
-        total += weighted_gradient("waveform", losses.waveform_distance(reference, leaf))
-    if config.weights.get("band_covariance"):
-        bands = losses.erb_bands(sample_rate_hz, SPECTRUM[0], 20).to(leaf.device)
-        spectra = losses.stft(reference, *SPECTRUM), losses.stft(leaf, *SPECTRUM)
-        loss = losses.band_covariance_distance(*spectra, bands)
-        total += weighted_gradient("band_covariance", loss)
-    return values, total
+    if judge is not None and state.discriminator_optimizer is not None:
+        state.discriminator_optimizer.zero_grad(set_to_none=True)
+        for items, counted in parts:
+            # one pass of the generator serves both networks, unless its graph has to make room for other parts
+            with torch.set_grad_enabled(len(parts) == 1):
+                made = generate(model, items, counted, config)
+            with torch.autocast(items.device.type, torch.bfloat16, enabled=config.bf16):
+                loss = discriminator_pass(judge, items, made.output)
+            (loss / count).backward()
+            add("discriminator", loss)
+        group.sum_gradients(judge)
+        norm = clip_grad_norm_(judge.parameters(), config.discriminator_clip_norm)
+        values["discriminator_gradient_norm"] = norm / group.count
+        found = read(values, group, step + 1, strict=not replay)
+        values.clear()
+        if not all(map(isfinite, found.values())):
+            return found
+        state.discriminator_optimizer.step()
 
-
-def validate(model: Codec, excerpts: Tensor, quantized: bool) -> dict[str, float]:
-    """Distances of the whole excerpts (batch, channel, time), mean over them, all channels and scales."""
-    import torch
-
-    from codec import losses
-
-    rate = model.config.sample_rate_hz
-    bands = losses.erb_bands(rate, SPECTRUM[0], 20)
-    sums = dict(mel=0.0, covariance=0.0, band_covariance=0.0, snr_db=0.0)
-    model.eval()
-    with torch.no_grad():
-        for item in excerpts.split(1):
-            latents = model.encoder(item)
-            if quantized:
-                latents = model.quantizer.decode(model.quantizer.encode(latents))
-            decoded = model.decoder(latents)
-            spectra = losses.stft(item, *SPECTRUM), losses.stft(decoded, *SPECTRUM)
-            sums["mel"] += float(losses.mel_distance(item, decoded, rate))
-            sums["covariance"] += float(losses.covariance_distance(item, decoded))
-            sums["band_covariance"] += float(losses.band_covariance_distance(*spectra, bands)) / 120
-            error = (item - decoded).square().sum() / item.square().sum().clamp_min(1e-12)
-            sums["snr_db"] += float(-10 * torch.log10(error))
-    model.train()
-    return {name: value / len(excerpts) for name, value in sums.items()}
+    state.optimizer.zero_grad(set_to_none=True)
+    codes, latents = [], []
+    for items, counted in parts:
+        if made is None or len(parts) > 1:
+            made = generate(model, items, counted, config)
+        with torch.autocast(items.device.type, torch.bfloat16, enabled=config.bf16):
+            losses, gradient = output_gradient(
+                items, made.output, rate_hz, config, sample, state.norms, judge, group
+            )
+        if made.quantizer_loss is None or made.codes is None:
+            made.output.backward(gradient / count)
+        else:
+            torch.autograd.backward([made.output, made.quantizer_loss / count], [gradient / count, None])
+            losses["quantizer"] = made.quantizer_loss
+            codes.append(made.codes)
+        latents.append(made.latents)
+        for name, loss in losses.items():
+            add(name, loss)
+    group.sum_gradients(model)
+    values["gradient_norm"] = clip_grad_norm_(model.parameters(), config.clip_norm) / group.count
+    found |= read(values, group, step + 1, strict=not replay)
+    if replay:
+        return found
+    state.optimizer.step()
+    state.step += 1
+    if codes:
+        state.usage.update(group.gather(torch.cat(codes)))
+        decaying = state.step > config.steps * (1 - config.decay_share)
+        if config.revive_every and state.step % config.revive_every == 0 and not decaying:
+            state.usage.revive(group.gather(torch.cat(latents)), torch.Generator().manual_seed(state.step))
+            group.share([*model.quantizer.parameters(), state.usage.usage])
+    state.average()
+    return found
 
 
 def train(
-    model_config: ModelConfig, config: TrainConfig, data: list[Path], folder: Path, resume: bool, until: int
-) -> None:
-    """Train up to step `until` of `config.steps`, from the newest checkpoint in `folder` if `resume`."""
-    import time
+    model_config: ModelConfig, config: TrainConfig, data: list[Path], folder: Path, resume: bool, until: int,
+    *, extend: bool = False, replay: int | None = None, device: str | None = None,
+) -> None:  # fmt: skip
+    """Train up to step `until` of `config.steps`, from the newest checkpoint in `folder` if `resume`.
 
+    With `extend` the run may have had another number of steps; with `replay` the step of that number is repeated
+    from the newest checkpoint before it, and told about, without writing anything.
+    """
     import torch
 
     from codec import checkpoint
-    from codec.data import Excerpts, generator
-    from codec.initialise import CodebookUsage, kmeans, pca
-    from codec.model import Codec
-    from codec.runs import Metrics
-    from codec.transfer import start_from
-    from stimuli.corpus import find_recordings, split
+    from codec.data import generator
+    from codec.processes import processes, signals
+    from codec.runs import Metrics, replayed, told
+    from codec.state import State
+    from codec.validate import validate
 
-    torch.manual_seed(config.seed)
-    training, held_out = split([r for folder in data for r in find_recordings(folder)])
-    settings = dict(
-        channels=model_config.channels, sample_rate_hz=model_config.sample_rate_hz, level_dbfs=config.level_dbfs,
-        seed=config.seed,
-    )  # fmt: skip
-    material = Excerpts([r.path for r in training], config.excerpt_frames, turn=config.turn, **settings)
-    check_frames = min(
-        6 * model_config.sample_rate_hz,
-        *Excerpts([r.path for r in held_out], 1, turn=False, **settings).lengths,
-    )
-    check_frames -= check_frames % model_config.hop
-    checks = Excerpts([r.path for r in held_out], check_frames, turn=False, **settings).batch(0, 8)
-
-    model = Codec(model_config)
-    usage = CodebookUsage(model)
-    optimizer = torch.optim.AdamW(
-        model.parameters(),
-        config.learning_rate,
-        betas=config.betas,
-        weight_decay=config.weight_decay,
-        fused=True,
-    )
-    norms: dict[str, torch.Tensor] = {}
-    step = 0
-    if resume and checkpoint.steps(folder / "checkpoints"):
-        step = checkpoint.steps(folder / "checkpoints")[-1]
-        groups, _ = checkpoint.load(folder / "checkpoints" / f"{step:07d}")
-        model.load_state_dict(groups["model"])
-        _restore_optimizer(optimizer, groups["optimizer"])
-        usage.usage = groups["trainer"].pop("usage")
-        norms = groups["trainer"]
-        print(f"resumed at step {step}")
-    elif config.initialisation == "pca":
-        start = material.batch(0, min(96, 24 * config.batch), purpose=1)
-        snr_db = pca(model, start, torch.Generator().manual_seed(config.seed))
-        print(f"PCA initialisation: {snr_db:.1f} dB signal-to-noise ratio without quantiser")
-        print("  ".join(f"{k} {v:.3g}" for k, v in validate(model, checks, quantized=False).items()), flush=True)
-    elif config.initialisation.startswith("transfer:"):
-        start_from(model, Path(config.initialisation.removeprefix("transfer:")))
-    elif config.initialisation != "default":
-        raise InputError(f"initialisation = {config.initialisation!r}; known are pca, default and transfer:FILE")
-    metrics = Metrics(folder / "metrics.csv", step)
-    began, begin_step = time.monotonic(), step
-    while step < until:
-        random = generator(config.seed, step, purpose=2)
-        quantized = step >= config.quantizer_start
-        if quantized and step == config.quantizer_start and step > 0:
-            with torch.no_grad():
-                batches = (material.batch(i, config.batch, purpose=3) for i in range(config.fit_batches))
-                latents = torch.cat([model.encoder(b).transpose(1, 2).flatten(0, 1) for b in batches])
-            left = kmeans(model, latents, torch.Generator().manual_seed(config.seed))
-            print(f"k-means codebooks from {len(latents)} frames: {left:.3f} of the variance left")
-
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(config, step)
-        reference = material.batch(step, config.batch)
-        latents = model.encoder(reference)
-        quantizer_loss = None
-        if quantized:
-            dropout_seed = torch.Generator().manual_seed(int(random.integers(2**62)))
-            result = model.quantizer(latents, dropout_seed)
-            usage.update(result.codes)
-            quantizer_loss = config.commitment * result.commitment_loss + config.codebook * result.codebook_loss
-            output = model.decoder(result.latents)
+    with processes(device) as group, signals() as received, ExitStack() as stack:
+        # float32 means float32; bf16 is what makes it fast
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cudnn.benchmark = True
+        on_gpu = group.device.type == "cuda"
+        if config.batch % (group.count * config.accumulate):
+            raise InputError(
+                f"batch = {config.batch} cannot be divided among {group.count} processes x accumulate = "
+                f"{config.accumulate}"
+            )
+        check_fit(model_config, config)
+        material, checks = open_material(data, model_config, config)
+        state = State(model_config, config)
+        about = dict(model=model_config.as_json(), train=asdict(config))
+        steps = checkpoint.steps(folder / "checkpoints") if resume or replay else []
+        steps = [step for step in steps if replay is None or step < replay]
+        sums: dict[str, Tensor] = {}
+        if steps:
+            groups, stored = checkpoint.load(folder / "checkpoints" / f"{steps[-1]:07d}")
+            refuse_other(stored, model_config, config, extend, str(folder))
+            state.to(group.device)
+            sums = state.restore(groups, steps[-1])
+            _say(group, f"resumed at step {state.step}")
         else:
-            output = model.decoder(latents)
-        losses, gradient = reconstruction_gradient(
-            reference, output, model_config.sample_rate_hz, config, random, norms
-        )
-        optimizer.zero_grad(set_to_none=True)
-        if quantizer_loss is None:
-            output.backward(gradient)
-        else:
-            torch.autograd.backward([output, quantizer_loss], [gradient, None])
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
-        if not torch.isfinite(norm):
-            raise InputError(f"step {step}: gradient is {float(norm)}; the step can be replayed by its number")
-        optimizer.step()
-        step += 1
+            if group.is_first:
+                state.initialise(material.batch(0, min(96, 24 * config.batch), purpose=1))
+            state.to(group.device)
+            group.share(state.tensors())
+            if config.initialisation == "pca":
+                found = validate(state.model, checks, config.validation_per_recording, False, group)
+                _say(group, f"PCA initialisation, without quantiser: {told(found)}")
+        metrics = None
+        if group.is_first and not replay:
+            metrics = Metrics(folder, model_config, config, state.step, until)
+            metrics.restore(sums)
+        best = checkpoint.best(folder / "checkpoints").get("val_mel", float("inf"))
+        ahead = material.ahead(state.step, config.batch // group.count, rank=group.rank, pin=on_gpu)
+        draws = stack.enter_context(closing(ahead))
+        while state.step < until:
+            if 0 < state.step == config.quantizer_start:
+                if group.is_first:
+                    left = state.fit_codebooks(material, group.device)
+                    _say(group, f"k-means codebooks: {left:.3f} of the variance of the latents left")
+                group.share(state.tensors())
+            rate = learning_rate(config, state.step)
+            for optimizer in (state.optimizer, state.discriminator_optimizer):
+                for settings in optimizer.param_groups if optimizer else ():
+                    settings["lr"] = rate
+            batch = next(draws).to(group.device)
+            random = generator(config.seed, state.step, purpose=2)
+            if replay == state.step + 1:
+                losses = update(state, batch, config, group, random, replay=True)
+                sources = material.sources(state.step, config.batch)
+                _say(group, "\n".join(replayed(state, losses, sources)))
+                return
+            losses = update(state, batch, config, group, random, replay=False)
+            if replay:
+                continue
+            step, ends = state.step, state.step == until
+            if metrics:
+                metrics.add(step, losses)
+            if ends or _due(step, config.validate_every):
+                quantized = step > config.quantizer_start
+                found = validate(state.validated, checks, config.validation_per_recording, quantized, group)
+                perplexity = state.usage.perplexity()
+                row = {"perplexity": float(perplexity.mean()), "perplexity_min": float(perplexity.min())}
+                row |= {f"val_{name}": value for name, value in found.items()}
+                if metrics:
+                    metrics.write(step, rate, row)
+                    if quantized and found["mel"] < best:
+                        best = found["mel"]
+                        networks = {"ema": state.ema} if state.ema else {"model": state.model}
+                        weights = {name: network.state_dict() for name, network in networks.items()}
+                        checkpoint.save_best(folder / "checkpoints", step, weights, {**about, "val_mel": best})
+            elif metrics and _due(step, config.log_every):
+                metrics.write(step, rate, {})
+            if metrics and (_due(step, config.sample_every) or (ends and config.sample_every)):
+                from codec.samples import write_samples  # matplotlib: many runs draw nothing
 
-        decaying = step > config.steps * (1 - config.decay_share)
-        if quantized and config.revive_every and step % config.revive_every == 0 and not decaying:
-            usage.revive(latents.detach(), torch.Generator().manual_seed(step))
-        if quantizer_loss is not None:
-            losses["quantizer"] = quantizer_loss.item()
-        metrics.add(losses)
-        if step % config.validate_every == 0 or step == until:
-            seconds = (time.monotonic() - began) / (step - begin_step)
-            row = validate(model, checks, quantized) | {"perplexity": float(usage.perplexity().mean())}
-            metrics.write(step, learning_rate(config, step - 1), row, seconds, seconds * (config.steps - step))
-        if step % config.checkpoint_every == 0 or step == until:
-            groups = dict(
-                model=model.state_dict(), optimizer=_optimizer_tensors(optimizer),
-                trainer={"usage": usage.usage, **norms},
-            )  # fmt: skip
-            about = dict(model=model_config.as_json(), train=asdict(config))
-            checkpoint.save(folder / "checkpoints", step, groups, about)
+                write_samples(state.validated, checks, step > config.quantizer_start, folder / "samples", step)
+            stop = bool(group.sum(torch.tensor(float(len(received)), device=group.device)))
+            if metrics and (ends or stop or _due(step, config.checkpoint_every)):
+                checkpoint.save(folder / "checkpoints", step, state.checkpoint(metrics.state()), about)
+            if stop and not ends:
+                _say(group, f"interrupted: {folder} is saved at step {step} and can be resumed there")
+                raise SystemExit(130)
 
 
-def _optimizer_tensors(optimizer) -> dict[str, Tensor]:
-    """AdamW's state as named tensors: ``<parameter>.<exp_avg | exp_avg_sq | step>``."""
-    state = optimizer.state_dict()["state"]
-    return {f"{index}.{name}": value for index, slots in state.items() for name, value in slots.items()}
+def _due(step: int, every: int) -> bool:
+    return bool(every) and step % every == 0
 
 
-def _restore_optimizer(optimizer, tensors: dict[str, Tensor]) -> None:
-    state: dict[int, dict[str, Any]] = {}
-    for key, value in tensors.items():
-        index, _, name = key.partition(".")
-        state.setdefault(int(index), {})[name] = value
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+def _say(group: Processes, text: str) -> None:
+    if group.is_first:
+        print(text, flush=True)
+
+
+def _holdout(text: str) -> int | str:
+    return int(text) if text.isdigit() else text
 
 
 def main() -> None:
     """Command line."""
     arguments = parser(__doc__, "codec.train")
-    arguments.add_argument("--preset", default="small", help="name or path of a preset (default: small)")
+    arguments.add_argument("--preset", help="name or path of a preset (default: small, or that of a resumed run)")
     arguments.add_argument(
-        "--data", type=Path, nargs="+", required=True, metavar="DIR", help="folders of prepared recordings"
+        "--data", type=Path, nargs="+", metavar="DIR", help="folders of prepared recordings (resumed: as before)"
     )
     arguments.add_argument("--run", required=True, help="name of the run; it is written to runs/NAME")
     arguments.add_argument("--resume", action="store_true", help="go on from the newest checkpoint")
     for name in ("steps", "batch", "seed"):
         arguments.add_argument(f"--{name}", type=int, help="replaces the preset's value")
+    arguments.add_argument(
+        "--holdout", type=_holdout, metavar="N|CLASS", help="hold out recording N of each class, or a whole class"
+    )
     arguments.add_argument("--until", type=int, metavar="STEP", help="stop there (the schedule stays)")
+    arguments.add_argument(
+        "--replay", type=int, metavar="STEP", help="repeat a step and tell about it, write nothing"
+    )
+    arguments.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU if there is one")
     given = arguments.parse_args()
     folder = Path("runs") / given.run
-    if folder.exists() and not given.resume:
+    goes_on = given.resume or given.replay is not None
+    is_first = int(os.environ.get("RANK", 0)) == 0
+    if is_first and folder.exists() and not goes_on:
         raise InputError(f"{folder}: exists; use --resume to go on, or another --run")
-    model_config, config = load_preset(given.preset)
-    config = replace(config, **{k: v for k in ("steps", "batch", "seed") if (v := getattr(given, k)) is not None})
-    from codec.runs import describe_run
+    own = folder / "config.toml"
+    model_config, config = load_preset(given.preset or (str(own) if goes_on and own.is_file() else "small"))
+    options = ("steps", "batch", "seed", "holdout")
+    config = replace(config, **{k: v for k in options if (v := getattr(given, k)) is not None})
+    extend = given.steps is not None
+    if goes_on and own.is_file():
+        before = load_preset(str(own))
+        stored = dict(model=before[0].as_json(), train=asdict(before[1]))
+        refuse_other(stored, model_config, config, extend, str(folder))
+    from codec.runs import data_of, describe_run
 
-    describe_run(folder, model_config, config)
+    data = given.data or (data_of(folder) if goes_on else [])
+    if not data:
+        raise InputError("--data DIR is needed: folders of prepared recordings (python -m stimuli.prepare)")
+    if is_first and given.replay is None:
+        describe_run(folder, model_config, config, data)
     until = min(given.until or config.steps, config.steps)
-    train(model_config, config, given.data, folder, given.resume, until)
+    train(
+        model_config, config, data, folder, given.resume, given.replay or until,
+        extend=extend, replay=given.replay, device=given.device,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 PRELOAD = ("listening.making", "listening.conditions", "listening.contact_sheet", "listening.quality_gate")
 
 
-def build(items: list[Item], plan: Plan, out: Path, model: Path | None, engine: Engine) -> None:
-    """Make all items and write the manifest."""
+def build(
+    items: list[Item], plan: Plan, out: Path, model: Path | None, engine: Engine, strict: bool = True
+) -> None:
+    """Make all items and write the manifest; unless `strict`, it tells what is not as declared."""
     from listening.foreground import check
     from listening.making import LIBRARIES, build_item, condition_of
     from listening.manifest import NAME
@@ -40,7 +42,7 @@ def build(items: list[Item], plan: Plan, out: Path, model: Path | None, engine: 
         condition_of(plan, name, model)  # what is missing is said before the work begins
     if plan.excerpts and (unknown := set(plan.excerpts) - {item.id for item in items}):
         raise InputError(f"plan: excerpts of {', '.join(sorted(unknown))} are frozen, but no such items given")
-    jobs = {item.id: (item, plan, out, model) for item in items}
+    jobs = {item.id: (item, plan, out, model, strict) for item in items}
     made = engine.run(build_item, jobs)
     done = dict(progress(made, "make all conditions of item", len(items)))
     manifest = {

@@ -21,8 +21,11 @@ PACKAGES = ("analysis", "codec", "listening", "render", "stimuli")
 SHEET = "contact_sheet.png"
 
 
-def build_item(item: Item, plan: Plan, out: Path, model: Path | None) -> dict[str, Any]:
-    """Make all conditions of one item, hold them to what they declare; return its entry in the manifest."""
+def build_item(item: Item, plan: Plan, out: Path, model: Path | None, strict: bool = True) -> dict[str, Any]:
+    """Make all conditions of one item; return its entry in the manifest.
+
+    What is not as its condition declares stops the work, or is told in the entry if not `strict`.
+    """
     from render.artefact import sha256
 
     window = window_of(item, plan)
@@ -34,7 +37,10 @@ def build_item(item: Item, plan: Plan, out: Path, model: Path | None) -> dict[st
     entries = {}
     for name in plan.conditions:
         made = condition_of(plan, name, model)
-        entries[name] = making.finished(made) or making.make(made)
+        entries[name] = entry = making.finished(made) or making.make(made)
+        if strict and "violations" in entry:
+            path = making.folder / f"{name}.w64"
+            raise InputError(f"{path}: {name} of {item.id} {'; '.join(entry['violations'])}")
     making.draw_sheet(entries)
     return {"material": item.material, "source": item.path.name, **source, "conditions": entries}
 
@@ -117,9 +123,9 @@ class Making:
         reference_analysis, analysis = self._reference_analysis(), self._analysis(made.id, scene)
         kbps = entry.get("packet_kbps", entry.get("kbps"))
         report = examine(reference_analysis, analysis, made.declared, kbps, with_objects=objects is not None)
-        if report.violations:
-            raise InputError(f"{path}: {made.id} of {self.item.id} {'; '.join(report.violations)}")
         entry["quality"] = report.measures
+        if report.violations:
+            entry["violations"] = report.violations
         write_json(
             record_path(path), {"key": key_of(made, self.source), "files": files, "entry": entry}, force=True
         )

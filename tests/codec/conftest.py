@@ -1,9 +1,13 @@
-"""A small network with random weights: enough for everything that does not depend on what was learnt."""
+"""What the codec's tests share: a small network with random weights, noise to train on, the training command."""
 
+import sys
+
+import numpy as np
 import pytest
 import torch
 
 from codec.model import Codec, ModelConfig
+from render.audio_file import writer
 
 
 def random_codec(**config):
@@ -24,3 +28,80 @@ def model():
 def layered_model():
     """With side layers, as the shipped one."""
     return random_codec(side_layers=True)
+
+
+TINY = """
+[model]
+channels = 4
+encoder_dim = 2
+decoder_dim = 16
+strides = [2, 4]
+latent_dim = 8
+codebooks = 3
+codebook_size = 16
+codebook_dim = 4
+dilations = [1]
+
+[discriminator]
+periods = [2]
+fft_sizes = [128]
+bands = [[0.0, 0.5], [0.5, 1.0]]
+period_width = 1
+spectrum_width = 2
+
+[train]
+steps = 8
+batch = 2
+excerpt_frames = 2048
+warmup_steps = 0
+decay_share = 0.0
+quantizer_start = 2
+fit_batches = 2
+adversarial_start = 3
+mel_channels = 3
+mel_scales = 2
+weights = { mel = 1.0, covariance = 1.0, intensity = 0.5, adversarial = 0.5, feature = 0.5 }
+ema = 0.9
+revive_every = 4
+log_every = 1
+validate_every = 4
+checkpoint_every = 4
+"""
+
+
+@pytest.fixture(scope="session")
+def material(tmp_path_factory):
+    """Folders of recordings 1 and 8 of two classes, brown noise with a little white, by number of channels."""
+    made = {}
+
+    def of(channels):
+        if channels in made:
+            return made[channels]
+        folder = made[channels] = tmp_path_factory.mktemp(f"recordings-{channels}")
+        random = np.random.default_rng(0)
+        for scene_class in ("Beach", "Park"):
+            for number in (1, 8):
+                noise = random.standard_normal((channels, 26_460))
+                smooth = np.cumsum(noise - noise.mean(1, keepdims=True), axis=1)
+                samples = (0.2 * smooth / np.abs(smooth).max() + 0.001 * noise).astype(np.float32)
+                path = folder / f"{scene_class}.{number}.wav"
+                with writer(path, channels, 44_100, "PCM_16") as file:
+                    file.write(samples)
+        return folder
+
+    return of
+
+
+@pytest.fixture
+def type_in(tmp_path, monkeypatch):
+    """codec.train as it is typed, in an empty folder, with a preset of a tiny model: tiny.toml."""
+    from codec import train
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.toml").write_text(TINY)
+
+    def run(*options):
+        monkeypatch.setattr(sys, "argv", ["codec.train", *map(str, options)])
+        train.main()
+
+    return run

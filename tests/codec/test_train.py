@@ -1,6 +1,9 @@
 """The training command: it runs, resumes bitwise, and its gradients are weighted as promised."""
 
-import sys
+import csv
+import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +13,22 @@ from safetensors.torch import load_file
 
 from codec import checkpoint, train
 from codec.data import Excerpts, level_gain
+from codec.discriminator import Discriminator, DiscriminatorConfig
+from codec.inference import decode, encode
 from codec.model import Codec, ModelConfig
+from codec.objective import MelSample, draw_mel_sample, output_gradient
+from codec.processes import Processes
+from codec.publish import newest_model
+from codec.state import State
 from codec.transfer import transfer
-from codec.weights import read
+from codec.weights import load, read, save
 from render.audio_file import write_scene, writer
 from render.errors import InputError
-from render.scene import Scene
+from render.layout import layout as named_layout
+from render.scene import Feed, Scene
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+ALONE = Processes(0, 1, torch.device("cpu"))
 
 
 def corpus(folder, numbers=(1, 8), seconds=1.5):
@@ -30,55 +43,124 @@ def corpus(folder, numbers=(1, 8), seconds=1.5):
     return folder
 
 
-@pytest.fixture
-def type_in(tmp_path, monkeypatch):
-    """The command as it is typed, in a folder with a corpus."""
-    corpus(tmp_path / "data", seconds=0.6)
-    monkeypatch.chdir(tmp_path)
-
-    def run(*options):
-        words = ["codec.train", "--preset", "smoke", "--data", "data", *options]
-        monkeypatch.setattr(sys, "argv", words)
-        train.main()
-
-    return run
+def table(run):
+    """Rows of metrics.csv without the column that measures time."""
+    with open(run / "metrics.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        del row["seconds_per_step"]
+    return rows
 
 
-def test_interrupted_training_ends_in_the_same_bits(tmp_path, type_in):
-    type_in("--run", "whole")
-    type_in("--run", "parts", "--steps", "20", "--until", "10")
+def assert_same_end(a, b, step):
+    """Two runs end in the same bits."""
+    ends = [run / "checkpoints" / f"{step:07d}" for run in (a, b)]
+    for name in ("model", "ema", "disc", "trainer"):
+        one, other = (load_file(end / f"{name}.safetensors") for end in ends)
+        assert one.keys() == other.keys()
+        assert all(torch.equal(one[key], other[key]) for key in one), name
+    assert table(a) == table(b)
+
+
+def test_interrupted_training_ends_in_the_same_bits(tmp_path, type_in, material):
+    smoke = ("--preset", "smoke", "--data", material(16))
+    type_in(*smoke, "--run", "whole")
+    whole, parts = (tmp_path / "runs" / name for name in ("whole", "parts"))
+    shutil.copytree(whole, parts)  # as if it had ended before the last checkpoint was written
+    shutil.rmtree(parts / "checkpoints" / "0000020")
     type_in("--run", "parts", "--resume")
-    ends = [tmp_path / "runs" / run / "checkpoints" / "0000020" for run in ("whole", "parts")]
-    for name in ("model", "optimizer", "trainer"):
-        a, b = (load_file(end / f"{name}.safetensors") for end in ends)
-        assert a.keys() == b.keys()
-        assert all(torch.equal(a[key], b[key]) for key in a)
-    rows = [(tmp_path / "runs" / run / "metrics.csv").read_text().splitlines() for run in ("whole", "parts")]
-    assert [r.split(",")[0] for r in rows[0]] == ["step", "10", "20"]
-    skip = rows[0][0].split(",").index("seconds_per_step")
-    values = [[c for i, c in enumerate(r.split(",")) if i != skip] for r in rows[0]]
-    assert values == [[c for i, c in enumerate(r.split(",")) if i != skip] for r in rows[1]]
+    assert_same_end(whole, parts, 20)
+    rows = table(whole)
+    assert [row["step"] for row in rows] == [str(step) for step in range(1, 21)]
+    assert [row["step"] for row in rows if row["val_mel"]] == ["10", "20"]
+    assert [bool(row["adversarial"]) for row in rows] == [False] * 5 + [True] * 15
+    assert [bool(row["quantizer"]) for row in rows] == [False] * 10 + [True] * 10
+    assert {path.name for path in (whole / "samples").iterdir()} == {
+        "reference.wav", "0000020.wav", "0000020.png",
+    }  # fmt: skip
+    best = checkpoint.best(whole / "checkpoints")
+    assert best["step"] == 20
+    assert best["val_mel"] == pytest.approx(float(rows[-1]["val_mel"]), rel=1e-5)
+
+
+def test_a_run_is_repeated_by_its_own_preset(tmp_path, type_in, material):
+    type_in("--preset", "tiny.toml", "--data", material(4), "--run", "a", "--steps", 4)
+    type_in("--preset", "runs/a/config.toml", "--data", material(4), "--run", "b")
+    assert_same_end(tmp_path / "runs" / "a", tmp_path / "runs" / "b", 4)
+
+
+def test_golden_loss_curve(tmp_path, material):
+    """20 steps of the smoke preset, begun at random: eigenvectors and k-means depend on the machine."""
+    model, config = train.load_preset("smoke")
+    config = replace(config, initialisation="default", quantizer_start=0, revive_every=0, sample_every=0)
+    train.train(model, config, [material(16)], tmp_path / "run", False, 20)
+    golden = json.loads((GOLDEN / "training_curve.json").read_text())
+    rows = table(tmp_path / "run")
+    for name, expected in golden["curves"].items():
+        found = [float(row[name]) for row in rows if row[name]]
+        assert found == pytest.approx(expected, rel=1e-3), name
+
+
+@pytest.mark.parametrize(
+    ("channels", "layout"), [(6, "0+5+0"), (12, "4+7+0"), (4, ""), (1, "")], ids=["5.1", "7.1.4", "FOA", "mono"]
+)
+def test_every_format_is_trained_published_and_run(tmp_path, type_in, material, channels, layout):
+    """Nothing is tied to 16 channels: what comes back has the format, and is nearer to the input than silence."""
+    preset = (tmp_path / "tiny.toml").read_text()
+    preset = preset.replace("channels = 4\n", f'channels = {channels}\nlayout = "{layout}"\n')
+    if layout or channels == 1:
+        preset = preset.replace("intensity = 0.5", "waveform = 0.5")
+    (tmp_path / "format.toml").write_text(preset)
+    type_in("--preset", "format.toml", "--data", material(channels), "--run", "r", "--steps", 3)
+    columns = list(table(tmp_path / "runs" / "r")[0])
+    assert ("val_direction_deg" in columns) == (channels == 4)
+    assert ("val_level_LFE1_db" in columns or "val_level_LFE_db" in columns) == bool(layout)
+    save(tmp_path / "m.safetensors", newest_model(tmp_path / "runs" / "r")[0], {})
+    model, digest = load(tmp_path / "m.safetensors")
+    random = np.random.default_rng(1)
+    samples = 0.05 * np.cumsum(random.standard_normal((channels, 8192)), axis=1).astype(np.float32)
+    samples = (samples / np.abs(samples).max()).astype(np.float32)
+    noun = Feed(samples, 44_100, named_layout(layout)) if layout else Scene(samples, 44_100)
+    decoded = decode(model, digest, encode(model, digest, noun))
+    assert type(decoded) is type(noun)
+    assert decoded.samples.shape == samples.shape
+    assert decoded.samples.std() > 1e-3
 
 
 def test_command_line_refusals(tmp_path, type_in):
     (tmp_path / "runs" / "taken").mkdir(parents=True)
     with pytest.raises(InputError, match="use --resume"):
         type_in("--run", "taken")
+    with pytest.raises(InputError, match="--data DIR is needed"):
+        type_in("--run", "new")
     with pytest.raises(InputError, match="known are"):
         train.load_preset("nonsense")
     typo = tmp_path / "typo.toml"
     typo.write_text("[train]\nstepz = 3\n")
-    with pytest.raises(InputError, match="no \\['stepz'\\]"):
+    with pytest.raises(InputError, match="no \\['stepz'\\]; did you mean steps\\?"):
         train.load_preset(str(typo))
 
 
 def test_every_preset_can_be_read():
     presets = sorted(path.stem for path in (Path(train.__file__).parent / "presets").glob("*.toml"))
-    assert {"small", "smoke", "published44", "paper"} <= set(presets)
+    assert {"small", "smoke", "published44", "paper", "base"} <= set(presets)
     for name in presets:
         model_config, config = train.load_preset(name)
+        train.check_fit(model_config, config)
         assert config.steps > 0
         assert model_config.hop == 512
+
+
+def test_the_paper_preset_is_what_was_published():
+    """44khz-16kbps.yml and base.yml of descript-audio-codec 1.0.0; the paper's batch, steps, covariance."""
+    model, config = train.load_preset("paper")
+    assert config.discriminator_config(model) == DiscriminatorConfig(16, 44_100)
+    assert config.weights == {"mel": 15.0, "covariance": 1.0, "adversarial": 1.0, "feature": 2.0}
+    assert (config.commitment, config.codebook, config.steps, config.batch) == (0.25, 1.0, 400_000, 24)
+    assert train.learning_rate(config, 0) == 1e-4
+    assert train.learning_rate(config, 399_999) == pytest.approx(1e-4 * 0.2019, rel=1e-3)
+    assert (config.betas, config.weight_decay) == ((0.8, 0.99), 1e-2)
+    assert (config.clip_norm, config.discriminator_clip_norm) == (1e3, 10.0)
 
 
 def test_batches_are_a_function_of_seed_and_step(tmp_path):
@@ -107,21 +189,32 @@ def test_level_gain_brings_channel_0_to_the_level(tmp_path):
     assert level_gain(tmp_path / "s.wav", -24.0) == pytest.approx(expected, rel=1e-4)
 
 
+def noises(channels=16):
+    random = np.random.default_rng(0)
+    x = torch.from_numpy(0.1 * random.standard_normal((2, channels, 4096)).astype(np.float32))
+    return x, x + 0.05 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
+
+
 def test_balanced_gradients_have_the_norms_of_their_weights():
     """One loss: the gradient has norm `weight`; without weight nothing is computed."""
-    from dataclasses import replace
-
-    _, config = train.load_preset("smoke")
-    random = np.random.default_rng(0)
-    x = torch.from_numpy(0.1 * random.standard_normal((2, 16, 4096)).astype(np.float32))
-    y = x + 0.05 * torch.randn_like(x)
-    for weights in ({"mel": 2.0}, {"covariance": 0.5}, {"waveform": 3.0}, {"band_covariance": 1.0}):
-        one = replace(config, weights=weights, balance=True)
-        values, gradient = train.reconstruction_gradient(x, y, 44_100, one, random, {})
-        assert list(values) == list(weights)
+    model, config = train.load_preset("smoke")
+    x, y = noises()
+    sample = draw_mel_sample(config, 16, np.random.default_rng(0))
+    judge = Discriminator(config.discriminator_config(model))
+    for weights in (
+        {"mel": 2.0}, {"covariance": 0.5}, {"waveform": 3.0}, {"band_covariance": 1.0}, {"intensity": 0.3},
+        {"relative_covariance": 2.0}, {"adversarial": 0.7}, {"feature": 2.0},
+    ):  # fmt: skip
+        adversarial = {"adversarial", "feature"} & set(weights)
+        table = config.discriminator if adversarial else None
+        one = replace(config, weights=weights, balance=True, discriminator=table)
+        norms = {}
+        values, gradient = output_gradient(x, y, 44_100, one, sample, norms, judge if adversarial else None, ALONE)
+        assert list(values) == list(weights) == list(norms)
         assert gradient.norm().item() == pytest.approx(next(iter(weights.values())), rel=1e-4)
-    loose = replace(config, weights={"waveform": 3.0}, balance=False)
-    values, gradient = train.reconstruction_gradient(x, y, 44_100, loose, random, {})
+        assert all(p.grad is None for p in judge.parameters())
+    loose = replace(config, weights={"waveform": 3.0}, balance=False, discriminator=None)
+    values, gradient = output_gradient(x, y, 44_100, loose, sample, {}, None, ALONE)
     y.requires_grad_()
     from codec.losses import waveform_distance
 
@@ -129,13 +222,87 @@ def test_balanced_gradients_have_the_norms_of_their_weights():
     torch.testing.assert_close(gradient, y.grad)
 
 
-def test_schedule():
-    from dataclasses import replace
+def test_running_norms_forget():
+    """Of one loss, g1 then g2: the second gradient is divided by 0.9 |g1| + 0.1 |g2|."""
+    _, config = train.load_preset("smoke")
+    config = replace(config, weights={"waveform": 1.0}, discriminator=None)
+    x, y = noises()
+    sample, norms = MelSample(None, ()), {}
+    output_gradient(x, y, 44_100, config, sample, norms, None, ALONE)
+    first = float(norms["waveform"])
+    _, gradient = output_gradient(x, x + 3 * (y - x), 44_100, config, sample, norms, None, ALONE)
+    # the gradient of a squared error is linear in the error
+    assert gradient.norm().item() == pytest.approx(3 / (0.9 + 0.3), rel=1e-4)
+    assert float(norms["waveform"]) == pytest.approx(1.2 * first, rel=1e-4)
 
+
+def test_the_mel_distance_takes_channel_0_and_others_in_turn():
+    _, config = train.load_preset("smoke")
+    config = replace(config, mel_channels=3, mel_scales=2)
+    samples = [draw_mel_sample(config, 16, np.random.default_rng(seed)) for seed in range(200)]
+    assert all(s.channels[0] == 0 and len(set(s.channels)) == 3 and len(s.scales) == 2 for s in samples)
+    counts = np.bincount([c for s in samples for c in s.channels[1:]], minlength=16)
+    assert counts[0] == 0
+    assert counts[1:].min() > 10  # 200 x 2 / 15 = 27 expected
+    whole = draw_mel_sample(replace(config, mel_channels=0, mel_scales=0), 16, np.random.default_rng(0))
+    assert whole.channels is None
+    assert len(whole.scales) == 7
+
+
+def test_accumulated_parts_make_the_step_of_the_whole_batch(tmp_path, type_in, material):
+    """Losses that are means over items: four parts of one item give what one part of four items gives."""
+    for parts in (1, 4):
+        text = (tmp_path / "tiny.toml").read_text()
+        text = text.replace("batch = 2\n", f"batch = 4\naccumulate = {parts}\nbalance = false\n")
+        (tmp_path / f"{parts}.toml").write_text(text)
+        type_in("--preset", f"{parts}.toml", "--data", material(4), "--run", parts, "--steps", 6)
+    one, four = (table(tmp_path / "runs" / name) for name in ("1", "4"))
+    assert all(row["adversarial"] for row in one[3:])
+    for a, b in zip(one, four, strict=True):
+        for name in ("mel", "covariance", "intensity", "quantizer", "discriminator", "feature", "gradient_norm"):
+            if a[name] or b[name]:
+                assert float(a[name]) == pytest.approx(float(b[name]), rel=2e-3), (a["step"], name)
+
+
+def test_training_in_half_precision_is_near_to_full(tmp_path, type_in, material):
+    for name in ("false", "true"):
+        text = (tmp_path / "tiny.toml").read_text().replace("batch = 2\n", f"batch = 2\nbf16 = {name}\n")
+        (tmp_path / "p.toml").write_text(text)
+        type_in("--preset", "p.toml", "--data", material(4), "--run", name, "--steps", 4)
+    full, half = (table(tmp_path / "runs" / name) for name in ("false", "true"))
+    for name in ("mel", "covariance", "feature"):
+        a, b = (float(rows[-1][name]) for rows in (full, half))
+        assert a == pytest.approx(b, rel=0.1)
+        assert a != b
+    state = load_file(tmp_path / "runs" / "true" / "checkpoints" / "0000004" / "model.safetensors")
+    assert {tensor.dtype for tensor in state.values()} == {torch.float32}
+
+
+def test_schedule():
     _, config = train.load_preset("small")
     config = replace(config, steps=1000, warmup_steps=10, decay_share=0.25, learning_rate=1.0)
     rates = [train.learning_rate(config, step) for step in (0, 9, 500, 750, 875, 999)]
     assert rates == pytest.approx([0.1, 1.0, 1.0, 1.0, 0.53, 0.034])
+    falling = replace(config, warmup_steps=0, decay_share=0.0, gamma=0.999)
+    assert [train.learning_rate(falling, step) for step in (0, 1, 500)] == pytest.approx([1, 0.999, 0.999**500])
+
+
+def test_running_mean_of_the_weights():
+    """Weights 0 and, from then on, 1: after n steps of decay d the mean is 1 - d^n; short memory at first."""
+    _, config = train.load_preset("smoke")
+    model = ModelConfig(channels=1, encoder_dim=1, decoder_dim=16, latent_dim=4, codebooks=1, dilations=())
+    state = State(model, replace(config, ema=0.75, weights={"mel": 1.0}, discriminator=None))
+    with torch.no_grad():
+        for networks, value in ((state.model, 1.0), (state.ema, 0.0)):
+            for parameter in networks.parameters():
+                parameter.fill_(value)
+    expected = 0.0
+    for step in (1, 2, 1000, 1001):
+        state.step = step
+        state.average()
+        expected += (1 - min(0.75, (1 + step) / (10 + step))) * (1 - expected)
+        mean = torch.cat([p.flatten() for p in state.ema.parameters()])
+        torch.testing.assert_close(mean, torch.full_like(mean, expected))
 
 
 def tiny_training(tmp_path, **settings):
@@ -158,7 +325,7 @@ def tiny_training(tmp_path, **settings):
 
 def test_training_can_start_from_transferred_weights_and_leave_dead_codes_alone(tmp_path):
     """Two steps at a rate of 1e-9 move nothing: what is there is the mono checkpoint, repeated."""
-    mono = Path(__file__).parents[1] / "golden" / "dac" / "mono.pth"
+    mono = GOLDEN / "dac" / "mono.pth"
     start = f"transfer:{mono}"
     state = tiny_training(tmp_path, initialisation=start, revive_every=0, learning_rate=1e-9)
     expected = transfer(read(mono), 2)

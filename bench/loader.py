@@ -1,0 +1,118 @@
+"""Excerpts that one thread of the loader delivers per second, against reading float32 through soundfile.
+
+Files of noise are written and then read from the page cache. In turns, one thread each: `Excerpts.draw` into
+memory that is used again (as torch does with pinned memory), as is and with half of the items mixtures of two; a
+plain copy of as many bytes in memory, which nothing that hands over samples can surpass; and soundfile,
+which opens the file, seeks, reads float32 and transposes, with and without the product with a 16 x 16 matrix per
+excerpt. At the end what the device does with a draw: on a CPU with one thread, and on the CUDA device if there is
+one.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+
+from codec.data import Excerpts
+from render.audio_file import writer
+from render.command import parser
+from render.sphere import yaw_matrix
+
+CHANNELS, RATE_HZ, FRAMES = 16, 44_100, 220_672  # 5 s, a multiple of the paper's hop
+
+
+def main() -> None:
+    """Write files, run the ways in turns and print medians."""
+    arguments = parser(__doc__, "bench.loader")
+    arguments.add_argument("--files", type=int, default=6)
+    arguments.add_argument("--seconds", type=int, default=30, help="length of each file (default 30)")
+    arguments.add_argument("--batch", type=int, default=24, help="excerpts per draw (default 24, the paper's)")
+    arguments.add_argument("--rounds", type=int, default=7)
+    given = arguments.parse_args()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as name:
+        paths = [_noise(Path(name) / f"{index}.wav", index, given.seconds) for index in range(given.files)]
+        ways = _ways(paths, given.batch)
+        for way in ways.values():
+            way(0)  # maps the files, touches the memory
+        took_s: dict[str, list[float]] = {label: [] for label in ways}
+        for step in range(given.rounds):
+            for label, way in ways.items():
+                begin = time.perf_counter()
+                excerpts = way(step)
+                took_s[label].append((time.perf_counter() - begin) / excerpts)
+    size_mb = 2e-6 * CHANNELS * FRAMES
+    print(f"{CHANNELS} channels x {FRAMES / RATE_HZ:.1f} s, {size_mb:.2f} MB per excerpt, one thread:")
+    per_second = {label: 1 / statistics.median(times) for label, times in took_s.items()}
+    for label, rate in per_second.items():
+        print(f"  {label:44s} {rate:7.0f} excerpts/s {1e-3 * rate * size_mb:6.2f} GB/s of 16 bits")
+    print(f"  draw over soundfile, float32: {per_second['draw'] / per_second['soundfile, float32']:.1f} x")
+
+
+def _noise(path: Path, seed: int, seconds: int) -> Path:
+    random = np.random.default_rng(seed)
+    with writer(path, CHANNELS, RATE_HZ, "PCM_16") as file:
+        for _ in range(seconds):
+            file.write(0.05 * random.standard_normal((CHANNELS, RATE_HZ), dtype=np.float32))
+    return path
+
+
+def _ways(paths: list[Path], batch: int) -> dict[str, Callable[[int], int]]:
+    """Label and function of a step, which returns how many excerpts it delivered."""
+    material = Excerpts(paths, FRAMES, CHANNELS, RATE_HZ, -24.0, turn=True, seed=1)
+    mixing = Excerpts(paths, FRAMES, CHANNELS, RATE_HZ, -24.0, turn=True, seed=1, mix=0.5)
+    buffer = torch.from_numpy(np.ones((2 * batch, FRAMES, CHANNELS), np.int16))
+    source = np.ones((batch, FRAMES, CHANNELS), np.int16)
+    drawn = material.draw(0, 4)
+    few = min(batch, 4)  # of the slow ways
+
+    def copy(_step: int) -> int:
+        np.copyto(buffer.numpy()[:batch], source)
+        return batch
+
+    def draw(step: int) -> int:
+        material.draw(step, batch, into=buffer)
+        return batch
+
+    def draw_mixtures(step: int) -> int:
+        mixing.draw(step, batch, into=buffer)
+        return batch
+
+    def read(step: int, turn: bool) -> int:
+        random, out = np.random.default_rng(step), []
+        for _ in range(few):
+            with soundfile.SoundFile(paths[random.integers(len(paths))]) as file:
+                file.seek(int(random.integers(file.frames - FRAMES + 1)))
+                samples = file.read(FRAMES, dtype="float32", always_2d=True).T
+            matrix = yaw_matrix(3, random.uniform(0, 2 * np.pi)).astype(np.float32)
+            out.append(matrix @ samples if turn else np.ascontiguousarray(samples))
+        return len(torch.from_numpy(np.stack(out)))
+
+    def realise(device: str) -> int:
+        scenes = drawn.to(device)
+        if device == "cuda":
+            torch.cuda.synchronize()
+        return len(scenes)
+
+    ways = {
+        "copy from memory to memory": copy,
+        "draw": draw,
+        "draw, half of them mixtures": draw_mixtures,
+        "soundfile, float32": lambda step: read(step, turn=False),
+        "soundfile, float32, turned": lambda step: read(step, turn=True),
+        "scenes of draws, CPU": lambda step: realise("cpu"),
+    }
+    if torch.cuda.is_available():
+        ways["scenes of draws, CUDA (memory not pinned)"] = lambda step: realise("cuda")
+    return ways
+
+
+if __name__ == "__main__":
+    main()

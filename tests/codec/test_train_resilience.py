@@ -1,0 +1,245 @@
+"""What can go wrong in a training run: kill -9, signals, full disks, no numbers, other settings; two processes."""
+
+import errno
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from codec import checkpoint
+from codec.publish import newest_model
+from codec.runs import Metrics
+from render.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+
+
+def table(run):
+    """metrics.csv without the third column, which measures time."""
+    rows = [line.split(",") for line in (run / "metrics.csv").read_text().splitlines()]
+    assert rows[0][2] == "seconds_per_step"
+    return [row[:2] + row[3:] for row in rows]
+
+
+def end(run, step):
+    groups, _ = checkpoint.load(run / "checkpoints" / f"{step:07d}")
+    return {f"{group}.{name}": tensor for group, tensors in groups.items() for name, tensor in tensors.items()}
+
+
+def assert_same_end(a, b, step):
+    one, other = end(a, step), end(b, step)
+    assert one.keys() == other.keys()
+    assert [name for name in one if not torch.equal(one[name], other[name])] == []
+    assert table(a) == table(b)
+
+
+def command(*options, **environment):
+    """codec.train in a process of its own, with as many threads as here."""
+    threads = {"OMP_NUM_THREADS": str(torch.get_num_threads()), "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [sys.executable, "-m", "codec.train", *map(str, options)],
+        env=os.environ | threads | environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
+def test_a_killed_run_goes_on_in_the_same_bits(tmp_path, type_in, material):
+    """SIGKILL between checkpoints; beside it a folder that a killed process left while writing one."""
+    tiny = ("--preset", "tiny.toml", "--data", material(4), "--steps", 24)
+    process = command(*tiny, "--run", "killed")
+    killed = tmp_path / "runs" / "killed"
+    deadline = time.monotonic() + 120
+    while not checkpoint.steps(killed / "checkpoints"):
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.kill()
+    process.communicate()
+    steps = checkpoint.steps(killed / "checkpoints")
+    assert 4 <= steps[-1] < 24
+    half = killed / "checkpoints" / ".0000024.part"
+    half.mkdir()
+    (half / "model.safetensors").write_bytes(b"half")
+    with open(killed / "metrics.csv", "a") as file:
+        file.write("23,1e-4,0.1")  # a row that a full disk cut off
+    type_in("--run", "killed", "--resume")
+    type_in(*tiny, "--run", "whole")
+    assert_same_end(tmp_path / "runs" / "whole", killed, 24)
+    assert not half.exists()
+    assert len(list((killed / "checkpoints").glob("0*"))) == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_lets_the_step_end_and_saves(tmp_path, type_in, material, monkeypatch, capsys, number):
+    counted = Metrics.add
+
+    def add(self, step, values):
+        if step == 3 and self.path.parent.name == "stopped":
+            signal.raise_signal(number)
+        counted(self, step, values)
+
+    monkeypatch.setattr(Metrics, "add", add)
+    tiny = ("--preset", "tiny.toml", "--data", material(4), "--steps", 6)
+    handler = signal.getsignal(number)
+    with pytest.raises(SystemExit) as stopped:
+        type_in(*tiny, "--run", "stopped")
+    assert stopped.value.code == 130
+    assert signal.getsignal(number) == handler
+    assert "interrupted: runs/stopped is saved at step 3 and can be resumed there" in capsys.readouterr().out
+    run = tmp_path / "runs" / "stopped"
+    assert checkpoint.steps(run / "checkpoints") == [3]
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["codec.train"])
+    type_in("--run", "stopped", "--resume")
+    type_in(*tiny, "--run", "whole")
+    assert_same_end(tmp_path / "runs" / "whole", run, 6)
+
+
+@pytest.mark.parametrize("how", ["file size limit", "full disk"])
+def test_a_full_disk_leaves_the_checkpoint_before(tmp_path, type_in, material, monkeypatch, how):
+    tiny = ("--preset", "tiny.toml", "--data", material(4))
+    type_in(*tiny, "--run", "r", "--until", 4)
+    run = tmp_path / "runs" / "r"
+    before = end(run, 4)
+    size = (run / "checkpoints" / "0000004" / "model.safetensors").stat().st_size
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    synced = os.fsync
+
+    def full(descriptor):
+        if "checkpoints" in os.readlink(f"/proc/self/fd/{descriptor}"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        synced(descriptor)
+
+    try:
+        if how == "full disk":
+            monkeypatch.setattr(os, "fsync", full)
+        else:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, limits[1]))
+        with pytest.raises(
+            InputError, match=r"0000008: the checkpoint cannot be written .*; the one of step 4 is"
+        ):
+            type_in("--run", "r", "--resume")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        monkeypatch.setattr(os, "fsync", synced)
+    assert {path.name for path in (run / "checkpoints").iterdir()} == {"0000004", "best-0000004"}
+    after = end(run, 4)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    type_in("--run", "r", "--resume")
+    assert checkpoint.steps(run / "checkpoints") == [4, 8]
+
+
+def test_a_number_that_is_none_stops_the_run_and_can_be_replayed(tmp_path, type_in, material, capsys):
+    """One weight of the last convolution becomes infinite in the checkpoint of step 4: step 5 shows it."""
+    type_in("--preset", "tiny.toml", "--data", material(4), "--run", "r", "--until", 4)
+    folder = tmp_path / "runs" / "r" / "checkpoints"
+    groups, meta = checkpoint.load(folder / "0000004")
+    name = "decoder.model.4.parametrizations.weight.original1"
+    groups["model"][name][0, 0, 0] = float("inf")
+    checkpoint.save(folder, 4, groups, {key: meta[key] for key in ("model", "train")})
+    poisoned = end(tmp_path / "runs" / "r", 4)
+    with pytest.raises(InputError, match=r"step 5: .* is (nan|inf); the last checkpoint is kept, .* --replay 5"):
+        type_in("--run", "r", "--resume")
+    assert checkpoint.steps(folder) == [4]
+    kept = end(tmp_path / "runs" / "r", 4)
+    assert [name for name in kept if not torch.equal(kept[name], poisoned[name])] == []
+    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*")}
+    capsys.readouterr()
+    type_in("--run", "r", "--replay", 5)
+    said = capsys.readouterr().out
+    assert "step 5, from the weights after step 4; nothing is written" in said
+    assert f"weights that are not finite: {name}" in said
+    assert said.count(".1.wav from sample") == 2
+    assert files == {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*")}
+
+
+def test_a_replayed_step_has_the_numbers_of_the_run(tmp_path, type_in, material, capsys):
+    type_in("--preset", "tiny.toml", "--data", material(4), "--run", "r", "--steps", 6)
+    rows = [line.split(",") for line in (tmp_path / "runs" / "r" / "metrics.csv").read_text().splitlines()]
+    row = dict(zip(rows[0], rows[6], strict=True))
+    assert row["step"] == "6"
+    capsys.readouterr()
+    type_in("--run", "r", "--replay", 6)
+    told = dict(line.split() for line in capsys.readouterr().out.splitlines() if len(line.split()) == 2)
+    for name in ("mel", "covariance", "discriminator", "adversarial", "feature", "quantizer", "gradient_norm"):
+        assert float(told[name]) == pytest.approx(float(row[name]), rel=1e-5), name
+
+
+def test_a_run_does_not_go_on_with_other_settings(tmp_path, type_in, material):
+    tiny = ("--preset", "tiny.toml", "--data", material(4))
+    type_in(*tiny, "--run", "r", "--steps", 4, "--until", 2)
+    config = (tmp_path / "runs/r/config.toml").read_text()
+    with pytest.raises(InputError, match=r"other settings: batch 2 there, 4 here; seed 1 there, 5 here\."):
+        type_in("--run", "r", "--resume", "--seed", 5, "--batch", 4)
+    with pytest.raises(InputError, match="steps 4 there, 8 here"):
+        type_in(*tiny, "--run", "r", "--resume")
+    assert (tmp_path / "runs/r/config.toml").read_text() == config
+    type_in("--run", "r", "--resume", "--steps", 5)
+    assert checkpoint.steps(tmp_path / "runs/r/checkpoints") == [4, 5]
+
+
+def test_what_is_published_is_the_running_mean(tmp_path, type_in, material):
+    type_in("--preset", "tiny.toml", "--data", material(4), "--run", "r", "--steps", 4)
+    state = load_file(tmp_path / "runs/r/checkpoints/0000004/ema.safetensors")
+    other = load_file(tmp_path / "runs/r/checkpoints/0000004/model.safetensors")
+    model, step, _ = newest_model(tmp_path / "runs" / "r")
+    assert step == 4
+    name = "encoder.block.0.bias"
+    assert torch.equal(model.state_dict()[name], state[name])
+    assert not torch.equal(state[name], other[name])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("steps = 8", "steps = -8"), "steps = -8; need a whole number, 1 to"),
+        (("mel = 1.0", "mell = 1.0"), "did you mean mel"),
+        (("periods = [2]", "period = [2]"), "did you mean periods"),
+        (("excerpt_frames = 2048", "excerpt_frames = 2047"), "hop 8 and at least 2048: 2048"),
+        (("excerpt_frames = 2048", "excerpt_frames = 80000"), "an excerpt needs 80000"),
+        (("batch = 2\n", "batch = 3\naccumulate = 2\n"), "batch = 3 cannot be divided among 1 proc"),
+        (("adversarial = 0.5, feature = 0.5", "mel = 1.0"), "Cannot overwrite|Duplicate"),
+        ((", adversarial = 0.5, feature = 0.5", ""), "\\[discriminator\\] is of no use"),
+        (("batch = 2\n", 'batch = 2\nholdout = "Woodland"\n'), "nothing is held out"),
+    ],
+)  # fmt: skip
+def test_settings_that_cannot_be_are_refused(tmp_path, type_in, material, change, said):
+    text = (tmp_path / "tiny.toml").read_text()
+    assert change[0] in text
+    (tmp_path / "wrong.toml").write_text(text.replace(*change))
+    with pytest.raises(InputError, match=said):
+        type_in("--preset", "wrong.toml", "--data", material(4), "--run", "r")
+
+
+def test_two_processes_train_what_one_trains(tmp_path, type_in, material):
+    """torchrun's environment, gloo, one item each, against both items in one process.
+
+    The sums are made in another order, and AdamW's first steps have the size of the rate whatever the gradient:
+    the numbers agree to that, where another draw, a gradient of one process or codes of its own would not.
+    """
+    tiny = ("--preset", "tiny.toml", "--data", material(4))
+    port = 20_000 + os.getpid() % 20_000
+    environment = dict(WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    both = [command(*tiny, "--run", "two", RANK=str(r), LOCAL_RANK=str(r), **environment) for r in range(2)]
+    type_in(*tiny, "--run", "one")
+    said = [process.communicate(timeout=120)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    assert "step 8" in said[0]
+    assert "step 8" not in said[1]
+    one, two = (table(tmp_path / "runs" / name) for name in ("one", "two"))
+    assert [row[0] for row in one] == [row[0] for row in two]
+    assert len(one) == 9
+    for a, b in zip(one[1:], two[1:], strict=True):
+        for name, x, y in zip(one[0], a, b, strict=True):
+            assert bool(x) == bool(y)
+            if x:
+                assert float(x) == pytest.approx(float(y), rel=5e-3, abs=5e-3), (a[0], name)
+    ends = [end(tmp_path / "runs" / name, 8) for name in ("one", "two")]
+    torch.testing.assert_close(ends[0]["trainer.usage"], ends[1]["trainer.usage"], rtol=0, atol=2e-3)
