@@ -16,13 +16,15 @@ SECONDS_PER_SCENE := 14
 LAYOUT  ?= 7.1.4
 WORKERS ?= $(shell nproc)
 
-.PHONY: help setup stimuli test lint format figures figure2 bench clean
+.PHONY: help setup stimuli test lint format figures figure1 figure2 card bench clean
 
 help:
 	@echo 'make setup                         virtual environment, Python packages, libopus'
 	echo 'make stimuli                       8 synthetic scenes -> out/demo/package-$(LAYOUT)'
 	echo 'make stimuli INPUT="a.wav b.wav"   your own third-order (or higher) ambiX files -> out/input'
 	echo 'make stimuli EIGENSCAPE=DIR        the held-out recordings of EigenScape -> out/eigenscape'
+	echo 'make figure1 [MONO=FILE]            validation mel distance, transfer from a mono model against random (trains)'
+	echo 'make card [REAL="a.wav b.wav"]      the table of the shipped model and its rivals on unseen scenes -> out/card'
 	echo 'make figure2 [RESULTS=FILE.csv]    the MUSHRA figure of the paper (simulated ratings without RESULTS)'
 	echo 'make figures                       every figure that needs no ratings of yours'
 	echo 'make test | lint | format | bench | clean'
@@ -92,6 +94,19 @@ figure2: $(READY)
 	$(RUN) analysis.simulate --listeners 8 --seed 1 --force -o figures/simulated_ratings.csv
 	$(RUN) analysis.mushra figures/simulated_ratings.csv --ci paper --force -o figures/figure2
 endif
+
+# Held out, and validated every few hundred steps, are short scenes: they cost more than the training steps.
+figure1: $(READY)
+	for part in 1-7:12 8:1.5; do
+		$(RUN) stimuli.synth --seed 301 --seconds $${part#*:} --recordings $${part%:*} -o data/synthetic/figure1-$${part%:*} --workers $(WORKERS)
+		$(RUN) stimuli.prepare data/synthetic/figure1-$${part%:*} -o data/prepared/figure1-$${part%:*} --workers $(WORKERS)
+	done
+	$(RUN) codec.figure1 --data data/prepared/figure1-1-7 data/prepared/figure1-8 $(if $(MONO),--mono "$(MONO)") --force -o figures/figure1
+
+card: $(READY)
+	$(RUN) stimuli.synth --seed 5151 --seconds 10 --recordings 8 -o data/synthetic/card --workers $(WORKERS)
+	$(RUN) stimuli.prepare data/synthetic/card -o data/prepared/card --workers $(WORKERS)
+	$(RUN) listening.card --set unseen=data/prepared/card $(foreach file,$(REAL),--set "$(basename $(notdir $(file)))=$(file)") --workers $(WORKERS) --force -o out/card
 
 figures: figure2
 

@@ -20,7 +20,7 @@ from codec.quantize import VectorQuantizer
 TRUNK_ALPHA = 0.01  # Snakes between the stages nearly linear
 BRANCH_LEVEL = 0.005  # rms of what a residual unit adds, beside a trunk of rms 1
 WEIGHT_NOISE = 0.005  # relative to the rms of each weight: breaks symmetries, keeps the norms above 0
-GAIN_EXPONENT = 1.0  # every channel counts alike in the analysis, as in eq. 3; 0: by its power
+GAIN_EXPONENT = 0.3  # 0: a channel counts by its power in the analysis; 1: all alike, as in eq. 3
 SPARE_LATENTS = 0.0  # share of the latents left to learning alone
 
 

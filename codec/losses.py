@@ -258,13 +258,14 @@ def intensity_distance(
 def waveform_distance(
     reference: Float[Tensor, "batch channel time"], test: Float[Tensor, "batch channel time"]
 ) -> Float[Tensor, ""]:
-    """Relative squared error Σ(x - y)² / Σx², mean over channels and items.
+    """Squared error Σ_c w_c Σ(x_c - y_c)² / Σ_c w_c Σ x_c², w_c = 1 / rms of channel c; mean over items.
 
-    Every channel counts alike, and in it the band that holds its energy: the one that decides eq. 3.
-    A waveform that is right there brings the correlations with it. Channels 40 dB below the loudest
-    count less.
+    So a channel counts by its rms: between its power, which would leave W alone, and alike, which would spend the
+    rate on the weak high orders. In a channel it is the band that holds its energy which counts, and there a
+    waveform that is right brings direction and correlations with it. Channels 40 dB below the loudest count less.
     """
     reference, test = reference.float(), test.float()
     power = reference.square().mean(-1)
     error = (reference - test).square().mean(-1)
-    return (error / (power + 1e-4 * power.amax(1, keepdim=True) + 1e-12)).mean()
+    weight = (power + 1e-4 * power.amax(1, keepdim=True) + 1e-12).rsqrt()
+    return ((weight * error).sum(1) / (weight * power).sum(1).clamp_min(1e-9)).mean()

@@ -277,14 +277,16 @@ def test_erb_bands_average_every_bin_once():
 
 
 def test_waveform_distance_of_known_errors():
-    """Relative error a² of a gain 1 - a; 1 for silence; channels count alike whatever their level."""
-    x = 0.1 * noise(0, 1, 4, 44_100) * torch.tensor([1.0, 0.5, 2.0, 0.1])[:, None]
+    """Relative error a² of a gain 1 - a; 1 for silence; channels count by their rms."""
+    levels = [1.0, 0.5, 2.0, 0.1]
+    x = 0.1 * noise(0, 1, 4, 44_100) * torch.tensor(levels)[:, None]
     assert losses.waveform_distance(x, x) == 0
     assert losses.waveform_distance(x, 0 * x).item() == pytest.approx(1, rel=0.02)
     for channel in range(4):
         y = x.clone()
         y[:, channel] *= 0.7
-        assert losses.waveform_distance(x, y).item() == pytest.approx(0.09 / 4, rel=0.05)
+        expected = 0.09 * levels[channel] / sum(levels)
+        assert losses.waveform_distance(x, y).item() == pytest.approx(expected, rel=0.05)
 
 
 def test_relative_covariance_of_gains_and_of_silence():
