@@ -203,8 +203,8 @@ def targets(
     correlation = (vectors * np.maximum(values, 1e-4)[:, :, None]) @ vectors.swapaxes(-1, -2)
     scale = np.sqrt(power.transpose(1, 2, 0) / np.diagonal(correlation, axis1=2, axis2=3))
     result = np.zeros((bands, number, len(sent.heard), len(sent.heard)))
-    places = np.ix_(range(bands), range(number), np.flatnonzero(sent.heard), np.flatnonzero(sent.heard))
-    result[places] = correlation * scale[..., :, None] * scale[..., None, :]
+    first, second = np.ix_(sent.heard, sent.heard)
+    result[:, :, first, second] = correlation * scale[..., :, None] * scale[..., None, :]
     return result
 
 
