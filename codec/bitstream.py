@@ -4,8 +4,8 @@ A packet's bits stand in the order of their weight: the spatial layer (`codec.sp
 with it, then codebook after codebook. So a file at a lower rate is this file with the last codebooks cut out of
 every packet, and no network is needed to make it.
 
-The layer costs nothing: where all of the model's codebooks are sent, the last ones give up as many codes at the
-end of every packet as the layer needs, so that a file with all codebooks has the nominal rate.
+The layer costs nothing: the last of the model's codebooks give up as many codes at the end of every packet as it
+needs, so that a file with all codebooks has the nominal rate.
 """
 
 from __future__ import annotations
@@ -108,9 +108,9 @@ class Header:
 
     def absent(self, frames: int) -> int:
         """How many codes at the end of a packet gave way to the layer; the first codebook stays."""
-        if self.codebooks < self.model_codebooks:
-            return 0
-        return min((self.codebooks - 1) * frames, -(-8 * self.layer_bytes(frames) // self.bits_per_code))
+        free = (self.model_codebooks - self.codebooks) * frames  # codes that the model could send beside these
+        needed = -(-8 * self.layer_bytes(frames) // self.bits_per_code) - free
+        return min((self.codebooks - 1) * frames, max(0, needed))
 
     def packet_shape(self, frames: int) -> rangecoder.Shape:
         """Numbers of a packet."""

@@ -85,8 +85,7 @@ def output_gradient(
     alone. The norm is that of the whole batch, of which these items are one part of `accumulate` in each process;
     the other parts are taken to be like this one.
     """
-    # channels-last as the decoder leaves it, every loss would copy it
-    leaf = decoded.detach().float().contiguous().requires_grad_()
+    leaf = decoded.detach().float().requires_grad_()
     values = reconstruction_losses(reference, leaf, sample_rate_hz, config, sample)
     if discriminator is not None:
         names = [name for name in ADVERSARIAL if config.weights.get(name)]

@@ -52,12 +52,13 @@ def slots(frames: int) -> tuple[int, int]:
 def band_edges(sample_rate_hz: int) -> Int[ndarray, " edge"]:
     """First bin of each of the 24 bands, and the number of bins: equal widths in ERB-rate from 50 Hz to 20 kHz.
 
-    The outer bands also hold what lies beyond. Narrow bands hold at least one bin.
+    The outer bands also hold what lies beyond, but for the first two bins: what a network puts there is its own
+    offset, which must not be amplified. Narrow bands hold at least one bin.
     """
     low, high = (21.4 * math.log10(1 + 0.00437 * f) for f in (_LOW_HZ, min(_HIGH_HZ, 0.48 * sample_rate_hz)))
     edges_hz = (10 ** (np.linspace(low, high, LEVEL_BANDS + 1) / 21.4) - 1) / 0.00437
     edges = np.round(edges_hz * WINDOW / sample_rate_hz).astype(np.int64)
-    edges[0], edges[-1] = 0, WINDOW // 2 + 1
+    edges[0], edges[-1] = 2, WINDOW // 2 + 1
     for band in range(1, LEVEL_BANDS):
         edges[band] = max(edges[band], edges[band - 1] + 1)
     return edges
@@ -236,6 +237,7 @@ class Restorer:
         self._edges = band_edges(sample_rate_hz)
         self._matrices: ndarray | None = None
         self._gains_db: ndarray | None = None
+        self._heard: ndarray | None = None
 
     def restore(
         self,
@@ -283,8 +285,11 @@ class Restorer:
             self._matrices = matrices
         if sent is not None:
             self._match_levels(spectra, grid, sent)
+            self._heard = sent.heard
         elif self._gains_db is not None:
-            spectra *= _by_bin(10 ** (self._gains_db / 20), self._edges)[:, None]
+            spectra[:, :, self._edges[0] :] *= _by_bin(10 ** (self._gains_db / 20), self._edges)[:, None]
+        if self._heard is not None:
+            spectra[~self._heard, :, : self._edges[0]] = 0
         frames = irfft(spectra, axis=2) * (_SHAPE / 2)
         result = np.zeros((len(samples), length + 2 * WINDOW), np.float32)
         for centre, frame in zip(centres, frames.swapaxes(0, 1), strict=True):
@@ -302,7 +307,7 @@ class Restorer:
         Windows 0 and 1 still have the matrices of the slot before, then a raised cosine leads over. The two behind
         a packet belong to the next one, which begins with these matrices.
         """
-        result = np.empty_like(spectra)
+        result = spectra.copy()
         share = 0.5 - 0.5 * np.cos(np.pi * (np.clip(places - 1.5, 0, _FADE_WINDOWS) / _FADE_WINDOWS))
         fading = np.flatnonzero(share < 1)
         for band, (low, high) in enumerate(pairwise(self._edges[::2])):
@@ -343,7 +348,7 @@ class Restorer:
         for window in range(spectra.shape[1]):
             a, b, r = left[window], right[window], share[window]
             gain = 10 ** (((1 - r) * gains_db[a] + r * gains_db[b]) / 20)
-            spectra[:, window] *= _by_bin(gain, self._edges)
+            spectra[:, window, self._edges[0] :] *= _by_bin(gain, self._edges)
         self._gains_db = gains_db[-1]
 
 

@@ -156,14 +156,16 @@ def refused(build: Path) -> list[str]:
     ]
 
 
-def usage_of(build: Path) -> dict[str, Any]:
-    """Perplexity of every codebook over all items of a build, and what limits it."""
+def usage_of(build: Path, model: Path) -> dict[str, Any]:
+    """Perplexity of every codebook over the references of a build, and what limits it."""
+    from codec.weights import load
     from listening.code_usage import code_counts, perplexity, uniform_perplexity
     from listening.manifest import NAME
     from render.artefact import read_json
+    from render.audio_file import read_scene
 
     items = read_json(build / NAME)["items"].values()
-    counts = code_counts(build / item["conditions"]["prop"]["payload"] for item in items)
+    counts = code_counts(load(model)[0], (read_scene(build / i["conditions"]["href"]["file"]) for i in items))
     frames = int(counts[0].sum())
     return {
         "frames": frames,
@@ -268,7 +270,7 @@ def main() -> None:
         )
         rows[name] = [row for row in measured(folder, workers) if row["condition"] != "href"]
         reports[name] = report_of(
-            rows[name], config.codebooks, notes.get(name, ""), usage_of(folder), refused(folder)
+            rows[name], config.codebooks, notes.get(name, ""), usage_of(folder, path), refused(folder)
         )
     about = {
         "model": {"file": path.name, "sha256": sha256(path), "codebooks": config.codebooks, "card": card_of(path)},

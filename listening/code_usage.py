@@ -3,39 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float64, Int64
 from numpy import ndarray
 from scipy import stats
 
-from render.errors import InputError
+if TYPE_CHECKING:
+    from codec.model import Codec
+    from render.scene import Scene
 
 
-def code_counts(payloads: Iterable[Path]) -> Int64[ndarray, "codebook code"]:
-    """Count how often each code of each codebook occurs in ``.arvq`` files of one model.
+def code_counts(model: Codec, scenes: Iterable[Scene]) -> Int64[ndarray, "codebook code"]:
+    """Count how often the encoder takes each code of each codebook.
 
-    Raises
-    ------
-    InputError
-        If there is no file, or their codebooks differ.
+    All of them count, those too that give way to the spatial layer in a file with all codebooks.
     """
-    from codec.stream_file import read_header, read_packets
+    from codec.inference import make_header, survey
+    from codec.streaming import StreamEncoder
 
-    counts: Int64[ndarray, "codebook code"] | None = None
-    for path in payloads:
-        with open(path, "rb") as file:
-            header = read_header(file, str(path))
-            here = np.zeros((header.codebooks, 1 << header.bits_per_code), np.int64)
-            for packet in read_packets(file, header, str(path)):
-                for row, codes in zip(here, packet.codes, strict=True):
-                    row += np.bincount(codes[codes >= 0], minlength=len(row))
-        if counts is not None and counts.shape != here.shape:
-            raise InputError(f"{path}: {here.shape} codebooks and codes, the files before it have {counts.shape}")
-        counts = here if counts is None else counts + here
-    if counts is None:
-        raise InputError("no coded file to count codes in")
+    counts = np.zeros((model.config.codebooks, model.config.codebook_size), np.int64)
+    for scene in scenes:
+        encoder = StreamEncoder(model, make_header(model, bytes(8), survey([scene.samples])).gain)
+        for codes in (encoder.push(scene.samples), encoder.finish()):
+            for row, found in zip(counts, codes, strict=True):
+                row += np.bincount(found, minlength=len(row))
     return counts
 
 

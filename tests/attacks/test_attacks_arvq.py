@@ -19,8 +19,7 @@ def small_stream(seed, frames=260, range_coded=False, source=1):
         b"modelsha", 44_100, 1, 2, 2, 4, 512, 0, frames * 512, source, "ambiX", False, range_coded
     )  # fmt: skip
     random = np.random.default_rng(seed)
-    none = np.zeros(0, np.int64)
-    packets = [Packet(random.integers(0, 16, (2, n)), none, none) for n in header.packet_frame_counts]
+    packets = [Packet(random.integers(0, 16, (2, n))) for n in header.packet_frame_counts]
     file = io.BytesIO()
     write_stream(file, header, packets)
     return file.getvalue()

@@ -28,7 +28,7 @@ def read_by_the_document(data):
     for index in range(count):
         f = 256 if index < count - 1 else frames - 256 * (count - 1)
         layer = math.ceil((5 * channels * (channels + 1) + 12 * channels + 48) / 8) * max(1, f // 64) * (flags & 1)
-        left_out = min((n - 1) * f, math.ceil(8 * layer / b)) if n == model_n else 0
+        left_out = min((n - 1) * f, max(0, math.ceil(8 * layer / b) - (model_n - n) * f))
         codes = n * f - left_out
         size = layer + math.ceil(codes * b / 8)
         begin, saved = at, 0
