@@ -178,8 +178,8 @@ def caption_of(record: dict[str, Any], found: dict[str, Any]) -> list[str]:
         went = f"The random start has gone {steps:,} steps, too few to say whether it has settled."
     else:
         verdict = "settled (<\u00a02\u00a0%)" if found["settled"] else "not settled yet (≥\u00a02\u00a0%)"
-        way = "fell" if change >= 0 else "rose"
-        went = f"The random start {way} by {abs(change):g}\u00a0% over the last fifth of its {steps:,} steps: {verdict}."
+        moved = f"{'fell' if change >= 0 else 'rose'} by {abs(change):g}\u00a0%"
+        went = f"The random start {moved} over the last fifth of its {steps:,} steps: {verdict}."
     needs = found["transfer_needs_steps"]
     went += f" Transfer is as good after {needs:,}." if needs else " Transfer never is as good."
     unfinished = "" if steps >= train["steps"] else f" UNFINISHED: {train['steps']:,} steps are planned."
