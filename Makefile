@@ -112,8 +112,9 @@ figures: figure2
 
 # ------------------------------------------------------------------------------------------- house-keeping
 
+# One thread in each worker: workers that share the cores wait for each other in every parallel loop otherwise.
 test: $(READY)
-	$(RUN) pytest -n $(WORKERS)
+	OMP_NUM_THREADS=1 $(RUN) pytest -n $(WORKERS)
 
 lint: $(READY)
 	$(VENV)/bin/uv lock --check -q

@@ -168,7 +168,7 @@ def encode_packets(
             packet = next(waiting)[0] * np.float32(header.gain)
             packet = np.pad(packet, ((0, 0), (0, frames * header.hop - packet.shape[1])))
             measured = spatial.measure(packet, header.hop, header.sample_rate_hz, margin)
-            layer = spatial_code.encode(measured, header.layer_bytes(frames))
+            layer = spatial_code.encode(measured, header.layer_bytes(frames), header.layout == "ambiX")
         yield Packet(codes_of_packet, layer)
 
 
@@ -219,7 +219,7 @@ def _sent(packet: Packet, header: Header) -> spatial_code.Parameters | None:
         return None
     level_slots, slots = spatial.slots(packet.codes.shape[1])
     grids = (spatial.LEVEL_BANDS, level_slots), (spatial.BANDS, slots)
-    return spatial_code.decode(packet.layer, header.channels, *grids)
+    return spatial_code.decode(packet.layer, header.channels, *grids, header.layout == "ambiX")
 
 
 def decode_range(

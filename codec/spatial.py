@@ -2,8 +2,8 @@
 
 A small network at 16 kbit/s keeps the timbre of a scene better than its spatial image: weak high orders, and
 correlations (the R of eq. 3) that come out too small or in the wrong place. Both change slowly, so they are sent:
-the level of every channel in 24 bands every 16 frames (0.19 s), the correlation of every pair of channels in 12
-bands every 64 frames (0.74 s). `codec.spatial_code` makes 2.2 kbit/s of them for 16 channels. The decoder measures
+the level of every channel in 24 bands every 8 frames (93 ms), the correlation of every pair of channels in 12
+bands every 64 frames (0.74 s). `codec.spatial_code` makes 4.3 kbit/s of them for 16 channels. The decoder measures
 its own and mixes its channels, band by band, by the matrices that bring them to those sent with the least change
 to the waveforms; then it brings the levels of the channels to those sent.
 """
@@ -24,10 +24,10 @@ from codec.spatial_code import Parameters
 from codec.stages import workers
 
 LEVEL_BANDS, BANDS = 24, 12  # a band of the correlations is two bands of the levels
-LEVEL_FRAMES, SLOT_FRAMES = 16, 64  # frames of the codec to one set of levels, and of correlations
+LEVEL_FRAMES, SLOT_FRAMES = 8, 64  # frames of the codec to one set of levels, and of correlations
 WINDOW, HOP = 2048, 512
 REACH = WINDOW // 2 + HOP  # samples on either side of a packet that its samples depend on
-_FADE_WINDOWS = 12  # of the matrices of one slot into those of the next; done within the first level slot
+_FADE_WINDOWS = 12  # of the matrices of one slot into those of the next
 _MOST_GAIN = 8.0  # of any direction in channel space
 _MOST_LEVEL_DB = 12.0  # correction of a level
 _FLOOR = 1e-16  # power per bin that no level falls below: about -124 dB re full scale in all bands together
@@ -42,7 +42,7 @@ def product(a: Float[ndarray, "row inner"], b: Float[ndarray, "inner column"]) -
 
 
 def slots(frames: int) -> tuple[int, int]:
-    """Sets of levels and of correlations of a packet: one for every 16, and 64, whole frames, at least one.
+    """Sets of levels and of correlations of a packet: one for every 8, and 64, whole frames, at least one.
 
     The last of each has all the rest.
     """

@@ -2,7 +2,8 @@
 
 Both go through the discrete cosine transform over bands and time (levels also over the channels), are quantised
 with one step and written by an adaptive range coder, which counts in contexts of like coefficients. The encoder
-takes the finest step that fits into the bytes that the layer has.
+takes the finest step that fits into the bytes that the layer has. In Ambisonics, correlations of low degrees are
+quantised more finely: those of W with X, Y and Z are the active intensity, from which the direction follows.
 """
 
 from __future__ import annotations
@@ -28,15 +29,15 @@ _KINDS = _ZONES * _NEIGHBOURS
 # How often, in 32nds, a coefficient is not 0, by context; counted on synthetic scenes (stimuli.synth)
 _START = (
     (
-        31, 16, 16, 31, 16, 31, 31, 16, 31, 30, 28, 30, 30, 28, 29, 23, 23, 28, 8, 16, 26, 2, 12, 25,
-        16, 16, 28, 16, 16, 15, 8, 5, 12, 6, 8, 11, 3, 4, 9, 2, 5, 5, 1, 1, 3, 1, 1, 1,
-        20, 20, 24, 4, 6, 21, 2, 7, 27, 2, 9, 20, 2, 10, 20, 1, 8, 17, 1, 3, 8, 1, 1, 4,
-        20, 13, 26, 2, 13, 19, 2, 13, 22, 2, 14, 18, 1, 13, 19, 1, 11, 18, 1, 4, 5, 1, 3, 16,
-        13, 18, 21, 3, 13, 17, 1, 13, 19, 1, 9, 19, 1, 10, 17, 1, 9, 18, 1, 5, 16, 1, 4, 16,
+        31, 16, 16, 31, 16, 31, 31, 16, 31, 31, 27, 31, 31, 31, 30, 29, 28, 30, 23, 22, 29, 14, 18, 25,
+        16, 16, 31, 16, 16, 21, 16, 24, 21, 27, 16, 20, 10, 14, 17, 8, 8, 12, 2, 4, 9, 1, 3, 7,
+        16, 27, 28, 7, 14, 27, 6, 12, 25, 7, 9, 22, 5, 11, 22, 3, 9, 21, 2, 7, 14, 1, 6, 12,
+        29, 22, 29, 5, 18, 23, 5, 15, 25, 4, 13, 24, 4, 14, 23, 2, 9, 22, 1, 7, 12, 1, 5, 11,
+        20, 24, 27, 3, 15, 24, 3, 14, 22, 2, 13, 21, 2, 12, 21, 1, 10, 20, 1, 4, 11, 1, 4, 10,
     ),
     (
-        26, 16, 16, 19, 24, 25, 18, 18, 23, 5, 9, 19, 2, 6, 8, 5, 5, 5, 1, 1, 2, 2, 2, 4,
-        1, 1, 3, 1, 1, 11, 1, 7, 22, 1, 1, 9, 1, 5, 16, 1, 1, 2, 1, 3, 16, 16, 16, 16,
+        29, 16, 16, 25, 26, 29, 24, 24, 27, 12, 15, 22, 6, 13, 24, 12, 12, 12, 4, 4, 7, 5, 7, 11,
+        2, 4, 10, 1, 5, 15, 3, 10, 22, 1, 4, 13, 2, 8, 19, 1, 5, 14, 1, 5, 15, 16, 16, 16,
         16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16,
         16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16,
         16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16,
@@ -51,8 +52,8 @@ def step_of(index: int) -> float:
 
 
 def layer_bytes(channels: int, slots: int) -> int:
-    """Bytes of the spatial layer of a packet: 200 per slot for 16 channels."""
-    return slots * -(-(5 * channels * (channels + 1) + 12 * channels + 48) // 8)
+    """Bytes of the spatial layer of a packet: 400 per slot for 16 channels."""
+    return slots * -(-(5 * channels * (channels + 1) + 12 * channels + 48) // 4)
 
 
 class Parameters(NamedTuple):
@@ -72,14 +73,25 @@ class Parameters(NamedTuple):
     correlations: Float[ndarray, "pair band slot"]
 
 
-def encode(found: Parameters, size: int) -> bytes:
+def pair_steps(heard: Bool[ndarray, " channel"], ambisonic: bool) -> Float[ndarray, " pair"]:
+    """Steps of the correlations of the pairs of heard channels, relative to the largest.
+
+    1 for loudspeakers; a quarter of the sum of the two degrees, 1 at most, for Ambisonics in the order of ACN.
+    """
+    degrees = np.floor(np.sqrt(np.arange(len(heard))))[heard]
+    first, second = np.triu_indices(len(degrees), 1)
+    return np.minimum(1, (degrees[first] + degrees[second]) / 4) if ambisonic else np.ones(len(first))
+
+
+def encode(found: Parameters, size: int, ambisonic: bool) -> bytes:
     """Return `size` bytes: the finest quantisation that fits."""
-    levels, correlations = _transformed(found)
+    relative = pair_steps(found.heard, ambisonic)[:, None, None]
+    correlations = _transformed(found.correlations, (1, 2)) / relative
 
     def coded(index: int) -> bytes:
         step = step_of(index)
-        quantised = _quantised(levels, LEVEL_PER_CORRELATION_DB * step), _quantised(correlations, step)
-        return _written(index, found.heard, *quantised)
+        levels = _quantised_levels(found.levels_db, LEVEL_PER_CORRELATION_DB * step)
+        return _written(index, found.heard, levels, _quantised(correlations, step))
 
     # the size falls with the step: bisection
     low, high = 0, STEPS - 1
@@ -94,7 +106,9 @@ def encode(found: Parameters, size: int) -> bytes:
     return best[:size].ljust(size, b"\0")
 
 
-def decode(data: bytes, channels: int, level_grid: tuple[int, int], grid: tuple[int, int]) -> Parameters | None:
+def decode(
+    data: bytes, channels: int, level_grid: tuple[int, int], grid: tuple[int, int], ambisonic: bool
+) -> Parameters | None:
     """Return the quantised parameters; None if the encoder had no room for them.
 
     `level_grid` and `grid` are the bands and slots of the levels and of the correlations.
@@ -114,22 +128,34 @@ def decode(data: bytes, channels: int, level_grid: tuple[int, int], grid: tuple[
     _walk(0, levels, start, state, log)
     _walk(1, correlations, start, state, log)
     step = step_of(index)
+    steps = step * pair_steps(heard, ambisonic)[:, None, None]
     return Parameters(
         heard,
         # the limits are for streams that were made to harm
-        np.clip(idctn(levels * (LEVEL_PER_CORRELATION_DB * step), norm="ortho"), -180, 60)
-        if count
-        else levels * 1.0,
-        np.clip(idctn(correlations * step, axes=(1, 2), norm="ortho"), -1, 1) if count > 1 else correlations * 1.0,
+        np.clip(_restored(levels * (LEVEL_PER_CORRELATION_DB * step), (0, 1, 2)), -180, 60),
+        np.clip(_restored(correlations * steps, (1, 2)), -1, 1),
     )
 
 
-def _transformed(found: Parameters) -> tuple[ndarray, ndarray]:
-    levels, correlations = found.levels_db, found.correlations
-    return (
-        dctn(levels, norm="ortho") if levels.size else levels,
-        dctn(correlations, axes=(1, 2), norm="ortho") if correlations.size else correlations,
-    )
+def _transformed(values: Float[ndarray, "row band slot"], axes: tuple[int, ...]) -> Float[ndarray, "row band slot"]:
+    return dctn(values, axes=axes, norm="ortho") if values.size else values
+
+
+def _restored(values: Float[ndarray, "row band slot"], axes: tuple[int, ...]) -> Float[ndarray, "row band slot"]:
+    return idctn(values, axes=axes, norm="ortho") if values.size else values
+
+
+def _quantised_levels(levels_db: Float[ndarray, "channel band slot"], step: float) -> Int[ndarray, "row band slot"]:
+    """Numbers of the levels' coefficients, such that the mean power of every channel and band comes back.
+
+    What quantisation smooths in decibels has less power than before, so that the levels are raised by what a first
+    pass lost.
+    """
+    axes = (0, 1, 2)
+    smooth_db = _restored(_quantised(_transformed(levels_db, axes), step) * step, axes)
+    powers = [(10 ** (each / 10)).mean(2, keepdims=True) for each in (levels_db, smooth_db)]
+    lost_db = 10 * np.log10(powers[0] / powers[1])
+    return _quantised(_transformed(levels_db + lost_db, axes), step)
 
 
 def _quantised(coefficients: Float[ndarray, "row band slot"], step: float) -> Int[ndarray, "row band slot"]:

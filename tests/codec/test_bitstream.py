@@ -81,8 +81,8 @@ def test_any_packet_can_be_read_first(range_coded):
 
 
 def test_packing_is_the_documented_one():
-    """One channel, two frames: 9 bytes of the spatial layer; two 10-bit codes: 80 40 30."""
-    layer = bytes([0x81, 1, 2, 3, 4, 5, 6, 7, 8])
+    """One channel, two frames: 18 bytes of the spatial layer; two 10-bit codes: 80 40 30."""
+    layer = bytes([0x81, *range(1, 18)])
     packet = Packet(np.array([[0b1000000001, 0b0000000011]]), layer)
     header = make_header(frames=2, codebooks=1, model_codebooks=2, channels=1)
     assert pack(packet, header) == layer + bytes([0x80, 0x40, 0x30])
@@ -92,17 +92,17 @@ def test_packing_is_the_documented_one():
 
 
 @pytest.mark.parametrize(
-    ("channels", "frames", "size"), [(16, 256, 800), (16, 511, 1400), (16, 1, 200), (4, 256, 100)]
+    ("channels", "frames", "size"), [(16, 256, 1600), (16, 511, 2800), (16, 1, 400), (4, 256, 196)]
 )
 def test_the_layer_has_the_documented_size(channels, frames, size):
-    """200 bytes per slot for 16 channels, 25 for 4."""
+    """400 bytes per slot for 16 channels, 49 for 4."""
     assert make_header(channels=channels).layer_bytes(frames) == size
 
 
 def test_the_header_is_the_documented_one():
     """Field by field, written down by hand from docs/bitstream.md."""
     header = make_header(frames=862, layers=True, range_coded=True, gain_q8_db=-256, source=0x01020304)
-    by_hand = b"ARVQ" + bytes([3, 3]) + (512).to_bytes(2, "little") + b"modelsha" + (44_100).to_bytes(4, "little")
+    by_hand = b"ARVQ" + bytes([4, 3]) + (512).to_bytes(2, "little") + b"modelsha" + (44_100).to_bytes(4, "little")
     by_hand += (16).to_bytes(2, "little") + bytes([18, 18, 10, 3]) + b"\x00\xff"
     by_hand += (862 * 512 - 17).to_bytes(8, "little") + bytes([4, 3, 2, 1]) + b"ambiX\0\0\0" + bytes(4)
     assert header.pack() == by_hand + struct.pack("<I", zlib.crc32(by_hand))
@@ -117,7 +117,7 @@ def test_ten_seconds_take_the_nominal_rate_and_less_than_one_percent(layers):
     assert nominal <= len(data) < 1.01 * nominal
     assert len(packets) == 3
     given_up = sum(int((p.codes == ABSENT).sum()) for p in packets)
-    assert given_up == (2 * 640 + 8 * 200 * 5 // 10 if layers else 0)
+    assert given_up == (2 * 1280 + 8 * 400 * 5 // 10 if layers else 0)
 
 
 def test_every_codebook_less_takes_861_bits_per_second_less():
@@ -246,5 +246,5 @@ def test_messages_name_the_file_and_what_is_wrong():
     with pytest.raises(CorruptStream, match=r"x\.arvq: begins with b'RIFF'"):
         parse_header(b"RIFF" + bytes(60), "x.arvq")
     newer = b"ARVQ" + bytes([9]) + bytes(60)
-    with pytest.raises(CorruptStream, match="version 9, this program reads 3"):
+    with pytest.raises(CorruptStream, match="version 9, this program reads 4"):
         parse_header(newer, "x.arvq")

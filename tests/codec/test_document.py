@@ -3,6 +3,7 @@
 import io
 import math
 import zlib
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +21,14 @@ def number(data, at, size):
 
 def read_by_the_document(data):
     """Header fields and, packet by packet, (bytes of the layer, codes in file order)."""
-    assert data[:5] == b"ARVQ\x03"
+    assert data[:5] == b"ARVQ\x04"
     assert zlib.crc32(data[:52]) == number(data, 52, 4)
     flags, hop, channels, n, model_n, b = data[5], number(data, 6, 2), number(data, 20, 2), *data[22:25]
     frames = -(-number(data, 28, 8) // hop)
     count, at, packets = max(1, frames // 256), 56, []
     for index in range(count):
         f = 256 if index < count - 1 else frames - 256 * (count - 1)
-        layer = math.ceil((5 * channels * (channels + 1) + 12 * channels + 48) / 8) * max(1, f // 64) * (flags & 1)
+        layer = math.ceil((5 * channels * (channels + 1) + 12 * channels + 48) / 4) * max(1, f // 64) * (flags & 1)
         left_out = min((n - 1) * f, max(0, math.ceil(8 * layer / b) - (model_n - n) * f))
         codes = n * f - left_out
         size = layer + math.ceil(codes * b / 8)
@@ -160,21 +161,26 @@ def adaptive_decisions_of(content):
     return decide
 
 
-@pytest.mark.parametrize(("channels", "level_slots", "slots"), [(4, 16, 4), (2, 31, 7), (1, 1, 1), (9, 12, 3)])
-def test_the_document_suffices_for_the_layer(channels, level_slots, slots):
+@pytest.mark.parametrize("ambisonic", [True, False])
+@pytest.mark.parametrize(("channels", "level_slots", "slots"), [(4, 32, 4), (2, 63, 7), (1, 1, 1), (9, 24, 3)])
+def test_the_document_suffices_for_the_layer(channels, level_slots, slots, ambisonic):
     random = np.random.default_rng(channels)
     heard = np.arange(channels) != 1
     levels_db = random.uniform(-100, 0, (heard.sum(), 1, 1)) + random.uniform(-5, 5, (1, 24, level_slots))
     pairs = heard.sum() * (heard.sum() - 1) // 2
     sent = spatial_code.Parameters(heard, levels_db, 0.3 * random.standard_normal((pairs, 12, slots)))
-    data = spatial_code.encode(sent, spatial_code.layer_bytes(channels, 2 * slots))
+    data = spatial_code.encode(sent, spatial_code.layer_bytes(channels, 2 * slots), ambisonic)
     s, told, levels, correlations = layer_by_the_document(data, channels, level_slots, slots)
-    ours = spatial_code.decode(data, channels, (24, level_slots), (12, slots))
+    ours = spatial_code.decode(data, channels, (24, level_slots), (12, slots), ambisonic)
     assert told == heard.astype(int).tolist() == ours.heard.astype(int).tolist()
     assert s < 31
     step = 0.15 * 2 ** (s / 6)
     np.testing.assert_allclose(inverse_dct(levels * 12 * step, (0, 1, 2)), ours.levels_db, atol=1e-9)
-    np.testing.assert_allclose(inverse_dct(correlations * step, (1, 2)).clip(-1, 1), ours.correlations, atol=1e-9)
+    told_channels = [i for i in range(channels) if told[i]]
+    sums = [math.isqrt(i) + math.isqrt(j) for i, j in combinations(told_channels, 2)]
+    steps = step * np.array([min(1, total / 4) if ambisonic else 1.0 for total in sums])
+    back = inverse_dct(correlations * steps[:, None, None], (1, 2)).clip(-1, 1)
+    np.testing.assert_allclose(back, ours.correlations, atol=1e-9)
 
 
 def inverse_dct(x, axes):

@@ -52,7 +52,7 @@ def test_restored_signals_have_the_covariance_that_was_sent(seed):
     bins = np.fft.rfftfreq(frames, 1 / 44_100) < 1900
     original = np.fft.irfft(np.where(bins, np.fft.rfft(low), np.fft.rfft(high))).astype(np.float32)
     target = spatial.measure(original, hop, 44_100)
-    assert target.levels_db.shape == (5, 24, 16)
+    assert target.levels_db.shape == (5, 24, 32)
     assert target.correlations.shape == (10, 12, 4)
     restored = spatial.Restorer(hop, 44_100).restore(decoded, 0, frames, target)
     wanted, before, after = (by_band(x) for x in (original, decoded, restored))
@@ -202,7 +202,7 @@ def test_silent_channels_and_silence_are_restored_as_silence():
 
 @pytest.mark.parametrize(
     ("frames", "counts"),
-    [(20, (1, 1)), (63, (3, 1)), (127, (7, 1)), (128, (8, 2)), (256, (16, 4)), (511, (31, 7))],
+    [(20, (2, 1)), (63, (7, 1)), (127, (15, 1)), (128, (16, 2)), (256, (32, 4)), (511, (63, 7))],
 )
 def test_every_sample_of_every_length_is_restored(frames, counts):
     x = coloured(random_covariance(0, 2), frames * 512, frames)

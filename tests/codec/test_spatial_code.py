@@ -9,7 +9,7 @@ from codec import spatial_code
 from codec.spatial_code import Parameters
 
 
-def random_parameters(seed, channels=4, level_slots=16, slots=4, smooth=True):
+def random_parameters(seed, channels=4, level_slots=32, slots=4, smooth=True):
     """Levels and correlations that change slowly over bands and slots, as those of scenes do."""
     random = np.random.default_rng(seed)
     rough = 0.1 if smooth else 1.0
@@ -21,19 +21,20 @@ def random_parameters(seed, channels=4, level_slots=16, slots=4, smooth=True):
     return Parameters(np.ones(channels, bool), levels_db, correlations.clip(-1, 1))
 
 
-def coded(found, size):
+def coded(found, size, ambisonic=False):
     grids = found.levels_db.shape[1:], found.correlations.shape[1:]
-    return spatial_code.decode(spatial_code.encode(found, size), len(found.heard), *grids)
+    data = spatial_code.encode(found, size, ambisonic)
+    return spatial_code.decode(data, len(found.heard), *grids, ambisonic)
 
 
 @settings(deadline=None, max_examples=25)
-@given(st.integers(1, 9), st.integers(1, 7), st.integers(0, 1000), st.booleans(), st.floats(-90, 40))
-def test_whatever_is_put_in_fits_and_comes_back(channels, slots, seed, smooth, level_db):
-    found = random_parameters(seed, channels, 4 * slots, slots, smooth)
+@given(st.integers(1, 9), st.integers(1, 7), st.integers(0, 1000), st.booleans(), st.floats(-90, 40), st.booleans())
+def test_whatever_is_put_in_fits_and_comes_back(channels, slots, seed, smooth, level_db, ambisonic):
+    found = random_parameters(seed, channels, 8 * slots, slots, smooth)
     found = found._replace(levels_db=found.levels_db + level_db)
     size = spatial_code.layer_bytes(channels, slots)
-    assert len(spatial_code.encode(found, size)) == size
-    back = coded(found, size)
+    assert len(spatial_code.encode(found, size, ambisonic)) == size
+    back = coded(found, size, ambisonic)
     if back is None:  # no room
         return
     assert back.heard.all()
@@ -46,7 +47,7 @@ def test_the_error_is_bounded_by_the_step_and_falls_with_the_size():
     """An orthonormal transform keeps energies: the rms error is at most 0.6 steps."""
     found = random_parameters(2, 6)
     errors = []
-    for size in (100, 200, 400, 800, 4000):
+    for size in (150, 300, 600, 1200, 8000):
         back = coded(found, size)
         errors.append(
             (
@@ -58,6 +59,37 @@ def test_the_error_is_bounded_by_the_step_and_falls_with_the_size():
     assert errors[-1][0] < 0.6 * spatial_code.step_of(0)
     assert errors[-1][1] < 0.6 * 12 * spatial_code.step_of(0)
     assert errors[0][0] < 0.5
+
+
+def test_in_ambisonics_low_degrees_are_finer():
+    """The rms error is at most 0.6 of the own step, and that of W with X, Y, Z is a quarter of the largest."""
+    found = random_parameters(7, 16)
+    data = spatial_code.encode(found, 3000, True)
+    step = spatial_code.step_of(data[0] >> 3)
+    back = spatial_code.decode(data, 16, (24, 32), (12, 4), True)
+    errors = np.sqrt(np.mean((back.correlations - found.correlations) ** 2, axis=(1, 2)))
+    degrees = np.array([0] + 3 * [1] + 5 * [2] + 7 * [3])
+    first, second = np.triu_indices(16, 1)
+    for total, share in ((1, 0.25), (2, 0.5), (3, 0.75), (4, 1), (6, 1)):
+        own = errors[degrees[first] + degrees[second] == total]
+        assert own.max() < 0.6 * share * step, total
+    assert errors[:3].max() < 0.5 * errors[degrees[first] + degrees[second] >= 4].mean()
+    assert (spatial_code.pair_steps(np.ones(12, bool), False) == 1).all()
+    # of heard channels 0, 4 and 9 (degrees 0, 2, 3)
+    heard = np.isin(np.arange(16), (0, 4, 9))
+    assert spatial_code.pair_steps(heard, True).tolist() == [0.5, 0.75, 1.0]
+
+
+def test_the_mean_power_of_every_channel_and_band_comes_back():
+    """Levels that jump by 20 dB from slot to slot are smoothed at this size; their powers' mean is kept."""
+    found = random_parameters(8, 4, smooth=False)
+    back = coded(found, 500)
+
+    def power_db(levels_db):
+        return 10 * np.log10((10 ** (levels_db / 10)).mean(2))
+
+    assert np.sqrt(np.mean((back.levels_db - found.levels_db) ** 2)) > 3
+    assert abs(np.mean(power_db(back.levels_db) - power_db(found.levels_db))) < 0.7
 
 
 def test_sixteen_channels_of_a_smooth_field_fit_the_nominal_size():
@@ -73,7 +105,7 @@ def test_silent_channels_are_said_to_be_silent():
     back = coded(found, 200)
     assert back.heard.tolist() == heard.tolist()
     assert back.levels_db.shape[0] == 3
-    nothing = Parameters(np.zeros(4, bool), np.zeros((0, 24, 16)), np.zeros((0, 12, 4)))
+    nothing = Parameters(np.zeros(4, bool), np.zeros((0, 24, 32)), np.zeros((0, 12, 4)))
     assert not coded(nothing, 100).heard.any()
 
 
@@ -85,7 +117,7 @@ def test_without_room_nothing_is_said():
 def test_any_bytes_are_decoded_to_finite_numbers(seed):
     """A layer whose CRC was forged: nothing overflows, nothing is asked for beyond its size."""
     data = np.random.default_rng(seed).bytes(60) if seed else bytes(60)
-    back = spatial_code.decode(data, 5, (24, 31), (12, 7))
+    back = spatial_code.decode(data, 5, (24, 63), (12, 7), bool(seed % 2))
     if back is not None:
         assert np.abs(back.levels_db).max(initial=0) <= 180
         assert np.abs(back.correlations).max(initial=0) <= 1
@@ -95,8 +127,9 @@ def test_smooth_fields_cost_less_at_the_same_step():
     sizes = []
     for smooth in (True, False):
         found = random_parameters(6, 8, smooth=smooth)
-        levels, correlations = spatial_code._transformed(found)
+        correlations = spatial_code._transformed(found.correlations, (1, 2))
         step = spatial_code.step_of(10)
-        quantised = spatial_code._quantised(levels, 12 * step), spatial_code._quantised(correlations, step)
+        levels = spatial_code._quantised_levels(found.levels_db, 12 * step)
+        quantised = levels, spatial_code._quantised(correlations, step)
         sizes.append(len(spatial_code._written(10, found.heard, *quantised)))
     assert sizes[0] < 0.6 * sizes[1]
