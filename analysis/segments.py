@@ -17,6 +17,7 @@ from jaxtyping import Complex64, Float32, Float64
 from numpy import ndarray
 
 from render.audio_file import read
+from render.erb import erb_edges_hz
 from render.scene import order_of
 
 # Multiple of every hop here (512), of a block of 15 frames of it, and of AMBIQUAL's patch of 30 · 768 samples
@@ -155,13 +156,11 @@ def spectra(
 def erb_band_edges(sample_rate_hz: int, window: int = WINDOW, bands: int = 24) -> Float64[ndarray, " edge"]:
     """Bin numbers that bound `bands` bands, equally wide in ERB rate from 50 Hz to 16 kHz (or half the rate).
 
-    ERB rate 21.4 log10(1 + 0.00437 f) (Glasberg and Moore 1990). No band is empty: where the bins are wider
+    No band is empty: where the bins are wider
     than the bands, each band has one bin and the upper edge moves up.
     """
     top_hz = min(16_000.0, sample_rate_hz / 2)
-    low, high = (21.4 * np.log10(1 + 0.00437 * f) for f in (50.0, top_hz))
-    edges_hz = (10 ** (np.linspace(low, high, bands + 1) / 21.4) - 1) / 0.00437
-    edges = np.round(edges_hz * window / sample_rate_hz).astype(int)
+    edges = np.round(erb_edges_hz(50.0, top_hz, bands) * window / sample_rate_hz).astype(int)
     for band in range(bands):
         edges[band + 1] = max(edges[band + 1], edges[band] + 1)
     return edges

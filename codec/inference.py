@@ -19,6 +19,7 @@ from numpy import ndarray
 from codec import spatial, spatial_code
 from codec.bitstream import ABSENT, PACKET_FRAMES, Header, Packet
 from codec.model import Codec, contextual_frames
+from codec.restore import Restorer
 from codec.stream_file import read_header, read_packets, write_stream
 from codec.streaming import StreamDecoder, StreamEncoder
 from render.errors import InputError
@@ -198,7 +199,7 @@ def decode_packets(
             yield samples[:, skipped:]
         yield decoder.finish()
 
-    restorer = spatial.Restorer(header.hop, header.sample_rate_hz)
+    restorer = Restorer(header.hop, header.sample_rate_hz)
     lengths = (header.packet_frames(index) * header.hop for index in range(first, header.packets))
     context = spatial.REACH if header.layers else 0
     margin = measured_margin(model)

@@ -18,6 +18,7 @@ from torch.nn.functional import avg_pool1d, l1_loss
 
 from codec.spectrum import Spectra, magnitude, spectrum
 from codec.spectrum import stft as stft  # the losses per band are given spectra
+from render.erb import erb_edges_hz
 
 # (window, mel bands) of the seven scales of the published configuration; the hop is window / 4
 MEL_SCALES = ((32, 5), (64, 10), (128, 20), (256, 40), (512, 80), (1024, 160), (2048, 320))
@@ -150,8 +151,7 @@ def erb_bands(
 
     Each row is 1/width over the bins of one band, 0 elsewhere (Glasberg and Moore 1990).
     """
-    low, high = (21.4 * np.log10(1 + 0.00437 * f) for f in (low_hz, min(high_hz, sample_rate_hz / 2)))
-    edges_hz = (10 ** (np.linspace(low, high, bands + 1) / 21.4) - 1) / 0.00437
+    edges_hz = erb_edges_hz(low_hz, min(high_hz, sample_rate_hz / 2), bands)
     edges = np.unique(np.round(edges_hz * window / sample_rate_hz))
     bins = np.arange(window // 2 + 1)
     inside = (bins >= edges[:-1, None]) & (bins < edges[1:, None])

@@ -137,7 +137,9 @@ def decode(
     )
 
 
-def _transformed(values: Float[ndarray, "row band slot"], axes: tuple[int, ...]) -> Float[ndarray, "row band slot"]:
+def _transformed(
+    values: Float[ndarray, "row band slot"], axes: tuple[int, ...]
+) -> Float[ndarray, "row band slot"]:
     return dctn(values, axes=axes, norm="ortho") if values.size else values
 
 
@@ -145,7 +147,9 @@ def _restored(values: Float[ndarray, "row band slot"], axes: tuple[int, ...]) ->
     return idctn(values, axes=axes, norm="ortho") if values.size else values
 
 
-def _quantised_levels(levels_db: Float[ndarray, "channel band slot"], step: float) -> Int[ndarray, "row band slot"]:
+def _quantised_levels(
+    levels_db: Float[ndarray, "channel band slot"], step: float
+) -> Int[ndarray, "row band slot"]:
     """Numbers of the levels' coefficients, such that the mean power of every channel and band comes back.
 
     What quantisation smooths in decibels has less power than before, so that the levels are raised by what a first

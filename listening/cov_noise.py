@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Complex, Int
 from numpy import ndarray
 
+from render.erb import erb_edges_hz
 from render.scene import Scene
 
 WINDOW = 1024
@@ -57,10 +58,8 @@ def covariance_noise(scene: Scene, seed: int = 1) -> Scene:
 
 
 def band_edges(sample_rate_hz: int) -> Int[ndarray, " edge"]:
-    """First bins of the bands, and the end of the last: equal steps of the ERB-number 21.4 lg(1 + 0.00437 f)."""
-    top = 21.4 * np.log10(1 + 0.00437 * sample_rate_hz / 2)
-    hz = (10 ** (np.linspace(0, top, BANDS + 1) / 21.4) - 1) / 0.00437
-    edges = np.round(hz / sample_rate_hz * WINDOW).astype(int)
+    """First bins of the bands, and the end of the last, equally wide on the ERB-rate scale."""
+    edges = np.round(erb_edges_hz(0.0, sample_rate_hz / 2, BANDS) / sample_rate_hz * WINDOW).astype(int)
     edges[-1] = WINDOW // 2 + 1
     return np.unique(edges)  # at low frequencies a band may be narrower than a bin
 

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from render.convolution import Filters
+from render.erb import erb_edges_hz
 from render.errors import InputError
 from render.head import Head
 from render.sphere import sn3d_to_n3d, spherical_harmonics, unit_vectors
@@ -133,10 +134,7 @@ def errors(head: Head, filters: Filters) -> HeadErrors:
     order = int(np.sqrt(filters.taps.shape[1])) - 1
     size = 1 << (max(filters.taps.shape[2], head.impulses.shape[2]) - 1).bit_length()
     hz = np.fft.rfftfreq(size, 1 / head.sample_rate_hz)
-    # Glasberg & Moore 1990: ERB number E = 21.4 lg(1 + 0.00437 f)
-    lowest, highest = 21.4 * np.log10(1 + 0.00437 * np.array([_LOWEST_HZ, min(_HIGHEST_HZ, hz[-1])]))
-    numbers = np.linspace(lowest, highest, _ERB_BANDS + 1)
-    edges_hz = (10 ** (numbers / 21.4) - 1) / 0.00437
+    edges_hz = erb_edges_hz(_LOWEST_HZ, min(_HIGHEST_HZ, hz[-1]), _ERB_BANDS)
     bands = [(hz >= low) & (hz < high) for low, high in pairwise(edges_hz)]
     kept = [band.any() for band in bands]
     selection = np.array([band for band in bands if band.any()], float).T

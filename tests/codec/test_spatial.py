@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codec import spatial
+from codec.restore import Restorer, mixing_matrices
 
 
 def random_covariance(seed, channels, spread_db=20):
@@ -54,7 +55,7 @@ def test_restored_signals_have_the_covariance_that_was_sent(seed):
     target = spatial.measure(original, hop, 44_100)
     assert target.levels_db.shape == (5, 24, 32)
     assert target.correlations.shape == (10, 12, 4)
-    restored = spatial.Restorer(hop, 44_100).restore(decoded, 0, frames, target)
+    restored = Restorer(hop, 44_100).restore(decoded, 0, frames, target)
     wanted, before, after = (by_band(x) for x in (original, decoded, restored))
     far = np.abs(correlations(before) - correlations(wanted)).mean()
     assert np.abs(correlations(after) - correlations(wanted)).mean() < 0.2 * far
@@ -65,9 +66,9 @@ def test_restored_signals_have_the_covariance_that_was_sent(seed):
 def test_nothing_to_restore_changes_nothing_and_delays_nothing():
     """Windows add up to one, and the matrix of equal covariances is the identity."""
     x = coloured(random_covariance(4, 3) + 0.1 * np.eye(3), 100 * 512, 0)
-    restored = spatial.Restorer(512, 44_100).restore(x, 0, x.shape[1], spatial.measure(x, 512, 44_100))
+    restored = Restorer(512, 44_100).restore(x, 0, x.shape[1], spatial.measure(x, 512, 44_100))
     assert np.abs(restored - x).max() < 1e-4 * x.std()
-    unknown = spatial.Restorer(512, 44_100).restore(x, 0, x.shape[1], None)
+    unknown = Restorer(512, 44_100).restore(x, 0, x.shape[1], None)
     assert np.abs(unknown - x).max() < 1e-5 * x.std()
 
 
@@ -101,7 +102,7 @@ def test_levels_follow_what_correlations_cannot():
     noise = coloured(np.eye(2), frames, 3)
     envelope = 10 ** (np.interp(np.arange(frames), [0, 0.4 * frames, 0.6 * frames, frames], [-20, -20, 0, 0]) / 20)
     target = spatial.measure((envelope * noise).astype(np.float32), 512, 44_100)
-    restored = spatial.Restorer(512, 44_100).restore(coloured(np.eye(2), frames, 4), 0, frames, target)
+    restored = Restorer(512, 44_100).restore(coloured(np.eye(2), frames, 4), 0, frames, target)
     early, late = restored[:, : frames // 3].std(), restored[:, 2 * frames // 3 :].std()
     assert 20 * np.log10(late / early) == pytest.approx(20, abs=1.5)
 
@@ -111,13 +112,13 @@ def test_packets_join_without_a_seam():
     length, hop = 256 * 512, 512
     x = coloured(random_covariance(1, 3), 2 * length, 5)
     target = spatial.measure(coloured(random_covariance(2, 3), length, 6), hop, 44_100)
-    restorer = spatial.Restorer(hop, 44_100)
+    restorer = Restorer(hop, 44_100)
     first = restorer.restore(x[:, : length + spatial.REACH], 0, length, target)
     second = restorer.restore(x[:, length - spatial.REACH :], spatial.REACH, length, None)
-    whole = spatial.Restorer(hop, 44_100)
+    whole = Restorer(hop, 44_100)
     expected = whole.restore(x[:, : length + spatial.REACH], 0, length, target)
     # the last matrices go on: so does what they do to a signal that goes on
-    held = spatial.Restorer(hop, 44_100)
+    held = Restorer(hop, 44_100)
     held._matrices, held._gains_db = restorer._matrices, restorer._gains_db
     alone = held.restore(x[:, length - spatial.REACH :], spatial.REACH, length, None)
     assert np.array_equal(first, expected)
@@ -135,7 +136,7 @@ def test_what_lies_beyond_the_reach_changes_no_bit():
     y[:, 2 * length + spatial.REACH :] *= -1
     target = spatial.measure(x[:, length : 2 * length], hop, 44_100)
     a, b = (
-        spatial.Restorer(hop, 44_100).restore(
+        Restorer(hop, 44_100).restore(
             z[:, length - spatial.REACH : 2 * length + spatial.REACH], spatial.REACH, length, target, 6656
         )
         for z in (x, y)
@@ -148,7 +149,7 @@ def test_what_lies_beyond_the_reach_changes_no_bit():
 def test_mixing_brings_one_covariance_to_the_other(channels, seed):
     source, target = random_covariance(seed, channels), random_covariance(seed + 1, channels)
     source *= np.trace(target) / np.trace(source)
-    matrix = spatial.mixing_matrices(source, target)
+    matrix = mixing_matrices(source, target)
     unit = 1 / np.sqrt(np.diag(target))
     floored = np.linalg.eigvalsh(source * unit[:, None] * unit).min() < 1 / 8**2
     if not floored:
@@ -158,7 +159,7 @@ def test_mixing_brings_one_covariance_to_the_other(channels, seed):
 def test_mixing_of_equal_covariances_is_the_identity():
     """Nothing to restore, nothing changed: the transport map of a Gaussian to itself."""
     covariance = random_covariance(3, 16) + 0.05 * np.eye(16)
-    np.testing.assert_allclose(spatial.mixing_matrices(covariance, covariance), np.eye(16), atol=1e-6)
+    np.testing.assert_allclose(mixing_matrices(covariance, covariance), np.eye(16), atol=1e-6)
 
 
 def test_mixing_changes_the_waveforms_least():
@@ -167,7 +168,7 @@ def test_mixing_changes_the_waveforms_least():
     target *= 4 / np.trace(target)
     unit = 1 / np.sqrt(np.diag(target))
     source = source / np.trace(source * unit[:, None] * unit) * 4
-    best = spatial.mixing_matrices(source, target)
+    best = mixing_matrices(source, target)
 
     def change(matrix):
         difference = (matrix - np.eye(4)) * unit[:, None]
@@ -183,20 +184,18 @@ def test_mixing_changes_the_waveforms_least():
 
 
 def test_levels_of_one_channel_are_a_gain():
-    assert spatial.mixing_matrices(np.array([[4.0]]), np.array([[1.0]])) == pytest.approx(0.5)
+    assert mixing_matrices(np.array([[4.0]]), np.array([[1.0]])) == pytest.approx(0.5)
 
 
 def test_silent_channels_and_silence_are_restored_as_silence():
     frames = 64 * 512
     original = coloured(random_covariance(3, 3), frames, 4) * np.float32([[1], [1], [0]])
     decoded = coloured(random_covariance(5, 3), frames, 6)
-    restored = spatial.Restorer(512, 44_100).restore(decoded, 0, frames, spatial.measure(original, 512, 44_100))
+    restored = Restorer(512, 44_100).restore(decoded, 0, frames, spatial.measure(original, 512, 44_100))
     assert np.isfinite(restored).all()
     assert restored[:2].any()
     assert not restored[2].any()
-    quiet = spatial.Restorer(512, 44_100).restore(
-        0 * decoded, 0, frames, spatial.measure(0 * original, 512, 44_100)
-    )
+    quiet = Restorer(512, 44_100).restore(0 * decoded, 0, frames, spatial.measure(0 * original, 512, 44_100))
     assert not quiet.any()
 
 
@@ -209,7 +208,7 @@ def test_every_sample_of_every_length_is_restored(frames, counts):
     target = spatial.measure(x, 512, 44_100, margin=6656)
     assert (target.levels_db.shape[2], target.correlations.shape[2]) == counts == spatial.slots(frames)
     louder = target._replace(levels_db=target.levels_db + 20 * np.log10(2))
-    restored = spatial.Restorer(512, 44_100).restore(x, 0, frames * 512, louder, margin=6656)
+    restored = Restorer(512, 44_100).restore(x, 0, frames * 512, louder, margin=6656)
     middle = slice(2048, -2048)  # where the noise is cut off it has bins 0 and 1, too
     assert np.abs(restored - 2 * x)[:, middle].max() < 0.02 * x.std()
     assert np.abs(restored - 2 * x).max() < 0.3 * x.std()
@@ -222,6 +221,6 @@ def test_an_offset_of_the_network_is_not_amplified():
     noise = coloured(np.eye(1), frames, 8)
     rumble = (noise + 10 * np.sin(2 * np.pi * 60 * time)).astype(np.float32)
     decoded = coloured(np.eye(1), frames, 9) + np.float32(0.01)
-    restored = spatial.Restorer(512, 44_100).restore(decoded, 0, frames, spatial.measure(rumble, 512, 44_100))
+    restored = Restorer(512, 44_100).restore(decoded, 0, frames, spatial.measure(rumble, 512, 44_100))
     assert restored.std() > 2 * decoded.std()
     assert abs(restored.mean()) < 0.03

@@ -28,7 +28,9 @@ def coded(found, size, ambisonic=False):
 
 
 @settings(deadline=None, max_examples=25)
-@given(st.integers(1, 9), st.integers(1, 7), st.integers(0, 1000), st.booleans(), st.floats(-90, 40), st.booleans())
+@given(
+    st.integers(1, 9), st.integers(1, 7), st.integers(0, 1000), st.booleans(), st.floats(-90, 40), st.booleans()
+)
 def test_whatever_is_put_in_fits_and_comes_back(channels, slots, seed, smooth, level_db, ambisonic):
     found = random_parameters(seed, channels, 8 * slots, slots, smooth)
     found = found._replace(levels_db=found.levels_db + level_db)
