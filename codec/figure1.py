@@ -47,14 +47,12 @@ def last_step(folder: Path) -> int:
 
 def train_to_the_end(model: ModelConfig, config: TrainConfig, data: list[Path], folder: Path) -> None:
     """Begin a run, or go on with it; a finished one is left as it is."""
-    from codec.runs import describe_run
     from codec.train import train
 
     step = last_step(folder)
     if step >= config.steps:
         return
     print(f"{folder}: from step {step} to {config.steps}", flush=True)
-    describe_run(folder, model, config, data)
     train(model, config, data, folder, step > 0, config.steps)
 
 

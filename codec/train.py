@@ -201,7 +201,7 @@ def train(
     from codec import checkpoint
     from codec.data import generator
     from codec.processes import processes, signals
-    from codec.runs import Metrics, replayed, told
+    from codec.runs import Metrics, describe_run, replayed, told
     from codec.state import State
     from codec.validate import validate
 
@@ -238,6 +238,7 @@ def train(
                 _say(group, f"PCA initialisation, without quantiser: {told(found)}")
         metrics = None
         if group.is_first and not replay:
+            describe_run(folder, model_config, config, data)  # not before all of it could be opened
             metrics = Metrics(folder, model_config, config, state.step, until)
             metrics.restore(sums)
         best = checkpoint.best(folder / "checkpoints").get("val_mel", float("inf"))
@@ -340,13 +341,11 @@ def main() -> None:
         before = load_preset(str(own))
         stored = dict(model=before[0].as_json(), train=asdict(before[1]))
         refuse_other(stored, model_config, config, extend, str(folder))
-    from codec.runs import data_of, describe_run
+    from codec.runs import data_of
 
     data = given.data or (data_of(folder) if goes_on else [])
     if not data:
         raise InputError("--data DIR is needed: folders of prepared recordings (python -m stimuli.prepare)")
-    if is_first and given.replay is None:
-        describe_run(folder, model_config, config, data)
     until = min(given.until or config.steps, config.steps)
     train(
         model_config, config, data, folder, given.resume, given.replay or until,

@@ -220,6 +220,7 @@ def test_settings_that_cannot_be_are_refused(tmp_path, type_in, material, change
     (tmp_path / "wrong.toml").write_text(text.replace(*change))
     with pytest.raises(InputError, match=said):
         type_in("--preset", "wrong.toml", "--data", material(4), "--run", "r")
+    assert not (tmp_path / "runs").exists()  # the name is free for the next attempt
 
 
 def test_two_processes_train_what_one_trains(tmp_path, type_in, material):
