@@ -21,7 +21,7 @@ def encode_file(
     source: Path, target: Path, model: Codec, digest: bytes, codebooks: int | None, range_coded: bool, force: bool
 ) -> None:  # fmt: skip
     """Encode block by block; says on stderr what came out."""
-    from codec.inference import check_signal, encode_packets, make_header, survey
+    from codec.inference import check_signal, encode_packets, make_header, survey, surveyed
     from codec.pipes import input_path, output_path
     from codec.stream_file import write_stream
     from render.audio_file import blocks, info
@@ -34,8 +34,9 @@ def encode_file(
     with input_path(source) as path:
         about = info(path)
         check_signal(model, about.channels, about.sample_rate_hz, about.frames, codebooks, str(source))
-        header = make_header(model, digest, survey(blocks(path)), codebooks, range_coded)
-        packets = encode_packets(model, header, blocks(path))
+        found = survey(blocks(path))
+        header = make_header(model, digest, found, codebooks, range_coded)
+        packets = encode_packets(model, header, surveyed(blocks(path), found, str(source)))
         with output_path(target, ".arvq", force) as temporary, open(temporary, "wb") as file:
             size = write_stream(file, header, progress(packets, f"encoding {name}", header.packets))
     kbps = size * 8 / (header.length / header.sample_rate_hz) / 1000

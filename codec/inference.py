@@ -90,6 +90,21 @@ def survey(parts: Iterable[Float32[ndarray, "channel time"]]) -> Survey:
     return Survey(length, math.sqrt(energy / max(length, 1)), crc)
 
 
+def surveyed(
+    parts: Iterable[Float32[ndarray, "channel time"]], about: Survey, where: str
+) -> Iterator[Float32[ndarray, "channel time"]]:
+    """Pass a signal on; raise `InputError` if it is not the one that was surveyed: files change."""
+    length, crc = 0, 0
+    for part in parts:
+        length += part.shape[1]
+        crc = zlib.crc32(np.ascontiguousarray(part.T, "<f4").tobytes(), crc)
+        if length > about.length:
+            break
+        yield part
+    if (length, crc) != (about.length, about.source):
+        raise InputError(f"{where}: changed while it was read; encode it again when it is complete")
+
+
 def level_gain_q8_db(rms: float) -> int:
     """Gain in 1/256 dB that brings a signal of this rms to `LEVEL_DBFS`; 0 for silence."""
     if rms < 1e-7:

@@ -22,6 +22,7 @@ from codec.inference import (
     make_header,
     recut,
     survey,
+    surveyed,
 )
 from codec.stream_file import read_header, read_intact_packets, read_packets
 from render.errors import InputError
@@ -238,3 +239,20 @@ def test_a_header_that_contradicts_its_model_is_refused(model):
     for forged in (dict(hop=256), dict(layers=True), dict(layout=""), dict(channels=9), dict(codebooks=9)):
         with pytest.raises(InputError, match="contradicts its model"):
             check_model(replace(header, model_codebooks=9, **forged), model, DIGEST, "x.arvq")
+
+
+@pytest.mark.parametrize("change", ["a longer file", "a shorter file", "other samples"])
+def test_a_file_that_changes_between_the_passes_is_refused(layered_model, change):
+    before = scene(PACKET + 5000).samples
+    after = {
+        "a longer file": np.concatenate([before, before], axis=1),
+        "a shorter file": before[:, : PACKET - 700],
+        "other samples": np.where(np.arange(before.shape[1]) == 17, 0, before).astype(np.float32),
+    }[change]
+    about = survey([before])
+    header = make_header(layered_model, DIGEST, about)
+    parts = [after[:, :70_000], after[:, 70_000:]]
+    with pytest.raises(InputError, match=r"x\.wav: changed while it was read; encode it again"):
+        list(encode_packets(layered_model, header, surveyed(parts, about, "x.wav")))
+    halves = surveyed([before[:, :70_000], before[:, 70_000:]], about, "x.wav")
+    assert np.array_equal(np.concatenate(list(halves), axis=1), before)
