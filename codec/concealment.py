@@ -6,15 +6,19 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from codec.bitstream import PACKET_FRAMES, Header, Packet
+from codec.bitstream import PACKET_FRAMES, CorruptStream, Header, Packet
 
 
-def conceal(packets: Iterable[Packet | None], header: Header) -> Iterator[tuple[Packet, bool]]:
+def conceal(packets: Iterable[Packet | None], header: Header, where: str) -> Iterator[tuple[Packet, bool]]:
     """Fill the gaps: a missing packet becomes the one before it, its frames in reverse order.
 
     So the sound field goes on from where it stopped, with the spatial layer as it was. Before the first intact
-    packet the next one is used likewise; if there is none at all, the codes are 0. Also tells which packets are
-    made up.
+    packet the next one is used likewise. Also tells which packets are made up.
+
+    Raises
+    ------
+    CorruptStream
+        If no packet is intact: there is nothing that could go on.
     """
     last: Packet | None = None
     missing: list[int] = []
@@ -30,8 +34,8 @@ def conceal(packets: Iterable[Packet | None], header: Header) -> Iterator[tuple[
         last = _mirrored(last, header, index) if packet is None and last is not None else packet
         assert last is not None
         yield last, made_up
-    for index in missing:
-        yield Packet(np.zeros((header.codebooks, header.packet_frames(index)), np.int64)), True
+    if missing:
+        raise CorruptStream(f"{where}: none of its {header.packets} packets is intact, there is nothing to decode")
 
 
 def _mirrored(packet: Packet, header: Header, index: int) -> Packet:

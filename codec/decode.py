@@ -32,7 +32,7 @@ def concealed_blocks(model: Codec, file: BinaryIO, header: Header, where: str, b
     from codec.stream_file import read_intact_packets
 
     def packets() -> Iterator:
-        for index, (packet, made_up) in enumerate(conceal(read_intact_packets(file, header), header)):
+        for index, (packet, made_up) in enumerate(conceal(read_intact_packets(file, header), header, where)):
             if made_up:
                 begin = index * PACKET_FRAMES * header.hop
                 end = min(header.length, begin + header.packet_frames(index) * header.hop)
