@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import math
 import platform
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,8 +24,21 @@ from codec.settings import ADVERSARIAL, RECONSTRUCTION, TrainConfig, preset_text
 from codec.state import State
 from codec.validate import columns
 from render.artefact import read_json, whole_file, write_json
+from render.errors import InputError
 
 INTERVAL_S = 30.0  # between lines about the progress, where there is no terminal
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Refuse a run that another process trains. The lock goes with the process that holds it, killed or not."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"{folder}: another process is training this run; wait for it, or stop it") from None
+        yield
 
 
 def describe_run(

@@ -21,10 +21,10 @@ from codec.rangecoder import encoded
 STEPS = 32  # the last one says that nothing is sent
 LEVEL_PER_CORRELATION_DB = 12.0  # step of the levels, where the step of the correlations is 1
 _ROUNDING = 0.4  # a coefficient is rounded up from 0.6 of a step on: small ones cost more than they are worth
-_LARGEST = 4000
+_LARGEST = 65_535  # 180 dB in 256 channels, 24 bands and 63 slots come to 62,200 of the finest steps
 
 # Contexts: levels or correlations, times the zone of the coefficient, times the size of its neighbours
-_ZONES, _NEIGHBOURS, _PREFIXES = 40, 3, 12
+_ZONES, _NEIGHBOURS, _PREFIXES = 40, 3, 15
 _KINDS = _ZONES * _NEIGHBOURS
 # How often, in 32nds, a coefficient is not 0, by context; counted on synthetic scenes (stimuli.synth)
 _START = (
@@ -168,8 +168,8 @@ def _quantised(coefficients: Float[ndarray, "row band slot"], step: float) -> In
 
 
 def _written(index: int, heard: Bool[ndarray, " channel"], levels: ndarray, correlations: ndarray) -> bytes:
-    # a coefficient takes up to 2 · 12 + 3 decisions, but most take one
-    log = np.zeros((5 + len(heard) + 27 * (levels.size + correlations.size), 2), np.int64)
+    # a coefficient takes up to 2 · 15 + 2 decisions, but most take one
+    log = np.zeros((5 + len(heard) + 32 * (levels.size + correlations.size), 2), np.int64)
     state = np.zeros(4, np.int64)
     for shift in range(4, -1, -1):
         _fair(index >> shift & 1, state, log)
@@ -269,7 +269,7 @@ def _walk(kind, numbers, counts, state, log):  # pragma: no cover, compiled
                 # Exponential Golomb code of the magnitude: how many bits, then the bits below the first
                 magnitude, length = abs(number), 0
                 wanted = _octave(magnitude) - 1
-                while length < 11 and _counted(
+                while length < _PREFIXES and _counted(
                     1 if length < wanted else 0, prefixes[kind, min(zone, 1), length], state, log
                 ):
                     length += 1

@@ -201,7 +201,7 @@ def train(
     from codec import checkpoint
     from codec.data import generator
     from codec.processes import processes, signals
-    from codec.runs import Metrics, describe_run, replayed, told
+    from codec.runs import Metrics, alone_in, describe_run, replayed, told
     from codec.state import State
     from codec.validate import validate
 
@@ -238,6 +238,7 @@ def train(
                 _say(group, f"PCA initialisation, without quantiser: {told(found)}")
         metrics = None
         if group.is_first and not replay:
+            stack.enter_context(alone_in(folder))
             describe_run(folder, model_config, config, data)  # not before all of it could be opened
             metrics = Metrics(folder, model_config, config, state.step, until)
             metrics.restore(sums)

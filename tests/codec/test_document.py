@@ -130,7 +130,7 @@ def layer_by_the_document(data, channels, level_slots, slots):
                 continue
             sign = -1 if decide(None) else 1
             n = 0
-            while n < 11 and decide(("more", kind, min(z, 1), n), (4, 4)):
+            while n < 15 and decide(("more", kind, min(z, 1), n), (4, 4)):
                 n += 1
             magnitude = 1
             for _ in range(n):

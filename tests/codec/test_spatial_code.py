@@ -94,6 +94,20 @@ def test_the_mean_power_of_every_channel_and_band_comes_back():
     assert abs(np.mean(power_db(back.levels_db) - power_db(found.levels_db))) < 0.7
 
 
+@pytest.mark.parametrize("channels", [16, 64])
+def test_quiet_long_packets_are_as_exact_as_others(channels):
+    """The sum of all levels is the largest coefficient: here it takes more than 13 binary digits of the finest step."""
+    found = random_parameters(9, channels, 63, 7)
+    quiet = found._replace(levels_db=found.levels_db - 100)
+    assert np.abs(quiet.levels_db.sum()) / np.sqrt(quiet.levels_db.size) > 2**13 * 12 * spatial_code.step_of(0)
+    for size in (10_000 * channels, 800 * channels):
+        data = spatial_code.encode(quiet, size, True)
+        back = spatial_code.decode(data, channels, (24, 63), (12, 7), True)
+        error = np.sqrt(np.mean((back.levels_db - quiet.levels_db) ** 2))
+        assert error < 0.6 * 12 * spatial_code.step_of(data[0] >> 3)
+        assert abs(np.mean(back.levels_db - quiet.levels_db)) < 0.5
+
+
 def test_sixteen_channels_of_a_smooth_field_fit_the_nominal_size():
     found = random_parameters(3, 16)
     back = coded(found, spatial_code.layer_bytes(16, 4))

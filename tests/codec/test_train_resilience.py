@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from codec import checkpoint
 from codec.publish import newest_model
-from codec.runs import Metrics
+from codec.runs import Metrics, alone_in
 from render.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -187,6 +187,20 @@ def test_a_run_does_not_go_on_with_other_settings(tmp_path, type_in, material):
     assert (tmp_path / "runs/r/config.toml").read_text() == config
     type_in("--run", "r", "--resume", "--steps", 5)
     assert checkpoint.steps(tmp_path / "runs/r/checkpoints") == [4, 5]
+
+
+def test_two_commands_do_not_train_one_run(tmp_path, type_in, material):
+    type_in("--preset", "tiny.toml", "--data", material(4), "--run", "r", "--until", 4)
+    run = tmp_path / "runs" / "r"
+    before = (run / "metrics.csv").read_bytes()
+    with (
+        alone_in(run),
+        pytest.raises(InputError, match="runs/r: another process is training this run; wait for it, or stop it"),
+    ):
+        type_in("--run", "r", "--resume")
+    assert (run / "metrics.csv").read_bytes() == before
+    type_in("--run", "r", "--resume")
+    assert checkpoint.steps(run / "checkpoints") == [4, 8]
 
 
 def test_what_is_published_is_the_running_mean(tmp_path, type_in, material):
