@@ -96,7 +96,7 @@ def test_the_mean_power_of_every_channel_and_band_comes_back():
 
 @pytest.mark.parametrize("channels", [16, 64])
 def test_quiet_long_packets_are_as_exact_as_others(channels):
-    """The sum of all levels is the largest coefficient: here it takes more than 13 binary digits of the finest step."""
+    """The sum of all levels is the largest coefficient: here it takes more than 13 digits of the finest step."""
     found = random_parameters(9, channels, 63, 7)
     quiet = found._replace(levels_db=found.levels_db - 100)
     assert np.abs(quiet.levels_db.sum()) / np.sqrt(quiet.levels_db.size) > 2**13 * 12 * spatial_code.step_of(0)
