@@ -156,8 +156,7 @@ def spectra(
 def erb_band_edges(sample_rate_hz: int, window: int = WINDOW, bands: int = 24) -> Float64[ndarray, " edge"]:
     """Bin numbers that bound `bands` bands, equally wide in ERB rate from 50 Hz to 16 kHz (or half the rate).
 
-    No band is empty: where the bins are wider
-    than the bands, each band has one bin and the upper edge moves up.
+    No band is empty: where the bins are wider than the bands, each has one bin and the upper edge moves up.
     """
     top_hz = min(16_000.0, sample_rate_hz / 2)
     edges = np.round(erb_edges_hz(50.0, top_hz, bands) * window / sample_rate_hz).astype(int)
