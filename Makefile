@@ -104,7 +104,7 @@ figure1: $(READY)
 	$(RUN) codec.figure1 --data data/prepared/figure1-1-7 data/prepared/figure1-8 $(if $(MONO),--mono "$(MONO)") --force -o figures/figure1
 
 card: $(READY)
-	$(RUN) stimuli.synth --seed 6161 --seconds 10 --recordings 8 -o data/synthetic/card --workers $(WORKERS)
+	$(RUN) stimuli.synth --seed 7171 --seconds 10 --recordings 8 -o data/synthetic/card --workers $(WORKERS)
 	$(RUN) stimuli.prepare data/synthetic/card -o data/prepared/card --workers $(WORKERS)
 	$(RUN) listening.card --set unseen=data/prepared/card $(foreach file,$(REAL),--set "$(basename $(notdir $(file)))=$(file)") --workers $(WORKERS) --force -o out/card
 

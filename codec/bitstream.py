@@ -25,7 +25,7 @@ from codec.spatial import slots
 from codec.spatial_code import layer_bytes
 from render.errors import InputError
 
-MAGIC, VERSION = b"ARVQ", 4
+MAGIC, VERSION = b"ARVQ", 5
 PACKET_FRAMES = 256  # of every packet but the last, which also takes up what would make no whole packet
 ABSENT = -1  # code of a codebook that gave way to the spatial layer in a frame
 _FIELDS = struct.Struct("<4sBBH8sIHBBBBhQI8s4x")
@@ -36,6 +36,12 @@ HEADER_BYTES = _FIELDS.size + CRC.size
 
 class CorruptStream(InputError):
     """The bytes are no (intact) ``.arvq`` stream."""
+
+
+def packet_frame_counts(frames: int) -> list[int]:
+    """Frames of every packet of a stream: `PACKET_FRAMES`, the last one has all the rest."""
+    packets = max(1, frames // PACKET_FRAMES)
+    return [PACKET_FRAMES] * (packets - 1) + [frames - PACKET_FRAMES * (packets - 1)]
 
 
 @dataclass(frozen=True)
@@ -100,7 +106,7 @@ class Header:
     @property
     def packet_frame_counts(self) -> list[int]:
         """Frames of every packet."""
-        return [self.packet_frames(index) for index in range(self.packets)]
+        return packet_frame_counts(self.frames)
 
     def layer_bytes(self, frames: int) -> int:
         """Bytes of the spatial layer of a packet of so many frames."""

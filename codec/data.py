@@ -100,6 +100,8 @@ class Excerpts:
         The weights are cos θ and sin θ: the sum of independent scenes has the level of one.
     layout : str
         Loudspeaker layout of the recordings, if they are feeds.
+    gains : list of float, optional
+        Of the recordings, instead of those that bring them to `level_dbfs`.
 
     Raises
     ------
@@ -119,6 +121,7 @@ class Excerpts:
         seed: int,
         mix: float = 0.0,
         layout: str = "",
+        gains: list[float] | None = None,
     ):
         if not paths:
             raise InputError("there are no recordings to take excerpts from")
@@ -130,8 +133,10 @@ class Excerpts:
             self.order = _order(channels)
         for path in paths:
             _check(info(path), frames, channels, sample_rate_hz)
-        with ThreadPoolExecutor(os.cpu_count()) as threads:
-            self.gains = list(threads.map(lambda path: level_gain(path, level_dbfs, layout), paths))
+        if gains is None:
+            with ThreadPoolExecutor(os.cpu_count()) as threads:
+                gains = list(threads.map(lambda path: level_gain(path, level_dbfs, layout), paths))
+        self.gains = gains
         self.recordings = [Samples(path) for path in paths]
         self.lengths = [recording.about.frames for recording in self.recordings]
 

@@ -1,7 +1,7 @@
 """Encode and decode streams of any length in constant memory, the same bits for every cut.
 
-The network runs as a stream (`codec.streaming`); the spatial layer works packet by packet, on the grid that begins
-with the first sample. So nothing depends on how the signal arrived or on the number of threads.
+The network runs as a stream (`codec.streaming`); the spatial layer (`codec.layer`) works packet by packet, on the
+grid that begins with the first sample. So nothing depends on how the signal arrived or on the number of threads.
 """
 
 from __future__ import annotations
@@ -9,17 +9,18 @@ from __future__ import annotations
 import io
 import math
 import zlib
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Int, Shaped
+from jaxtyping import Float32, Int
 from numpy import ndarray
 
-from codec import spatial, spatial_code
 from codec.bitstream import ABSENT, PACKET_FRAMES, Header, Packet
-from codec.model import Codec, contextual_frames
-from codec.restore import Restorer
+from codec.blocks import recut
+from codec.layer import Components, Layer
+from codec.model import Codec
 from codec.stream_file import read_header, read_packets, write_stream
 from codec.streaming import StreamDecoder, StreamEncoder
 from render.errors import InputError
@@ -28,32 +29,6 @@ from render.scene import Feed, Scene
 
 LEVEL_DBFS = -24.0  # rms of channel 0 at the encoder's input, as in training
 _SURVEY_SAMPLES = 65_536
-
-
-def recut(
-    parts: Iterable[Shaped[ndarray, "row column"]], lengths: Iterable[int], context: int = 0
-) -> Iterator[tuple[Shaped[ndarray, "row column"], int, int]]:
-    """Re-cut a stream into blocks of the lengths given, with `context` on each side.
-
-    Yields the columns of a block with its context, how many columns of context come before, and the number of
-    columns of the block itself. At the ends of the stream there is less context; the last block may be shorter.
-    """
-    buffer, before, exhausted = None, 0, False
-    iterator = iter(parts)
-    for block in lengths:
-        while not exhausted and (buffer is None or buffer.shape[1] < before + block + context):
-            part = next(iterator, None)
-            if part is None:
-                exhausted = True
-            else:
-                buffer = part if buffer is None else np.concatenate([buffer, part], axis=1)
-        if buffer is None or buffer.shape[1] == before:
-            return
-        length = min(block, buffer.shape[1] - before)
-        yield buffer[:, : before + length + context], before, length
-        keep_from = max(0, before + length - context)
-        before = before + length - keep_from
-        buffer = buffer[:, keep_from:]
 
 
 def _for_ever(length: int) -> Iterator[int]:
@@ -145,47 +120,42 @@ def make_header(
     )  # fmt: skip
 
 
-def measured_margin(model: Codec) -> int:
-    """Samples at either end of a packet that the spatial layer does not measure: its neighbours reach there.
-
-    So a damaged packet changes the ends of its neighbours only.
-    """
-    return spatial.WINDOW // 2 + contextual_frames(model.config)[1] * model.config.hop
-
-
 def encode_packets(
     model: Codec, header: Header, parts: Iterable[Float32[ndarray, "channel time"]], threads: int | None = None
 ) -> Iterator[Packet]:
     """Packets of a stream of samples."""
-    encoder = StreamEncoder(model, header.gain, header.codebooks, threads)
-    margin = measured_margin(model)
-    arrived: list[ndarray] = []
+    encoder = StreamEncoder(model, 1.0, header.codebooks, threads)
+    waiting: deque[bytes] = deque()
 
     def codes() -> Iterator[Int[ndarray, "codebook frame"]]:
-        for part in parts:
-            if header.layers:
-                arrived.append(part)
-            yield encoder.push(part)
+        for part in network_input(model, header, parts):
+            waiting.append(part.layer)
+            yield encoder.push(part.samples)
         yield encoder.finish()
 
-    def samples() -> Iterator[Float32[ndarray, "channel time"]]:
-        while arrived:
-            yield arrived.pop(0)
-
-    counts = header.packet_frame_counts
-    waiting = recut(samples(), (count * header.hop for count in counts))
-    for block, _, frames in recut(codes(), counts):
+    for block, _, frames in recut(codes(), header.packet_frame_counts):
         codes_of_packet = block.copy()
         absent = header.absent(frames)
         if absent:
             codes_of_packet.reshape(-1)[-absent:] = ABSENT
-        layer = b""
-        if header.layers:
-            packet = next(waiting)[0] * np.float32(header.gain)
-            packet = np.pad(packet, ((0, 0), (0, frames * header.hop - packet.shape[1])))
-            measured = spatial.measure(packet, header.hop, header.sample_rate_hz, margin)
-            layer = spatial_code.encode(measured, header.layer_bytes(frames), header.layout == "ambiX")
-        yield Packet(codes_of_packet, layer)
+        yield Packet(codes_of_packet, waiting.popleft() if header.layers else b"")
+
+
+def network_input(
+    model: Codec, header: Header, parts: Iterable[Float32[ndarray, "channel time"]]
+) -> Iterator[Components]:
+    """What the network gets of a stream of samples: with a spatial layer components, packet by packet."""
+    gain = np.float32(header.gain)
+
+    def scaled() -> Iterator[Float32[ndarray, "channel time"]]:
+        for part in parts:
+            yield part * gain
+        yield np.zeros((header.channels, header.frames * header.hop - header.length), np.float32)
+
+    if header.layers:
+        yield from Layer(model.config).components(scaled(), header.packet_frame_counts)
+    else:
+        yield from (Components(part, b"") for part in scaled())
 
 
 def decode_packets(
@@ -202,40 +172,29 @@ def decode_packets(
     samples come from the third on, the same bits as when decoding from the beginning.
     """
     decoder = StreamDecoder(model, 1.0, threads, running=first > 0, bf16=bf16)
-    arrived: list[Packet] = []
+    arrived: deque[bytes] = deque()
 
     def decoded() -> Iterator[Float32[ndarray, "channel time"]]:
         lead = decoder.lag_samples if first else 0  # what a running decoder still owes
         for packet in packets:
-            arrived.append(packet)
+            arrived.append(packet.layer)
             samples = decoder.push(packet.codes)
             skipped = min(lead, samples.shape[1])
             lead -= skipped
             yield samples[:, skipped:]
         yield decoder.finish()
 
-    restorer = Restorer(header.hop, header.sample_rate_hz)
-    lengths = (header.packet_frames(index) * header.hop for index in range(first, header.packets))
-    context = spatial.REACH if header.layers else 0
-    margin = measured_margin(model)
+    counts = [header.packet_frames(index) for index in range(first, header.packets)]
+    if header.layers:
+        blocks = Layer(model.config).channels(decoded(), counts, (arrived.popleft() for _ in counts))
+    else:
+        blocks = (block for block, _, _ in recut(decoded(), (count * header.hop for count in counts)))
     left = header.length - first * PACKET_FRAMES * header.hop
-    for index, (samples, before, length) in enumerate(recut(decoded(), lengths, context)):
-        packet = arrived.pop(0)
-        if header.layers:
-            samples = restorer.restore(samples, before, length, _sent(packet, header), margin)
-        kept = min(left, length)
+    for index, samples in enumerate(blocks):
+        kept = min(left, samples.shape[1])
         left -= kept
         if first == 0 or index >= 2:
             yield np.ascontiguousarray(samples[:, :kept]) / np.float32(header.gain)
-
-
-def _sent(packet: Packet, header: Header) -> spatial_code.Parameters | None:
-    """What the spatial layer of a packet says; None if it is lost or says nothing."""
-    if not packet.layer:
-        return None
-    level_slots, slots = spatial.slots(packet.codes.shape[1])
-    grids = (spatial.LEVEL_BANDS, level_slots), (spatial.BANDS, slots)
-    return spatial_code.decode(packet.layer, header.channels, *grids, header.layout == "ambiX")
 
 
 def decode_range(

@@ -59,7 +59,9 @@ def pca(model: Codec, audio: Float[Tensor, "batch channel time"], generator: tor
                     sublayer.alpha.fill_(TRUNK_ALPHA)
 
     power = audio.square().mean((0, 2)).clamp_min(1e-12)
-    gain = (power.max() / power).clamp_max(1e6).pow(GAIN_EXPONENT / 2)
+    # of components each counts by its power, so that few latents go to weak ones
+    exponent = 0.0 if model.config.side_layers else GAIN_EXPONENT
+    gain = (power.max() / power).clamp_max(1e6).pow(exponent / 2)
     first, last = encoder[0], decoder[-1]
     signal = audio * gain[:, None]
     signal, basis = _components(signal, 1, first.weight.shape[0])

@@ -255,6 +255,18 @@ def intensity_distance(
     return (torch.linalg.vector_norm(vector - target, dim=2) / energy).mean()
 
 
+def squared_error_distance(
+    reference: Float[Tensor, "batch channel time"], test: Float[Tensor, "batch channel time"]
+) -> Float[Tensor, ""]:
+    """Squared error Σ(x - y)² / Σx² over channels and time; mean over items.
+
+    That of principal components is that of the channels from which they were turned, since the turn is orthogonal.
+    """
+    reference, test = reference.float(), test.float()
+    error, energy = ((reference - test).square().sum((1, 2)), reference.square().sum((1, 2)))
+    return (error / energy.clamp_min(1e-9 * reference[0].numel())).mean()
+
+
 def waveform_distance(
     reference: Float[Tensor, "batch channel time"], test: Float[Tensor, "batch channel time"]
 ) -> Float[Tensor, ""]:

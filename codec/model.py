@@ -38,13 +38,16 @@ class ModelConfig:
     latent_dim, codebooks, codebook_size, codebook_dim : int
     dilations : tuple of int
         One residual unit per entry in every block.
+    euclidean_search : bool
+        Whether a latent is coded by the nearest row of a codebook instead of that of the largest cosine, as
+        published: where levels change much, a code has to say how long it is.
     quantizer_dropout : float
         Share of the training items coded with fewer codebooks.
     output_tanh : bool
         Whether a Tanh limits the output, as in the published mono model.
     side_layers : bool
-        Whether streams carry the spatial layer: band covariances, which a small network gets wrong
-        (`codec.spatial`). The hop must be a multiple of 8.
+        Whether streams carry the spatial layer (`codec.layer`): band covariances, whose principal components the
+        network then codes. The hop must be a multiple of 8.
     layout : str
         Name of the loudspeaker layout that the model codes ("4+7+0"), or "" for Ambisonics.
     """
@@ -58,6 +61,7 @@ class ModelConfig:
     codebooks: int = 18
     codebook_size: int = 1024
     codebook_dim: int = 8
+    euclidean_search: bool = False
     dilations: tuple[int, ...] = (1, 3, 9)
     quantizer_dropout: float = 0.5
     output_tanh: bool = False
@@ -84,7 +88,7 @@ class ModelConfig:
                 f"model configuration: decoder_dim = {self.decoder_dim} cannot be halved "
                 f"{len(self.strides)} times; use a multiple of {2 ** len(self.strides)}"
             )
-        for name in ("output_tanh", "side_layers"):
+        for name in ("output_tanh", "side_layers", "euclidean_search"):
             if type(getattr(self, name)) is not bool:
                 raise InputError(f"model configuration: {name} = {getattr(self, name)!r}; need true or false")
         if self.side_layers and self.hop % 8:
@@ -130,7 +134,7 @@ class ModelConfig:
         """Read a configuration; unknown or missing names raise `InputError`."""
         names = set(cls.__dataclass_fields__)
         # what files say that are older than these names
-        older = {"output_tanh": False, "side_layers": True, "layout": ""}
+        older = {"output_tanh": False, "side_layers": True, "layout": "", "euclidean_search": False}
         if not isinstance(values, dict) or set(older) | set(values) != names:
             raise InputError(f"model configuration: need exactly the names {', '.join(sorted(names))}")
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in (older | values).items()}
@@ -195,6 +199,7 @@ class Codec(nn.Module):
             config.codebook_size,
             config.codebook_dim,
             config.quantizer_dropout,
+            config.euclidean_search,
         )
         self.decoder = Decoder(config)
         for module in self.modules():

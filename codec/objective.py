@@ -61,6 +61,7 @@ def reconstruction_losses(
         "mel": mel,
         "covariance": lambda: losses.covariance_distance(reference, decoded, reduction),
         "waveform": lambda: losses.waveform_distance(reference, decoded),
+        "squared_error": lambda: losses.squared_error_distance(reference, decoded),
         "band_covariance": lambda: in_bands(losses.band_covariance_distance),
         "relative_covariance": lambda: in_bands(losses.relative_covariance_distance),
         "intensity": lambda: in_bands(losses.intensity_distance),

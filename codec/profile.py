@@ -80,13 +80,17 @@ def profile(model: Codec, seconds: float) -> dict[str, Any]:
     import torch
 
     from codec.bitstream import PACKET_FRAMES
+    from codec.components import HALF
     from codec.model import ModelConfig, count_parameters
+    from codec.spatial import REACH
     from codec.streaming import StreamDecoder, StreamEncoder
 
     config = model.config
     mono = ModelConfig(channels=1, sample_rate_hz=config.sample_rate_hz, output_tanh=True)
     network = StreamEncoder(model).latency_samples + StreamDecoder(model).latency_frames * config.hop
-    whole = network if not config.side_layers else network + PACKET_FRAMES * config.hop
+    # a packet's layer is known at its end, and the encoder looks into the next packet
+    layer = 2 * PACKET_FRAMES * config.hop + 2 * HALF + REACH
+    whole = network + (layer if config.side_layers else 0)
     return {
         "channels": config.channels,
         "parameters": count_parameters(model),

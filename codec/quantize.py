@@ -1,4 +1,4 @@
-"""Residual vector quantisation with factorised, L2-normalised codebook search (Kumar et al. 2023)."""
+"""Residual vector quantisation with factorised codebooks (Kumar et al. 2023)."""
 
 from __future__ import annotations
 
@@ -23,16 +23,23 @@ class Quantized(NamedTuple):
 
 
 class VectorQuantizer(nn.Module):
-    """One codebook: project to few dimensions, take the row of the largest cosine, project back."""
+    """One codebook: project to few dimensions, take the row of the largest cosine, project back.
 
-    def __init__(self, latent_dim: int, codebook_size: int, codebook_dim: int):
+    With `euclidean` it is the nearest row.
+    """
+
+    def __init__(self, latent_dim: int, codebook_size: int, codebook_dim: int, euclidean: bool = False):
         super().__init__()
+        self.euclidean = euclidean
         self.in_proj = conv(latent_dim, codebook_dim, 1)
         self.out_proj = conv(codebook_dim, latent_dim, 1)
         self.codebook = nn.Embedding(codebook_size, codebook_dim)
 
     def search(self, projected: Float[Tensor, "batch dim frame"]) -> Int[Tensor, "batch frame"]:
-        """Index of the codebook row with the largest cosine to each frame."""
+        """Index of the codebook row with the largest cosine to each frame, or the nearest one."""
+        if self.euclidean:
+            weight = self.codebook.weight
+            return (projected.transpose(1, 2) @ weight.t() - 0.5 * weight.square().sum(1)).argmax(2)
         rows = normalize(projected.transpose(1, 2), dim=2)
         return (rows @ normalize(self.codebook.weight, dim=1).t()).argmax(2)
 
@@ -54,11 +61,14 @@ class VectorQuantizer(nn.Module):
 class ResidualVectorQuantizer(nn.Module):
     """A cascade of codebooks, each coding what the ones before it left over."""
 
-    def __init__(self, latent_dim: int, codebooks: int, codebook_size: int, codebook_dim: int, dropout: float):
+    def __init__(
+        self, latent_dim: int, codebooks: int, codebook_size: int, codebook_dim: int, dropout: float,
+        euclidean: bool = False,
+    ):  # fmt: skip
         super().__init__()
         self.dropout = dropout
         self.quantizers = nn.ModuleList(
-            VectorQuantizer(latent_dim, codebook_size, codebook_dim) for _ in range(codebooks)
+            VectorQuantizer(latent_dim, codebook_size, codebook_dim, euclidean) for _ in range(codebooks)
         )
 
     @property

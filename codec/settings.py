@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from codec.discriminator import DiscriminatorConfig
     from codec.model import ModelConfig
 
-RECONSTRUCTION = ("mel", "covariance", "waveform", "band_covariance", "relative_covariance", "intensity")
+RECONSTRUCTION = (
+    "mel", "covariance", "waveform", "squared_error", "band_covariance", "relative_covariance", "intensity",
+)  # fmt: skip
 ADVERSARIAL = ("adversarial", "feature")
 # what may differ when a run goes on: it moves no weight by more than the order of a sum does
 FREE = ("accumulate", "log_every", "validate_every", "checkpoint_every", "sample_every")
@@ -39,9 +41,11 @@ class TrainConfig:
     level_dbfs : float
         Level of every recording: at EigenScape's -41 half the terms of the mel distance are clamped.
     turn : bool
-        Random yaw and mirror (Ambisonics only).
+        Random yaw and mirror (Ambisonics only). Of no use to a model with `side_layers`: the principal components
+        of a turned scene are those of the scene.
     mix : float
-        Share of the items that are sums of two excerpts.
+        Share of the items that are sums of two excerpts; 0 for a model with `side_layers`: sums of principal
+        components are none.
     holdout : int or str
         Number of the recording, or name of the class, that is held out (`stimuli.corpus.split`).
     initialisation : str
@@ -49,6 +53,9 @@ class TrainConfig:
     quantizer_start, fit_batches : int
         Steps without quantiser, after which k-means fits the codebooks to so many batches; 0: quantised from the
         first step, from random codebooks.
+    fixed_encoder : bool
+        From `quantizer_start` on only the decoder learns: the codebooks stay the k-means of the latents that they
+        code. In a short run an encoder that learns runs away from them.
     learning_rate, betas, weight_decay : float
         Of AdamW, for generator and discriminators.
     gamma : float
@@ -96,6 +103,7 @@ class TrainConfig:
     initialisation: str = "pca"
     quantizer_start: int = 0
     fit_batches: int = 64
+    fixed_encoder: bool = False
     learning_rate: float = 1e-4
     betas: tuple[float, float] = (0.8, 0.99)
     weight_decay: float = 1e-3
@@ -127,7 +135,7 @@ class TrainConfig:
             _check(name, getattr(self, name), int, low, high)
         for name, (low, high) in _REAL.items():
             _check(name, getattr(self, name), float, low, high)
-        for name in ("turn", "balance", "bf16"):
+        for name in ("turn", "balance", "bf16", "fixed_encoder"):
             if type(getattr(self, name)) is not bool:
                 raise InputError(f"training settings: {name} = {getattr(self, name)!r}; need true or false")
         if not isinstance(self.betas, tuple) or len(self.betas) != 2:
@@ -146,6 +154,9 @@ class TrainConfig:
             _check(f"weights.{name}", weight, float, 0, 1e6)
         if not any(self.weights.values()):
             raise InputError("training settings: no loss has a weight; give one in weights = { mel = 15.0, ... }")
+        if self.fixed_encoder and not self.quantizer_start:
+            raise InputError("training settings: fixed_encoder needs steps in which the encoder learns; set "
+                             "quantizer_start")  # fmt: skip
         judged = any(self.weights.get(name) for name in ADVERSARIAL)
         if judged != (self.discriminator is not None):
             raise InputError(
@@ -238,6 +249,10 @@ def check_fit(model: ModelConfig, config: TrainConfig) -> None:
             f"training settings: excerpt_frames = {frames}; need a multiple of the model's hop {hop} and "
             f"at least {least}: {fitting}"
         )
+    if model.side_layers and config.mix:
+        raise InputError("training settings: mix: principal components (side_layers) cannot be mixed; set mix = 0")
+    if config.weights.get("intensity") and model.side_layers:
+        raise InputError("training settings: the loss intensity needs channels, side_layers give components")
     if config.weights.get("intensity") and (model.signal_layout != "ambiX" or model.channels < 4):
         raise InputError("training settings: the loss intensity needs Ambisonics of first order or higher")
 

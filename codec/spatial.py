@@ -3,8 +3,8 @@
 A small network at 16 kbit/s keeps the timbre of a scene better than its spatial image: weak high orders, and
 correlations (the R of eq. 3) that come out too small or in the wrong place. Both change slowly, so they are sent:
 the level of every channel in 24 bands every 8 frames (93 ms), the correlation of every pair of channels in 12
-bands every 64 frames (0.74 s). `codec.spatial_code` makes 4.3 kbit/s of them for 16 channels, and `codec.restore`
-gives them to what the network decodes.
+bands every 64 frames (0.74 s). `codec.spatial_code` makes 4.3 kbit/s of them for 16 channels; `codec.components`
+and `codec.restore` say what becomes of them.
 """
 
 from __future__ import annotations
@@ -115,14 +115,13 @@ def _inner(centres: range, first: int, last: int, least: float) -> range:
 
 
 class Grid(NamedTuple):
-    """Windows of a packet: those of every level slot and slot, and those among them that are measured.
+    """Windows of a packet: those of every level slot, and those of it and of every slot that are measured.
 
     `levels_of_slot` are the level slots that count for the levels of a slot.
     """
 
     levels: list[range]
     measured_levels: list[range]
-    slots: list[range]
     measured: list[range]
     levels_of_slot: list[list[int]]
 
@@ -139,7 +138,6 @@ def grid_of(length: int, hop: int, margin: int) -> Grid:
     return Grid(
         levels,
         [_inner(centres, half, length - half, 0.0) for centres in levels],
-        wide,
         [_inner(centres, margin, length - margin, 0.5) for centres in wide],
         levels_of_slot,
     )
@@ -161,19 +159,11 @@ def measure(
         Samples at either end where correlations are not measured, since what is decoded there depends on the
         neighbours; unless they are more than half of a slot.
     """
-    grid = grid_of(samples.shape[1], hop, margin)
-    return parameters(
-        windowed_spectra(samples, range(0, samples.shape[1], HOP)), 0, grid, band_edges(sample_rate_hz)
-    )
-
-
-def parameters(
-    spectra: Complex64[ndarray, "channel frame bin"], before: int, grid: Grid, edges: Int[ndarray, " edge"]
-) -> Parameters:
-    """Levels and correlations of spectra, of which `before` lie before the packet."""
+    grid, edges = grid_of(samples.shape[1], hop, margin), band_edges(sample_rate_hz)
+    spectra = windowed_spectra(samples, range(0, samples.shape[1], HOP))
 
     def windows(centres: range) -> Complex64[ndarray, "channel frame bin"]:
-        return spectra[:, before + centres.start // HOP :][:, : len(centres)]
+        return spectra[:, centres.start // HOP :][:, : len(centres)]
 
     power = np.stack([band_powers(windows(centres), edges) for centres in grid.measured_levels], 2)
     heard = power.max((1, 2)) > POWER_FLOOR

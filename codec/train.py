@@ -43,8 +43,16 @@ def learning_rate(config: TrainConfig, step: int) -> float:
     return config.learning_rate * config.gamma**step * warm * min(1.0, left + 0.03)
 
 
-def open_material(data: list[Path], model_config: ModelConfig, config: TrainConfig) -> tuple[Excerpts, Excerpts]:
-    """Return excerpts to train on, and those held out."""
+def open_material(
+    data: list[Path], model_config: ModelConfig, config: TrainConfig, folder: Path, group: Processes
+) -> tuple[Excerpts, Excerpts]:
+    """Return excerpts to train on, and those held out.
+
+    A network behind a spatial layer learns from principal components, which are written to `folder`/components.
+    """
+    import torch
+
+    from codec.component_files import component_files
     from codec.data import Excerpts
     from codec.recordings import training_and_held_out
     from codec.validate import excerpt_frames
@@ -56,7 +64,18 @@ def open_material(data: list[Path], model_config: ModelConfig, config: TrainConf
     )  # fmt: skip
     checks = Excerpts(held_out, 1, turn=False, **settings)
     checks.frames = excerpt_frames(checks.lengths, model_config.sample_rate_hz, model_config.hop)
-    return Excerpts(training, config.excerpt_frames, turn=config.turn, mix=config.mix, **settings), checks
+    turn = config.turn and not model_config.side_layers  # of a turned scene the components are the same
+    material = Excerpts(training, config.excerpt_frames, turn=turn, mix=config.mix, **settings)
+    if model_config.side_layers:
+        recordings = list(zip(material.paths, material.gains, strict=True))
+        place = folder / "components"
+        component_files(recordings, model_config, place, slice(group.rank, None, group.count))
+        group.sum(torch.zeros(1, device=group.device))  # wait for those of the others
+        paths, gains = zip(*component_files(recordings, model_config, place), strict=True)
+        material = Excerpts(
+            list(paths), config.excerpt_frames, turn=False, mix=config.mix, gains=list(gains), **settings
+        )
+    return material, checks
 
 
 class Generated(NamedTuple):
@@ -73,15 +92,17 @@ def generate(model: Codec, items: Tensor, used: Tensor | None, config: TrainConf
     import torch
 
     half = torch.autocast(items.device.type, torch.bfloat16, enabled=config.bf16)
-    with half:
-        latents = model.encoder(items).float()
-    if used is None:
-        codes, quantizer_loss, passed = None, None, latents
-    else:
-        # in float32, as when encoding: in bfloat16 another code would often be the nearest
-        result = model.quantizer(latents, used=used)
-        codes, passed = result.codes, result.latents
-        quantizer_loss = config.commitment * result.commitment_loss + config.codebook * result.codebook_loss
+    fixed = config.fixed_encoder and used is not None
+    with torch.set_grad_enabled(torch.is_grad_enabled() and not fixed):
+        with half:
+            latents = model.encoder(items).float()
+        if used is None:
+            codes, quantizer_loss, passed = None, None, latents
+        else:
+            # in float32, as when encoding: in bfloat16 another code would often be the nearest
+            result = model.quantizer(latents, used=used)
+            codes, passed = result.codes, result.latents
+            quantizer_loss = config.commitment * result.commitment_loss + config.codebook * result.codebook_loss
     with half:
         return Generated(model.decoder(passed).float(), latents.detach(), codes, quantizer_loss)
 
@@ -161,10 +182,11 @@ def update(
             losses, gradient = output_gradient(
                 items, made.output, rate_hz, config, sample, state.norms, judge, group
             )
-        if made.quantizer_loss is None or made.codes is None:
+        if made.quantizer_loss is None or not made.quantizer_loss.requires_grad:
             made.output.backward(gradient / count)
         else:
             torch.autograd.backward([made.output, made.quantizer_loss / count], [gradient / count, None])
+        if made.quantizer_loss is not None and made.codes is not None:
             losses["quantizer"] = made.quantizer_loss
             codes.append(made.codes)
         latents.append(made.latents)
@@ -180,7 +202,8 @@ def update(
     if codes:
         state.usage.update(group.gather(torch.cat(codes)))
         decaying = state.step > config.steps * (1 - config.decay_share)
-        if config.revive_every and state.step % config.revive_every == 0 and not decaying:
+        revives = config.revive_every and not config.fixed_encoder
+        if revives and state.step % config.revive_every == 0 and not decaying:
             state.usage.revive(group.gather(torch.cat(latents)), torch.Generator().manual_seed(state.step))
             group.share([*model.quantizer.parameters(), state.usage.usage])
     state.average()
@@ -216,7 +239,7 @@ def train(
                 f"{config.accumulate}"
             )
         check_fit(model_config, config)
-        material, checks = open_material(data, model_config, config)
+        material, checks = open_material(data, model_config, config, folder, group)
         state = State(model_config, config)
         about = dict(model=model_config.as_json(), train=asdict(config))
         steps = checkpoint.steps(folder / "checkpoints") if resume or replay else []

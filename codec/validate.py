@@ -1,6 +1,7 @@
 """Validation: how far the network's output is from held-out recordings, in what is heard and in space.
 
-The signals go through encoder, codes and decoder in float32; streams with side layers are nearer to the original.
+The signals go through encoder, codes and decoder in float32, and through the spatial layer of models that have
+one.
 """
 
 from __future__ import annotations
@@ -8,12 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from codec import losses
+from codec.bitstream import packet_frame_counts
 from codec.data import Excerpts
+from codec.layer import Layer
 from codec.model import Codec, ModelConfig
 from codec.processes import Processes
 from codec.recordings import STEP
@@ -119,10 +123,25 @@ def _decibels(a: Tensor, b: Tensor) -> Tensor:
 
 @torch.no_grad()
 def through(model: Codec, item: Float[Tensor, "1 channel time"], quantized: bool) -> Tensor:
-    """Encode and decode, through the codes if `quantized`."""
-    latents = model.encoder(item)
-    if quantized:
-        latents = model.quantizer.decode(model.quantizer.encode(latents))
+    """Encode and decode, through the codes if `quantized`, as many as a file has room for."""
+    config = model.config
+    if not config.side_layers:
+        return _network(model, item, config.codebooks if quantized else None)
+    layer, counts = Layer(config), packet_frame_counts(item.shape[-1] // config.hop)
+    packets = list(layer.components([item[0].cpu().numpy()], counts))
+    components = np.concatenate([packet.samples for packet in packets], axis=1)
+    # codebooks that give way to the layer in some frames are left out in all of them
+    absent = 8 * len(packets[0].layer) / (config.bits_per_code * counts[0])
+    codebooks = max(1, int(config.codebooks - absent)) if quantized else None
+    decoded = _network(model, torch.from_numpy(components)[None].to(item.device), codebooks)
+    channels = layer.channels([decoded[0].cpu().numpy()], counts, [packet.layer for packet in packets])
+    return torch.from_numpy(np.concatenate(list(channels), axis=1))[None].to(item.device)
+
+
+def _network(model: Codec, signal: Float[Tensor, "1 channel time"], codebooks: int | None) -> Tensor:
+    latents = model.encoder(signal)
+    if codebooks is not None:
+        latents = model.quantizer.decode(model.quantizer.encode(latents, codebooks))
     return model.decoder(latents)
 
 

@@ -20,13 +20,14 @@ def code_counts(model: Codec, scenes: Iterable[Scene]) -> Int64[ndarray, "codebo
 
     All of them count, those too that give way to the spatial layer in a file with all codebooks.
     """
-    from codec.inference import make_header, survey
+    from codec.inference import make_header, network_input, survey
     from codec.streaming import StreamEncoder
 
     counts = np.zeros((model.config.codebooks, model.config.codebook_size), np.int64)
     for scene in scenes:
-        encoder = StreamEncoder(model, make_header(model, bytes(8), survey([scene.samples])).gain)
-        for codes in (encoder.push(scene.samples), encoder.finish()):
+        encoder, header = StreamEncoder(model), make_header(model, bytes(8), survey([scene.samples]))
+        parts = [encoder.push(part.samples) for part in network_input(model, header, [scene.samples])]
+        for codes in (*parts, encoder.finish()):
             for row, found in zip(counts, codes, strict=True):
                 row += np.bincount(found, minlength=len(row))
     return counts

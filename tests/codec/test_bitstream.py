@@ -246,5 +246,5 @@ def test_messages_name_the_file_and_what_is_wrong():
     with pytest.raises(CorruptStream, match=r"x\.arvq: begins with b'RIFF'"):
         parse_header(b"RIFF" + bytes(60), "x.arvq")
     newer = b"ARVQ" + bytes([9]) + bytes(60)
-    with pytest.raises(CorruptStream, match="version 9, this program reads 4"):
+    with pytest.raises(CorruptStream, match="version 9, this program reads 5"):
         parse_header(newer, "x.arvq")

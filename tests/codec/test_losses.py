@@ -26,6 +26,7 @@ LOSSES = {
     "mel": lambda x, y: losses.mel_distance(x, y, RATE),
     "covariance": losses.covariance_distance,
     "waveform": losses.waveform_distance,
+    "squared_error": losses.squared_error_distance,
     "band_covariance": lambda x, y: losses.band_covariance_distance(spectrum(x), spectrum(y), BANDS),
     "relative_covariance": lambda x, y: losses.relative_covariance_distance(spectrum(x), spectrum(y), BANDS),
     "intensity": lambda x, y: losses.intensity_distance(spectrum(x), spectrum(y), BANDS),
@@ -274,6 +275,19 @@ def test_erb_bands_average_every_bin_once():
     bands = losses.erb_bands(RATE, 2048, 20)
     torch.testing.assert_close(bands.sum(1), torch.ones(20))
     assert ((bands > 0).sum(0) <= 1).all()
+
+
+def test_squared_error_distance_is_noise_over_signal_and_blind_to_an_orthogonal_turn():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(3, 4, 8000, generator=generator) * torch.tensor([1.0, 0.1, 0.01, 0.3])[:, None]
+    assert losses.squared_error_distance(x, x) == 0
+    assert losses.squared_error_distance(x, 0 * x).item() == pytest.approx(1, rel=1e-6)
+    y = x + 0.2 * torch.randn(x.shape, generator=generator)
+    expected = np.mean([float((a - b).square().sum() / a.square().sum()) for a, b in zip(x, y, strict=True)])
+    assert losses.squared_error_distance(x, y).item() == pytest.approx(expected, rel=1e-5)
+    turn = torch.linalg.qr(torch.randn(4, 4, generator=generator)).Q
+    assert losses.squared_error_distance(turn @ x, turn @ y).item() == pytest.approx(expected, rel=1e-5)
+    assert losses.squared_error_distance(0 * x, 0 * x) == 0
 
 
 def test_waveform_distance_of_known_errors():

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import mse_loss
 
-from codec.quantize import ResidualVectorQuantizer
+from codec.quantize import ResidualVectorQuantizer, VectorQuantizer
 from render.errors import InputError
 
 
@@ -51,6 +51,18 @@ def test_losses_are_the_published_ones(quantizer):
     assert quantizer.quantizers[0].codebook.weight.grad is None
     result.codebook_loss.backward()
     assert quantizer.quantizers[0].codebook.weight.grad.abs().sum() > 0
+
+
+def test_euclidean_search_finds_the_nearest_row():
+    torch.manual_seed(1)
+    book = VectorQuantizer(16, 64, 4, euclidean=True)
+    with torch.no_grad():
+        book.codebook.weight.mul_(torch.rand(64, 1) * 3)  # rows of different lengths: the cosine errs
+    projected = torch.randn(2, 4, 50)
+    distance = torch.cdist(projected.transpose(1, 2), book.codebook.weight[None])
+    assert torch.equal(book.search(projected), distance.argmin(2))
+    book.euclidean = False
+    assert not torch.equal(book.search(projected), distance.argmin(2))
 
 
 def test_gradient_passes_straight_through(quantizer):

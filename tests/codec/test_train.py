@@ -11,10 +11,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from codec import checkpoint, train
+from codec import checkpoint, train, validate
+from codec.bitstream import packet_frame_counts
 from codec.data import Excerpts, level_gain
 from codec.discriminator import Discriminator, DiscriminatorConfig
 from codec.inference import decode, encode
+from codec.layer import Layer
 from codec.model import Codec, ModelConfig
 from codec.objective import MelSample, draw_mel_sample, output_gradient
 from codec.processes import Processes
@@ -22,6 +24,7 @@ from codec.publish import newest_model
 from codec.state import State
 from codec.transfer import transfer
 from codec.weights import load, read, save
+from render.audio_file import read as read_audio
 from render.audio_file import write_scene, writer
 from render.errors import InputError
 from render.layout import layout as named_layout
@@ -81,6 +84,85 @@ def test_interrupted_training_ends_in_the_same_bits(tmp_path, type_in, material)
     best = checkpoint.best(whole / "checkpoints")
     assert best["step"] == 20
     assert best["val_mel"] == pytest.approx(float(rows[-1]["val_mel"]), rel=1e-5)
+
+
+def test_a_fixed_encoder_learns_until_the_codebooks_are_fitted(tmp_path, type_in, material):
+    text = (tmp_path / "tiny.toml").read_text()
+    text = text.replace("quantizer_start = 2", "quantizer_start = 4\nfixed_encoder = true")
+    (tmp_path / "fixed.toml").write_text(text)
+    type_in("--preset", "fixed.toml", "--data", material(4), "--run", "r", "--until", 2)
+    shutil.copytree(tmp_path / "runs/r/checkpoints/0000002", tmp_path / "early")
+    type_in("--run", "r", "--resume")
+    kept = tmp_path / "runs" / "r" / "checkpoints"
+    places = [tmp_path / "early", kept / "0000004", kept / "0000008"]
+    early, fitted, end = (load_file(place / "model.safetensors") for place in places)
+    for part in ("encoder", "quantizer", "decoder"):
+        names = [name for name in end if name.startswith(part)]
+        moved = [not torch.equal(fitted[name], end[name]) for name in names]
+        if part == "encoder":
+            assert any(not torch.equal(early[name], fitted[name]) for name in names)
+            assert not any(moved)
+        if part == "decoder":
+            assert all(moved)
+    assert [bool(row["quantizer"]) for row in table(tmp_path / "runs" / "r")] == [False] * 4 + [True] * 4
+    with pytest.raises(InputError, match="fixed_encoder needs steps"):
+        train.TrainConfig(fixed_encoder=True)
+
+
+@pytest.fixture
+def layered_preset(tmp_path):
+    preset = (tmp_path / "tiny.toml").read_text().replace("channels = 4\n", "channels = 4\nside_layers = true\n")
+    path = tmp_path / "layered.toml"
+    path.write_text(preset.replace("intensity", "waveform"))
+    return path
+
+
+def test_a_network_behind_the_layer_learns_from_components(tmp_path, type_in, material, layered_preset):
+    type_in("--preset", layered_preset, "--data", material(4), "--run", "whole")
+    whole, parts = (tmp_path / "runs" / name for name in ("whole", "parts"))
+    made = sorted((whole / "components").glob("*.wav"))
+    assert [path.name.split("-")[0] for path in made] == ["Beach.1", "Park.1"]  # not those that are held out
+    config = train.load_preset(str(layered_preset))[0]
+    for path, source in zip(made, ("Beach.1", "Park.1"), strict=True):
+        original, _ = read_audio(material(4) / f"{source}.wav")
+        original = original * np.float32(level_gain(material(4) / f"{source}.wav", -24.0))
+        whole_frames = np.pad(original, ((0, 0), (0, -original.shape[1] % config.hop)))
+        counts = packet_frame_counts(whole_frames.shape[1] // config.hop)
+        packets = Layer(config).components([whole_frames], counts)
+        expected = np.concatenate([packet.samples for packet in packets], axis=1)
+        gain = json.loads(path.with_name(path.name + ".json").read_text())["gain"]
+        np.testing.assert_allclose(gain * read_audio(path)[0], expected, atol=gain * 2**-15)
+    shutil.copytree(whole, parts)
+    shutil.rmtree(parts / "checkpoints" / "0000008")
+    before = {path: path.stat().st_mtime_ns for path in (parts / "components").iterdir()}
+    type_in("--run", "parts", "--resume")
+    assert before == {path: path.stat().st_mtime_ns for path in (parts / "components").iterdir()}
+    assert_same_end(whole, parts, 8)
+
+
+def test_what_is_validated_is_what_a_stream_gives(tmp_path, type_in, material, layered_preset):
+    """Not the components: direction and levels are those of the scene that is decoded."""
+    type_in("--preset", layered_preset, "--data", material(4), "--run", "r")
+    model = newest_model(tmp_path / "runs" / "r")[0]
+    item = torch.from_numpy(read_audio(material(4) / "Beach.8.wav")[0][None, :, :16384])
+    item = item * (10 ** (-24 / 20) / item[0, 0].square().mean().sqrt())
+    through = validate.through(model, item, True)[0].numpy()
+    stream = decode(model, b"12345678", encode(model, b"12345678", Scene(item[0].numpy(), 44_100))).samples
+    assert np.square(through - stream).mean() < 0.2 * np.square(stream).mean()
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"), [("mix = 0.5", "mix"), ("weights = { intensity = 1.0 }", "intensity")]
+)
+def test_what_components_cannot_do_is_refused(tmp_path, type_in, material, layered_preset, setting, says):
+    text = layered_preset.read_text()
+    kept = [line for line in text.splitlines() if line.split(" =")[0] != setting.split(" =")[0]]
+    if says == "intensity":  # then the discriminators have no loss
+        kept = kept[: kept.index("[discriminator]")] + kept[kept.index("[train]") :]
+    layered_preset.write_text("\n".join([*kept, setting, ""]))
+    with pytest.raises(InputError, match=f"{says}.*component"):
+        type_in("--preset", layered_preset, "--data", material(4), "--run", "r")
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_run_is_repeated_by_its_own_preset(tmp_path, type_in, material):

@@ -1,0 +1,99 @@
+"""The spatial layer of a stream: what is measured, sent, and done with it on both sides.
+
+Before the network, the encoder measures each packet (`codec.spatial`), writes what it found (`codec.spatial_code`)
+and turns the channels into the principal components of what it wrote (`codec.components`). Behind the network, the
+decoder turns them back and brings image and levels to those sent (`codec.restore`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from jaxtyping import Float32
+from numpy import ndarray
+
+from codec import spatial, spatial_code
+from codec.blocks import recut
+from codec.components import HALF, Axes, Turn, axes_of
+from codec.model import ModelConfig, contextual_frames
+from codec.restore import Restorer
+
+
+class Components(NamedTuple):
+    """A packet as the network gets it, and the layer that tells the decoder what it is."""
+
+    samples: Float32[ndarray, "channel time"]
+    layer: bytes
+
+
+class Layer:
+    """The spatial layer of the streams of a model.
+
+    Attributes
+    ----------
+    margin : int
+        Samples at either end of a packet that are not measured: its neighbours reach there through the network,
+        the turn back, and a window. So a damaged packet changes the ends of its neighbours only.
+    """
+
+    def __init__(self, config: ModelConfig):
+        self._config = config
+        self._grid = config.hop, config.sample_rate_hz
+        self.margin = spatial.WINDOW // 2 + spatial.WINDOW + contextual_frames(config)[1] * config.hop
+
+    def components(
+        self, parts: Iterable[Float32[ndarray, "channel time"]], frames: Iterable[int]
+    ) -> Iterator[Components]:
+        """Principal components of a stream of samples, packet by packet, and their layers.
+
+        `frames` are those of each packet; the samples fill them.
+        """
+        config = self._config
+        turn = Turn(*self._grid)
+        for samples, before, length in recut(parts, (count * config.hop for count in frames), HALF):
+            packet = samples[:, before : before + length]
+            found = spatial.measure(packet, *self._grid, self.margin)
+            slots = spatial.slots(length // config.hop)[1]
+            layer = spatial_code.encode(
+                found, spatial_code.layer_bytes(config.channels, slots), config.signal_layout == "ambiX"
+            )
+            axes = self._axes(self._sent(layer, length), length)
+            yield Components(turn(samples, before, length, axes), layer)
+
+    def channels(
+        self,
+        parts: Iterable[Float32[ndarray, "channel time"]],
+        frames: list[int],
+        layers: Iterable[bytes],
+    ) -> Iterator[Float32[ndarray, "channel time"]]:
+        """Channels of a stream of components, packet by packet, with the image and the levels that were sent.
+
+        A layer that was lost is empty: what was known before goes on.
+        """
+        config = self._config
+        lengths = [count * config.hop for count in frames]
+        turn, restorer = Turn(*self._grid, back=True, margin=self.margin), Restorer(*self._grid)
+        waiting: deque[spatial_code.Parameters | None] = deque()
+
+        def turned() -> Iterator[Float32[ndarray, "channel time"]]:
+            for (samples, before, length), layer in zip(recut(parts, lengths, HALF), layers, strict=False):
+                sent = self._sent(layer, length)
+                waiting.append(sent)
+                yield turn(samples, before, length, self._axes(sent, length) if layer else None)
+
+        for samples, before, length in recut(turned(), lengths, spatial.REACH):
+            yield restorer.restore(samples, before, length, waiting.popleft())
+
+    def _axes(self, sent: spatial_code.Parameters | None, length: int) -> Axes:
+        return axes_of(sent, self._config.channels, length, *self._grid, self.margin)
+
+    def _sent(self, layer: bytes, length: int) -> spatial_code.Parameters | None:
+        """What a layer says; None if it is lost or had no room."""
+        if not layer:
+            return None
+        config = self._config
+        level_slots, slots = spatial.slots(length // config.hop)
+        grids = (spatial.LEVEL_BANDS, level_slots), (spatial.BANDS, slots)
+        return spatial_code.decode(layer, config.channels, *grids, config.signal_layout == "ambiX")
