@@ -20,7 +20,7 @@ from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from codec.settings import TrainConfig, check_fit, load_preset, refuse_other
 from render.command import parser, run
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from codec.data import Excerpts
     from codec.model import Codec, ModelConfig
     from codec.processes import Processes
     from codec.state import State
@@ -41,41 +40,6 @@ def learning_rate(config: TrainConfig, step: int) -> float:
     warm = min(1.0, (step + 1) / max(config.warmup_steps, 1))
     left = (config.steps - step) / max(config.steps * config.decay_share, 1)
     return config.learning_rate * config.gamma**step * warm * min(1.0, left + 0.03)
-
-
-def open_material(
-    data: list[Path], model_config: ModelConfig, config: TrainConfig, folder: Path, group: Processes
-) -> tuple[Excerpts, Excerpts]:
-    """Return excerpts to train on, and those held out.
-
-    A network behind a spatial layer learns from principal components, which are written to `folder`/components.
-    """
-    import torch
-
-    from codec.component_files import component_files
-    from codec.data import Excerpts
-    from codec.recordings import training_and_held_out
-    from codec.validate import excerpt_frames
-
-    training, held_out = training_and_held_out(data, config.holdout)
-    settings: dict[str, Any] = dict(
-        channels=model_config.channels, sample_rate_hz=model_config.sample_rate_hz, level_dbfs=config.level_dbfs,
-        seed=config.seed, layout=model_config.layout,
-    )  # fmt: skip
-    checks = Excerpts(held_out, 1, turn=False, **settings)
-    checks.frames = excerpt_frames(checks.lengths, model_config.sample_rate_hz, model_config.hop)
-    turn = config.turn and not model_config.side_layers  # of a turned scene the components are the same
-    material = Excerpts(training, config.excerpt_frames, turn=turn, mix=config.mix, **settings)
-    if model_config.side_layers:
-        recordings = list(zip(material.paths, material.gains, strict=True))
-        place = folder / "components"
-        component_files(recordings, model_config, place, slice(group.rank, None, group.count))
-        group.sum(torch.zeros(1, device=group.device))  # wait for those of the others
-        paths, gains = zip(*component_files(recordings, model_config, place), strict=True)
-        material = Excerpts(
-            list(paths), config.excerpt_frames, turn=False, mix=config.mix, gains=list(gains), **settings
-        )
-    return material, checks
 
 
 class Generated(NamedTuple):
@@ -223,12 +187,13 @@ def train(
 
     from codec import checkpoint
     from codec.data import generator
+    from codec.material import open_material
     from codec.processes import processes, signals
     from codec.runs import Metrics, alone_in, describe_run, replayed, told
     from codec.state import State
     from codec.validate import validate
 
-    with processes(device) as group, signals() as received, ExitStack() as stack:
+    with processes(device) as group, ExitStack() as stack:
         # float32 means float32; bf16 is what makes it fast
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
         torch.backends.cudnn.benchmark = True
@@ -240,6 +205,7 @@ def train(
             )
         check_fit(model_config, config)
         material, checks = open_material(data, model_config, config, folder, group)
+        received = stack.enter_context(signals())
         state = State(model_config, config)
         about = dict(model=model_config.as_json(), train=asdict(config))
         steps = checkpoint.steps(folder / "checkpoints") if resume or replay else []
