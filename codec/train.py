@@ -320,7 +320,8 @@ def main() -> None:
     folder = Path("runs") / given.run
     goes_on = given.resume or given.replay is not None
     is_first = int(os.environ.get("RANK", 0)) == 0
-    if is_first and folder.exists() and not goes_on:
+    begun = folder.exists() and [path.name for path in folder.iterdir()] != ["components"]  # a start cut short
+    if is_first and begun and not goes_on:
         raise InputError(f"{folder}: exists; use --resume to go on, or another --run")
     own = folder / "config.toml"
     model_config, config = load_preset(given.preset or (str(own) if goes_on and own.is_file() else "small"))

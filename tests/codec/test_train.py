@@ -138,6 +138,9 @@ def test_a_network_behind_the_layer_learns_from_components(tmp_path, type_in, ma
     type_in("--run", "parts", "--resume")
     assert before == {path: path.stat().st_mtime_ns for path in (parts / "components").iterdir()}
     assert_same_end(whole, parts, 8)
+    # interrupted while they were made: the same command goes on
+    (tmp_path / "runs" / "again" / "components").mkdir(parents=True)
+    type_in("--preset", layered_preset, "--data", material(4), "--run", "again", "--until", 1)
 
 
 def test_what_is_validated_is_what_a_stream_gives(tmp_path, type_in, material, layered_preset):
