@@ -29,15 +29,12 @@ class ComponentFile(NamedTuple):
 
 
 def component_files(
-    recordings: list[tuple[Path, float]], config: ModelConfig, folder: Path, share: slice = slice(None)
+    recordings: list[tuple[Path, float]], config: ModelConfig, folder: Path
 ) -> list[ComponentFile]:
-    """Make the component files of recordings, each with its gain, in `folder`; those that are there are kept.
-
-    `share` are those that this process makes; the others must be there.
-    """
+    """Make the component files of recordings, each with its gain, in `folder`; those that are there are kept."""
     layer = Layer(config)
     files = [folder / f"{path.stem}-{_digest(path, gain, config)}.wav" for path, gain in recordings]
-    pairs = list(zip(recordings, files, strict=True))[share]
+    pairs = list(zip(recordings, files, strict=True))
     missing = [(recording, file) for recording, file in pairs if not record_path(file).is_file()]
     if missing:
         for (path, gain), file in progress(missing, "principal components of recording", len(missing)):

@@ -70,21 +70,24 @@ class Layer:
     ) -> Iterator[Float32[ndarray, "channel time"]]:
         """Channels of a stream of components, packet by packet, with the image and the levels that were sent.
 
-        A layer that was lost is empty: what was known before goes on.
+        A layer that was lost is empty: what was known before goes on. One that says nothing lets all pass.
         """
         config = self._config
         lengths = [count * config.hop for count in frames]
         turn, restorer = Turn(*self._grid, back=True, margin=self.margin), Restorer(*self._grid)
-        waiting: deque[spatial_code.Parameters | None] = deque()
+        waiting: deque[tuple[bytes, spatial_code.Parameters | None]] = deque()
 
         def turned() -> Iterator[Float32[ndarray, "channel time"]]:
             for (samples, before, length), layer in zip(recut(parts, lengths, HALF), layers, strict=False):
                 sent = self._sent(layer, length)
-                waiting.append(sent)
+                waiting.append((layer, sent))
                 yield turn(samples, before, length, self._axes(sent, length) if layer else None)
 
         for samples, before, length in recut(turned(), lengths, spatial.REACH):
-            yield restorer.restore(samples, before, length, waiting.popleft())
+            layer, sent = waiting.popleft()
+            if layer and sent is None:
+                restorer.forget()
+            yield restorer.restore(samples, before, length, sent)
 
     def _axes(self, sent: spatial_code.Parameters | None, length: int) -> Axes:
         return axes_of(sent, self._config.channels, length, *self._grid, self.margin)

@@ -35,7 +35,7 @@ def open_material(
     if model_config.side_layers:
         recordings = list(zip(material.paths, material.gains, strict=True))
         place = folder / "components"
-        component_files(recordings, model_config, place, slice(group.rank, None, group.count))
+        component_files(recordings[group.rank :: group.count], model_config, place)
         group.sum(torch.zeros(1, device=group.device))  # wait for those of the others
         paths, gains = zip(*component_files(recordings, model_config, place), strict=True)
         material = Excerpts(

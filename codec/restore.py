@@ -33,6 +33,10 @@ class Restorer:
         self._gains_db: ndarray | None = None
         self._heard: ndarray | None = None
 
+    def forget(self) -> None:
+        """Begin anew: a packet that says nothing is passed on as it is."""
+        self._gains_db = self._heard = None
+
     def restore(
         self,
         samples: Float32[ndarray, "channel time"],

@@ -132,7 +132,7 @@ def grid_of(length: int, hop: int, margin: int) -> Grid:
     levels, wide = _cut(length, level_slots, LEVEL_FRAMES * hop), _cut(length, count, SLOT_FRAMES * hop)
     half, levels_of_slot = WINDOW // 2, []
     for centres in wide:
-        inside = [k for k, c in enumerate(levels) if c.start in centres]
+        inside = [k for k, c in enumerate(levels) if centres.start <= c.start < centres.stop]
         inner = [k for k in inside if levels[k].start >= margin and levels[k].stop <= length - margin]
         levels_of_slot.append(inner or inside)
     return Grid(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codec import spatial
+from codec import spatial, spatial_code
 from codec.blocks import recut
 from codec.components import HALF, Axes, Turn, axes_of
 from codec.layer import Layer
@@ -135,6 +135,28 @@ def test_what_was_coded_comes_back_with_its_image(scene):
     assert all(np.isfinite(part).all() for part in held)
     lost = np.concatenate(list(layer.channels([components], [256, 256], iter([b"", b""]))), axis=1)
     np.testing.assert_allclose(lost[:, inside], components[:, inside], atol=1e-5)
+
+
+def test_a_start_behind_layers_that_say_nothing_gives_the_same_bits(scene):
+    """Nothing goes on behind a packet whose encoder had no room for a layer (s = 31)."""
+    four = np.concatenate([scene, scene], axis=1)
+    components, layer, layers = layered(four)
+    heard = np.ones(16, bool)
+    size = len(layers[0])
+    silent_words = spatial_code.encode(
+        Parameters(heard, np.random.default_rng(0).uniform(-99, 0, (16, 24, 32)), np.zeros((120, 12, 4))),
+        8,
+        ambisonic=True,
+    ).ljust(size, b"\0")
+    assert spatial_code.decode(silent_words, 16, (24, 32), (12, 4), True) is None
+    words = [layers[0], silent_words, silent_words, layers[3]]
+    whole = list(layer.channels([components], [256] * 4, iter(words)))
+    assert not np.array_equal(whole[3], components[:, 3 * PACKET :])
+    np.testing.assert_allclose(
+        whole[2][:, 2048:-2048], components[:, 2 * PACKET + 2048 : 3 * PACKET - 2048], atol=1e-5
+    )
+    part = list(layer.channels([components[:, PACKET:]], [256] * 3, iter(words[1:])))
+    assert np.array_equal(part[2], whole[3])
 
 
 def test_without_room_for_a_layer_nothing_is_turned():

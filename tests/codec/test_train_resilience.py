@@ -237,15 +237,21 @@ def test_settings_that_cannot_be_are_refused(tmp_path, type_in, material, change
     assert not (tmp_path / "runs").exists()  # the name is free for the next attempt
 
 
-def test_two_processes_train_what_one_trains(tmp_path, type_in, material):
+@pytest.mark.parametrize("layers", [False, True])
+def test_two_processes_train_what_one_trains(tmp_path, type_in, material, layers):
     """torchrun's environment, gloo, one item each, against both items in one process.
 
     The sums are made in another order, and AdamW's first steps have the size of the rate whatever the gradient; so
     the rate is small. Another draw, a gradient of one process or codes of its own would show in losses and norms.
     """
-    (tmp_path / "slow.toml").write_text((tmp_path / "tiny.toml").read_text() + "learning_rate = 2e-6\n")
+    text = (tmp_path / "tiny.toml").read_text() + "learning_rate = 2e-6\n"
+    if layers:  # each process makes the principal components of half of the recordings
+        text = text.replace("channels = 4\n", "channels = 4\nside_layers = true\n").replace(
+            "intensity", "waveform"
+        )
+    (tmp_path / "slow.toml").write_text(text)
     tiny = ("--preset", "slow.toml", "--data", material(4))
-    port = 20_000 + os.getpid() % 20_000
+    port = 20_000 + (2 * os.getpid() + layers) % 20_000
     environment = dict(WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     both = [command(*tiny, "--run", "two", RANK=str(r), LOCAL_RANK=str(r), **environment) for r in range(2)]
     both.append(command(*tiny, "--run", "one"))  # one thread, too: PCA's weakest components turn with rounding
