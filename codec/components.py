@@ -28,17 +28,24 @@ from codec.spatial_code import Parameters
 HALF = WINDOW // 2  # samples from one frame to the next, and coefficients of a frame
 _SINE = np.sin(np.pi * (np.arange(WINDOW) + 0.5) / WINDOW).astype(np.float32)
 _TIE = 1e-3  # relative difference that keeps equal eigenvalues apart
-_MOST_GAIN = 8.0  # of a component
+_MOST_GAIN = 10 ** (9 / 20)  # of a component behind the network
+_MOST_CREST = 6.0  # of a frame of noise above that of its slot
+_LEVEL = 0.01  # mean square of the components that the network gets, all added
+# mean square of their coefficients, relative to that level: a synthetic scene has such a spectrum
+_SPECTRUM = 10 ** (np.array([18, 13.5, 11.5, 9, 5.5, -1, -6, -12, -18, -24, -28.5, -31.5]) / 10)
+_LEAST, _MOST = 10 ** (-30 / 20), 10 ** (40 / 20)  # gain before the network
 
 
 class Axes(NamedTuple):
     """Eigenvectors (columns) of the covariances of a packet, the largest eigenvalue first.
 
-    `power` is that of each component, the mean square of its MDCT coefficients; None if it was not sent.
+    `power` is that of each component, the mean square of its MDCT coefficients; None if it was not sent. `gain` is
+    what the components are multiplied by before the network.
     """
 
     vectors: Float[ndarray, "slot band channel channel"]
     power: Float[ndarray, "slot band channel"] | None
+    gain: Float[ndarray, "slot band"]
 
 
 def covariances(
@@ -81,46 +88,53 @@ def axes_of(
         Of the packet, as in `codec.spatial.measure`.
     """
     if sent is None:
-        return Axes(np.broadcast_to(np.eye(channels), (1, BANDS, channels, channels)), None)
-    places = np.arange(channels)
-    covariance = covariances(sent, band_edges(sample_rate_hz), grid_of(length, hop, margin).levels_of_slot)
+        return Axes(np.broadcast_to(np.eye(channels), (1, BANDS, channels, channels)), None, np.ones((1, BANDS)))
+    places, edges = np.arange(channels), band_edges(sample_rate_hz)
+    covariance = covariances(sent, edges, grid_of(length, hop, margin).levels_of_slot)
     total = np.trace(covariance, axis1=2, axis2=3)[..., None, None]
     root = np.sqrt(1 - _TIE * places / channels)
     apart = covariance / np.where(total > 0, total, 1) * root[:, None] * root
     # silent channels last, in their order
     vectors = np.linalg.eigh(apart - 1e-9 * np.diag(places))[1][..., ::-1]
     vectors = vectors * np.where((1 + places) ** -0.75 @ vectors < 0, -1, 1)[..., None, :]
-    power = np.einsum("sbic,sbij,sbjc->sbc", vectors, covariance, vectors)
     # of a bin of the spectra in which levels are measured to a coefficient of the MDCT
-    return Axes(vectors, 2 * WINDOW * power)
+    power = 2 * WINDOW * np.einsum("sbic,sbij,sbjc->sbc", vectors, covariance, vectors)
+    return Axes(vectors, power, _gain(power.sum(2), np.diff([*edges[:-1:2], HALF])))
+
+
+def _gain(power: Float[ndarray, "slot band"], widths: Int[ndarray, " band"]) -> Float[ndarray, "slot band"]:
+    """Gains that bring all slots to one level and their spectra half the way, in decibels, to a common one."""
+    level = np.maximum(power @ widths / HALF, 1e-12)[:, None]
+    squared = _LEVEL / level * np.sqrt(_SPECTRUM * level / np.maximum(power, 1e-12))
+    return np.clip(np.sqrt(squared), _LEAST, _MOST)
 
 
 class Turn:
-    """Turns channels into components, or back, packet after packet.
+    """Turns channels into components, packet after packet.
 
     Parameters
     ----------
     hop, sample_rate_hz : int
-    back : bool
-        From components to channels; the components get the power that was sent, by 18 dB more at most. What lies
-        below the bands, the network's offset, gets no louder.
-    margin : int
-        Samples at either end of a packet whose power is not measured, as in `codec.spatial.measure`.
     """
 
-    def __init__(self, hop: int, sample_rate_hz: int, back: bool = False, margin: int = 0):
-        self._slot, self._back, self._margin = SLOT_FRAMES * hop, back, margin
+    def __init__(self, hop: int, sample_rate_hz: int):
+        self._slot = SLOT_FRAMES * hop
         edges = [*band_edges(sample_rate_hz)[:-1:2], HALF]
         self._bands = [slice(low, high) for low, high in pairwise([0, *edges])]  # the first lies below the bands
-        self._last: ndarray | None = None
+        self._last: _Slot | None = None
 
     def __call__(
-        self, samples: Float32[ndarray, "channel time"], before: int, length: int, axes: Axes | None
+        self,
+        samples: Float32[ndarray, "channel time"],
+        before: int,
+        length: int,
+        axes: Axes | None,
+        seed: int = 0,
     ) -> Float32[ndarray, "channel time"]:
         """Turn `length` samples of a packet.
 
-        The frame in the middle of which the packet begins still has the matrices of the packet before, so that
-        nothing depends on the one behind.
+        The frame in the middle of which the packet begins is still treated as the last of the packet before, so
+        that nothing depends on the one behind.
 
         Parameters
         ----------
@@ -129,7 +143,9 @@ class Turn:
         before, length : int
             Samples before the packet, and of the packet.
         axes : Axes or None
-            None if they are lost: the last matrices stay, at first the components are the channels.
+            None if they are lost: the last ones stay, at first the components are the channels.
+        seed : int
+            Of the noise, where there is some.
         """
         frames = -(-length // HALF) + 1
         known = samples[:, max(before - HALF, 0) : before + length + HALF]
@@ -138,36 +154,80 @@ class Turn:
         padded[:, left : left + known.shape[1]] = known[:, : padded.shape[1] - left]
         coefficients = _mdct(padded)
         if axes is not None:
-            matrices = self._matrices(coefficients[:, 1:], length, axes)
+            slots = self._treatment(coefficients[:, 1:], length, axes)
         else:
             unturned = np.broadcast_to(np.eye(len(samples)), (len(self._bands), *(len(samples),) * 2))
-            matrices = (unturned if self._last is None else self._last)[None]
+            slots = [self._last or _Slot(unturned)]
         turned = np.empty_like(coefficients)
-        turned[:, :1] = self._turned(coefficients[:, :1], matrices[0] if self._last is None else self._last)
-        slots = self._slots(frames - 1, len(matrices))
-        for slot in np.unique(slots):
-            part = slice(*(1 + np.flatnonzero(slots == slot)[[0, -1]] + [0, 1]))
-            turned[:, part] = self._turned(coefficients[:, part], matrices[slot])
-        self._last = matrices[-1]
+        turned[:, :1] = self._turned(coefficients[:, :1], self._last or slots[0], 0, seed)
+        slot_of_frame = self._slots(frames - 1, len(slots))
+        for slot in np.unique(slot_of_frame):
+            first, last = 1 + np.flatnonzero(slot_of_frame == slot)[[0, -1]]
+            part = coefficients[:, first : last + 1]
+            turned[:, first : last + 1] = self._turned(part, slots[slot], first, seed)
+        self._last = slots[-1]
         return _inverse_mdct(turned)[:, :length]
 
     def _slots(self, frames: int, count: int) -> Int[ndarray, " frame"]:
         """Slot of each frame of a packet but for the one at its beginning."""
         return np.minimum((HALF * np.arange(1, frames + 1) - 1) // self._slot, count - 1)
 
-    def _matrices(
+    def _treatment(
         self, coefficients: Float32[ndarray, "channel frame bin"], length: int, axes: Axes
-    ) -> Float[ndarray, "slot band channel channel"]:
-        """Matrices of a packet, those for what lies below the bands before those of the bands."""
-        vectors = axes.vectors
-        if not self._back:
-            return np.concatenate([vectors[:, :1], vectors], 1).swapaxes(-1, -2)
+    ) -> list[_Slot]:
+        """What becomes of the slots of a packet."""
+        matrices = axes.vectors.swapaxes(-1, -2) * axes.gain[:, :, None, None]
+        return [_Slot(_from_below(of_slot)) for of_slot in matrices]
+
+    def _turned(
+        self, coefficients: Float32[ndarray, "channel frame bin"], slot: _Slot, first: int, seed: int
+    ) -> Float32[ndarray, "channel frame bin"]:
+        """Turn frames of a slot, number `first` of the packet and those behind it."""
+        result = np.empty_like(coefficients)
+        for matrix, band in zip(slot.matrices.astype(np.float32), self._bands, strict=True):
+            part = coefficients[:, :, band]
+            result[:, :, band] = product(matrix, part.reshape(len(part), -1)).reshape(part.shape)
+        return result
+
+
+class TurnBack(Turn):
+    """Turns components into channels, packet after packet.
+
+    A component gets the power that was sent: it is amplified by 9 dB at most, and the power that it lacks then is
+    filled with noise. (A network that does not know a component makes it too weak, and what it makes of unknown
+    ones resembles what it makes of others: amplified, they would pull the image together.) What lies below the
+    bands, the network's offset, gets no louder.
+
+    The noise has the magnitude of its power in all coefficients of a band and slot, but that it follows the levels
+    of the decoded frames, and random signs.
+
+    Parameters
+    ----------
+    hop, sample_rate_hz : int
+    margin : int
+        Samples at either end of a packet whose power is not measured, as in `codec.spatial.measure`.
+    """
+
+    def __init__(self, hop: int, sample_rate_hz: int, margin: int):
+        super().__init__(hop, sample_rate_hz)
+        self._margin = margin
+
+    def _treatment(
+        self, coefficients: Float32[ndarray, "channel frame bin"], length: int, axes: Axes
+    ) -> list[_Slot]:
+        vectors = axes.vectors / axes.gain[:, :, None, None]
         if axes.power is None:
-            return np.concatenate([vectors[:, :1], vectors], 1)
-        ratio = axes.power / np.maximum(self._power(coefficients, length, len(axes.power)), 1e-20)
-        gains = np.where(np.isnan(ratio), 1, np.minimum(np.sqrt(ratio), _MOST_GAIN))
-        gains = np.concatenate([np.minimum(gains[:, :1], 1), gains], 1)
-        return np.concatenate([vectors[:, :1], vectors], 1) * gains[..., None, :]
+            return [_Slot(_from_below(of_slot)) for of_slot in vectors]
+        decoded = self._power(coefficients, length, len(axes.power))
+        wanted = axes.power * axes.gain[:, :, None] ** 2
+        ratio = np.where(np.isnan(decoded), 1, wanted / np.maximum(decoded, 1e-20))
+        gains = np.minimum(np.sqrt(ratio), _MOST_GAIN)
+        missing = np.where(np.isnan(decoded), 0, np.maximum(wanted - gains**2 * decoded, 0))
+        below = np.minimum(gains[:, :1], 1)
+        matrices = vectors * gains[:, :, None]
+        matrices = np.concatenate([vectors[:, :1] * below[:, :, None], matrices], 1)
+        noise = vectors * np.sqrt(missing)[:, :, None]
+        return [_Slot(*of_slot) for of_slot in zip(matrices, noise, np.nan_to_num(decoded.mean(2)), strict=True)]
 
     def _power(
         self, coefficients: Float32[ndarray, "channel frame bin"], length: int, count: int
@@ -189,13 +249,55 @@ class Turn:
         return power
 
     def _turned(
-        self, coefficients: Float32[ndarray, "channel frame bin"], matrices: Float[ndarray, "band channel channel"]
+        self, coefficients: Float32[ndarray, "channel frame bin"], slot: _Slot, first: int, seed: int
     ) -> Float32[ndarray, "channel frame bin"]:
-        result = np.empty_like(coefficients)
-        for matrix, band in zip(matrices.astype(np.float32), self._bands, strict=True):
-            part = coefficients[:, :, band]
-            result[:, :, band] = product(matrix, part.reshape(len(part), -1)).reshape(part.shape)
+        result = super()._turned(coefficients, slot, first, seed)
+        if slot.noise is None or slot.level is None or not slot.noise.any():
+            return result
+        signs = random_signs(seed, first, *coefficients.shape)
+        for matrix, level, band in zip(slot.noise.astype(np.float32), slot.level, self._bands[1:], strict=True):
+            levels = np.square(coefficients[:, :, band], dtype=np.float64).mean((0, 2))
+            shape = np.minimum(np.sqrt(levels / max(level, 1e-20)), _MOST_CREST).astype(np.float32)
+            noise = signs[:, :, band] * shape[:, None]
+            result[:, :, band] += product(matrix, noise.reshape(len(noise), -1)).reshape(noise.shape)
         return result
+
+
+class _Slot(NamedTuple):
+    """What is done with the coefficients of a slot.
+
+    `matrices` has one more band than the others, that below them; `level` is the mean square of the coefficients
+    of all components together.
+    """
+
+    matrices: Float[ndarray, "band channel channel"]
+    noise: Float[ndarray, "band channel channel"] | None = None
+    level: Float[ndarray, " band"] | None = None
+
+
+def _from_below(matrices: Float[ndarray, "band channel channel"]) -> Float[ndarray, "band channel channel"]:
+    """What lies below the bands is treated as the lowest of them."""
+    return np.concatenate([matrices[:1], matrices])
+
+
+def random_signs(
+    seed: int, first: int, channels: int, frames: int, bins: int
+) -> Float32[ndarray, "channel frame bin"]:
+    """+1 or -1 for the coefficients of `frames` frames, number `first` of a packet and those behind it.
+
+    Bit c % 64 of a number of SplitMix64 (Steele, Lea and Flood 2014) decides for channel c; that of channels 64 g
+    and up, bin k of frame n is number ((g 2¹⁶ + n) 2¹⁶ + k) of the sequence that begins with `seed`.
+    """
+    words = -(-channels // 64)
+    grid = np.arange(words)[:, None, None] * 2**16 + np.arange(first, first + frames)[:, None]
+    z = (grid * 2**16 + np.arange(bins)).astype(np.uint64) + np.uint64(1)
+    z = np.uint64(seed) + z * np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    z = z ^ (z >> np.uint64(31))
+    channel = np.arange(channels)
+    bits = (z[channel // 64] >> (channel % 64).astype(np.uint64)[:, None, None]) & np.uint64(1)
+    return 1 - 2 * bits.astype(np.float32)
 
 
 def _mdct(samples: Float32[ndarray, "channel time"]) -> Float32[ndarray, "channel frame bin"]:

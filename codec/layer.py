@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
+from zlib import crc32
 
 from jaxtyping import Float32
 from numpy import ndarray
 
 from codec import spatial, spatial_code
+from codec.bitstream import PACKET_FRAMES
 from codec.blocks import recut
-from codec.components import HALF, Axes, Turn, axes_of
+from codec.components import HALF, Axes, Turn, TurnBack, axes_of
 from codec.model import ModelConfig, contextual_frames
 from codec.restore import Restorer
 
@@ -26,6 +28,14 @@ class Components(NamedTuple):
 
     samples: Float32[ndarray, "channel time"]
     layer: bytes
+
+
+def codebooks_beside(config: ModelConfig) -> int:
+    """Codebooks that all frames of a packet have room for beside the layer."""
+    if not config.side_layers:
+        return config.codebooks
+    bits = 8 * spatial_code.layer_bytes(config.channels, spatial.slots(PACKET_FRAMES)[1])
+    return max(1, config.codebooks - -(-bits // (config.bits_per_code * PACKET_FRAMES)))
 
 
 class Layer:
@@ -74,14 +84,14 @@ class Layer:
         """
         config = self._config
         lengths = [count * config.hop for count in frames]
-        turn, restorer = Turn(*self._grid, back=True, margin=self.margin), Restorer(*self._grid)
+        turn, restorer = TurnBack(*self._grid, self.margin), Restorer(*self._grid)
         waiting: deque[tuple[bytes, spatial_code.Parameters | None]] = deque()
 
         def turned() -> Iterator[Float32[ndarray, "channel time"]]:
             for (samples, before, length), layer in zip(recut(parts, lengths, HALF), layers, strict=False):
                 sent = self._sent(layer, length)
                 waiting.append((layer, sent))
-                yield turn(samples, before, length, self._axes(sent, length) if layer else None)
+                yield turn(samples, before, length, self._axes(sent, length) if layer else None, crc32(layer))
 
         for samples, before, length in recut(turned(), lengths, spatial.REACH):
             layer, sent = waiting.popleft()

@@ -76,9 +76,14 @@ class ResidualVectorQuantizer(nn.Module):
         """The codebooks, in order."""
         return [quantizer for quantizer in self.quantizers if isinstance(quantizer, VectorQuantizer)]
 
-    def draw(self, batch: int, generator: torch.Generator | None = None) -> Int[Tensor, " batch"]:
-        """Quantiser dropout: how many codebooks count for each item, 1..N for a share `dropout`, else all."""
-        count = len(self.quantizers)
+    def draw(
+        self, batch: int, generator: torch.Generator | None = None, most: int | None = None
+    ) -> Int[Tensor, " batch"]:
+        """Quantiser dropout: how many codebooks count for each item, 1..N for a share `dropout`, else N.
+
+        N is `most`, by default all.
+        """
+        count = most or len(self.quantizers)
         used = torch.full((batch,), count)
         dropped = int(batch * self.dropout)
         used[:dropped] = torch.randint(1, count + 1, (dropped,), generator=generator)

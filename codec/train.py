@@ -98,6 +98,7 @@ def update(
     from torch.nn.utils import clip_grad_norm_
 
     from codec.adversarial import discriminator_pass
+    from codec.layer import codebooks_beside
     from codec.objective import draw_mel_sample, output_gradient
 
     model, step = state.model, state.step
@@ -107,7 +108,8 @@ def update(
     judge = judge if step >= config.adversarial_start else None
     # every process draws for the whole batch
     dropout = torch.Generator().manual_seed(int(random.integers(2**62)))
-    used = model.quantizer.draw(config.batch, dropout)[group.rank * len(batch) : (group.rank + 1) * len(batch)]
+    used = model.quantizer.draw(config.batch, dropout, codebooks_beside(model.config))
+    used = used[group.rank * len(batch) : (group.rank + 1) * len(batch)]
     sample = draw_mel_sample(config, model.config.channels, random)
     quantized = step >= config.quantizer_start
     parts = [(b, u if quantized else None) for b, u in zip(batch.split(size), used.split(size), strict=True)]

@@ -17,7 +17,7 @@ from torch import Tensor
 from codec import losses
 from codec.bitstream import packet_frame_counts
 from codec.data import Excerpts
-from codec.layer import Layer
+from codec.layer import Layer, codebooks_beside
 from codec.model import Codec, ModelConfig
 from codec.processes import Processes
 from codec.recordings import STEP
@@ -130,9 +130,7 @@ def through(model: Codec, item: Float[Tensor, "1 channel time"], quantized: bool
     layer, counts = Layer(config), packet_frame_counts(item.shape[-1] // config.hop)
     packets = list(layer.components([item[0].cpu().numpy()], counts))
     components = np.concatenate([packet.samples for packet in packets], axis=1)
-    # codebooks that give way to the layer in some frames are left out in all of them
-    absent = 8 * len(packets[0].layer) / (config.bits_per_code * counts[0])
-    codebooks = max(1, int(config.codebooks - absent)) if quantized else None
+    codebooks = codebooks_beside(config) if quantized else None
     decoded = _network(model, torch.from_numpy(components)[None].to(item.device), codebooks)
     channels = layer.channels([decoded[0].cpu().numpy()], counts, [packet.layer for packet in packets])
     return torch.from_numpy(np.concatenate(list(channels), axis=1))[None].to(item.device)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from codec import spatial_code
-from codec.components import Turn, axes_of
+from codec.components import TurnBack, axes_of
 from codec.inference import encode
 from codec.stream_file import read_header, read_packets
 from render.scene import Scene
@@ -22,7 +22,7 @@ def number(data, at, size):
 
 def read_by_the_document(data):
     """Header fields and, packet by packet, (bytes of the layer, codes in file order)."""
-    assert data[:5] == b"ARVQ\x05"
+    assert data[:5] == b"ARVQ\x06"
     assert zlib.crc32(data[:52]) == number(data, 52, 4)
     flags, hop, channels, n, model_n, b = data[5], number(data, 6, 2), number(data, 20, 2), *data[22:25]
     frames = -(-number(data, 28, 8) // hop)
@@ -201,9 +201,9 @@ def test_the_document_suffices_for_the_turn():
     hop, rate, channels, m = 64, 44_100, 3, 3072 + 2 * 64
     random = np.random.default_rng(5)
     lengths = [256 * hop, 300 * hop]
-    turn, ours, before = Turn(hop, rate, back=True, margin=m), [], None
-    y = random.standard_normal((channels, sum(lengths))).astype(np.float32)
-    frames_out = np.zeros((channels, sum(lengths) + 4096))
+    turn, ours, before = TurnBack(hop, rate, m), [], None
+    y = (0.03 * random.standard_normal((channels, sum(lengths)))).astype(np.float32)
+    theirs: list = []
     start = 0
     for length in lengths:
         level_slots, slots = length // hop // 8, length // hop // 64
@@ -213,7 +213,8 @@ def test_the_document_suffices_for_the_turn():
             random.uniform(-0.3, 0.3, (3, 12, slots)),
         )
         a, e = max(0, start - 1024), start + length + 1024
-        ours.append(turn(y[:, a:e], start - a, length, axes_of(sent, channels, length, hop, rate, m)))
+        axes, seed = axes_of(sent, channels, length, hop, rate, m), 3_000_000_000 + length
+        ours.append(turn(y[:, a:e], start - a, length, axes, seed))
         edges = edges_by_the_document(rate)
         bins = np.diff(edges)
         low = np.empty((slots, channels, channels))
@@ -248,30 +249,55 @@ def test_the_document_suffices_for_the_turn():
         slot_of = [min((1024 * k - 1) // (64 * hop), slots - 1) for k in range(1, count)]
         centres = 1024 * np.arange(1, count)
         coefficients = np.stack([padded[:, start + c : start + c + 2048] @ basis.T for c in (0, *centres)])
+        wide = np.bincount(band_of[2:], minlength=12)
+        total = powers.sum(2)
+        level = ((total * wide).sum(1) / 1024)[:, None]
+        spectrum = 10 ** (np.array([18, 13.5, 11.5, 9, 5.5, -1, -6, -12, -18, -24, -28.5, -31.5]) / 10)
+        gain = np.sqrt(0.01 / level * np.sqrt(spectrum * level / total)).clip(10**-1.5, 100)
+        noise, mean = np.empty((slots, 12, channels, channels)), np.empty((slots, 12))
         for slot, band in np.ndindex(slots, 12):
             own = np.array(slot_of) == slot
             inner = own & (centres >= m) & (centres <= length - m)
             chosen = inner if 2 * inner.sum() >= own.sum() else own
             p = np.square(coefficients[1:][chosen][:, :, (band_of == band) & (q >= 2)]).mean((0, 2))
-            g = np.minimum(8, np.sqrt(powers[slot, band] / p))
+            w = powers[slot, band] * gain[slot, band] ** 2
+            g = np.minimum(10 ** (9 / 20), np.sqrt(w / p))
+            back = v[slot, band] / gain[slot, band]
             if band == 0:
-                low[slot] = v[slot, 0] * np.minimum(1, g)
-            v[slot, band] = v[slot, band] * g
+                low[slot] = back * np.minimum(1, g)
+            v[slot, band], mean[slot, band] = back * g, p.mean()
+            noise[slot, band] = back * np.sqrt(np.maximum(w - g**2 * p, 0))
+        assert 0.1 < (noise.any((2, 3))).mean() < 0.9
         v = np.concatenate([v, low[:, None]], 1)  # as a 13th band
         if before is None:
-            before = v[0]
+            before = v[0], noise[0], mean[0]
+        frames_out = np.zeros((channels, length + 4096))
         for k in range(count):
-            if k == 0 and start:
-                continue  # the last frame of the packet before
-            turns = before if k == 0 else v[slot_of[k - 1]]
-            centre = start + 1024 * k
+            turns, noises, means = before if k == 0 else (x[slot_of[k - 1]] for x in (v, noise, mean))
             back = np.einsum("qij,jq->iq", turns[used_by], coefficients[k])
-            frames_out[:, centre : centre + 2048] += back @ basis
-        before = v[-1]
+            for band in range(12):
+                part = np.flatnonzero((band_of == band) & (q >= 2))
+                e = np.square(coefficients[k][:, part]).mean()
+                signs = np.array(
+                    [[sign_by_the_document(seed, i, k, n) for n in part.tolist()] for i in range(channels)]
+                )
+                back[:, part] += noises[band] @ signs * min(6, np.sqrt(e / means[band]))
+            frames_out[:, 1024 * k : 1024 * k + 2048] += back @ basis
+        theirs.append(frames_out[:, 1024 : 1024 + length])
+        before = v[-1], noise[-1], mean[-1]
         start += length
-    theirs = frames_out[:, 1024 : 1024 + sum(lengths)]
     # the last frames of both reach behind the end differently where it is no multiple of 1024
-    np.testing.assert_allclose(np.concatenate(ours, 1)[:, :-2048], theirs[:, :-2048], atol=1e-4)
+    expected = np.concatenate(theirs, 1)[:, :-2048]
+    np.testing.assert_allclose(np.concatenate(ours, 1)[:, :-2048], expected, atol=2e-6 * np.abs(expected).max())
+
+
+def sign_by_the_document(seed, channel, frame, place):
+    mask = 2**64 - 1
+    z = (seed + (((channel // 64 * 2**16 + frame) * 2**16 + place) + 1) * 0x9E3779B97F4A7C15) & mask
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 & mask
+    z = (z ^ z >> 27) * 0x94D049BB133111EB & mask
+    z ^= z >> 31
+    return -1 if z >> channel % 64 & 1 else 1
 
 
 def edges_by_the_document(rate):
