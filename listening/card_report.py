@@ -60,15 +60,30 @@ def errors(rows: Sequence[Row], condition: str, name: str) -> dict[str, float]:
 
 
 def ladder(rows: Sequence[Row], conditions: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Mean error of each column by codebooks, and whether no step takes it away from the original."""
+    """Mean error of each column by codebooks, and the steps that take it away from the original.
+
+    A step in ``rises`` has the rise of the mean and the half width of its 95 % confidence interval (Student's t over
+    the items), which is None for a single item.
+    """
     found: dict[str, dict[str, Any]] = {}
     for name in COMPARED:
-        steps = [list(errors(rows, condition, name).values()) for condition in conditions]
-        if all(steps):
-            means = [float(np.mean(step)) for step in steps]
-            falls = all(after <= before for before, after in pairwise(means))
-            found[name] = {"errors": means, "monotone": falls}
+        rungs = [errors(rows, condition, name) for condition in conditions]
+        if all(rungs):
+            rises = [
+                {"to": condition} | _rise(fewer, more)
+                for condition, (fewer, more) in zip(conditions[1:], pairwise(rungs), strict=True)
+            ]
+            found[name] = {
+                "errors": [float(np.mean(list(rung.values()))) for rung in rungs],
+                "rises": [rise for rise in rises if rise["rise"] > 0],
+            }
     return found
+
+
+def _rise(fewer: Mapping[str, float], more: Mapping[str, float]) -> dict[str, float | None]:
+    rises = np.array([more[item] - fewer[item] for item in fewer if item in more])
+    interval = t_interval(rises) if rises.size > 1 else None
+    return {"rise": float(rises.mean()), "ci": (interval.high - interval.low) / 2 if interval else None}
 
 
 def against(rows: Sequence[Row], other: str) -> dict[str, dict[str, Any]]:
@@ -109,7 +124,7 @@ def goals(report: Mapping[str, Any]) -> list[dict[str, Any]]:
         unsure = [name for name, row in several.items() if row["better"] and row["ci_high"] >= 0]
         found.append(_goal(f"nearer to the original than {_NAMES[other]} in {', '.join(rows)}", missed, unsure))
     steps = {name: row for name, row in report["ladder"].items() if name in DISTANCES}
-    rising = [name for name, row in steps.items() if not row["monotone"]]
+    rising = [f"{name} ({', '.join(map(_rise_text, row['rises']))})" for name, row in steps.items() if row["rises"]]
     found.append(_goal(f"no step to more codebooks leads away from the original in {', '.join(steps)}", rising))
     usage = report["perplexity"]
     low = [f"codebook {n} ({p:.0f})" for n, p in enumerate(usage["codebooks"], 1) if p < LEAST_PERPLEXITY]
@@ -123,6 +138,12 @@ def goals(report: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _goal(text: str, missed: list[str], uncertain: Sequence[str] = ()) -> dict[str, Any]:
     return {"goal": text, "met": not missed, "missed": missed, "uncertain": list(uncertain)}
+
+
+def _rise_text(rise: Mapping[str, Any]) -> str:
+    """One rise, with the interval that says whether another set of items would show it."""
+    to = "all" if rise["to"] == "prop" else rise["to"].removeprefix("prop_").removesuffix("cb")
+    return f"to {to}: +{rise['rise']:.2g}" + (f" ± {rise['ci']:.2g}" if rise["ci"] is not None else "")
 
 
 def _pair(name: str, row: Mapping[str, Any]) -> str:

@@ -99,10 +99,27 @@ def test_errors_are_distances_from_the_ideal_whatever_the_measures_direction():
     ladder = card_report.ladder(known_rows(), ("prop_1cb", "prop"))
     assert ladder["map_corr"]["errors"] == pytest.approx([0.795, 0.195])
     assert ladder["ord1_db"]["errors"] == pytest.approx([1.995, 1.005])  # a level of either sign is off
-    assert all(step["monotone"] for step in ladder.values())
+    assert not any(column["rises"] for column in ladder.values())
     back = card_report.ladder(known_rows(), ("prop", "prop_1cb"))
-    assert not any(back[name]["monotone"] for name in ("map_corr", "ord1_db", "mel_train", "doa_deg"))
-    assert back["cov_sum"]["monotone"]  # equal is not away
+    assert all(len(back[name]["rises"]) == 1 for name in ("map_corr", "ord1_db", "mel_train", "doa_deg"))
+    assert back["cov_sum"]["rises"] == []  # equal is not away
+
+
+def test_a_rise_with_codebooks_is_told_with_its_interval():
+    rows = known_rows()
+    for found in rows:
+        if found["condition"] == "prop_1cb":
+            found["values"]["doa_deg"] = 40.0
+        if found["condition"] == "prop":
+            found["values"]["doa_deg"] = {"a": 41.0, "b": 43.0}[found["item"]]
+    rise = card_report.ladder(rows, ("prop_1cb", "prop"))["doa_deg"]["rises"]
+    # mean 2 of the rises 1 and 3; t of one degree of freedom is tan(0.475 pi), standard error 1
+    assert rise == [{"to": "prop", "rise": pytest.approx(2), "ci": pytest.approx(np.tan(0.475 * np.pi))}]
+    goals = card_report.report_of(rows, 2, "", known_report()["perplexity"])["goals"]
+    (steps,) = (goal for goal in goals if goal["goal"].startswith("no step"))
+    assert steps["missed"] == ["doa_deg (to all: +2 ± 13)"]
+    one = [found for found in rows if found["item"] == "a"]
+    assert card_report.ladder(one, ("prop_1cb", "prop"))["doa_deg"]["rises"] == [{"to": "prop", "rise": 1, "ci": None}]
 
 
 def test_comparisons_are_paired_by_item():
