@@ -62,17 +62,15 @@ def errors(rows: Sequence[Row], condition: str, name: str) -> dict[str, float]:
 def ladder(rows: Sequence[Row], conditions: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Mean error of each column by codebooks, and the steps that take it away from the original.
 
-    A step in ``rises`` has the rise of the mean and the half width of its 95 % confidence interval (Student's t over
-    the items), which is None for a single item.
+    A step in ``rises`` has the rise of the mean and the half width of its 95 % confidence interval (Student's t
+    over the items), which is None for a single item.
     """
     found: dict[str, dict[str, Any]] = {}
     for name in COMPARED:
         rungs = [errors(rows, condition, name) for condition in conditions]
         if all(rungs):
-            rises = [
-                {"to": condition} | _rise(fewer, more)
-                for condition, (fewer, more) in zip(conditions[1:], pairwise(rungs), strict=True)
-            ]
+            steps = zip(conditions[1:], pairwise(rungs), strict=True)
+            rises = [_rise(condition, fewer, more) for condition, (fewer, more) in steps]
             found[name] = {
                 "errors": [float(np.mean(list(rung.values()))) for rung in rungs],
                 "rises": [rise for rise in rises if rise["rise"] > 0],
@@ -80,10 +78,10 @@ def ladder(rows: Sequence[Row], conditions: Sequence[str]) -> dict[str, dict[str
     return found
 
 
-def _rise(fewer: Mapping[str, float], more: Mapping[str, float]) -> dict[str, float | None]:
+def _rise(to: str, fewer: Mapping[str, float], more: Mapping[str, float]) -> dict[str, Any]:
     rises = np.array([more[item] - fewer[item] for item in fewer if item in more])
     interval = t_interval(rises) if rises.size > 1 else None
-    return {"rise": float(rises.mean()), "ci": (interval.high - interval.low) / 2 if interval else None}
+    return {"to": to, "rise": float(rises.mean()), "ci": (interval.high - interval.low) / 2 if interval else None}
 
 
 def against(rows: Sequence[Row], other: str) -> dict[str, dict[str, Any]]:
@@ -123,8 +121,8 @@ def goals(report: Mapping[str, Any]) -> list[dict[str, Any]]:
         several = {name: row for name, row in rows.items() if row["items"] > 1}
         unsure = [name for name, row in several.items() if row["better"] and row["ci_high"] >= 0]
         found.append(_goal(f"nearer to the original than {_NAMES[other]} in {', '.join(rows)}", missed, unsure))
-    steps = {name: row for name, row in report["ladder"].items() if name in DISTANCES}
-    rising = [f"{name} ({', '.join(map(_rise_text, row['rises']))})" for name, row in steps.items() if row["rises"]]
+    steps = {name: row["rises"] for name, row in report["ladder"].items() if name in DISTANCES}
+    rising = [f"{name} ({', '.join(map(_rise_text, rises))})" for name, rises in steps.items() if rises]
     found.append(_goal(f"no step to more codebooks leads away from the original in {', '.join(steps)}", rising))
     usage = report["perplexity"]
     low = [f"codebook {n} ({p:.0f})" for n, p in enumerate(usage["codebooks"], 1) if p < LEAST_PERPLEXITY]

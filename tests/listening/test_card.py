@@ -118,8 +118,8 @@ def test_a_rise_with_codebooks_is_told_with_its_interval():
     goals = card_report.report_of(rows, 2, "", known_report()["perplexity"])["goals"]
     (steps,) = (goal for goal in goals if goal["goal"].startswith("no step"))
     assert steps["missed"] == ["doa_deg (to all: +2 ± 13)"]
-    one = [found for found in rows if found["item"] == "a"]
-    assert card_report.ladder(one, ("prop_1cb", "prop"))["doa_deg"]["rises"] == [{"to": "prop", "rise": 1, "ci": None}]
+    of_one = card_report.ladder([found for found in rows if found["item"] == "a"], ("prop_1cb", "prop"))
+    assert of_one["doa_deg"]["rises"] == [{"to": "prop", "rise": 1, "ci": None}]
 
 
 def test_comparisons_are_paired_by_item():
