@@ -2,9 +2,9 @@
 
     python -m codec.publish runs/small --data data/prepared -o codec/pretrained/hoa16-small.safetensors
 
-The held-out recordings go through the real bit stream; the card lists their mel and covariance distances
-(eq. 3) to the original, beside those of the trivial decoder that copies W to all channels, and says for how
-many scenes the decoding is nearer to its own original than to any other.
+The recordings that the run held out go through the real bit stream; the card lists their mel and covariance
+distances (eq. 3) to the original and to the nearest other one, and in Ambisonics those of the trivial decoder that
+copies W to all channels.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from codec.model import Codec, ModelConfig
-    from render.scene import Scene
+    from render.scene import Feed, Scene
 
 
 class Features(NamedTuple):
@@ -43,42 +43,43 @@ def distances(a: Features, b: Features) -> tuple[float, float]:
     return mel, 0.5 * float((a.correlation - b.correlation).abs().sum())
 
 
-def measure(model: Codec, scenes: dict[str, Scene]) -> dict[str, Any]:
-    """Code every scene and measure; all scenes must have the same length."""
+def measure(model: Codec, signals: dict[str, Scene | Feed]) -> dict[str, dict[str, float]]:
+    """Code every signal and measure; all must have the same length."""
     import torch
 
     from codec.inference import decode, encode
 
-    originals = {
-        name: features(torch.from_numpy(scene.samples), scene.sample_rate_hz) for name, scene in scenes.items()
-    }
+    rate_hz, ambisonics = model.config.sample_rate_hz, model.config.signal_layout == "ambiX"
+    originals = {name: features(torch.from_numpy(signal.samples), rate_hz) for name, signal in signals.items()}
     rows = {}
-    for name, scene in progress(scenes.items(), "measure scene", len(scenes)):
-        payload = encode(model, b"measured", scene)
-        decoded = decode(model, b"measured", payload).samples
-        coded = features(torch.from_numpy(decoded), scene.sample_rate_hz)
-        away = {other: distances(original, coded) for other, original in originals.items()}
-        w_only = torch.from_numpy(scene.samples[:1]).expand(len(scene.samples), -1)
-        copied = distances(originals[name], features(w_only, scene.sample_rate_hz))
-        others = [away[other] for other in scenes if other != name]
-        rows[name] = {
-            "kbps": round(8 * len(payload) / scene.duration_s / 1000, 2),
-            "mel": round(away[name][0], 3),
-            "mel_to_nearest_other": round(min(mel for mel, _ in others), 3),
-            "mel_of_copied_w": round(copied[0], 3),
-            "covariance": round(away[name][1], 2),
-            "covariance_to_nearest_other": round(min(covariance for _, covariance in others), 2),
-            "covariance_of_copied_w": round(copied[1], 2),
-        }
+    for name, signal in progress(signals.items(), "measure recording", len(signals)):
+        payload = encode(model, b"measured", signal)
+        coded = features(torch.from_numpy(decode(model, b"measured", payload).samples), rate_hz)
+        mel, covariance = distances(originals[name], coded)
+        row = {"kbps": round(8 * len(payload) * rate_hz / signal.frames / 1000, 2)}
+        row |= _distances("", mel, covariance)
+        others = [distances(original, coded) for other, original in originals.items() if other != name]
+        if others:
+            row |= _distances("_to_nearest_other", *(min(column) for column in zip(*others, strict=True)))
+        if ambisonics and len(signal.samples) > 1:
+            w_only = torch.from_numpy(signal.samples[:1]).expand(len(signal.samples), -1)
+            row |= _distances("_of_copied_w", *distances(originals[name], features(w_only, rate_hz)))
+        rows[name] = row
     return rows
 
 
+def _distances(of: str, mel: float, covariance: float) -> dict[str, float]:
+    return {f"mel{of}": round(mel, 3), f"covariance{of}": round(covariance, 2)}
+
+
 def layers_bps(config: ModelConfig) -> float:
-    """Rate of the spatial layer in bit/s."""
+    """Rate of the spatial layer in bit/s, 0 without one."""
     from codec.bitstream import PACKET_FRAMES
     from codec.spatial import slots
     from codec.spatial_code import layer_bytes
 
+    if not config.side_layers:
+        return 0.0
     bits = 8 * layer_bytes(config.channels, slots(PACKET_FRAMES)[1])
     return bits * config.sample_rate_hz / (PACKET_FRAMES * config.hop)
 
@@ -92,21 +93,45 @@ def newest_model(folder: Path) -> tuple[Codec, int, dict[str, Any]]:
     if not steps:
         raise InputError(f"{folder}: no checkpoint; is it the folder of a run?")
     groups, meta = checkpoint.load(folder / "checkpoints" / f"{steps[-1]:07d}")
+    fitted_after = meta["train"]["quantizer_start"]
+    if fitted_after and steps[-1] <= fitted_after:
+        raise InputError(
+            f"{folder}: its newest checkpoint is of step {steps[-1]}, and its codebooks are fitted after step "
+            f"{fitted_after}; go on with python -m codec.train --resume"
+        )
     model = Codec(ModelConfig.from_json(meta["model"]))
     model.load_state_dict(groups.get("ema", groups["model"]))
     return model.fold_weight_norm().eval().requires_grad_(False), steps[-1], meta["train"]
 
 
-def held_out_scenes(folders: list[Path], seconds: float = 10.0) -> dict[str, Scene]:
-    """Beginnings of the held-out recordings, cut to the shortest."""
+def held_out(
+    folders: list[Path], holdout: int | str, model: Codec, seconds: float = 10.0
+) -> dict[str, Scene | Feed]:
+    """Beginnings of the recordings that a run of the model held out, cut to the shortest."""
+    from codec.inference import check_signal
     from render.audio_file import info, read
-    from render.scene import Scene
+    from render.layout import layout
+    from render.scene import Feed, Scene
     from stimuli.corpus import find_recordings, split
 
-    recordings = [r for folder in folders for r in split(find_recordings(folder))[1]]
-    frames = min(round(info(r.path).sample_rate_hz * seconds) for r in recordings)
-    frames = min(frames, *(info(r.path).frames for r in recordings))
-    return {f"{r.path.parent.name}/{r.path.stem}": Scene(*read(r.path, 0, frames)) for r in recordings}
+    paths = [r.path for folder in folders for r in split(find_recordings(folder), holdout)[1]]
+    if not paths:
+        which = f"recording {holdout} of no class" if isinstance(holdout, int) else f"no recording of {holdout}"
+        raise InputError(
+            f"{', '.join(map(str, folders))}: {which} is there, which the run held out; name the data it had"
+        )
+    frames = round(model.config.sample_rate_hz * seconds)
+    for path in paths:
+        about = info(path)
+        check_signal(model, about.channels, about.sample_rate_hz, about.frames, None, str(path))
+        frames = min(frames, about.frames)
+    signals: dict[str, Scene | Feed] = {}
+    for path in paths:
+        samples, rate_hz = read(path, 0, frames)
+        of_feed = model.config.layout
+        signal = Feed(samples, rate_hz, layout(of_feed)) if of_feed else Scene(samples, rate_hz)
+        signals[f"{path.parent.name}/{path.stem}"] = signal
+    return signals
 
 
 def main() -> None:
@@ -124,12 +149,12 @@ def main() -> None:
     from codec.model import count_parameters
     from codec.weights import load, save
     from render.artefact import read_json, write_json
-    from stimuli.corpus import HOLDOUT
 
     model, step, settings = newest_model(given.run)
+    signals = held_out(given.data, settings["holdout"], model)
     card: dict[str, Any] = {
         "trained_on": given.trained_on,
-        "holdout": HOLDOUT,
+        "holdout": settings["holdout"],
         "steps": step,
         "parameters": count_parameters(model),
         "code_bps": round(model.config.bitrate_bps(), 1),
@@ -138,7 +163,7 @@ def main() -> None:
     }
     save(given.output, model, card, given.force)
     loaded, _ = load(given.output)
-    card["measured"] = measure(loaded, held_out_scenes(given.data))
+    card["measured"] = measure(loaded, signals)
     described = read_json(given.output.with_suffix(".json")) | card
     write_json(given.output.with_suffix(".json"), described, force=True)
     for name, row in card["measured"].items():

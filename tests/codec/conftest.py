@@ -105,3 +105,15 @@ def type_in(tmp_path, monkeypatch):
         train.main()
 
     return run
+
+
+@pytest.fixture
+def publish_run(monkeypatch):
+    """codec.publish as it is typed."""
+    from codec import publish
+
+    def run(*options):
+        monkeypatch.setattr(sys, "argv", ["codec.publish", *map(str, options)])
+        publish.main()
+
+    return run

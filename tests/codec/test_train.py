@@ -23,7 +23,7 @@ from codec.processes import Processes
 from codec.publish import newest_model
 from codec.state import State
 from codec.transfer import transfer
-from codec.weights import load, read, save
+from codec.weights import load, read
 from render.audio_file import read as read_audio
 from render.audio_file import write_scene, writer
 from render.errors import InputError
@@ -189,7 +189,7 @@ def test_golden_loss_curve(tmp_path, material):
 @pytest.mark.parametrize(
     ("channels", "layout"), [(6, "0+5+0"), (12, "4+7+0"), (4, ""), (1, "")], ids=["5.1", "7.1.4", "FOA", "mono"]
 )
-def test_every_format_is_trained_published_and_run(tmp_path, type_in, material, channels, layout):
+def test_every_format_is_trained_published_and_run(tmp_path, type_in, publish_run, material, channels, layout):
     """Nothing is tied to 16 channels: what comes back has the format, and is nearer to the input than silence."""
     preset = (tmp_path / "tiny.toml").read_text()
     preset = preset.replace("channels = 4\n", f'channels = {channels}\nlayout = "{layout}"\n')
@@ -200,7 +200,11 @@ def test_every_format_is_trained_published_and_run(tmp_path, type_in, material, 
     columns = list(table(tmp_path / "runs" / "r")[0])
     assert ("val_direction_deg" in columns) == (channels == 4)
     assert ("val_level_LFE1_db" in columns or "val_level_LFE_db" in columns) == bool(layout)
-    save(tmp_path / "m.safetensors", newest_model(tmp_path / "runs" / "r")[0], {})
+    publish_run("runs/r", "--data", material(channels), "-o", "m.safetensors")
+    card = json.loads((tmp_path / "m.json").read_text())
+    assert list(card["measured"]) == [f"{material(channels).name}/{name}.8" for name in ("Beach", "Park")]
+    assert ("mel_of_copied_w" in card["measured"][f"{material(channels).name}/Park.8"]) == (channels == 4)
+    assert card["layers_bps"] == 0
     model, digest = load(tmp_path / "m.safetensors")
     random = np.random.default_rng(1)
     samples = 0.05 * np.cumsum(random.standard_normal((channels, 8192)), axis=1).astype(np.float32)
@@ -210,6 +214,34 @@ def test_every_format_is_trained_published_and_run(tmp_path, type_in, material, 
     assert type(decoded) is type(noun)
     assert decoded.samples.shape == samples.shape
     assert decoded.samples.std() > 1e-3
+
+
+def test_a_card_measures_what_the_run_held_out(tmp_path, type_in, publish_run, material):
+    type_in("--preset", "tiny.toml", "--data", material(4), "--run", "r", "--holdout", "Park", "--steps", 3)
+    publish_run("runs/r", "--data", material(4), "-o", "m.safetensors")
+    card = json.loads((tmp_path / "m.json").read_text())
+    assert card["holdout"] == "Park"
+    assert [name.split("/")[1] for name in card["measured"]] == ["Park.1", "Park.8"]
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "Park.8.wav").symlink_to(material(4) / "Park.8.wav")
+    publish_run("runs/r", "--data", "one", "-o", "one.safetensors")
+    (row,) = json.loads((tmp_path / "one.json").read_text())["measured"].values()
+    assert "mel_of_copied_w" in row
+    assert "mel_to_nearest_other" not in row  # there is no other
+
+
+def test_what_cannot_be_published_leaves_no_file(tmp_path, type_in, publish_run, material):
+    type_in("--preset", "tiny.toml", "--data", material(4), "--run", "early", "--steps", 2)
+    with pytest.raises(InputError, match=r"runs/early: .* of step 2, .* fitted after step 2; go on"):
+        publish_run("runs/early", "--data", material(4), "-o", "m.safetensors")
+    type_in("--preset", "tiny.toml", "--data", material(4), "--run", "r", "--holdout", "Park", "--steps", 3)
+    (tmp_path / "beach").mkdir()
+    (tmp_path / "beach" / "Beach.8.wav").symlink_to(material(4) / "Beach.8.wav")
+    with pytest.raises(InputError, match="beach: no recording of Park is there, which the run held out"):
+        publish_run("runs/r", "--data", "beach", "-o", "m.safetensors")
+    with pytest.raises(InputError, match=r"Park.1.wav: 6 channels, the model codes 4"):
+        publish_run("runs/r", "--data", material(6), "-o", "m.safetensors")
+    assert not list(tmp_path.glob("m.*"))
 
 
 def test_command_line_refusals(tmp_path, type_in):
