@@ -128,7 +128,7 @@ class Turn:
         samples: Float32[ndarray, "channel time"],
         before: int,
         length: int,
-        axes: Axes | None,
+        axes: Axes,
         seed: int = 0,
     ) -> Float32[ndarray, "channel time"]:
         """Turn `length` samples of a packet.
@@ -142,8 +142,7 @@ class Turn:
             The packet with what is known on both sides of it, up to `HALF` samples.
         before, length : int
             Samples before the packet, and of the packet.
-        axes : Axes or None
-            None if they are lost: the last ones stay, at first the components are the channels.
+        axes : Axes
         seed : int
             Of the noise, where there is some.
         """
@@ -153,11 +152,7 @@ class Turn:
         padded = np.zeros((len(samples), (frames + 1) * HALF), np.float32)
         padded[:, left : left + known.shape[1]] = known[:, : padded.shape[1] - left]
         coefficients = _mdct(padded)
-        if axes is not None:
-            slots = self._treatment(coefficients[:, 1:], length, axes)
-        else:
-            unturned = np.broadcast_to(np.eye(len(samples)), (len(self._bands), *(len(samples),) * 2))
-            slots = [self._last or _Slot(unturned)]
+        slots = self._treatment(coefficients[:, 1:], length, axes)
         turned = np.empty_like(coefficients)
         turned[:, :1] = self._turned(coefficients[:, :1], self._last or slots[0], 0, seed)
         slot_of_frame = self._slots(frames - 1, len(slots))

@@ -7,13 +7,16 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from codec.bitstream import PACKET_FRAMES, CorruptStream, Header, Packet
+from codec.layer import Layer
 
 
-def conceal(packets: Iterable[Packet | None], header: Header, where: str) -> Iterator[tuple[Packet, bool]]:
-    """Fill the gaps: a missing packet becomes the one before it, its frames in reverse order.
+def conceal(
+    packets: Iterable[Packet | None], header: Header, layer: Layer | None, where: str
+) -> Iterator[tuple[Packet, bool]]:
+    """Fill the gaps: a missing packet becomes the one before it, its frames and spatial layer in reverse order.
 
-    So the sound field goes on from where it stopped, with the spatial layer as it was. Before the first intact
-    packet the next one is used likewise. Also tells which packets are made up.
+    So the sound field goes on from where it stopped. Before the first intact packet the next one is used likewise.
+    Also tells which packets are made up. `layer` is that of the model, if its streams have one.
 
     Raises
     ------
@@ -28,16 +31,17 @@ def conceal(packets: Iterable[Packet | None], header: Header, where: str) -> Ite
             continue
         if packet is not None and missing:
             for earlier in missing:
-                yield _mirrored(packet, header, earlier), True
+                yield _mirrored(packet, header, layer, earlier), True
             missing = []
         made_up = packet is None
-        last = _mirrored(last, header, index) if packet is None and last is not None else packet
+        last = _mirrored(last, header, layer, index) if packet is None and last is not None else packet
         assert last is not None
         yield last, made_up
     if missing:
         raise CorruptStream(f"{where}: none of its {header.packets} packets is intact, there is nothing to decode")
 
 
-def _mirrored(packet: Packet, header: Header, index: int) -> Packet:
-    codes = np.pad(packet.codes[:, ::-1], ((0, 0), (0, PACKET_FRAMES)), "wrap")
-    return Packet(codes[:, : header.packet_frames(index)])
+def _mirrored(packet: Packet, header: Header, layer: Layer | None, index: int) -> Packet:
+    own, frames = packet.codes.shape[1], header.packet_frames(index)
+    codes = np.pad(packet.codes[:, ::-1], ((0, 0), (0, PACKET_FRAMES)), "wrap")[:, :frames]
+    return Packet(codes, layer.mirrored(packet.layer, own, frames) if layer else b"")

@@ -29,10 +29,14 @@ def concealed_blocks(model: Codec, file: BinaryIO, header: Header, where: str, b
     from codec.bitstream import PACKET_FRAMES
     from codec.concealment import conceal
     from codec.inference import decode_packets
+    from codec.layer import Layer
     from codec.stream_file import read_intact_packets
 
+    layer = Layer(model.config) if header.layers else None
+
     def packets() -> Iterator:
-        for index, (packet, made_up) in enumerate(conceal(read_intact_packets(file, header), header, where)):
+        filled = conceal(read_intact_packets(file, header), header, layer, where)
+        for index, (packet, made_up) in enumerate(filled):
             if made_up:
                 begin = index * PACKET_FRAMES * header.hop
                 end = min(header.length, begin + header.packet_frames(index) * header.hop)

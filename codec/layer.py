@@ -2,7 +2,7 @@
 
 Before the network, the encoder measures each packet (`codec.spatial`), writes what it found (`codec.spatial_code`)
 and turns the channels into the principal components of what it wrote (`codec.components`). Behind the network, the
-decoder turns them back and brings image and levels to those sent (`codec.restore`).
+decoder turns them back, each with the power that was sent, and brings the levels to those sent (`codec.restore`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 from zlib import crc32
 
+import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
@@ -80,32 +81,45 @@ class Layer:
     ) -> Iterator[Float32[ndarray, "channel time"]]:
         """Channels of a stream of components, packet by packet, with the image and the levels that were sent.
 
-        A layer that was lost is empty: what was known before goes on. One that says nothing lets all pass.
+        A layer that says nothing lets all pass.
         """
         config = self._config
         lengths = [count * config.hop for count in frames]
         turn, restorer = TurnBack(*self._grid, self.margin), Restorer(*self._grid)
-        waiting: deque[tuple[bytes, spatial_code.Parameters | None]] = deque()
+        waiting: deque[spatial_code.Parameters | None] = deque()
 
         def turned() -> Iterator[Float32[ndarray, "channel time"]]:
             for (samples, before, length), layer in zip(recut(parts, lengths, HALF), layers, strict=False):
                 sent = self._sent(layer, length)
-                waiting.append((layer, sent))
-                yield turn(samples, before, length, self._axes(sent, length) if layer else None, crc32(layer))
+                waiting.append(sent)
+                yield turn(samples, before, length, self._axes(sent, length), crc32(layer))
 
         for samples, before, length in recut(turned(), lengths, spatial.REACH):
-            layer, sent = waiting.popleft()
-            if layer and sent is None:
-                restorer.forget()
-            yield restorer.restore(samples, before, length, sent)
+            yield restorer.restore(samples, before, length, waiting.popleft())
+
+    def mirrored(self, layer: bytes, frames: int, wanted: int) -> bytes:
+        """Layer of a packet of `wanted` frames that plays one of `frames` frames backwards, again and again.
+
+        Levels and powers of the network's output are those of its slots: codes mean nothing without them.
+        """
+        level_slots, slots = spatial.slots(wanted)
+        size = spatial_code.layer_bytes(self._config.channels, slots)
+        sent = self._sent(layer, frames * self._config.hop)
+        if sent is None:
+            return layer[:size].ljust(size, b"\0")  # that it says nothing stands at its beginning
+        levels, correlations = sent.levels_db[:, :, ::-1], sent.correlations[:, :, ::-1]
+        backwards = spatial_code.Parameters(
+            sent.heard,
+            levels.take(np.arange(level_slots), axis=2, mode="wrap"),
+            correlations.take(np.arange(slots), axis=2, mode="wrap"),
+        )
+        return spatial_code.encode(backwards, size, self._config.signal_layout == "ambiX")
 
     def _axes(self, sent: spatial_code.Parameters | None, length: int) -> Axes:
         return axes_of(sent, self._config.channels, length, *self._grid, self.margin)
 
     def _sent(self, layer: bytes, length: int) -> spatial_code.Parameters | None:
-        """What a layer says; None if it is lost or had no room."""
-        if not layer:
-            return None
+        """What a layer says; None if that is nothing."""
         config = self._config
         level_slots, slots = spatial.slots(length // config.hop)
         grids = (spatial.LEVEL_BANDS, level_slots), (spatial.BANDS, slots)

@@ -21,21 +21,19 @@ from codec.spatial import (
 )  # fmt: skip
 from codec.spatial_code import Parameters
 
-_MOST_LEVEL_DB = 12.0  # correction of a level
+_LEAST_DB, _MOST_DB = -60.0, 12.0  # correction of a level
 
 
 class Restorer:
-    """Brings levels to those sent, packet after packet; the last gains of one lead to the first of the next."""
+    """Brings levels to those sent, packet after packet; the last gains of one lead to the first of the next.
+
+    A packet whose layer says nothing is passed on as it is.
+    """
 
     def __init__(self, hop: int, sample_rate_hz: int):
         self._hop = hop
         self._edges = band_edges(sample_rate_hz)
         self._gains_db: ndarray | None = None
-        self._heard: ndarray | None = None
-
-    def forget(self) -> None:
-        """Begin anew: a packet that says nothing is passed on as it is."""
-        self._gains_db = self._heard = None
 
     def restore(
         self,
@@ -54,7 +52,7 @@ class Restorer:
             Samples before the packet.
         length : int
         sent : Parameters, or None
-            What was measured at the encoder; None if it is not known: the last gains stay.
+            What the layer says.
         """
         grid, half = grid_of(length, self._hop, 0), WINDOW // 2
         # windows beyond the packet's ends reach into it, too
@@ -62,11 +60,9 @@ class Restorer:
         spectra = windowed_spectra(samples, range(before - HOP, before + length + half, HOP))
         if sent is not None:
             self._match_levels(spectra, grid, sent)
-            self._heard = sent.heard
-        elif self._gains_db is not None:
-            spectra[:, :, self._edges[0] :] *= _by_bin(10 ** (self._gains_db / 20), self._edges)[:, None]
-        if self._heard is not None:
-            spectra[~self._heard] = 0
+            spectra[~sent.heard] = 0
+        else:
+            self._gains_db = None
         frames = irfft(spectra, axis=2) * (SHAPE / 2)
         result = np.zeros((len(samples), length + 2 * WINDOW), np.float32)
         for centre, frame in zip(centres, frames.swapaxes(0, 1), strict=True):
@@ -76,7 +72,10 @@ class Restorer:
     def _match_levels(
         self, spectra: Complex64[ndarray, "channel frame bin"], grid: Grid, sent: Parameters
     ) -> None:
-        """Bring the levels of the heard channels to those sent, by 12 dB at most, in place.
+        """Bring the levels of the heard channels to those sent, in place.
+
+        They are raised by 12 dB at most: what is not there would become noise. They are lowered as far as it
+        takes: power and noise of the components are those of a slot of 0.74 s, and fill a pause in it.
 
         The gains, in decibels, run in straight lines from centre to centre of the level slots. Windows 0 and 1
         still have the last gains of the packet before, and what comes behind the last centre has its gains.
@@ -87,7 +86,7 @@ class Restorer:
             begin = measured.start // HOP + 1
             power = band_powers(spectra[heard, begin : begin + len(measured)], self._edges)
             own_db = 10 * np.log10(np.maximum(power, POWER_FLOOR))
-            gains_db[slot, heard] = np.clip(sent.levels_db[:, :, slot] - own_db, -_MOST_LEVEL_DB, _MOST_LEVEL_DB)
+            gains_db[slot, heard] = np.clip(sent.levels_db[:, :, slot] - own_db, _LEAST_DB, _MOST_DB)
         points = [(c.start + c.stop - HOP) / 2 / HOP for c in grid.levels]
         if self._gains_db is not None:
             points, gains_db = [1.0, *points], np.concatenate([self._gains_db[None], gains_db])

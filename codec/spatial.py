@@ -127,7 +127,7 @@ class Grid(NamedTuple):
 
 
 def grid_of(length: int, hop: int, margin: int) -> Grid:
-    """Levels are measured in windows that lie in the packet; what mixing needs, `margin` away from its ends."""
+    """Levels are measured in windows that lie in the packet; correlations, `margin` away from its ends."""
     level_slots, count = slots(length // hop)
     levels, wide = _cut(length, level_slots, LEVEL_FRAMES * hop), _cut(length, count, SLOT_FRAMES * hop)
     half, levels_of_slot = WINDOW // 2, []

@@ -82,10 +82,10 @@ def test_no_mutation_makes_concealment_fail():
         found = list(read_intact_packets(file, header))
         if not any(found):
             with pytest.raises(CorruptStream, match="nothing to decode"):
-                list(conceal(found, header, "x.arvq"))
+                list(conceal(found, header, None, "x.arvq"))
             refused += 1
             continue
-        filled = [packet for packet, _ in conceal(found, header, "x.arvq")]
+        filled = [packet for packet, _ in conceal(found, header, None, "x.arvq")]
         assert [p.codes.shape[1] for p in filled] == header.packet_frame_counts
         concealed += 1
     assert concealed + refused > 1000

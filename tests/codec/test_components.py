@@ -130,11 +130,35 @@ def test_what_was_coded_comes_back_with_its_image(scene):
     inside = slice(4096, -8192)
     error = np.square(back[:, inside] - scene[:, inside]).sum() / np.square(scene[:, inside]).sum()
     assert error < 0.1
-    # a lost layer: the last axes stay, and the first ones are the channels themselves
-    held = list(layer.channels([components], [256, 256], iter([layers[0], b""])))
-    assert all(np.isfinite(part).all() for part in held)
-    lost = np.concatenate(list(layer.channels([components], [256, 256], iter([b"", b""]))), axis=1)
-    np.testing.assert_allclose(lost[:, inside], components[:, inside], atol=1e-5)
+
+
+def test_a_pause_within_a_slot_stays_one(scene):
+    """A network makes too much of a pause next to something loud; the levels sent every 93 ms take it away."""
+    first, last = 72 * HOP, 112 * HOP  # of slot 1, frames 64 to 127
+    with_pause = scene[:, :PACKET].copy()
+    with_pause[:, first:last] *= 0.01
+    components, layer, layers = layered(with_pause)
+    components[:, first:last] *= 50
+    (back,) = layer.channels([components], [256], iter(layers))
+    inside = slice(first + 8 * HOP, last - 8 * HOP)
+    # of the differences: what lies below the bands has no level
+    powers = [np.square(np.diff(x[:, inside])).mean(1) for x in (back, with_pause)]
+    assert np.abs(10 * np.log10(powers[0] / powers[1])).mean() < 5
+
+
+def test_a_mirrored_layer_says_the_slots_backwards(scene):
+    louder = scene * np.repeat(np.float32([0.01, 0.1, 1, 1, 1, 1, 1, 1]), 64 * HOP)[: scene.shape[1]]
+    _, layer, layers = layered(louder)
+    grids = (24, 32), (12, 4)
+    own = spatial_code.decode(layers[0], 16, *grids, True)
+    back = spatial_code.decode(layer.mirrored(layers[0], 256, 256), 16, *grids, True)
+    assert np.abs(back.levels_db - own.levels_db[:, :, ::-1]).mean() < 1
+    assert np.abs(back.correlations - own.correlations[:, :, ::-1]).mean() < 0.1
+    short = spatial_code.decode(layer.mirrored(layers[0], 256, 130), 16, (24, 16), (12, 2), True)
+    assert np.abs(short.levels_db - own.levels_db[:, :, :15:-1]).mean() < 1
+    nothing = b"\xff" * len(layers[0])
+    assert spatial_code.decode(nothing, 16, *grids, True) is None
+    assert spatial_code.decode(layer.mirrored(nothing, 256, 130), 16, (24, 16), (12, 2), True) is None
 
 
 def test_a_start_behind_layers_that_say_nothing_gives_the_same_bits(scene):

@@ -22,7 +22,7 @@ def number(data, at, size):
 
 def read_by_the_document(data):
     """Header fields and, packet by packet, (bytes of the layer, codes in file order)."""
-    assert data[:5] == b"ARVQ\x06"
+    assert data[:5] == b"ARVQ\x07"
     assert zlib.crc32(data[:52]) == number(data, 52, 4)
     flags, hop, channels, n, model_n, b = data[5], number(data, 6, 2), number(data, 20, 2), *data[22:25]
     frames = -(-number(data, 28, 8) // hop)

@@ -25,6 +25,7 @@ from codec.inference import (
     survey,
     surveyed,
 )
+from codec.layer import Layer
 from codec.stream_file import read_header, read_intact_packets, read_packets
 from codec.streaming import StreamEncoder
 from render.errors import InputError
@@ -146,6 +147,10 @@ def test_a_part_is_the_same_bits_as_in_the_whole(coded, start, stop):
     assert np.array_equal(part, whole[:, start:stop])
 
 
+def layer_of(model):
+    return Layer(model.config) if model.config.side_layers else None
+
+
 def test_damage_changes_its_packet_and_the_reach_of_the_network_around_it(coded):
     model, data, whole = coded
     broken = bytearray(data)
@@ -153,7 +158,7 @@ def test_damage_changes_its_packet_and_the_reach_of_the_network_around_it(coded)
     with pytest.raises(CorruptStream, match=r"packet 1 at byte \d+ .*--conceal"):
         decode(model, DIGEST, bytes(broken))
     file, header = opened(bytes(broken), damaged_too=True)
-    filled = list(conceal(read_intact_packets(file, header), header, "x"))
+    filled = list(conceal(read_intact_packets(file, header), header, layer_of(model), "x"))
     assert [made_up for _, made_up in filled] == [False, True, False, False]
     decoded = np.concatenate(list(decode_packets(model, header, [p for p, _ in filled])), axis=1)
     different = np.flatnonzero((decoded != whole).any(axis=0))
@@ -171,7 +176,7 @@ def test_whatever_is_lost_every_packet_is_filled(layered_model, lost):
     header = make_header(layered_model, DIGEST, survey([x.samples]))
     packets = list(encode_packets(layered_model, header, [x.samples]))
     gaps = [None if index in lost else packet for index, packet in enumerate(packets)]
-    filled = list(conceal(gaps, header, "x"))
+    filled = list(conceal(gaps, header, layer_of(layered_model), "x"))
     assert [made_up for _, made_up in filled] == [index in lost for index in range(3)]
     for (packet, made_up), original in zip(filled, packets, strict=True):
         assert packet.codes.shape == original.codes.shape
@@ -179,10 +184,29 @@ def test_whatever_is_lost_every_packet_is_filled(layered_model, lost):
     assert sum(b.shape[1] for b in decode_packets(layered_model, header, [p for p, _ in filled])) == x.frames
 
 
+@pytest.mark.parametrize("lost", [0, 1])
+def test_what_is_made_up_has_the_levels_of_its_donor_backwards(layered_model, lost):
+    """Every slot of it: the codes of a slot mean nothing without the level that its layer tells."""
+    levels = np.float32([0.01, 0.01, 0.1, 1.0])
+    x = scene(2 * PACKET).samples * np.repeat([*levels, *levels], PACKET // 4)
+    header = make_header(layered_model, DIGEST, survey([x]))
+    packets = list(encode_packets(layered_model, header, [x]))
+    whole = np.concatenate(list(decode_packets(layered_model, header, packets)), axis=1)
+    packets[lost] = None
+    filled = [p for p, _ in conceal(packets, header, layer_of(layered_model), "x")]
+    decoded = np.concatenate(list(decode_packets(layered_model, header, filled)), axis=1)
+
+    def levels_db(samples, packet):
+        slots = samples[:, packet * PACKET : (packet + 1) * PACKET].reshape(4, 4, PACKET // 4)
+        return 10 * np.log10(np.square(slots[:, :, 8192:-8192], dtype=float).mean((0, 2)))
+
+    np.testing.assert_allclose(levels_db(decoded, lost), levels_db(whole, 1 - lost)[::-1], atol=4)
+
+
 def test_where_nothing_is_intact_nothing_is_played(model):
     header = make_header(model, DIGEST, survey([scene(3 * PACKET).samples]))
     with pytest.raises(CorruptStream, match=r"x\.arvq: none of its 3 packets is intact"):
-        list(conceal([None, None, None], header, "x.arvq"))
+        list(conceal([None, None, None], header, None, "x.arvq"))
 
 
 def test_range_coding_loses_nothing(model):
