@@ -196,8 +196,8 @@ def parse_header(data: bytes, where: str) -> Header:
         layout.rstrip(b"\0").decode("ascii", "replace"), bool(flags & _LAYERS), bool(flags & _RANGE_CODED),
     )  # fmt: skip
     possible = (
-        hop and rate and 1 <= channels <= 256 and 1 <= codebooks <= model_codebooks and 1 <= bits <= 16 and length
-        and flags < 4 and header.layout.isprintable()
+        hop and rate and 1 <= channels <= 256 and 1 <= codebooks <= model_codebooks <= 64 and 1 <= bits <= 16
+        and length and flags < 4 and header.layout.isprintable()
         and (header.layout != "ambiX" or (order + 1) ** 2 == channels)
     )  # fmt: skip
     if not possible or header.pack() != data[:HEADER_BYTES]:

@@ -19,8 +19,10 @@ from numpy import ndarray
 
 from codec.bitstream import ABSENT, PACKET_FRAMES, Header, Packet
 from codec.blocks import recut
+from codec.components import HALF
 from codec.layer import Components, Layer
-from codec.model import Codec
+from codec.model import Codec, contextual_frames
+from codec.spatial import REACH, SLOT_FRAMES
 from codec.stream_file import read_header, read_packets, write_stream
 from codec.streaming import StreamDecoder, StreamEncoder
 from render.errors import InputError
@@ -158,6 +160,15 @@ def network_input(
         yield from (Components(part, b"") for part in scaled())
 
 
+def lead_packets(model: Codec) -> int:
+    """Packets after which a decoder that begins in the middle has the state of one that began at the beginning.
+
+    The last of them begins with gains of the last slot before it, in whose windows the network must be exact.
+    """
+    windows = math.ceil((REACH + HALF) / model.config.hop)
+    return 1 + math.ceil((contextual_frames(model.config)[1] + windows + SLOT_FRAMES) / PACKET_FRAMES)
+
+
 def decode_packets(
     model: Codec,
     header: Header,
@@ -168,8 +179,8 @@ def decode_packets(
 ) -> Iterator[Float32[ndarray, "channel time"]]:
     """Samples of the packets, one block for each; `packets` begins with packet number `first`.
 
-    Where that is not 0, the first two packets only bring network and layers into the state that they would have:
-    samples come from the third on, the same bits as when decoding from the beginning.
+    Where that is not 0, the first packets (`lead_packets`) only bring network and layers into the state that they
+    would have: samples come from those behind on, the same bits as when decoding from the beginning.
     """
     decoder = StreamDecoder(model, 1.0, threads, running=first > 0, bf16=bf16)
     arrived: deque[bytes] = deque()
@@ -193,7 +204,7 @@ def decode_packets(
     for index, samples in enumerate(blocks):
         kept = min(left, samples.shape[1])
         left -= kept
-        if first == 0 or index >= 2:
+        if first == 0 or index >= lead_packets(model):
             yield np.ascontiguousarray(samples[:, :kept]) / np.float32(header.gain)
 
 
@@ -203,8 +214,8 @@ def decode_range(
     """Samples `start` to `stop` of a file, the same bits as when decoding all of it."""
     packet_samples = PACKET_FRAMES * header.hop
     wanted = min(start // packet_samples, header.packets - 1)
-    first = max(0, wanted - 2)
-    position = (first + 2 if first else 0) * packet_samples
+    first = max(0, wanted - lead_packets(model))
+    position = (first + lead_packets(model) if first else 0) * packet_samples
     packets = read_packets(file, header, where, first)
     for block in decode_packets(model, header, packets, first, bf16=bf16):
         begin, end = max(start - position, 0), min(stop - position, block.shape[1])

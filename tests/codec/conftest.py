@@ -30,6 +30,12 @@ def layered_model():
     return random_codec(side_layers=True)
 
 
+@pytest.fixture(scope="session")
+def codec_of():
+    """Makes a codec of any configuration."""
+    return random_codec
+
+
 TINY = """
 [model]
 channels = 4

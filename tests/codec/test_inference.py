@@ -147,6 +147,19 @@ def test_a_part_is_the_same_bits_as_in_the_whole(coded, start, stop):
     assert np.array_equal(part, whole[:, start:stop])
 
 
+@pytest.mark.parametrize("side_layers", [False, True])
+@pytest.mark.parametrize("dilations", [(1, 3), (81, 81), (81,) * 5])
+def test_a_part_is_the_same_bits_however_far_the_network_sees(codec_of, dilations, side_layers):
+    model = codec_of(strides=(2, 4), dilations=dilations, side_layers=side_layers)
+    x = Scene(scene(9 * 256 * 8).samples, 44_100)
+    data = encode(model, DIGEST, x)
+    whole = decode(model, DIGEST, data).samples
+    for start in (5 * 256 * 8, 6 * 256 * 8 + 77):
+        file, header = opened(data)
+        (part, *_) = decode_range(model, file, header, "x.arvq", start, start + 100)
+        assert np.array_equal(part, whole[:, start : start + 100])
+
+
 def layer_of(model):
     return Layer(model.config) if model.config.side_layers else None
 
