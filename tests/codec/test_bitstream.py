@@ -201,7 +201,8 @@ def test_padding_bits_and_reserved_bytes_must_be_zero():
     [
         dict(hop=0), dict(channels=0), dict(channels=257, layout=""), dict(codebooks=0), dict(bits_per_code=0),
         dict(bits_per_code=17), dict(codebooks=19, model_codebooks=18), dict(sample_rate_hz=0), dict(length=0),
-        dict(model_codebooks=65), dict(channels=15, layout="ambiX"), dict(layout="\x1b[31mX"), dict(layout="4+7\n"), dict(layout="a\0b"),
+        dict(model_codebooks=65),
+        dict(channels=15, layout="ambiX"), dict(layout="\x1b[31mX"), dict(layout="4+7\n"), dict(layout="a\0b"),
     ],
 )  # fmt: skip
 def test_impossible_headers_are_refused(values):
