@@ -34,6 +34,21 @@ class Filters:
         return Filters(self.taps[list(outputs)], self.origin)
 
 
+PIECE_FRAMES = 1024  # divides every block that is read; so few that BLAS takes one thread
+
+
+def _mixed(signal: Float32[ndarray, "time input"], matrix: Float32[ndarray, "input output"]) -> ndarray:
+    """Multiply in pieces of one shape and layout: BLAS sums in an order that depends on both (OpenBLAS on AMD)."""
+    frames = len(signal)
+    output = np.empty((-(-frames // PIECE_FRAMES) * PIECE_FRAMES, matrix.shape[1]), np.float32)
+    for start in range(0, frames, PIECE_FRAMES):
+        piece = np.ascontiguousarray(signal[start : start + PIECE_FRAMES])
+        if len(piece) < PIECE_FRAMES:
+            piece = np.pad(piece, ((0, PIECE_FRAMES - len(piece)), (0, 0)))
+        np.matmul(piece, matrix, out=output[start : start + PIECE_FRAMES])
+    return output[:frames]
+
+
 def convolved(
     blocks: Iterable[Float32[ndarray, "input time"]], filters: Filters
 ) -> Iterator[Float32[ndarray, "output time"]]:
@@ -42,7 +57,7 @@ def convolved(
     if length == 1:
         matrix = np.ascontiguousarray(filters.taps[:, :, 0].T, np.float32)
         for block in blocks:
-            yield (block.T @ matrix).T
+            yield _mixed(block.T, matrix).T
         return
     import scipy.fft  # takes long to load, and most decoders have one tap
 

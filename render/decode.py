@@ -56,10 +56,7 @@ def decode(scene: Scene, layout: Layout, method: str = "adm") -> Feed:
     from render.scene import Feed
 
     filters = decoding_filters(layout, scene.order, method, scene.sample_rate_hz)
-    if filters.taps.shape[2] == 1:
-        samples = filters.taps[:, :, 0].astype(np.float32) @ scene.samples
-    else:
-        samples = np.concatenate(list(convolved([scene.samples], filters)), axis=1)
+    samples = np.concatenate(list(convolved([scene.samples], filters)), axis=1)
     return Feed(samples, scene.sample_rate_hz, layout)
 
 

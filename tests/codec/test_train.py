@@ -367,18 +367,22 @@ def test_the_mel_distance_takes_channel_0_and_others_in_turn():
 
 
 def test_accumulated_parts_make_the_step_of_the_whole_batch(tmp_path, type_in, material):
-    """Losses that are means over items: four parts of one item give what one part of four items gives."""
+    """Losses that are means over items: four parts of one item give what one part of four items gives.
+
+    To rounding in the first step; later steps magnify it (Adam's first steps are near to the gradient's sign).
+    """
     for parts in (1, 4):
         text = (tmp_path / "tiny.toml").read_text()
+        text = text.replace("quantizer_start = 2", "quantizer_start = 0")
+        text = text.replace("adversarial_start = 3", "adversarial_start = 0")
         text = text.replace("batch = 2\n", f"batch = 4\naccumulate = {parts}\nbalance = false\n")
         (tmp_path / f"{parts}.toml").write_text(text)
-        type_in("--preset", f"{parts}.toml", "--data", material(4), "--run", parts, "--steps", 6)
+        type_in("--preset", f"{parts}.toml", "--data", material(4), "--run", parts, "--steps", 4)
     one, four = (table(tmp_path / "runs" / name) for name in ("1", "4"))
-    assert all(row["adversarial"] for row in one[3:])
     for a, b in zip(one, four, strict=True):
+        near = 2e-5 if a["step"] == "1" else 2e-3
         for name in ("mel", "covariance", "intensity", "quantizer", "discriminator", "feature", "gradient_norm"):
-            if a[name] or b[name]:
-                assert float(a[name]) == pytest.approx(float(b[name]), rel=2e-3), (a["step"], name)
+            assert float(a[name]) == pytest.approx(float(b[name]), rel=near), (a["step"], name)
 
 
 def test_training_in_half_precision_is_near_to_full(tmp_path, type_in, material):
