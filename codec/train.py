@@ -2,7 +2,7 @@
 
     python -m codec.train --preset small --data data/prepared --run small
     python -m codec.train --run small --resume
-    torchrun --nproc-per-node 8 -m codec.train --preset paper --data data/prepared --run paper
+    torchrun --nproc-per-node 8 -m codec.train -- --preset paper --data data/prepared --run paper
 
 A preset (codec/presets/*.toml, or the path of your own) holds the model and the training settings; options
 given here replace the preset's. Everything goes into runs/NAME: config.toml (a preset that repeats the run),

@@ -56,8 +56,8 @@ def synthesise(
 ) -> Float32[ndarray, "acn time"]:
     """Make one scene (ACN/SN3D, full scale 1).
 
-    The same arguments give the same bits on one machine. Memory grows with `seconds` (4.8 MB/s at fourth
-    order); the command line writes block by block and has no limit.
+    The same arguments and number of BLAS threads give the same bits on one machine. Memory grows with `seconds`
+    (4.8 MB/s at fourth order); the command line writes block by block and has no limit.
 
     Parameters
     ----------
@@ -181,14 +181,16 @@ def _code_digest() -> str:
     return artefact.sha256_of({file.name: artefact.sha256(file) for file in files} | libraries)
 
 
-def _recordings(text: str) -> list[int]:
-    """Numbers from "1,8" or "1-7"."""
+def numbers_of(text: str) -> list[int]:
+    """Numbers of recordings from "1,8" or "1-7"."""
     numbers: list[int] = []
     for part in text.split(","):
         first, _, last = part.partition("-")
         if not first.isdigit() or not (last or first).isdigit():
             raise InputError(f"--recordings {text!r}: need numbers 1 to 8, as in 1,8 or 1-7")
         numbers += range(int(first), int(last or first) + 1)
+    if outside := set(numbers) - set(RECORDINGS):
+        raise InputError(f"recording {min(outside)}; possible are 1 to 8")
     return numbers
 
 
@@ -203,7 +205,7 @@ def main() -> None:
     arguments.add_argument("--force", action="store_true", help="replace files that differ")
     arguments.add_argument("-o", "--output", type=Path, required=True, help="folder for the files")
     options = arguments.parse_args()
-    numbers = _recordings(options.recordings)
+    numbers = numbers_of(options.recordings)
     wanted = [
         Synthesis(scene_class, recording, options.seed, round(options.seconds * 48_000))
         for recording in numbers

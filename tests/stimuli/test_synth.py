@@ -97,7 +97,8 @@ def test_files_do_not_depend_on_workers_and_are_made_once(tmp_path):
     first = _run(*arguments, "--workers", 2, "-o", tmp_path / "a")
     assert first.returncode == 0, first.stderr
     single = tmp_path / "b" / "Beach.1.wav"
-    write_scene_file(Synthesis("Beach", 1, 4, 28_800), single.parent)
+    alone = _run(*arguments, "--workers", 1, "--scenes", "Beach", "-o", single.parent)
+    assert alone.returncode == 0, alone.stderr
     made = tmp_path / "a" / "Beach.1.wav"
     assert made.read_bytes() == single.read_bytes()
     about = info(made)
