@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from codec.layers import ResidualUnit, Snake1d
 from codec.model import Codec
 from codec.quantize import VectorQuantizer
+from render.command import progress
 
 TRUNK_ALPHA = 0.01  # Snakes between the stages nearly linear
 BRANCH_LEVEL = 0.005  # rms of what a residual unit adds, beside a trunk of rms 1
@@ -167,7 +168,7 @@ def kmeans(
         Power of the residual after all codebooks, relative to the variance of the latents.
     """
     residual = latents
-    for quantizer in model.quantizer.books:
+    for quantizer in progress(model.quantizer.books, "fit codebook", len(model.quantizer.books)):
         size, dim = quantizer.codebook.weight.shape
         mean = residual.mean(0)
         vectors = torch.linalg.eigh(torch.cov(residual.t()).double()).eigenvectors

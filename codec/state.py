@@ -16,6 +16,7 @@ from codec.initialise import CodebookUsage, kmeans, pca
 from codec.model import Codec, ModelConfig
 from codec.settings import TrainConfig
 from codec.transfer import start_from
+from render.command import progress
 
 Optimizer = torch.optim.AdamW
 
@@ -71,7 +72,8 @@ class State:
     def fit_codebooks(self, material: Excerpts, device: torch.device) -> float:
         """Fit the codebooks by k-means to `fit_batches` batches; return the share of the variance that is left."""
         config, model = self.config, self.model
-        batches = (material.batch(i, config.batch, purpose=3).to(device) for i in range(config.fit_batches))
+        numbers = progress(range(config.fit_batches), "encode batch for the codebooks", config.fit_batches)
+        batches = (material.batch(i, config.batch, purpose=3).to(device) for i in numbers)
         latents = torch.cat([model.encoder(b).transpose(1, 2).flatten(0, 1).cpu() for b in batches])
         model.quantizer.cpu()
         left = kmeans(model, latents, torch.Generator().manual_seed(config.seed))
