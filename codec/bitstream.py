@@ -25,7 +25,7 @@ from codec.spatial import slots
 from codec.spatial_code import layer_bytes
 from render.errors import InputError
 
-MAGIC, VERSION = b"ARVQ", 7
+MAGIC, VERSION = b"ARVQ", 8
 PACKET_FRAMES = 256  # of every packet but the last, which also takes up what would make no whole packet
 ABSENT = -1  # code of a codebook that gave way to the spatial layer in a frame
 _FIELDS = struct.Struct("<4sBBH8sIHBBBBhQI8s4x")

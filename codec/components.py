@@ -30,9 +30,11 @@ _SINE = np.sin(np.pi * (np.arange(WINDOW) + 0.5) / WINDOW).astype(np.float32)
 _TIE = 1e-3  # relative difference that keeps equal eigenvalues apart
 _MOST_GAIN = 10 ** (9 / 20)  # of a component behind the network
 _MOST_CREST = 6.0  # of a frame of noise above that of its slot
+_LOOSENED = 0.95  # share of the correlations between components that is seen: no matrix becomes singular
 _LEVEL = 0.01  # mean square of the components that the network gets, all added
 # mean square of their coefficients, relative to that level: a synthetic scene has such a spectrum
 _SPECTRUM = 10 ** (np.array([18, 13.5, 11.5, 9, 5.5, -1, -6, -12, -18, -24, -28.5, -31.5]) / 10)
+_LEAST_POWER = 1e-20  # of a component; it is divided by
 _LEAST, _MOST = 10 ** (-30 / 20), 10 ** (40 / 20)  # gain before the network
 
 
@@ -152,7 +154,7 @@ class Turn:
         padded = np.zeros((len(samples), (frames + 1) * HALF), np.float32)
         padded[:, left : left + known.shape[1]] = known[:, : padded.shape[1] - left]
         coefficients = _mdct(padded)
-        slots = self._treatment(coefficients[:, 1:], length, axes)
+        slots = self._treatment(coefficients[:, 1:], length, axes, seed)
         turned = np.empty_like(coefficients)
         turned[:, :1] = self._turned(coefficients[:, :1], self._last or slots[0], 0, seed)
         slot_of_frame = self._slots(frames - 1, len(slots))
@@ -168,7 +170,7 @@ class Turn:
         return np.minimum((HALF * np.arange(1, frames + 1) - 1) // self._slot, count - 1)
 
     def _treatment(
-        self, coefficients: Float32[ndarray, "channel frame bin"], length: int, axes: Axes
+        self, coefficients: Float32[ndarray, "channel frame bin"], length: int, axes: Axes, seed: int
     ) -> list[_Slot]:
         """What becomes of the slots of a packet."""
         matrices = axes.vectors.swapaxes(-1, -2) * axes.gain[:, :, None, None]
@@ -196,6 +198,11 @@ class TurnBack(Turn):
     The noise has the magnitude of its power in all coefficients of a band and slot, but that it follows the levels
     of the decoded frames, and random signs.
 
+    Principal components are uncorrelated, but those that a network makes are not. So they are made so, with the
+    least change (`uncorrelated`), as far as the network did not know them, as their power before the gains shows:
+    of a component with all its power the waveform is right, and with it correlations that rounding took from the
+    layer.
+
     Parameters
     ----------
     hop, sample_rate_hz : int
@@ -208,40 +215,60 @@ class TurnBack(Turn):
         self._margin = margin
 
     def _treatment(
-        self, coefficients: Float32[ndarray, "channel frame bin"], length: int, axes: Axes
+        self, coefficients: Float32[ndarray, "channel frame bin"], length: int, axes: Axes, seed: int
     ) -> list[_Slot]:
         vectors = axes.vectors / axes.gain[:, :, None, None]
         if axes.power is None:
             return [_Slot(_from_below(of_slot)) for of_slot in vectors]
-        decoded = self._power(coefficients, length, len(axes.power))
         wanted = axes.power * axes.gain[:, :, None] ** 2
-        ratio = np.where(np.isnan(decoded), 1, wanted / np.maximum(decoded, 1e-20))
-        gains = np.minimum(np.sqrt(ratio), _MOST_GAIN)
-        missing = np.where(np.isnan(decoded), 0, np.maximum(wanted - gains**2 * decoded, 0))
-        below = np.minimum(gains[:, :1], 1)
-        matrices = vectors * gains[:, :, None]
-        matrices = np.concatenate([vectors[:, :1] * below[:, :, None], matrices], 1)
-        noise = vectors * np.sqrt(missing)[:, :, None]
-        return [_Slot(*of_slot) for of_slot in zip(matrices, noise, np.nan_to_num(decoded.mean(2)), strict=True)]
+        measured = self._measured(coefficients.shape[1], length, len(wanted))
+        return [
+            self._treatment_of(coefficients, frames, of_slot, powers, seed)
+            for frames, of_slot, powers in zip(measured, vectors, wanted, strict=True)
+        ]
 
-    def _power(
-        self, coefficients: Float32[ndarray, "channel frame bin"], length: int, count: int
-    ) -> Float[ndarray, "slot band channel"]:
-        """Mean square of the components in each of `count` slots, NaN in those without a frame.
+    def _measured(self, frames: int, length: int, count: int) -> list[Int[ndarray, " frame"]]:
+        """Frames (the one at the packet's beginning not counted) whose power is that of each of `count` slots.
 
-        Of the frames count those that lie `margin` away from the ends, or all where less than half of them do.
+        Those that lie `margin` away from the ends of the packet, or all where less than half of them do.
         """
-        frames = coefficients.shape[1]
         slots, centres = self._slots(frames, count), HALF * np.arange(1, frames + 1)
         inner = (centres >= self._margin) & (centres <= length - self._margin)
-        squares = np.square(coefficients, dtype=np.float64)
-        power = np.full((count, BANDS, len(coefficients)), np.nan)
-        for slot in np.unique(slots):
-            own = slots == slot
-            measured = own & inner if 2 * (own & inner).sum() >= own.sum() else own
-            for band, bins in enumerate(self._bands[1:]):
-                power[slot, band] = squares[:, measured, bins].mean((1, 2))
-        return power
+        own = [slots == slot for slot in range(count)]
+        return [np.flatnonzero(o & inner if 2 * (o & inner).sum() >= o.sum() else o) for o in own]
+
+    def _treatment_of(
+        self,
+        coefficients: Float32[ndarray, "channel frame bin"],
+        frames: Int[ndarray, " measured"],
+        vectors: Float[ndarray, "band channel channel"],
+        wanted: Float[ndarray, "band channel"],
+        seed: int,
+    ) -> _Slot:
+        """What becomes of a slot, from its measured frames.
+
+        `wanted` are the powers of the components as the network got them.
+        """
+        if not len(frames):
+            return _Slot(_from_below(vectors))
+        coefficients = coefficients[:, frames]
+        bands = self._bands[1:]
+        power = np.stack([np.square(coefficients[:, :, b], dtype=np.float64).mean((1, 2)) for b in bands])
+        gains = np.minimum(np.sqrt(wanted / np.maximum(power, _LEAST_POWER)), _MOST_GAIN)
+        missing = np.sqrt(np.maximum(wanted - gains**2 * power, 0))
+        level = power.mean(1)
+        below = vectors[0] * np.minimum(gains[0], 1)
+        signs = random_signs(seed, 1 + int(frames[0]), *coefficients.shape)
+        mixes = []
+        for band, bins in enumerate(bands):
+            made = coefficients[:, :, bins] * gains[band][:, None, None]
+            made += _noise(coefficients[:, :, bins], signs[:, :, bins], level[band]) * missing[band][:, None, None]
+            flat = made.reshape(len(made), -1).astype(np.float64)
+            known = np.minimum(1, power[band] / np.maximum(wanted[band], _LEAST_POWER))
+            mixes.append(uncorrelated(product(flat, flat.T) / flat.shape[1], wanted[band], known))
+        turned = vectors @ np.stack(mixes)
+        matrices = np.concatenate([below[None], turned * gains[:, None]])
+        return _Slot(matrices, turned * missing[:, None], level)
 
     def _turned(
         self, coefficients: Float32[ndarray, "channel frame bin"], slot: _Slot, first: int, seed: int
@@ -251,11 +278,43 @@ class TurnBack(Turn):
             return result
         signs = random_signs(seed, first, *coefficients.shape)
         for matrix, level, band in zip(slot.noise.astype(np.float32), slot.level, self._bands[1:], strict=True):
-            levels = np.square(coefficients[:, :, band], dtype=np.float64).mean((0, 2))
-            shape = np.minimum(np.sqrt(levels / max(level, 1e-20)), _MOST_CREST).astype(np.float32)
-            noise = signs[:, :, band] * shape[:, None]
+            noise = _noise(coefficients[:, :, band], signs[:, :, band], level)
             result[:, :, band] += product(matrix, noise.reshape(len(noise), -1)).reshape(noise.shape)
         return result
+
+
+def _noise(
+    coefficients: Float32[ndarray, "channel frame bin"],
+    signs: Float32[ndarray, "channel frame bin"],
+    level: float,
+) -> Float32[ndarray, "channel frame bin"]:
+    """Noise of power 1 in a band that follows the levels of the frames of all components together."""
+    levels = np.square(coefficients, dtype=np.float64).mean((0, 2))
+    crest = np.minimum(np.sqrt(levels / max(level, _LEAST_POWER)), _MOST_CREST)
+    return signs * crest.astype(np.float32)[:, None]
+
+
+def uncorrelated(
+    covariance: Float[ndarray, "channel channel"],
+    power: Float[ndarray, " channel"],
+    known: Float[ndarray, " channel"],
+) -> Float[ndarray, "channel channel"]:
+    """Matrix that gives components their power and takes their correlations, with the least change.
+
+    Of the correlation of two components the share `known` of one times that of the other stays. The map from a
+    covariance S to a covariance W that changes the signal least is S^-½ (S^½ W S^½)^½ S^-½ (Olkin and Pukelsheim
+    1982); S is `covariance`, its correlations loosened by 5 %.
+    """
+    own = np.sqrt(np.maximum(np.diagonal(covariance), 1e-10 * np.trace(covariance) + _LEAST_POWER))
+    correlation = _LOOSENED * covariance / own[:, None] / own
+    wanted = correlation * known[:, None] * known
+    np.fill_diagonal(correlation, 1)
+    np.fill_diagonal(wanted, 1)
+    values, vectors = np.linalg.eigh(correlation * own[:, None] * own)
+    root, inverse_root = (vectors * values**exponent @ vectors.T for exponent in (0.5, -0.5))
+    target = np.sqrt(power)
+    values, vectors = np.linalg.eigh(root @ (wanted * target[:, None] * target) @ root)
+    return inverse_root @ (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T @ inverse_root
 
 
 class _Slot(NamedTuple):

@@ -52,6 +52,7 @@ class Layer:
     def __init__(self, config: ModelConfig):
         self._config = config
         self._grid = config.hop, config.sample_rate_hz
+        self._widths = np.diff(spatial.band_edges(config.sample_rate_hz))
         self.margin = spatial.WINDOW // 2 + spatial.WINDOW + contextual_frames(config)[1] * config.hop
 
     def components(
@@ -67,9 +68,7 @@ class Layer:
             packet = samples[:, before : before + length]
             found = spatial.measure(packet, *self._grid, self.margin)
             slots = spatial.slots(length // config.hop)[1]
-            layer = spatial_code.encode(
-                found, spatial_code.layer_bytes(config.channels, slots), config.signal_layout == "ambiX"
-            )
+            layer = self._coded(found, spatial_code.layer_bytes(config.channels, slots))
             axes = self._axes(self._sent(layer, length), length)
             yield Components(turn(samples, before, length, axes), layer)
 
@@ -113,7 +112,10 @@ class Layer:
             levels.take(np.arange(level_slots), axis=2, mode="wrap"),
             correlations.take(np.arange(slots), axis=2, mode="wrap"),
         )
-        return spatial_code.encode(backwards, size, self._config.signal_layout == "ambiX")
+        return self._coded(backwards, size)
+
+    def _coded(self, found: spatial_code.Parameters, size: int) -> bytes:
+        return spatial_code.encode(found, size, self._config.signal_layout == "ambiX", self._widths)
 
     def _axes(self, sent: spatial_code.Parameters | None, length: int) -> Axes:
         return axes_of(sent, self._config.channels, length, *self._grid, self.margin)

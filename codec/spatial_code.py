@@ -2,7 +2,8 @@
 
 Both go through the discrete cosine transform over bands and time (levels also over the channels), are quantised
 with one step and written by an adaptive range coder, which counts in contexts of like coefficients. The encoder
-takes the finest step that fits into the bytes that the layer has. In Ambisonics, correlations of low degrees are
+takes the finest step that fits into the bytes that the layer has, and rounds the correlations so that above all
+those of all bands together (eq. 3 of the paper) come out right. In Ambisonics, correlations of low degrees are
 quantised more finely: those of W with X, Y and Z are the active intensity, from which the direction follows.
 """
 
@@ -21,6 +22,10 @@ from codec.rangecoder import encoded
 STEPS = 32  # the last one says that nothing is sent
 LEVEL_PER_CORRELATION_DB = 12.0  # step of the levels, where the step of the correlations is 1
 _ROUNDING = 0.4  # a coefficient is rounded up from 0.6 of a step on: small ones cost more than they are worth
+_LEVEL_SLOTS = 8  # of levels in a slot of correlations
+_OVERALL = 15.0  # weight of the squared error of the correlation over all bands and slots
+_NEW = 0.3  # squared steps of error that a coefficient which is no longer 0 must save: what its bits are worth
+_ROUNDS = 8  # of improving the roundings
 _LARGEST = 65_535  # 180 dB in 256 channels, 24 bands and 63 slots come to 62,200 of the finest steps
 
 # Contexts: levels or correlations, times the zone of the coefficient, times the size of its neighbours
@@ -83,15 +88,20 @@ def pair_steps(heard: Bool[ndarray, " channel"], ambisonic: bool) -> Float[ndarr
     return np.minimum(1, (degrees[first] + degrees[second]) / 4) if ambisonic else np.ones(len(first))
 
 
-def encode(found: Parameters, size: int, ambisonic: bool) -> bytes:
-    """Return `size` bytes: the finest quantisation that fits."""
+def encode(found: Parameters, size: int, ambisonic: bool, widths: Int[ndarray, " level_band"]) -> bytes:
+    """Return `size` bytes: the finest quantisation that fits.
+
+    `widths` are the bins of the bands of the levels.
+    """
     relative = pair_steps(found.heard, ambisonic)[:, None, None]
     correlations = _transformed(found.correlations, (1, 2)) / relative
+    shares = _transformed(_shares(found, widths), (1, 2))
 
     def coded(index: int) -> bytes:
         step = step_of(index)
         levels = _quantised_levels(found.levels_db, LEVEL_PER_CORRELATION_DB * step)
-        return _written(index, found.heard, levels, _quantised(correlations, step))
+        numbers = _right_overall(_quantised(correlations, step), correlations / step, shares)
+        return _written(index, found.heard, levels, numbers)
 
     # the size falls with the step: bisection
     low, high = 0, STEPS - 1
@@ -165,6 +175,56 @@ def _quantised_levels(
 def _quantised(coefficients: Float[ndarray, "row band slot"], step: float) -> Int[ndarray, "row band slot"]:
     magnitude = np.minimum(np.floor(np.abs(coefficients) / step + _ROUNDING), _LARGEST)
     return (np.sign(coefficients) * magnitude).astype(np.int64)
+
+
+def _shares(found: Parameters, widths: Int[ndarray, " level_band"]) -> Float[ndarray, "pair band slot"]:
+    """What the correlation of each pair in a band and slot adds to that over all of them, as a unit vector.
+
+    The covariance is the sum of those in bands and slots: the correlations times the rms of both channels.
+    """
+    bands, slots = found.correlations.shape[1:]
+    power = 10 ** (found.levels_db / 10) * widths[:, None]
+    power = power.reshape(len(power), bands, len(widths) // bands, power.shape[2]).sum(2)
+    begins = np.minimum(np.arange(power.shape[2]) // _LEVEL_SLOTS, slots - 1)
+    power = np.stack([power[:, :, begins == slot].sum(2) for slot in range(slots)], 2)
+    first, second = np.triu_indices(len(power), 1)
+    shares = np.sqrt(power[first] * power[second])
+    return shares / np.maximum(np.sqrt(np.square(shares).sum((1, 2), keepdims=True)), 1e-30)
+
+
+def _right_overall(
+    numbers: Int[ndarray, "pair band slot"],
+    exact: Float[ndarray, "pair band slot"],
+    shares: Float[ndarray, "pair band slot"],
+) -> Int[ndarray, "pair band slot"]:
+    """Numbers of which some are rounded the other way, so that the correlation over all bands is nearer.
+
+    It is a sum over coefficients, with the transformed `shares` as weights, and their errors may cancel. For each
+    pair, single numbers go up or down by one as long as that lowers
+
+        Σ e² + 15 (Σ u e)² + 0.3 · (how many are not 0),
+
+    with e the errors in steps and u the shares.
+    """
+    pairs, bands, slots = numbers.shape
+    result = numbers.reshape(pairs, bands * slots).copy()
+    wanted, u = exact.reshape(result.shape), shares.reshape(result.shape)
+    for _ in range(_ROUNDS):
+        error = result - wanted
+        overall = (u * error).sum(1, keepdims=True)
+        changes = []
+        for by in (1, -1):
+            more = (result == 0).astype(float) - (result == -by)
+            squares = 2 * by * error + 1 + _OVERALL * (2 * by * overall * u + u**2)
+            changes.append(squares + _NEW * more)
+        by_place = np.concatenate(changes, 1)
+        best = by_place.argmin(1)
+        gained = by_place[np.arange(pairs), best] < 0
+        if not gained.any():
+            break
+        up, place = 1 - 2 * (best // (bands * slots)), best % (bands * slots)
+        result[gained, place[gained]] += up[gained]
+    return result.reshape(numbers.shape)
 
 
 def _written(index: int, heard: Bool[ndarray, " channel"], levels: ndarray, correlations: ndarray) -> bytes:

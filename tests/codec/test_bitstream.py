@@ -102,7 +102,7 @@ def test_the_layer_has_the_documented_size(channels, frames, size):
 def test_the_header_is_the_documented_one():
     """Field by field, written down by hand from docs/bitstream.md."""
     header = make_header(frames=862, layers=True, range_coded=True, gain_q8_db=-256, source=0x01020304)
-    by_hand = b"ARVQ" + bytes([7, 3]) + (512).to_bytes(2, "little") + b"modelsha" + (44_100).to_bytes(4, "little")
+    by_hand = b"ARVQ" + bytes([8, 3]) + (512).to_bytes(2, "little") + b"modelsha" + (44_100).to_bytes(4, "little")
     by_hand += (16).to_bytes(2, "little") + bytes([18, 18, 10, 3]) + b"\x00\xff"
     by_hand += (862 * 512 - 17).to_bytes(8, "little") + bytes([4, 3, 2, 1]) + b"ambiX\0\0\0" + bytes(4)
     assert header.pack() == by_hand + struct.pack("<I", zlib.crc32(by_hand))
@@ -247,5 +247,5 @@ def test_messages_name_the_file_and_what_is_wrong():
     with pytest.raises(CorruptStream, match=r"x\.arvq: begins with b'RIFF'"):
         parse_header(b"RIFF" + bytes(60), "x.arvq")
     newer = b"ARVQ" + bytes([9]) + bytes(60)
-    with pytest.raises(CorruptStream, match="version 9, this program reads 7"):
+    with pytest.raises(CorruptStream, match="version 9, this program reads 8"):
         parse_header(newer, "x.arvq")

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import ortho_group
 
 from codec import spatial, spatial_code
 from codec.blocks import recut
-from codec.components import HALF, Axes, Turn, TurnBack, axes_of, random_signs
+from codec.components import HALF, Axes, Turn, TurnBack, axes_of, random_signs, uncorrelated
 from codec.layer import Layer
 from codec.model import ModelConfig
 from codec.spatial_code import Parameters
@@ -171,6 +172,7 @@ def test_a_start_behind_layers_that_say_nothing_gives_the_same_bits(scene):
         Parameters(heard, np.random.default_rng(0).uniform(-99, 0, (16, 24, 32)), np.zeros((120, 12, 4))),
         8,
         ambisonic=True,
+        widths=np.ones(24),
     ).ljust(size, b"\0")
     assert spatial_code.decode(silent_words, 16, (24, 32), (12, 4), True) is None
     words = [layers[0], silent_words, silent_words, layers[3]]
@@ -235,9 +237,53 @@ def test_components_get_the_power_that_was_sent():
     np.testing.assert_allclose(np.square(filled).mean(1), expected, rtol=0.05)
     likeness = [np.corrcoef(a, b)[0, 1] for a, b in ((filled[1], x[1, inside]), (filled[1], other[1]))]
     assert likeness == pytest.approx([10 ** ((9 - 30.5) / 20), 0], abs=0.03)
-    np.testing.assert_allclose(filled[0], first[0, inside], atol=0.05)
+    # what the noise has in common with the others by chance is taken from both
+    assert np.square(filled[0] - first[0, inside]).mean() < 1e-3 * expected[0]
     # nothing of a network that says nothing, and nothing that is not a number
     assert not components(0 * x).any()
+
+
+def test_uncorrelated_gives_the_powers_and_takes_the_correlations():
+    random = np.random.default_rng(6)
+    mixed = random.standard_normal((5, 5)) @ random.standard_normal((5, 4000))
+    covariance, power = mixed @ mixed.T / 4000, 10 ** random.uniform(-4, 1, 5)
+    loosened = 0.95 * covariance + 0.05 * np.diag(np.diag(covariance))
+    matrix = uncorrelated(covariance, power, np.zeros(5))
+    np.testing.assert_allclose(matrix @ loosened @ matrix.T, np.diag(power), atol=1e-12)
+    # of all maps that do so, all of them this one behind a rotation, it changes the least
+    root = np.diag(np.sqrt(power)) @ np.linalg.inv(np.linalg.cholesky(loosened))
+
+    def change(by):
+        return np.trace((by - np.eye(5)) @ loosened @ (by - np.eye(5)).T)
+
+    for seed in range(50):
+        rotation = ortho_group.rvs(5, random_state=seed)
+        other = np.diag(np.sqrt(power)) @ rotation @ np.diag(power**-0.5) @ root
+        np.testing.assert_allclose(other @ loosened @ other.T, np.diag(power), atol=1e-10)
+        assert change(matrix) <= change(other)
+    # a network that made every component as strong as it should be is believed
+    np.testing.assert_allclose(uncorrelated(covariance, np.diag(covariance), np.ones(5)), np.eye(5), atol=1e-9)
+    # a component of nothing, and nothing at all
+    covariance[0] = covariance[:, 0] = 0
+    assert np.isfinite(uncorrelated(covariance, power, np.full(5, 0.5))).all()
+    assert not uncorrelated(0 * covariance, 0 * power, np.zeros(5)).any()
+
+
+def test_components_that_a_network_mixes_are_made_uncorrelated():
+    """Too weak copies of one component lose their likeness, and the strong one stays itself."""
+    x = white(7)
+    made = x * np.float32([[1.0], [0.02], [0.02], [0.02]])
+    made[1:] += 0.03 * x[:1]
+    power = np.broadcast_to([1.0, 0.01, 0.01, 0.01], (4, 12, 4))
+    sent = random_axes(4, 4)._replace(power=power)
+    channels = TurnBack(HOP, RATE_HZ, MARGIN)(made, 0, PACKET, sent)
+    components = Turn(HOP, RATE_HZ)(channels, 0, PACKET, sent)[:, MARGIN : PACKET - MARGIN]
+    before = np.corrcoef(made)
+    assert before[0, 1:].min() > 0.8
+    assert before[1, 2:].min() > 0.6
+    after = np.corrcoef(components)
+    assert np.abs(after - np.eye(4)).max() < 0.2
+    assert np.corrcoef(components[0], x[0, MARGIN : PACKET - MARGIN])[0, 1] > 0.99
 
 
 def test_what_happens_at_the_ends_changes_no_gain_elsewhere():

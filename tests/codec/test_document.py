@@ -3,11 +3,13 @@
 import io
 import math
 import zlib
+from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.linalg import sqrtm
 
 from codec import spatial_code
 from codec.components import TurnBack, axes_of
@@ -22,7 +24,7 @@ def number(data, at, size):
 
 def read_by_the_document(data):
     """Header fields and, packet by packet, (bytes of the layer, codes in file order)."""
-    assert data[:5] == b"ARVQ\x07"
+    assert data[:5] == b"ARVQ\x08"
     assert zlib.crc32(data[:52]) == number(data, 52, 4)
     flags, hop, channels, n, model_n, b = data[5], number(data, 6, 2), number(data, 20, 2), *data[22:25]
     frames = -(-number(data, 28, 8) // hop)
@@ -170,7 +172,7 @@ def test_the_document_suffices_for_the_layer(channels, level_slots, slots, ambis
     levels_db = random.uniform(-100, 0, (heard.sum(), 1, 1)) + random.uniform(-5, 5, (1, 24, level_slots))
     pairs = heard.sum() * (heard.sum() - 1) // 2
     sent = spatial_code.Parameters(heard, levels_db, 0.3 * random.standard_normal((pairs, 12, slots)))
-    data = spatial_code.encode(sent, spatial_code.layer_bytes(channels, 2 * slots), ambisonic)
+    data = spatial_code.encode(sent, spatial_code.layer_bytes(channels, 2 * slots), ambisonic, np.ones(24))
     s, told, levels, correlations = layer_by_the_document(data, channels, level_slots, slots)
     ours = spatial_code.decode(data, channels, (24, level_slots), (12, slots), ambisonic)
     assert told == heard.astype(int).tolist() == ours.heard.astype(int).tolist()
@@ -265,8 +267,17 @@ def test_the_document_suffices_for_the_turn():
             back = v[slot, band] / gain[slot, band]
             if band == 0:
                 low[slot] = back * np.minimum(1, g)
-            v[slot, band], mean[slot, band] = back * g, p.mean()
-            noise[slot, band] = back * np.sqrt(np.maximum(w - g**2 * p, 0))
+            part, mean[slot, band] = np.flatnonzero((band_of == band) & (q >= 2)), p.mean()
+            z = []
+            for k in 1 + np.flatnonzero(chosen):
+                crest = min(6, np.sqrt(np.square(coefficients[k][:, part]).mean() / mean[slot, band]))
+                signs = signs_by_the_document(seed, channels, k, part)
+                z.append(g[:, None] * coefficients[k][:, part])
+                z[-1] += np.sqrt(np.maximum(w - g**2 * p, 0))[:, None] * signs * crest
+            z = np.concatenate(z, 1)
+            m_matrix = matrix_by_the_document(z @ z.T / z.shape[1], w, np.minimum(1, p / w))
+            v[slot, band] = back @ m_matrix * g
+            noise[slot, band] = back @ m_matrix * np.sqrt(np.maximum(w - g**2 * p, 0))
         assert 0.1 < (noise.any((2, 3))).mean() < 0.9
         v = np.concatenate([v, low[:, None]], 1)  # as a 13th band
         if before is None:
@@ -278,9 +289,7 @@ def test_the_document_suffices_for_the_turn():
             for band in range(12):
                 part = np.flatnonzero((band_of == band) & (q >= 2))
                 e = np.square(coefficients[k][:, part]).mean()
-                signs = np.array(
-                    [[sign_by_the_document(seed, i, k, n) for n in part.tolist()] for i in range(channels)]
-                )
+                signs = signs_by_the_document(seed, channels, k, part)
                 back[:, part] += noises[band] @ signs * min(6, np.sqrt(e / means[band]))
             frames_out[:, 1024 * k : 1024 * k + 2048] += back @ basis
         theirs.append(frames_out[:, 1024 : 1024 + length])
@@ -291,6 +300,20 @@ def test_the_document_suffices_for_the_turn():
     np.testing.assert_allclose(np.concatenate(ours, 1)[:, :-2048], expected, atol=2e-6 * np.abs(expected).max())
 
 
+def matrix_by_the_document(s, w, r):
+    s = s.copy()
+    least = 1e-10 * np.trace(s) + 1e-20
+    wanted = np.empty_like(s)
+    for i, j in np.ndindex(*s.shape):
+        s[i, j] = max(s[i, i], least) if i == j else 0.95 * s[i, j]
+    for i, j in np.ndindex(*s.shape):
+        kept = r[i] * r[j] * s[i, j] / np.sqrt(s[i, i] * s[j, j])
+        wanted[i, j] = w[i] if i == j else kept * np.sqrt(w[i] * w[j])
+    root = sqrtm(s)
+    return np.linalg.inv(root) @ sqrtm(root @ wanted @ root) @ np.linalg.inv(root)
+
+
+@lru_cache(None)
 def sign_by_the_document(seed, channel, frame, place):
     mask = 2**64 - 1
     z = (seed + (((channel // 64 * 2**16 + frame) * 2**16 + place) + 1) * 0x9E3779B97F4A7C15) & mask
@@ -298,6 +321,11 @@ def sign_by_the_document(seed, channel, frame, place):
     z = (z ^ z >> 27) * 0x94D049BB133111EB & mask
     z ^= z >> 31
     return -1 if z >> channel % 64 & 1 else 1
+
+
+def signs_by_the_document(seed, channels, frame, part):
+    signs = [[sign_by_the_document(seed, i, int(frame), n) for n in part.tolist()] for i in range(channels)]
+    return np.array(signs)
 
 
 def edges_by_the_document(rate):

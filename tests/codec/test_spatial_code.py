@@ -6,7 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codec import spatial_code
+from codec.spatial import band_edges
 from codec.spatial_code import Parameters
+
+WIDTHS = np.diff(band_edges(44_100))
 
 
 def random_parameters(seed, channels=4, level_slots=32, slots=4, smooth=True):
@@ -23,7 +26,7 @@ def random_parameters(seed, channels=4, level_slots=32, slots=4, smooth=True):
 
 def coded(found, size, ambisonic=False):
     grids = found.levels_db.shape[1:], found.correlations.shape[1:]
-    data = spatial_code.encode(found, size, ambisonic)
+    data = spatial_code.encode(found, size, ambisonic, WIDTHS)
     return spatial_code.decode(data, len(found.heard), *grids, ambisonic)
 
 
@@ -35,7 +38,7 @@ def test_whatever_is_put_in_fits_and_comes_back(channels, slots, seed, smooth, l
     found = random_parameters(seed, channels, 8 * slots, slots, smooth)
     found = found._replace(levels_db=found.levels_db + level_db)
     size = spatial_code.layer_bytes(channels, slots)
-    assert len(spatial_code.encode(found, size, ambisonic)) == size
+    assert len(spatial_code.encode(found, size, ambisonic, WIDTHS)) == size
     back = coded(found, size, ambisonic)
     if back is None:  # no room
         return
@@ -66,7 +69,7 @@ def test_the_error_is_bounded_by_the_step_and_falls_with_the_size():
 def test_in_ambisonics_low_degrees_are_finer():
     """The rms error is at most 0.6 of the own step, and that of W with X, Y, Z is a quarter of the largest."""
     found = random_parameters(7, 16)
-    data = spatial_code.encode(found, 3000, True)
+    data = spatial_code.encode(found, 3000, True, WIDTHS)
     step = spatial_code.step_of(data[0] >> 3)
     back = spatial_code.decode(data, 16, (24, 32), (12, 4), True)
     errors = np.sqrt(np.mean((back.correlations - found.correlations) ** 2, axis=(1, 2)))
@@ -101,7 +104,7 @@ def test_quiet_long_packets_are_as_exact_as_others(channels):
     quiet = found._replace(levels_db=found.levels_db - 100)
     assert np.abs(quiet.levels_db.sum()) / np.sqrt(quiet.levels_db.size) > 2**13 * 12 * spatial_code.step_of(0)
     for size in (10_000 * channels, 800 * channels):
-        data = spatial_code.encode(quiet, size, True)
+        data = spatial_code.encode(quiet, size, True, WIDTHS)
         back = spatial_code.decode(data, channels, (24, 63), (12, 7), True)
         error = np.sqrt(np.mean((back.levels_db - quiet.levels_db) ** 2))
         assert error < 0.6 * 12 * spatial_code.step_of(data[0] >> 3)
@@ -149,3 +152,29 @@ def test_smooth_fields_cost_less_at_the_same_step():
         quantised = levels, spatial_code._quantised(correlations, step)
         sizes.append(len(spatial_code._written(10, found.heard, *quantised)))
     assert sizes[0] < 0.6 * sizes[1]
+
+
+@pytest.mark.parametrize("ambisonic", [True, False])
+def test_the_correlation_over_all_bands_comes_back(ambisonic):
+    """The covariance of all bands together, by definition: the sum of those in bands and slots."""
+    found = random_parameters(10, 9, smooth=False)
+    size = 1500
+
+    def overall(parameters):
+        power = (10 ** (found.levels_db / 10) * WIDTHS[:, None]).reshape(9, 12, 2, 4, 8).sum((2, 4))
+        matrix = np.zeros((9, 9))
+        for pair, (i, j) in enumerate(zip(*np.triu_indices(9, 1), strict=True)):
+            matrix[i, j] = (parameters.correlations[pair] * np.sqrt(power[i] * power[j])).sum()
+        rms = np.sqrt(power.sum((1, 2)))
+        return matrix[np.triu_indices(9, 1)] / (rms[:, None] * rms)[np.triu_indices(9, 1)]
+
+    data = spatial_code.encode(found, size, ambisonic, WIDTHS)
+    back = spatial_code.decode(data, 9, (24, 32), (12, 4), ambisonic)
+    step = spatial_code.step_of(data[0] >> 3) * spatial_code.pair_steps(found.heard, ambisonic)[:, None, None]
+    coefficients = spatial_code._transformed(found.correlations, (1, 2)) / step
+    nearest = spatial_code._restored(spatial_code._quantised(coefficients, 1.0) * step, (1, 2))
+    errors = [overall(p) - overall(found) for p in (back, found._replace(correlations=nearest.clip(-1, 1)))]
+    assert np.abs(errors[0]).mean() < 0.4 * np.abs(errors[1]).mean()
+    # at little cost in each band
+    each = [np.square(c - found.correlations).mean() for c in (back.correlations, nearest)]
+    assert each[0] < 1.15 * each[1]
