@@ -15,29 +15,34 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.options import Analysed, add_options, analysed
-from render.command import parser, run
+from render.common.cli import one_thread_for_linear_algebra, parser, run
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.results import Results
+    from analysis.study.analysis import Results
+    from analysis.study.session import Analysed
 
 
 def main() -> None:
     """Run the command line."""
     command = parser(__doc__, "analysis.mushra")
+    from analysis.study.options import add_options
+
     add_options(command)
     command.add_argument("--figures", choices=("main", "all"), default="main")
     command.add_argument("-o", "--output", type=Path, default=Path("results"), metavar="DIR")
     command.add_argument("--force", action="store_true", help="replace results that differ")
     arguments = command.parse_args()
+    one_thread_for_linear_algebra()
+    from analysis.study.session import analysed
+
     test = analysed(arguments)
 
-    from analysis import figures
-    from analysis.results import as_json
-    from analysis.sheet import write_rows
-    from render.artefact import write_json
+    from analysis.ratings.csv_text import write_rows
+    from analysis.reporting import mushra_figures as figures
+    from analysis.study.analysis import as_json
+    from render.common.files import write_json
 
     results, output, force = test.results, arguments.output, arguments.force
     tables = {"summary": results.summary, "pairs": results.pairs, "items": results.per_item,
@@ -68,8 +73,8 @@ def main() -> None:
 
 def _print(test: Analysed) -> None:
     """Print what a reader needs before looking at any file."""
-    from analysis.ratings import labels
-    from analysis.statistics import CONVENTIONS
+    from analysis.ratings.table import labels
+    from analysis.statistics.intervals import CONVENTIONS
 
     results = test.results
     if results.simulated:

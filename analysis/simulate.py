@@ -8,110 +8,12 @@ simulated-..., by which every reader here knows the file again: what is made fro
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from render.command import parser, run
-from render.errors import InputError
-from stimuli.corpus import CLASSES
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-    from jaxtyping import Float64
-
-EFFECTS = {"la": 22.0, "ma": 45.0, "opus3_160": 58.0, "prop": 72.0, "href": 99.0}
-"""Default means: only their order is taken from the paper, which prints no numbers."""
+from render.common.cli import parser, run
+from render.common.errors import InputError
 
 CONDITIONS = ("la", "opus3_160", "prop", "href")
-
-VARIANCES = {
-    "listener": 54.3,
-    "item": 29.3,
-    "listener_condition": 65.5,
-    "item_condition": 73.8,
-    "residual": 170.1,
-}
-"""Variance components (points squared) of score ~ condition + (1|listener) + (1|item) + both interactions."""
-
-
-def linear_scores(
-    rng: np.random.Generator,
-    means: Sequence[float] | np.ndarray,
-    listeners: int,
-    items: int,
-    variances: Mapping[str, float],
-) -> Float64[np.ndarray, "listener item condition"]:
-    """Draw normal, uncut ``mean + listener + item + listener:condition + item:condition + residual``."""
-    deviation = {name: value**0.5 for name, value in variances.items()}
-    conditions = len(means)
-    return (
-        rng.normal(0, deviation["listener"], (listeners, 1, 1))
-        + rng.normal(0, deviation["item"], (1, items, 1))
-        + rng.normal(0, deviation["listener_condition"], (listeners, 1, conditions))
-        + rng.normal(0, deviation["item_condition"], (1, items, conditions))
-        + rng.normal(0, deviation["residual"], (listeners, items, conditions))
-        + means
-    )
-
-
-def simulate(
-    effects: Mapping[str, float],
-    listeners: int,
-    items: Sequence[str],
-    seed: int,
-    variances: Mapping[str, float] = VARIANCES,
-) -> pd.DataFrame:
-    """Tidy table of simulated ratings on the scale 0 to 100, whole numbers, deterministic by `seed`.
-
-    All random effects shrink towards the ends of the scale, as ``sqrt(m (100 - m)) / 50`` for a condition's
-    mean `m`: listeners agree on what is bad and on what equals the reference.
-    """
-    import numpy as np
-    import pandas as pd
-
-    means = np.array(list(effects.values()))
-    rng = np.random.Generator(np.random.Philox(seed))
-    spread = np.sqrt(means * (100 - means)) / 50
-    scores = linear_scores(rng, np.zeros(means.size), listeners, len(items), variances) * spread + means
-    scores = np.clip(np.round(scores), 0, 100)
-    index = [(f"simulated-seed{seed}", f"simulated-{1 + who:02d}", item, condition, 1)
-             for who in range(listeners) for item in items for condition in effects]  # fmt: skip
-    table = pd.DataFrame(index, columns=["session", "listener", "item", "condition", "replicate"])
-    return table.assign(score=scores.ravel())
-
-
-def _effects(given: Sequence[str], conditions: Sequence[str]) -> dict[str, float]:
-    """Means of the conditions, in this order: as given in ``condition=mean``, else the default."""
-    effects = dict(EFFECTS)
-    for text in given:
-        name, _, mean = text.partition("=")
-        try:
-            effects[name] = float(mean)
-        except ValueError:
-            raise InputError(f"--effect {text}: is not CONDITION=MEAN") from None
-        if not 0 <= effects[name] <= 100:
-            raise InputError(f"--effect {text}: the mean is outside 0 to 100")
-    if unknown := [c for c in conditions if c not in effects]:
-        raise InputError(f"no mean for condition {', '.join(unknown)}; give --effect {unknown[0]}=MEAN")
-    return {c: effects[c] for c in conditions}
-
-
-def _variances(given: Sequence[str]) -> dict[str, float]:
-    """Variance components: as given in ``component=points squared``, else the default."""
-    variances = dict(VARIANCES)
-    for text in given:
-        name, _, value = text.partition("=")
-        if name not in variances:
-            raise InputError(f"--variance {text}: the components are {', '.join(variances)}")
-        try:
-            variances[name] = float(value)
-        except ValueError:
-            raise InputError(f"--variance {text}: is not COMPONENT=VALUE") from None
-        if not 0 <= variances[name] <= 10_000:
-            raise InputError(f"--variance {text}: must be from 0 to 10000 points squared")
-    return variances
 
 
 def main() -> None:
@@ -129,7 +31,7 @@ def main() -> None:
         help="true mean of a condition; may be repeated",
     )
     command.add_argument("--variance", action="append", default=[], metavar="COMPONENT=VALUE",
-                         help=f"of {', '.join(VARIANCES)}, in points squared; may be repeated")  # fmt: skip
+                         help="of listener, item, listener_condition, item_condition, residual, in points squared; may be repeated")  # fmt: skip
     command.add_argument("-o", "--output", type=Path, default=Path("ratings.csv"), metavar="RATINGS.csv")
     command.add_argument("--force", action="store_true", help="replace a file that differs")
     arguments = command.parse_args()
@@ -137,20 +39,24 @@ def main() -> None:
         raise InputError(f"--listeners {arguments.listeners}: must be from 1 to 9999")
     if arguments.items is not None and (arguments.key or not 1 <= arguments.items <= 9999):
         raise InputError("--items must be from 1 to 9999; with --key the items are the key's")
-    variances = _variances(arguments.variance)
+    from analysis.study.simulation import effects_of, simulate, variances_of
+
+    variances = variances_of(arguments.variance)
     if arguments.seed < 0:
         raise InputError(f"--seed {arguments.seed}: must not be negative")
 
-    from analysis.ratings import read_key, write
+    from analysis.ratings.table import read_key, write
 
     key = read_key(arguments.key) if arguments.key else None
+    from stimuli.eigenscape.corpus import CLASSES
+
     if key:
         items = list(key)
         conditions = list(dict.fromkeys(c for stimuli in key.values() for c in stimuli.values()))
     else:
         items = [f"item{i + 1:02d}" for i in range(arguments.items)] if arguments.items else list(CLASSES)
         conditions = list(CONDITIONS) + [e.partition("=")[0] for e in arguments.effect]
-    effects = _effects(arguments.effect, list(dict.fromkeys(conditions)))
+    effects = effects_of(arguments.effect, list(dict.fromkeys(conditions)))
     ratings = simulate(effects, arguments.listeners, items, arguments.seed, variances)
     if key:
         names = {(item, c): stimulus for item, stimuli in key.items() for stimulus, c in stimuli.items()}

@@ -62,10 +62,10 @@ def ours(seconds: float, shipped: bool) -> dict:
     import numpy as np
     import torch
 
-    from codec.inference import decode_packets, encode_packets, make_header, survey
-    from codec.model import Codec, ModelConfig
-    from codec.stream_file import write_stream
-    from codec.weights import load
+    from codec.bitstream.file import write_stream
+    from codec.checkpoints.model_file import load
+    from codec.coding.pipeline import decode_packets, encode_packets, make_header, survey
+    from codec.rvqgan.codec import Codec, ModelConfig
 
     torch.manual_seed(0)
     model = load()[0] if shipped else Codec(ModelConfig()).fold_weight_norm().eval().requires_grad_(False)

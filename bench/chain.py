@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from render.audio_file import writer
-from render.command import parser
+from render.common.cli import parser
+from render.fileio.audio_file import writer
 
 ROOT = Path(__file__).parent.parent
 

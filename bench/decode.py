@@ -19,11 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
-from render.adm import export
-from render.audio_file import writer
-from render.command import parser
-from render.decoder import decoding_matrix
-from render.layout import layout
+from render.common.cli import parser
+from render.fileio.adm_bw64 import export
+from render.fileio.audio_file import writer
+from render.hoa.layout import layout
+from render.loudspeakers.design import decoding_matrix
 
 _NUMPY_AND_SOUNDFILE = """
 import sys, numpy as np, soundfile
@@ -35,10 +35,10 @@ with soundfile.SoundFile(sys.argv[1]) as scene, soundfile.SoundFile(
 """
 _PEAK_MEMORY = """
 import resource, sys
-import render.audio_file, render.convolution, render.decoder, render.decode, render.loudness, render.stream
+import render.fileio.audio_file, render.dsp.convolution, render.loudspeakers.design, render.decode, render.dsp.loudness, render.fileio.block_stream
 from pathlib import Path
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-render.decode.decode_file(Path(sys.argv[1]), Path(sys.argv[2]), render.layout.layout("7.1.4"), force=True)
+render.decode.decode_file(Path(sys.argv[1]), Path(sys.argv[2]), render.hoa.layout.layout("7.1.4"), force=True)
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 """
 

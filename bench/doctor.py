@@ -18,10 +18,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from analysis.doctor import Finding, diagnose
-from analysis.planting import FAULTS, planted
-from analysis.segments import array_reader
-from render.audio_file import read_scene
+from analysis.format_check.diagnose import Finding, diagnose
+from analysis.format_check.planted_faults import FAULTS, planted
+from analysis.metrics.framing import array_reader
+from render.fileio.audio_file import read_scene
 
 LOSSY = ("la", "ma", "opus", "prop", "pca", "cov_noise")
 

@@ -20,10 +20,10 @@ import numpy as np
 import soundfile
 import torch
 
-from codec.data import Excerpts
-from render.audio_file import writer
-from render.command import parser
-from render.sphere import yaw_matrix
+from codec.training.excerpts import Excerpts
+from render.common.cli import parser
+from render.fileio.audio_file import writer
+from render.hoa.spherical_harmonics import yaw_matrix
 
 CHANNELS, RATE_HZ, FRAMES = 16, 44_100, 220_672  # 5 s, a multiple of the paper's hop
 

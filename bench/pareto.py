@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import time
 
-from render.command import parser
-from render.decoder import decoding_matrix
-from render.dual import low_band
-from render.layout import iamf_layout_names, layout, layout_names
-from render.pareto import served_deg
-from render.quality import figures, quality
-from render.sphere import fibonacci_sphere
+from render.common.cli import parser
+from render.hoa.layout import iamf_layout_names, layout, layout_names
+from render.hoa.spherical_harmonics import fibonacci_sphere
+from render.loudspeakers.decoder_quality import figures, quality
+from render.loudspeakers.design import decoding_matrix
+from render.loudspeakers.dual_band import low_band
+from render.loudspeakers.optimised import served_deg
 
 
 def main() -> None:

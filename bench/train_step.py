@@ -44,9 +44,9 @@ def compare(given: argparse.Namespace) -> None:
     import torch
 
     from bench import stock_training
-    from codec.model import count_parameters
-    from codec.processes import Processes
-    from codec.train import update
+    from codec.rvqgan.codec import count_parameters
+    from codec.training.distributed import Processes
+    from codec.training.trainer import update
 
     device = torch.device(given.device)
     alone = Processes(0, 1, device)
@@ -100,8 +100,8 @@ def both(given: argparse.Namespace, device):
 
     from bench import stock_training
     from bench.stock_dac import multichannel, stock
-    from codec.settings import load_preset
-    from codec.state import State
+    from codec.training.config import load_preset
+    from codec.training.state import State
 
     model, config = load_preset("paper")
     widths = {name: getattr(model, name) // given.width for name in ("encoder_dim", "decoder_dim")}

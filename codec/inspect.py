@@ -9,65 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from render.command import parser, run
-from render.errors import InputError
-
-
-def inspect(path: Path, where: str) -> dict[str, Any]:
-    """Measure one file; a damaged header raises `CorruptStream`, damaged packets are listed."""
-    import numpy as np
-
-    from codec.bitstream import CRC, HEADER_BYTES
-    from codec.stream_file import read_header, read_intact_packets
-    from render.artefact import sha256
-
-    with open(path, "rb") as file:
-        header = read_header(file, where, damaged_too=True)
-        size = file.seek(0, 2)
-        counts = np.zeros((header.codebooks, 1 << header.bits_per_code), np.int64)
-        damaged = []
-        for index, packet in enumerate(read_intact_packets(file, header)):
-            if packet is None:
-                damaged.append(index)
-                continue
-            for row, codes in zip(counts, packet.codes, strict=True):
-                row += np.bincount(codes[codes >= 0], minlength=len(row))
-    seconds = header.length / header.sample_rate_hz
-    frames = header.packet_frame_counts
-    absent = sum(header.absent(count) for count in frames)
-    bits = {
-        "header": 8 * HEADER_BYTES,
-        "crc": 8 * CRC.size * header.packets,
-        "side_layers": 8 * sum(header.layer_bytes(frames) for frames in header.packet_frame_counts),
-        "codes": (header.codebooks * header.frames - absent) * header.bits_per_code,
-    }
-    probability = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    entropy = -(probability * np.log2(np.where(probability > 0, probability, 1))).sum(1)
-    return {
-        "file": where,
-        "sha256": sha256(path),
-        "model": header.model.hex(),
-        "source_crc32": f"{header.source:08x}",
-        "seconds": seconds,
-        "sample_rate_hz": header.sample_rate_hz,
-        "channels": header.channels,
-        "layout": header.layout,
-        "codebooks": header.codebooks,
-        "model_codebooks": header.model_codebooks,
-        "gain_db": header.gain_q8_db / 256,
-        "range_coded": header.range_coded,
-        "packets": header.packets,
-        "damaged_packets": damaged,
-        "bytes": size,
-        "kbps": 8 * size / seconds / 1000,
-        "kbps_of": {name: value / seconds / 1000 for name, value in bits.items()},
-        "kbps_saved_by_range_coding": (sum(bits.values()) - 8 * size) / seconds / 1000
-        if header.range_coded
-        else None,
-        "entropy_bits": entropy.tolist(),
-        "codes_used": (counts > 0).sum(1).tolist(),
-        "frames": header.frames,
-    }
+from render.common.cli import parser, run
+from render.common.errors import InputError
 
 
 def report(found: dict[str, Any]) -> str:
@@ -100,9 +43,11 @@ def main() -> None:
 
     import json
 
-    from codec.pipes import input_path
+    from render.common.stdio import input_path
 
     found = []
+    from codec.bitstream.inspection import inspect
+
     for name in given.input:
         where = "standard input" if str(name) == "-" else str(name)
         if str(name) != "-" and not name.is_file():

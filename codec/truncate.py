@@ -10,8 +10,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from render.command import parser, run
-from render.errors import InputError
+from render.common.cli import parser, run
+from render.common.errors import InputError
 
 
 def main() -> None:
@@ -23,8 +23,8 @@ def main() -> None:
     arguments.add_argument("--force", action="store_true", help="replace an existing output that differs")
     given = arguments.parse_args()
 
-    from codec.pipes import input_path, output_path
-    from codec.stream_file import read_header, read_packets, write_stream
+    from codec.bitstream.file import read_header, read_packets, write_stream
+    from render.common.stdio import input_path, output_path
 
     where = "standard input" if str(given.input) == "-" else str(given.input)
     if str(given.input) != "-" and not given.input.is_file():

@@ -15,202 +15,11 @@ interrupted and repeated.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from render.command import parser, progress, run
-from render.errors import InputError
-
-if TYPE_CHECKING:
-    from listening.engine import Engine
-    from listening.items import Item
-
-EXCERPTS, SCENES, MEASURED = "excerpts", "scenes", "measured"  # folders in that of a set
-
-
-def named(texts: Sequence[Sequence[str]]) -> dict[str, list[str]]:
-    """Values by names, of options like ``--set NAME=VALUE VALUE``."""
-    import re
-
-    found: dict[str, list[str]] = {}
-    for first, *more in texts:
-        name, equals, value = first.partition("=")
-        if not equals or not value or not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
-            raise InputError(f"{first}: need NAME=VALUE, the name of letters A-Z, digits, _ and -")
-        if name in found:
-            raise InputError(f"{first}: a second {name}")
-        found[name] = [value, *more]
-    return found
-
-
-def recordings(paths: Sequence[str]) -> dict[str, Path]:
-    """Audio files of a set by the ids of their items, those of folders among them."""
-    from listening.plan import item_id
-    from stimuli.material import find
-
-    found: dict[str, Path] = {}
-    for source in (source for path in paths for source in find(Path(path))):
-        if source.member:
-            raise InputError(f"{source}: lies in a zip file; stimuli.prepare unpacks it")
-        name = item_id(source.path.stem)
-        if name.lower() in map(str.lower, found):  # one file on systems that ignore case
-            raise InputError(f"{source.path}: a second item {name!r} of this set; rename one of the files")
-        found[name] = source.path
-    return found
-
-
-def excerpt(source: Path, target: Path, seconds: float) -> None:
-    """Write the beginning of a recording as an item: 16 channels, 44.1 kHz, W at the level of training.
-
-    At one level the clamp of the mel distance at 1e-5 costs every item the same. Kept if it is there.
-
-    Raises
-    ------
-    InputError
-        If the recording is no ambiX of third order or higher, or has nothing in W.
-    """
-    import numpy as np
-
-    from codec.inference import LEVEL_DBFS
-    from render.artefact import read_record, record_path, sha256, versions, write_json
-    from render.audio_file import info, read, write_scene
-    from render.scene import Scene
-    from render.stream import resampled, resampled_length
-    from stimuli.convention import check_convention
-    from stimuli.conversion import CHANNELS, RATE_HZ, check_form
-
-    about, before = info(source), read_record(source)
-    check_form(about)
-    libraries = versions("hoa-rvqgan", "numpy", "soxr")
-    wanted = {"source_sha256": sha256(source), "seconds": seconds, "versions": libraries}
-    made = read_record(target)
-    if wanted.items() <= made.items() and target.is_file() and sha256(target) == made.get("sha256"):
-        return
-    if "convention" not in before:
-        check_convention(about)
-    samples = read(source, 0, min(about.frames, round(seconds * about.sample_rate_hz)))[0][:CHANNELS]
-    frames = resampled_length(samples.shape[1], about.sample_rate_hz, RATE_HZ)
-    samples = np.concatenate(list(resampled([samples], CHANNELS, about.sample_rate_hz, RATE_HZ, frames)), axis=1)
-    power = float(np.square(samples[0], dtype=np.float64).mean())
-    if power < 1e-10:
-        raise InputError(f"{source}: W is silent in the first {seconds:g} s; cut the recording to where it sounds")
-    gain_db = LEVEL_DBFS - 10 * np.log10(power)
-    write_scene(target, Scene(samples * np.float32(10 ** (gain_db / 20)), RATE_HZ), force=True)
-    material = before.get("what", before.get("material"))
-    record = {
-        "source": source.name,
-        "material": material if isinstance(material, str) else "recording",
-        "gain_db": round(gain_db, 2),
-        **wanted,
-        "sha256": sha256(target),
-    }
-    write_json(record_path(target), record, force=True)
-
-
-def items_of(files: dict[str, Path], folder: Path, seconds: float, where: Engine) -> list[Item]:
-    """Cut the excerpts of a set, and describe them as items of a build."""
-    from listening.items import Item
-    from render.artefact import read_record
-
-    targets = {name: folder / f"{name}.wav" for name in files}
-    jobs = {name: (path, targets[name], seconds) for name, path in files.items()}
-    for _ in progress(where.run(excerpt, jobs), "cut excerpt", len(jobs)):
-        pass
-    return [Item(name, path, read_record(path)["material"]) for name, path in targets.items()]
-
-
-def measured(build: Path, workers: int) -> Iterator[dict[str, Any]]:
-    """Rows of all items of a build; items that were measured before are not measured again."""
-    import sys
-
-    from analysis.objective import measure_items
-    from analysis.pairs import items_of_build
-    from listening.making import LIBRARIES, code_digest
-    from listening.manifest import NAME
-    from render.artefact import read_json, read_record, record_path, sha256_of, versions, write_json
-
-    manifest, items = read_json(build / NAME)["items"], items_of_build(build)
-    for number, item in enumerate(items, 1):
-        path = build / MEASURED / item.id
-        key = sha256_of([manifest[item.id], code_digest(), versions(*LIBRARIES)])
-        kept: dict[str, Any] = read_record(path)
-        if kept.get("key") != key:
-            print(f"{build.name}: item {number} of {len(items)}, {item.id}", file=sys.stderr)
-            rows = list(measure_items([item], workers, take_as_aligned=True))
-            kept = {"key": key, "rows": rows}
-            write_json(record_path(path), kept, force=True)
-        yield from kept["rows"]
-
-
-def refused(build: Path) -> list[str]:
-    """What the quality gate says against the stimuli of a build."""
-    from listening.manifest import NAME
-    from render.artefact import read_json
-
-    return [
-        f"{condition} of {item} {'; '.join(made['violations'])}"
-        for item, entry in read_json(build / NAME)["items"].items()
-        for condition, made in entry["conditions"].items()
-        if "violations" in made
-    ]
-
-
-def usage_of(build: Path, model: Path) -> dict[str, Any]:
-    """Perplexity of every codebook over the references of a build, and what limits it."""
-    from codec.weights import load
-    from listening.code_usage import code_counts, perplexity, uniform_perplexity
-    from listening.manifest import NAME
-    from render.artefact import read_json
-    from render.audio_file import read_scene
-
-    items = read_json(build / NAME)["items"].values()
-    counts = code_counts(load(model)[0], (read_scene(build / i["conditions"]["href"]["file"]) for i in items))
-    frames = int(counts[0].sum())
-    return {
-        "frames": frames,
-        "uniform": uniform_perplexity(frames, counts.shape[1]),
-        "codebooks": perplexity(counts).tolist(),
-        "codes_used": (counts > 0).sum(axis=1).tolist(),
-    }
-
-
-def write(
-    reports: dict[str, Any],
-    rows: dict[str, list[dict[str, Any]]],
-    about: dict[str, Any],
-    folder: Path,
-    force: bool,
-) -> None:
-    """Write card.csv, card.json and card.md."""
-    from analysis.measures import MEASURES, columns
-    from analysis.sheet import write_rows
-    from listening.card_report import markdown
-    from render.artefact import whole_file, write_json
-
-    names = columns([row["values"] for of_set in rows.values() for row in of_set])
-    body = (
-        (name, row["item"], row["condition"], row["material"], *(_rounded(row["values"].get(c)) for c in names))
-        for name, of_set in rows.items()
-        for row in of_set
-    )
-    write_rows(folder / "card.csv", ["set", "item", "condition", "material", *names], body, force)
-    definitions = {measure.name: vars(measure) for measure in MEASURES if measure.name in names}
-    write_json(folder / "card.json", {**about, "measures": definitions, "sets": reports}, force)
-    model = about["model"]
-    head = (
-        f"Model `{model['file']}`, SHA-256 {model['sha256']}. Means over items of {about['seconds']:g} s, W at "
-        f"{about['level_dbfs']:g} dBFS; real bit streams, measured kbit/s. docs/measures.md defines the columns; "
-        "card.json has the confidence intervals, card.csv every item. No listening test.\n"
-    )
-    tables = [markdown(name, report, model["codebooks"]) for name, report in reports.items()]
-    with whole_file(folder / "card.md", force) as temporary:
-        temporary.write_text("\n".join([head, *tables]), encoding="utf-8")
-
-
-def _rounded(value: float | None) -> float | None:
-    """Seven digits, more than a measurement of sound is worth."""
-    return None if value is None else float(f"{value:.7g}")
+from render.common.cli import parser, run
+from render.common.errors import InputError
 
 
 def main() -> None:
@@ -237,16 +46,17 @@ def main() -> None:
     command.add_argument("--force", action="store_true", help="replace a card that differs")
     given = command.parse_args()
 
-    from codec.inference import LEVEL_DBFS
-    from codec.weights import load
-    from listening import build
-    from listening.card_report import OTHERS, ladder_of, report_of
-    from listening.engine import engine
-    from listening.making import LIBRARIES
-    from listening.plan import Plan
-    from listening.proposed import card_of, shipped_model
-    from render.artefact import sha256, versions
-    from stimuli.conversion import CHANNELS, RATE_HZ
+    from codec.checkpoints.model_file import load
+    from codec.coding.pipeline import LEVEL_DBFS
+    from listening.conditions.rvqgan import card_of, shipped_model
+    from listening.model_card.card import EXCERPTS, items_of, measured, named, recordings, refused, usage_of, write
+    from listening.model_card.report import OTHERS, ladder_of, report_of
+    from listening.stimulus_build.executors import engine
+    from listening.stimulus_build.item_builder import LIBRARIES
+    from listening.stimulus_build.test_builder import build
+    from listening.test_design.test_plan import Plan
+    from render.common.files import sha256, versions
+    from stimuli.preparation.conversion import CHANNELS, RATE_HZ
 
     sets = {name: recordings(paths) for name, paths in named(given.set).items()}
     notes = {name: text for name, (text,) in named([[text] for text in given.note]).items()}
@@ -264,10 +74,8 @@ def main() -> None:
     reports = {}
     for name, files in sets.items():
         folder = given.output / "work" / name
-        where = engine(given.engine, workers, folder, ("codec.inference", *build.PRELOAD, "analysis.pairs"))
-        build.build(
-            items_of(files, folder / EXCERPTS, given.seconds, where), plan, folder, path, where, strict=False
-        )
+        where = engine(given.engine, workers, folder)
+        build(items_of(files, folder / EXCERPTS, given.seconds, where), plan, folder, path, where, strict=False)
         rows[name] = [row for row in measured(folder, workers) if row["condition"] != "href"]
         reports[name] = report_of(
             rows[name], config.codebooks, notes.get(name, ""), usage_of(folder, path), refused(folder)

@@ -11,105 +11,10 @@ response is scaled to unit energy in W. Clips of several channels are averaged. 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from render.command import parser, progress, run
-from render.errors import InputError
-
-if TYPE_CHECKING:
-    from jaxtyping import Float32
-    from numpy import ndarray
-
-    from render.convolution import Filters
-
-BLOCK_FRAMES = 65_536
-LONGEST_RESPONSE_S = 20.0
-WHAT = "dry clips in a measured room response, made by stimuli.place; no recording of a sound field"
-
-
-def clip_blocks(path: Path, rate_hz: int, frames: int) -> Iterator[Float32[ndarray, "1 time"]]:
-    """Mean of a clip's channels at a rate, in blocks of `BLOCK_FRAMES`, followed by silence up to `frames`."""
-    import numpy as np
-
-    from render.audio_file import blocks, info
-    from render.stream import resampled, resampled_length
-
-    about = info(path)
-    mono = (block.mean(axis=0, keepdims=True) for block in blocks(path))
-    length = resampled_length(about.frames, about.sample_rate_hz, rate_hz)
-    parts = resampled(mono, 1, about.sample_rate_hz, rate_hz, length)
-    waiting = np.zeros((1, 0), np.float32)
-    for start in range(0, frames, BLOCK_FRAMES):
-        wanted = min(BLOCK_FRAMES, frames - start)
-        while waiting.shape[1] < wanted:
-            part = next(parts, None)
-            if part is None:
-                part = np.zeros((1, wanted - waiting.shape[1]), np.float32)
-            waiting = np.concatenate((waiting, part), axis=1)
-        yield waiting[:, :wanted]
-        waiting = waiting[:, wanted:]
-
-
-def filters_of(response: Path, turns_deg: Sequence[float]) -> tuple[Filters, int]:
-    """Filters from clips to channels, one response turned by each angle, and their rate.
-
-    Raises
-    ------
-    InputError
-        If the response is no Ambisonic one, is too long or silent in W.
-    """
-    import numpy as np
-
-    from render.audio_file import info, read
-    from render.convolution import Filters
-    from render.sphere import yaw_matrix
-
-    about = info(response)
-    order = about.ambisonic_order
-    if about.duration_s > LONGEST_RESPONSE_S:
-        raise InputError(
-            f"{response}: {about.duration_s:.1f} s; a room response of at most {LONGEST_RESPONSE_S:g} s is needed"
-        )
-    taps = read(response)[0].astype(np.float64)
-    energy = np.square(taps[0]).sum()
-    if energy <= 1e-12:
-        raise InputError(f"{response}: W is silent; is it a room response?")
-    turned = [yaw_matrix(order, np.deg2rad(angle)) @ taps for angle in turns_deg]
-    return Filters(np.stack(turned, axis=1) / np.sqrt(energy)), about.sample_rate_hz
-
-
-def place(
-    clips: Sequence[Path], turns_deg: Sequence[float], response: Path, target: Path, force: bool = False
-) -> None:
-    """Write the scene and its record; memory does not depend on the clips' lengths."""
-    import numpy as np
-
-    from render.artefact import record_path, sha256, write_json
-    from render.audio_file import info, writer
-    from render.convolution import convolved
-    from render.stream import resampled_length
-
-    filters, rate_hz = filters_of(response, turns_deg)
-    lengths = [resampled_length(about.frames, about.sample_rate_hz, rate_hz) for about in map(info, clips)]
-    frames = max(lengths) + filters.taps.shape[-1] - 1
-    streams = zip(*(clip_blocks(clip, rate_hz, frames) for clip in clips), strict=True)
-    dry = (np.concatenate(several) for several in streams)
-    with writer(target, len(filters.taps), rate_hz, "FLOAT", force=force) as file:
-        for block in progress(convolved(dry, filters), "place block", -(-frames // BLOCK_FRAMES)):
-            file.write(block)
-    record = {
-        "what": WHAT,
-        "convention": "ACN/SN3D",
-        "response": {"file": response.name, "sha256": sha256(response)},
-        "clips": [
-            {"file": clip.name, "sha256": sha256(clip), "turn_deg": turn}
-            for clip, turn in zip(clips, turns_deg, strict=True)
-        ],
-        "sha256": sha256(target),
-    }
-    write_json(record_path(target), record, force=True)
+from render.common.cli import parser, run
+from render.common.errors import InputError
 
 
 def main() -> None:
@@ -132,6 +37,8 @@ def main() -> None:
         raise InputError(f"--turn: {len(turns_deg)} angles for {len(given.clips)} clips")
     if not all(abs(turn) <= 360 for turn in turns_deg):
         raise InputError("--turn: angles are -360 to 360 degrees")
+    from stimuli.auralisation.placement import place
+
     place(given.clips, turns_deg, given.response, given.output, given.force)
     print(f"{given.output}: {len(given.clips)} clips placed")
 

@@ -12,107 +12,10 @@ command can be interrupted and repeated.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from render.command import parser, progress, run
-from render.errors import InputError
-from stimuli.conversion import CHANNELS, RATE_HZ, check_form, prepare_file, prepare_source
-from stimuli.corpus import CLASSES, HOLDOUT, Recording, split
-
-if TYPE_CHECKING:
-    from stimuli.material import Source
-
-__all__ = ["CHANNELS", "RATE_HZ", "prepare", "prepare_file"]
-
-TRAINING, HELD_OUT = "training", "held-out"  # folders of a split
-
-
-def part_of(recording: Recording, holdout: int | str) -> str:
-    """Folder of a recording in a split corpus."""
-    return TRAINING if split([recording], holdout)[0] else HELD_OUT
-
-
-def prepare(
-    root: Path,
-    folder: Path,
-    numbers: set[int] | None = None,
-    workers: int = 1,
-    bits: int = 16,
-    gain_db: float | None = None,
-    convention: str = "auto",
-    verify: bool = False,
-    holdout: int | str | None = None,
-) -> None:
-    """Prepare what is found below `root` into `folder`, in parallel; split into two folders with `holdout`."""
-    from render.engine import in_parallel
-    from stimuli.material import find
-
-    found = find(root)
-    sources = [s for s in found if numbers is None or (s.recording and s.recording.number in numbers)]
-    if not sources:
-        raise InputError(f"{root}: none of its recordings has a number in {sorted(numbers or ())}")
-    if root.is_dir() and not any(source.recording for source in sources):
-        sources = _of_third_order(root, sources)
-    if holdout is not None:
-        _warn_of_shared_locations(root, sources, holdout)
-    jobs = {}
-    for source in sources:
-        place = folder if holdout is None or not source.recording else folder / part_of(source.recording, holdout)
-        jobs[place / source.name] = (source, place / source.name, bits, gain_db, convention, verify)
-    made = in_parallel(prepare_source, jobs, workers, preload=("soxr",))
-    for _ in progress(made, "prepare recording", len(jobs)):
-        pass
-    print(f"{folder}: {len(jobs)} recordings, 16 channels, 44.1 kHz, {bits} bit")
-
-
-def _of_third_order(root: Path, sources: list[Source]) -> list[Source]:
-    """Files of a folder that can be prepared; what is passed over is told."""
-    from render.audio_file import info
-
-    kept = []
-    for source in sources:
-        try:
-            if not source.member:
-                check_form(info(source.path))
-            kept.append(source)
-        except InputError as error:
-            print(f"passed over: {error}", file=sys.stderr)
-    if not kept:
-        raise InputError(f"{root}: none of its {len(sources)} audio files is ambiX of third order or higher")
-    return kept
-
-
-def _warn_of_shared_locations(root: Path, sources: list[Source], holdout: int | str) -> None:
-    """Tell what is held out, and where the same place is on both sides of the split."""
-    from stimuli.material import METADATA, locations, shared_locations
-
-    recordings = [source.recording for source in sources if source.recording]
-    if len(recordings) < len(sources):
-        raise InputError(f"{root}: only recordings with EigenScape's names can be split")
-    training, held_out = split(recordings, holdout)
-    print(f"{len(training)} recordings to {TRAINING}, {len(held_out)} to {HELD_OUT} (fold {holdout})")
-    places = locations(root)
-    if not places:
-        print(f"note: no {METADATA} below {root}; equal locations cannot be told", file=sys.stderr)
-    for sentence in shared_locations(training, held_out, places):
-        print(f"warning: {sentence}", file=sys.stderr)
-
-
-def fold_of(kind: str | None, fold: str | None) -> int | str | None:
-    """Held-out recording number or class from --split and --fold; None without a split."""
-    if kind is None:
-        if fold is not None:
-            raise InputError(f"--fold {fold}: needs --split recording or --split scene")
-        return None
-    if kind == "scene":
-        if fold not in CLASSES:
-            raise InputError(f"--fold {fold}: with --split scene a class is held out: {', '.join(CLASSES)}")
-        return fold
-    if fold is not None and (not fold.isdecimal() or not 1 <= int(fold) <= 8):
-        raise InputError(f"--fold {fold}: with --split recording possible are 1 to 8")
-    return int(fold) if fold else HOLDOUT
+from render.common.cli import parser, run
+from render.common.errors import InputError
 
 
 def main() -> None:
@@ -138,7 +41,7 @@ def main() -> None:
     arguments.add_argument(
         "--split",
         choices=("recording", "scene"),
-        help=f"write to {TRAINING}/ and {HELD_OUT}/: one recording of each class held out, or a whole class",
+        help="write to training/ and held-out/: one recording of each class held out, or a whole class",
     )
     arguments.add_argument("--fold", metavar="F", help="which one: 1 to 8 (default 8), or a class")
     given = arguments.parse_args()
@@ -148,6 +51,8 @@ def main() -> None:
             numbers = {int(number) for number in given.recordings.split(",")}
         except ValueError:
             raise InputError(f"--recordings {given.recordings}: need numbers like 1,8") from None
+    from stimuli.preparation.corpus_preparation import fold_of, prepare
+
     holdout = fold_of(given.split, given.fold)
     workers = max(1, given.workers or 1)
     prepare(

@@ -12,149 +12,12 @@ nothing of what is heard. A record beside each (.wav.json) says what it was made
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from render.command import parser, progress, run
-from render.errors import InputError
-from stimuli.corpus import CLASSES
-from stimuli.synth import numbers_of
+from render.common.cli import parser, progress, run
+from render.common.errors import InputError
 
-if TYPE_CHECKING:
-    import numpy as np
-    from jaxtyping import Float
-    from numpy import ndarray
-
-CLIPS_PER_SCENE = 3
-LEVELS_DBFS = (-36.0, -24.0)
-REVERBERATION_S = (0.4, 0.8, 1.5, None)
-W_DBFS = -24.0
 LONGEST_SCENE_S = 60.0
-WHAT = "dry clips scattered in a measured room response, made by stimuli.scatter; no recording of a sound field"
-
-
-def reverberation_time_s(response: Float[ndarray, " time"], rate_hz: int) -> float:
-    """Time in which sound decays by 60 dB: T20, a line through -5 to -25 dB of the energy decay (ISO 3382-2).
-
-    Raises
-    ------
-    InputError
-        If the response does not decay by 25 dB.
-    """
-    import numpy as np
-
-    decay = np.cumsum(np.square(response[::-1]))[::-1]
-    decay_db = 10 * np.log10(decay / decay[0] + 1e-30)
-    first, last = (int(np.argmax(decay_db < level)) for level in (-5, -25))
-    if last <= first + 1:
-        raise InputError("the room response does not decay by 25 dB; its reverberation time cannot be told")
-    slope = np.polyfit(np.arange(first, last) / rate_hz, decay_db[first:last], 1)[0]
-    return float(-60 / slope)
-
-
-def damped(taps: Float[ndarray, "acn time"], rate_hz: int, reverberation_s: float) -> Float[ndarray, "acn time"]:
-    """Let a response decay faster after its largest tap of W, so that it has this reverberation time at most."""
-    import numpy as np
-
-    present_s = reverberation_time_s(taps[0], rate_hz)
-    if reverberation_s >= present_s:
-        return taps
-    time_s = np.maximum(np.arange(taps.shape[1]) - int(np.argmax(np.abs(taps[0]))), 0) / rate_hz
-    return taps * 10 ** (-3 * time_s * (1 / reverberation_s - 1 / present_s))
-
-
-def repeated(clip: Path, rate_hz: int, frames: int, random: np.random.Generator) -> Float[ndarray, " time"]:
-    """Mean of a clip's channels at a rate, repeated from a random moment on, with an rms of 1.
-
-    Raises
-    ------
-    InputError
-        If what was drawn of the clip is silent.
-    """
-    import numpy as np
-
-    from render.audio_file import info, read
-    from render.stream import resampled, resampled_length
-
-    about = info(clip)
-    begin = int(random.integers(about.frames))
-    wanted = min(about.frames, resampled_length(frames, rate_hz, about.sample_rate_hz) + 1)
-    ends = min(wanted, about.frames - begin)
-    parts = [read(clip, begin, ends)[0], read(clip, 0, wanted - ends)[0]]
-    mono = np.concatenate(parts, axis=1).mean(axis=0, keepdims=True)
-    length = resampled_length(wanted, about.sample_rate_hz, rate_hz)
-    once = np.concatenate(list(resampled([mono], 1, about.sample_rate_hz, rate_hz, length)), axis=1)[0]
-    signal = np.resize(once.astype(np.float64), frames)
-    rms = np.sqrt(np.square(signal).mean())
-    if rms < 1e-6:
-        raise InputError(f"{clip}: {frames / rate_hz:g} s from {begin / about.sample_rate_hz:.1f} s on are silent")
-    return signal / rms
-
-
-def scatter(
-    clips: Sequence[Path], response: Path, folder: Path, seed: int, scene_class: str, recording: int,
-    seconds: float, force: bool = False,
-) -> str:  # fmt: skip
-    """Write one scene and its record; return the file's name.
-
-    Parameters
-    ----------
-    clips : sequence of Path
-        At least three; which of them are taken depends on their order.
-    response : Path
-        Ambisonic room response of one source.
-    folder : Path
-    seed : int
-        Not negative.
-    scene_class, recording : str, int
-        Name of the scene, see the module.
-    seconds : float
-        At most 60: a scene is made in memory.
-    force : bool
-        Replace a file that differs.
-    """
-    import numpy as np
-    from scipy.signal import oaconvolve
-
-    from render.artefact import record_path, sha256, write_json
-    from render.audio_file import writer
-    from stimuli.place import filters_of
-
-    random = np.random.default_rng([seed, CLASSES.index(scene_class), recording])
-    drawn = random.choice(len(clips), CLIPS_PER_SCENE, replace=False)
-    turns_deg = random.uniform(0, 360, CLIPS_PER_SCENE).tolist()
-    levels_dbfs = random.uniform(*LEVELS_DBFS, CLIPS_PER_SCENE).tolist()
-    reverberation_s = REVERBERATION_S[random.integers(len(REVERBERATION_S))]
-    filters, rate_hz = filters_of(response, turns_deg)
-    frames = round(seconds * rate_hz)
-    scene = np.zeros((len(filters.taps), frames))
-    told: list[dict[str, Any]] = []
-    for place, (index, level_dbfs) in enumerate(zip(drawn, levels_dbfs, strict=True)):
-        clip, taps = clips[index], filters.taps[:, place]
-        if reverberation_s is not None:
-            taps = damped(taps, rate_hz, reverberation_s)
-        # begins before the scene, which then begins with its reverberation
-        dry = repeated(clip, rate_hz, frames + taps.shape[1] - 1, random) * 10 ** (level_dbfs / 20)
-        scene += oaconvolve(dry[None], taps, mode="valid", axes=1)
-        told.append(
-            {"file": clip.name, "sha256": sha256(clip), "turn_deg": turns_deg[place], "level_dbfs": level_dbfs}
-        )
-    scene *= 10 ** (W_DBFS / 20) / np.sqrt(np.square(scene[0]).mean())
-    target = folder / f"{scene_class}.{recording}.wav"
-    with writer(target, len(scene), rate_hz, "PCM_24", force=force) as file:
-        file.write(scene.astype(np.float32))
-    record = {
-        "what": WHAT,
-        "convention": "ACN/SN3D",
-        "seed": seed,
-        "reverberation_s": reverberation_s,
-        "response": {"file": response.name, "sha256": sha256(response)},
-        "clips": told,
-        "sha256": sha256(target),
-    }
-    write_json(record_path(target), record, force=True)
-    return target.name
 
 
 def main() -> None:
@@ -170,13 +33,19 @@ def main() -> None:
     command.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER")
     command.add_argument("--force", action="store_true", help="replace files that differ")
     given = command.parse_args()
+    from stimuli.synthesis.synthesiser import numbers_of
+
     numbers = numbers_of(given.recordings)
+    from stimuli.auralisation.scattering import CLIPS_PER_SCENE, scatter
+
     if len(given.clips) < CLIPS_PER_SCENE:
         raise InputError(f"{len(given.clips)} clips; a scene takes {CLIPS_PER_SCENE}")
     if given.seed < 0:
         raise InputError(f"seed {given.seed}; a seed is 0 or more")
     if not 1 <= given.seconds <= LONGEST_SCENE_S:
         raise InputError(f"--seconds {given.seconds:g}; possible are 1 to {LONGEST_SCENE_S:g}")
+    from stimuli.eigenscape.corpus import CLASSES
+
     wanted = [(name, number) for number in numbers for name in CLASSES]
     for name, number in progress(wanted, "scatter", len(wanted)):
         scatter(given.clips, given.response, given.output, given.seed, name, number, given.seconds, given.force)

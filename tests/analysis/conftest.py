@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from render.command import run
+from render.common.cli import run
 
 settings.register_profile("loaded machine", deadline=None, max_examples=40)
 settings.load_profile("loaded machine")
@@ -27,7 +27,7 @@ def reference_ratings() -> Path:
 @pytest.fixture(scope="session")
 def cube(reference_ratings):
     """The 22 x 13 x 8 cells of the published test that R analysed."""
-    from analysis.ratings import cells, read
+    from analysis.ratings.table import cells, read
 
     return cells(read(reference_ratings / "expected" / "A.csv"))
 

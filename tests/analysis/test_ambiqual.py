@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy.ndimage import convolve
 
-from analysis import selftest
-from analysis.ambiqual import smooth
-from analysis.measures import measure, measure_all
-from render.scene import Scene
-from render.sphere import yaw_matrix
+from analysis.metrics import selftest
+from analysis.metrics.ambiqual import smooth
+from analysis.metrics.registry import measure, measure_all
+from render.hoa.scene import Scene
+from render.hoa.spherical_harmonics import yaw_matrix
 
 # QxLabIreland/Ambiqual eb9ed41 with OpenCV 4.10.0 on the scenes of `program_scenes`: LQ, LA
 PROGRAM = [(0.9759702312432028, 0.24678496829167657), (0.9575682791510973, 0.7284033865337116)]

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from analysis import anova
-from analysis.statistics import means_over_items
-from render.errors import InputError
+from analysis.statistics import anova
+from analysis.statistics.intervals import means_over_items
+from render.common.errors import InputError
 
 R = {"rel": 1e-6}
 

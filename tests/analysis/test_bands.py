@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis import bands
-from analysis.measures import measure
-from analysis.selftest import plane_wave, scene
-from analysis.spatial import Field
-from render.scene import Scene
-from render.sphere import spherical_harmonics, yaw_matrix
+from analysis.metrics import banded as bands
+from analysis.metrics.registry import measure
+from analysis.metrics.selftest import plane_wave, scene
+from analysis.metrics.spatial import Field
+from render.hoa.scene import Scene
+from render.hoa.spherical_harmonics import spherical_harmonics, yaw_matrix
 
 RATE = 44100
 BANDS = 24

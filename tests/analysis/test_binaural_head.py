@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from analysis import binaural_head as head
-from analysis.segments import WINDOW, array_reader, segments
-from analysis.selftest import plane_wave
-from render.head import RADIUS_M, SPEED_OF_SOUND_M_S, sphere_pressure
-from render.sphere import mirror_signs, spherical_harmonics
+from analysis.metrics import interaural as head
+from analysis.metrics.framing import WINDOW, array_reader, segments
+from analysis.metrics.selftest import plane_wave
+from render.headphones.hrir import RADIUS_M, SPEED_OF_SOUND_M_S, sphere_pressure
+from render.hoa.spherical_harmonics import mirror_signs, spherical_harmonics
 
 RATE = 44100
 SIGNAL = np.random.default_rng(5).standard_normal(30_000) * 0.1

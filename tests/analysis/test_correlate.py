@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from analysis import correlate as command
-from analysis.correlate import BASELINE, coefficients, correlate, read_measures
-from analysis.ratings import read
-from analysis.results import analyse
-from render.errors import InputError
+from analysis.ratings.table import read
+from analysis.study.analysis import analyse
+from analysis.study.correlation import BASELINE, coefficients, correlate, read_measures
+from render.common.errors import InputError
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20), st.integers(0, 3)), min_size=3, max_size=30))

@@ -5,8 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis import selftest
-from analysis.covariance import compare, conclude, correlation, correlation_distance, lost_channels, moments
+from analysis.metrics import selftest
+from analysis.metrics.covariance import (
+    compare,
+    conclude,
+    correlation,
+    correlation_distance,
+    lost_channels,
+    moments,
+)
 
 
 def scene(seed=0, channels=16, frames=4000, level=0.1):
@@ -46,7 +53,7 @@ EDGES = {
 def test_the_training_loss_is_the_measure_and_its_gradient_is_finite(case):
     import torch
 
-    from codec.losses import covariance_distance
+    from codec.losses.reconstruction import covariance_distance
 
     # The loss counts the diagonal too, which differs where a channel sounds in one scene only
     sounding = [np.ptp(part, axis=1) > 0 for part in EDGES[case]]

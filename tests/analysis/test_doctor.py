@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from analysis.doctor import diagnose, diagnose_files
-from analysis.geometry import FUMA, fuma_gains, transformation
-from analysis.planting import FAULTS, planted
-from analysis.segments import array_reader
-from analysis.selftest import scene
-from listening.anchors import low_pass
-from render.audio_file import write_scene
-from render.errors import InputError
-from render.scene import Scene
-from render.sphere import mirror_signs, spherical_harmonics, yaw_matrix
+from analysis.format_check.channel_maps import FUMA, fuma_gains, transformation
+from analysis.format_check.diagnose import diagnose, diagnose_files
+from analysis.format_check.planted_faults import FAULTS, planted
+from analysis.metrics.framing import array_reader
+from analysis.metrics.selftest import scene
+from listening.conditions.anchors import low_pass
+from render.common.errors import InputError
+from render.fileio.audio_file import write_scene
+from render.hoa.scene import Scene
+from render.hoa.spherical_harmonics import mirror_signs, spherical_harmonics, yaw_matrix
 
 RATE = 44100
 SCENE = scene(1.2, seed=7).samples

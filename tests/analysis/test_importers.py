@@ -2,9 +2,9 @@
 
 import pytest
 
-from analysis.importers import split_names
-from analysis.ratings import cells, read
-from render.errors import InputError
+from analysis.ratings.importers.tables import split_names
+from analysis.ratings.table import cells, read
+from render.common.errors import InputError
 
 
 def load(tmp_path, text, name="results.csv", **options):

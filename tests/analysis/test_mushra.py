@@ -8,11 +8,11 @@ import sys
 
 import pytest
 
-from analysis import figures
-from analysis.ratings import cells, read, read_key, write
-from analysis.results import analyse, as_json
-from analysis.simulate import EFFECTS, VARIANCES, linear_scores, simulate
-from analysis.statistics import summarise
+from analysis.ratings.table import cells, read, read_key, write
+from analysis.reporting import mushra_figures as figures
+from analysis.statistics.intervals import summarise
+from analysis.study.analysis import analyse, as_json
+from analysis.study.simulation import EFFECTS, VARIANCES, linear_scores, simulate
 
 
 @pytest.fixture(scope="module")

@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 
 from analysis import objective
-from analysis.measures import MEASURES, measure_all
-from analysis.pairs import items_of_build, items_of_files, prepare
-from analysis.selftest import scene
-from listening.anchors import low_pass
-from render.artefact import write_json
-from render.audio_file import write_scene
-from render.errors import InputError
-from render.scene import Scene
+from analysis.metrics import measure_table as measure_table_lib
+from analysis.metrics.evaluation import items_of_build, items_of_files, prepare
+from analysis.metrics.registry import MEASURES, measure_all
+from analysis.metrics.selftest import scene
+from listening.conditions.anchors import low_pass
+from render.common.errors import InputError
+from render.common.files import write_json
+from render.fileio.audio_file import write_scene
+from render.hoa.scene import Scene
 
 REFERENCE = scene(0.7)
 RATE = REFERENCE.sample_rate_hz
@@ -42,7 +43,7 @@ def folder(tmp_path):
 
 
 def table(path):
-    with open(path / "objective.csv", newline="", encoding="utf-8") as file:
+    with open(path / "measure_table_lib.csv", newline="", encoding="utf-8") as file:
         return {(row["item"], row["condition"]): row for row in csv.DictReader(file)}
 
 
@@ -79,7 +80,7 @@ def test_a_build_gives_a_row_for_each_item_and_condition(tmp_path, run):
     assert (la["kbps"], la["latency_ms"], la["material"]) == ("16.5", "2", "synthetic")
     assert "rtf_enc" not in la
     assert rows["Park", "order_1"]["silent_channels"] == "12"
-    content = json.loads((tmp_path / "o" / "objective.json").read_text())
+    content = json.loads((tmp_path / "o" / "measure_table_lib.json").read_text())
     assert content["rows"][2]["silent_channels"] == list(range(4, 16))
     mean = next(e for e in content["conditions"] if (e["condition"], e["measure"]) == ("la", "mel_train"))
     values = [float(rows[item, "la"]["mel_train"]) for item in ("Beach", "Park")]
@@ -88,12 +89,12 @@ def test_a_build_gives_a_row_for_each_item_and_condition(tmp_path, run):
     assert [mean["mean"], mean["ci_high"]] == pytest.approx([np.mean(values), np.mean(values) + half], rel=1e-4)
     assert "SYNTHETIC material" in printed
     assert "Beach, order_1: lost channels 4-15" in printed
-    assert "nan" not in (tmp_path / "o" / "objective.csv").read_text().lower()
+    assert "nan" not in (tmp_path / "o" / "measure_table_lib.csv").read_text().lower()
 
 
 def test_the_result_does_not_depend_on_workers_or_segments(tmp_path):
     items = items_of_build(build(tmp_path / "build", items=("Beach",), conditions=("href", "la")))
-    alone, both = (list(objective.measure_items(items, workers, False)) for workers in (1, 2))
+    alone, both = (list(measure_table_lib.measure_items(items, workers, False)) for workers in (1, 2))
     assert alone == both
 
 
@@ -206,7 +207,7 @@ def test_arguments_that_make_no_sense(run, folder):
 def test_results_that_differ_are_not_replaced(folder, run):
     write_scene(folder / "la.wav", low_pass(REFERENCE, 3500))
     (folder / "o").mkdir()
-    (folder / "o" / "objective.csv").write_text("mine\n")
+    (folder / "o" / "measure_table_lib.csv").write_text("mine\n")
     with pytest.raises(InputError, match="--force"):
         run(folder / "ref.wav", folder / "la.wav", "-o", folder / "o", "--workers", 1)
     run(folder / "ref.wav", folder / "la.wav", "-o", folder / "o", "--workers", 1, "--force")
@@ -214,7 +215,7 @@ def test_results_that_differ_are_not_replaced(folder, run):
 
 
 def test_visqol_is_an_extra(folder, run, monkeypatch):
-    monkeypatch.setattr("analysis.visqol_extra.find_spec", lambda name: None)
+    monkeypatch.setattr("analysis.metrics.visqol.find_spec", lambda name: None)
     with pytest.raises(InputError, match="pip install visqol-python"):
         run(folder / "ref.wav", folder / "ref.wav", "--visqol")
 

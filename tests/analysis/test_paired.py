@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from analysis import paired
-from analysis.statistics import means_over_items
+from analysis.statistics import paired_tests as paired
+from analysis.statistics.intervals import means_over_items
 
 R = {"rel": 1e-6}
 

@@ -4,11 +4,12 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from analysis import looks, pictures
-from analysis.pairs import Item, prepare
-from analysis.selftest import plane_wave
-from render.audio_file import write_scene
-from render.scene import Scene
+from analysis.metrics.evaluation import Item, prepare
+from analysis.metrics.selftest import plane_wave
+from analysis.reporting import scene_looks as looks
+from analysis.reporting import scene_pages as pictures
+from render.fileio.audio_file import write_scene
+from render.hoa.scene import Scene
 
 RATE = 44100
 

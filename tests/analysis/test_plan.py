@@ -5,10 +5,10 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from analysis.plan import Plan, check, deviations, digests, read_plan, write_plan
-from analysis.results import analyse
-from analysis.simulate import EFFECTS, simulate
-from render.errors import InputError
+from analysis.study.analysis import analyse
+from analysis.study.preregistration import Plan, check, deviations, digests, read_plan, write_plan
+from analysis.study.simulation import EFFECTS, simulate
+from render.common.errors import InputError
 
 PLAN = Plan(
     title="Demo", frozen="2026-01-01T00:00:00+00:00", listeners=5, conditions=tuple(EFFECTS),

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis import coverage, paired, power
-from analysis.simulate import VARIANCES, linear_scores
+from analysis.statistics import paired_tests as paired
+from analysis.statistics import power
+from analysis.study import interval_coverage as coverage
+from analysis.study.simulation import VARIANCES, linear_scores
 
 
 @pytest.mark.parametrize(("listeners", "d"), [(8, 1.156), (12, 0.889), (16, 0.749), (20, 0.660), (30, 0.529)])

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.ratings import cells, condition_order, is_simulated, labels, missing, read, read_key, write
-from render.errors import InputError
+from analysis.ratings.table import cells, condition_order, is_simulated, labels, missing, read, read_key, write
+from render.common.errors import InputError
 
 HEADER = "session,listener,item,condition,score\n"
 ROW = "s,anna,Beach,la,20\n"

@@ -6,14 +6,14 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
-from analysis.checklist import FACTS, read_facts, template
-from analysis.options import Analysed
-from analysis.pdf import browser, print_pdf
-from analysis.plan import Plan
-from analysis.report import report
-from analysis.results import analyse
-from analysis.simulate import EFFECTS, simulate
-from render.errors import InputError
+from analysis.reporting.checklist import FACTS, read_facts, template
+from analysis.reporting.html import report
+from analysis.reporting.pdf import browser, print_pdf
+from analysis.study.analysis import analyse
+from analysis.study.preregistration import Plan
+from analysis.study.session import Analysed
+from analysis.study.simulation import EFFECTS, simulate
+from render.common.errors import InputError
 
 
 @pytest.fixture(scope="module")

@@ -10,13 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from analysis import anova, figures
-from analysis.options import Analysed
-from analysis.ratings import cells, read, write
-from analysis.report import report
-from analysis.results import analyse, as_json
-from analysis.simulate import EFFECTS, simulate
-from render.errors import InputError
+from analysis.ratings.table import cells, read, write
+from analysis.reporting import mushra_figures as figures
+from analysis.reporting.html import report
+from analysis.statistics import anova
+from analysis.study.analysis import analyse, as_json
+from analysis.study.session import Analysed
+from analysis.study.simulation import EFFECTS, simulate
+from render.common.errors import InputError
 
 COLUMNS = ["session", "listener", "item", "condition", "replicate", "score"]
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from analysis.ratings import Cells, read
-from analysis.screening import PRESETS, bimodality, hinges, outliers, screen
-from render.errors import InputError
+from analysis.ratings.table import Cells, read
+from analysis.statistics.screening import PRESETS, bimodality, hinges, outliers, screen
+from render.common.errors import InputError
 
 
 def design(listeners, items, conditions=("la", "ma", "prop", "href"), scores=(20.0, 50.0, 70.0, 100.0)):

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis import segments as s
-from analysis.alignment import REACH, align, align_mixtures
-from analysis.selftest import scene
+from analysis.metrics import framing as s
+from analysis.metrics.alignment import REACH, align, align_mixtures
+from analysis.metrics.selftest import scene
 
 LENGTHS = (s.SHORTEST, 5000, s.LENGTH - 1, s.LENGTH, s.LENGTH + 1, s.LENGTH + 512, 2 * s.LENGTH + 700)
 
@@ -30,8 +30,8 @@ def test_spectra_of_segments_are_those_of_the_whole(frames, window, hop):
 
 
 def test_files_are_read_as_arrays_are(tmp_path):
-    from render.audio_file import write_scene
-    from render.scene import Scene
+    from render.fileio.audio_file import write_scene
+    from render.hoa.scene import Scene
 
     x = noise(9000, channels=4)
     write_scene(tmp_path / "x.wav", Scene(x, 48000))

@@ -4,7 +4,7 @@ import csv
 
 import pytest
 
-from analysis import selftest
+from analysis.metrics import selftest
 
 QUICK = ("identity", "delay 1 sample", "mirror left/right", "SN3D as N3D", "order 3 dropped")
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.sheet import neutralise, read_text, restore, rows, write_rows
-from render.errors import InputError
+from analysis.ratings.csv_text import neutralise, read_text, restore, rows, write_rows
+from render.common.errors import InputError
 
 FORMULAS = [
     "=1+1",

@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis import spatial
-from analysis.measures import measure, measure_all
-from analysis.segments import array_reader, segments
-from analysis.selftest import plane_wave, scene
-from render.scene import Scene
-from render.sphere import fibonacci_sphere, mirror_signs, spherical_harmonics, yaw_matrix
+from analysis.metrics import spatial
+from analysis.metrics.framing import array_reader, segments
+from analysis.metrics.registry import measure, measure_all
+from analysis.metrics.selftest import plane_wave, scene
+from render.hoa.scene import Scene
+from render.hoa.spherical_harmonics import fibonacci_sphere, mirror_signs, spherical_harmonics, yaw_matrix
 
 RATE = 44100
 SIGNAL = np.random.default_rng(5).standard_normal(30_000) * 0.1

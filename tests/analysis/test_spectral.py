@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from analysis import selftest, spectral
-from analysis.measures import measure, measure_all
-from analysis.segments import array_reader, segments
-from render.scene import Scene
-from render.sphere import mirror_signs
+from analysis.metrics import selftest, spectral
+from analysis.metrics.framing import array_reader, segments
+from analysis.metrics.registry import measure, measure_all
+from render.hoa.scene import Scene
+from render.hoa.spherical_harmonics import mirror_signs
 
 
 def pair(rate_hz):
@@ -43,7 +43,7 @@ def test_the_published_codecs_values(rate_hz):
 def test_torch_and_numpy_are_each_others_oracle(frames):
     import torch
 
-    from codec.losses import mel_distance
+    from codec.losses.reconstruction import mel_distance
 
     rng = np.random.default_rng(frames)
     x = (0.1 * rng.standard_normal((4, frames))).astype(np.float32)
@@ -55,7 +55,7 @@ def test_torch_and_numpy_are_each_others_oracle(frames):
 @pytest.mark.parametrize("rate_hz", [8000, 44100, 48000, 192000])
 @pytest.mark.parametrize(("window", "bands"), spectral.TRAINING_SCALES)
 def test_mel_filters_are_those_of_training_and_grouping_loses_none(rate_hz, window, bands):
-    from codec.losses import mel_filter_bank
+    from codec.losses.reconstruction import mel_filter_bank
 
     filters = spectral.mel_filter_bank(rate_hz, window, bands)
     assert np.allclose(filters, mel_filter_bank(rate_hz, window, bands), atol=1e-12)
@@ -98,15 +98,15 @@ def test_silence_is_compared_down_to_the_clamp():
 
 def test_loudspeakers_are_the_projects_own_feeds():
     """mel_ls decodes spectra: it is mel_train of the eleven feeds of 7.1.4."""
-    from render.decode import decode
-    from render.layout import layout
+    from render.hoa.layout import layout
+    from render.loudspeakers.renderer import decode
 
     test = changed(np.diag(np.linspace(1, 0.3, 16)))
     feeds = [decode(of, layout("7.1.4")).samples for of in (SCENE, test)]
     lfe = [speaker.is_lfe for speaker in layout("7.1.4").loudspeakers].index(True)
     import torch
 
-    from codec.losses import mel_distance
+    from codec.losses.reconstruction import mel_distance
 
     a, b = (torch.tensor(np.delete(feed, lfe, axis=0))[None] for feed in feeds)
     assert measure(SCENE, test)["mel_ls"] == pytest.approx(

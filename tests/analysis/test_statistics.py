@@ -12,20 +12,20 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from analysis.components import condition_model
-from analysis.mixed import _System, crossed_interval_incomplete, fit
-from analysis.ratings import Cells, cells, read
-from analysis.resampling import SCHEMES, bca, bootstrap, draw_both, draw_listeners
-from analysis.results import analyse
-from analysis.statistics import (
+from analysis.ratings.table import Cells, cells, read
+from analysis.statistics.bootstrap import SCHEMES, bca, bootstrap, draw_both, draw_listeners
+from analysis.statistics.interval import t_interval
+from analysis.statistics.intervals import (
     CONVENTIONS,
     crossed_interval,
     intervals,
     means_over_items,
     shape,
     summarise,
-    t_interval,
 )
+from analysis.statistics.mixed_models import _System, crossed_interval_incomplete, fit
+from analysis.statistics.variance_components import condition_model
+from analysis.study.analysis import analyse
 
 R = {"rel": 1e-6}
 R_MIXED = {"rel": 1e-3}
@@ -128,7 +128,7 @@ def simulated(seed, listeners=6, items=5, conditions=3):
 def test_reml_meets_the_closed_form_of_complete_designs(seed, monkeypatch):
     cube = simulated(seed, listeners=12, items=9)
     closed = condition_model(cube)
-    monkeypatch.setattr("analysis.components.balanced_components", lambda scores: None)
+    monkeypatch.setattr("analysis.statistics.variance_components.balanced_components", lambda scores: None)
     reml = condition_model(cube)
     assert list(reml.variances.values()) == pytest.approx(list(closed.variances.values()), rel=2e-3, abs=0.01)
     np.testing.assert_allclose(reml.covariance, closed.covariance, rtol=5e-3)

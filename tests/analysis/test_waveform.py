@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis import waveform
-from analysis.segments import LENGTH, array_reader, segments
+from analysis.metrics import waveform
+from analysis.metrics.framing import LENGTH, array_reader, segments
 
 RATE = 44100
 FRAMES = LENGTH + 5000  # two segments

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from codec.bitstream import HEADER_BYTES, CorruptStream, Header, Packet
-from codec.concealment import conceal
-from codec.stream_file import read_header, read_intact_packets, read_packets, write_stream
+from codec.bitstream.file import read_header, read_intact_packets, read_packets, write_stream
+from codec.bitstream.format import HEADER_BYTES, CorruptStream, Header, Packet
+from codec.coding.concealment import conceal
 
 MUTATIONS = 100_000
 

@@ -14,10 +14,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from codec.published import read_published
-from codec.torch_file import open_torch_file
-from codec.weights import load, read, save
-from render.errors import InputError
+from codec.checkpoints.model_file import load, read, save
+from codec.descript.torch_file import open_torch_file
+from codec.descript.weights import read_published
+from render.common.errors import InputError
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "dac"
 CHECKPOINT = (GOLDEN / "mono.pth").read_bytes()
@@ -347,7 +347,7 @@ def test_wrong_digest_and_hostile_configuration(tmp_path):
 
 def test_the_interpreter_knows_every_operation_that_torch_writes():
     """So that no honest file is refused: the operations in files of all protocols."""
-    from codec.pickled import _CONSTANTS, _IGNORED, _PUSHED, _TUPLES, _Machine
+    from codec.descript.safe_pickle import _CONSTANTS, _IGNORED, _PUSHED, _TUPLES, _Machine
 
     for protocol in (2, 3, 4, 5):
         file = io.BytesIO()

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.lib import format as npy
 
-from codec.dac_file import read_dac
-from render.errors import InputError
+from codec.descript.dac_file import read_dac
+from render.common.errors import InputError
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "dac"
 WHOLE = (GOLDEN / "whole.dac").read_bytes()

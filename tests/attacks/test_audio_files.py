@@ -11,9 +11,9 @@ import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from render.audio_file import info, read, read_scene, writer
-from render.container import Header, build_header
-from render.errors import InputError
+from render.common.errors import InputError
+from render.fileio.audio_file import info, read, read_scene, writer
+from render.fileio.container import Header, build_header
 
 CONTAINERS = [".wav", ".rf64", ".w64", ".caf", ".flac"]
 

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from listening import ogg, ogg_opus
-from listening.opus import OpusSettings, decode, encode, inspect
-from render.errors import InputError
-from render.scene import Scene
+from listening.opus_codec import ogg, ogg_opus
+from listening.opus_codec.codec import OpusSettings, decode, encode
+from listening.opus_codec.info import inspect
+from render.common.errors import InputError
+from render.hoa.scene import Scene
 
 FRAMES = 4000
 

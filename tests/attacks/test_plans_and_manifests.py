@@ -8,11 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analysis.ratings import read_key
+from analysis.ratings.table import read_key
 from listening import export
-from listening.manifest import read_manifest
-from listening.plan import load_plan
-from render.errors import InputError
+from listening.stimulus_build.manifest import read_manifest
+from listening.test_design.test_plan import load_plan
+from render.common.errors import InputError
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),

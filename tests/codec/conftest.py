@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from codec.model import Codec, ModelConfig
-from render.audio_file import writer
+from codec.rvqgan.codec import Codec, ModelConfig
+from render.fileio.audio_file import writer
 
 
 def random_codec(**config):

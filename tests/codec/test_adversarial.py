@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from codec.adversarial import (
+from codec.losses.adversarial import (
     discriminator_loss,
     discriminator_pass,
     feature_loss,
@@ -11,7 +11,7 @@ from codec.adversarial import (
     generator_loss,
     generator_pass,
 )
-from codec.discriminator import Discriminator, DiscriminatorConfig
+from codec.rvqgan.discriminator import Discriminator, DiscriminatorConfig
 
 SIZES = dict(periods=(2, 3), fft_sizes=(256,), period_width=2, spectrum_width=4)
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from codec.assemble import assemble, shapes_of
-from codec.model import Codec, ModelConfig
-from render.errors import InputError
+from codec.checkpoints.state_dict import assemble, shapes_of
+from codec.rvqgan.codec import Codec, ModelConfig
+from render.common.errors import InputError
 
 CONFIGS = [
     ModelConfig(channels=1, encoder_dim=4, decoder_dim=32, codebooks=2, output_tanh=True),

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codec.bitstream import ABSENT, HEADER_BYTES, CorruptStream, Header, Packet, pack, parse_header, unpack
-from codec.stream_file import read_header, read_intact_packets, read_packets, write_stream
+from codec.bitstream.file import read_header, read_intact_packets, read_packets, write_stream
+from codec.bitstream.format import ABSENT, HEADER_BYTES, CorruptStream, Header, Packet, pack, parse_header, unpack
 
 
 def make_header(frames=600, codebooks=18, bits=10, channels=16, **values):

@@ -10,13 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codec import decode, encode, inspect, profile, truncate
-from codec.bitstream import CorruptStream
-from codec.model import ModelConfig
-from codec.weights import save
-from render.audio_file import read, write_scene
-from render.errors import InputError
-from render.scene import Scene
+from codec import decode, encode, truncate
+from codec.bitstream import inspection as inspect
+from codec.bitstream.format import CorruptStream
+from codec.checkpoints.model_file import save
+from codec.coding import complexity as profile
+from codec.rvqgan.codec import ModelConfig
+from render.common.errors import InputError
+from render.fileio.audio_file import read, write_scene
+from render.hoa.scene import Scene
 
 ROOT = Path(__file__).parents[2]
 
@@ -105,7 +107,7 @@ def test_inspect_tells_where_the_bits_go(files, capsys):
 
 
 def test_entropy_is_that_of_the_codes(files):
-    from codec.stream_file import read_header, read_packets
+    from codec.bitstream.file import read_header, read_packets
 
     data = io.BytesIO((files / "x.arvq").read_bytes())
     codes = np.concatenate([p.codes for p in read_packets(data, read_header(data, "x"), "x")], axis=1)[0]

@@ -8,13 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ortho_group
 
-from codec import spatial, spatial_code
-from codec.blocks import recut
-from codec.components import HALF, Axes, Turn, TurnBack, axes_of, random_signs, uncorrelated
-from codec.layer import Layer
-from codec.model import ModelConfig
-from codec.spatial_code import Parameters
-from render.sphere import mirror_signs, spherical_harmonics, yaw_matrix
+from codec.rvqgan.codec import ModelConfig
+from codec.side_info import analysis as spatial
+from codec.side_info import parameter_coding as spatial_code
+from codec.side_info.klt import HALF, Axes, Turn, TurnBack, axes_of, random_signs, uncorrelated
+from codec.side_info.parameter_coding import Parameters
+from codec.side_info.spatial_layer import Layer
+from codec.streaming.rechunk import recut
+from render.hoa.spherical_harmonics import mirror_signs, spherical_harmonics, yaw_matrix
 
 HOP, RATE_HZ = 512, 44_100
 PACKET = 256 * HOP

@@ -8,11 +8,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from codec.dac_decode import decode_dac
-from codec.dac_file import read_dac
-from codec.model import Codec
-from codec.published import read_published
-from render.errors import InputError
+from codec.descript.dac_decode import decode_dac
+from codec.descript.dac_file import read_dac
+from codec.descript.weights import read_published
+from codec.rvqgan.codec import Codec
+from render.common.errors import InputError
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "dac"
 MONO = read_published(GOLDEN / "mono.pth")

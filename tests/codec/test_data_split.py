@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from listening.items import corpus_items
-from listening.plan import Plan
-from render.audio_file import writer
-from stimuli.corpus import CLASSES, HOLDOUT, find_recordings, split
-from stimuli.excerpt import choose_window
+from listening.test_design.items import corpus_items
+from listening.test_design.test_plan import Plan
+from render.fileio.audio_file import writer
+from stimuli.eigenscape.corpus import CLASSES, HOLDOUT, find_recordings, split
+from stimuli.excerpts.selection import choose_window
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from codec.adversarial import discriminator_loss, feature_loss, generator_loss
-from codec.discriminator import Discriminator, DiscriminatorConfig, levelled
-from render.errors import InputError
+from codec.losses.adversarial import discriminator_loss, feature_loss, generator_loss
+from codec.rvqgan.discriminator import Discriminator, DiscriminatorConfig, levelled
+from render.common.errors import InputError
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "dac" / "training.json").read_text())
 PUBLISHED = DiscriminatorConfig(channels=1, periods=(3, 11), rates=(1, 2), fft_sizes=(2048, 512))

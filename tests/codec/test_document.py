@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from scipy.linalg import sqrtm
 
-from codec import spatial_code
-from codec.components import TurnBack, axes_of
-from codec.inference import encode
-from codec.stream_file import read_header, read_packets
-from render.scene import Scene
+from codec.bitstream.file import read_header, read_packets
+from codec.coding.pipeline import encode
+from codec.side_info import parameter_coding as spatial_code
+from codec.side_info.klt import TurnBack, axes_of
+from render.hoa.scene import Scene
 
 
 def number(data, at, size):

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from codec import weights
-from codec.fetch import fetch_checkpoint
-from render.artefact import read_json, sha256
-from render.errors import InputError
+from codec.checkpoints.model_file import load
+from codec.descript.download import fetch_checkpoint
+from render.common.errors import InputError
+from render.common.files import read_json, sha256
 
 CHECKPOINT = (Path(__file__).parents[1] / "golden" / "dac" / "mono.pth").read_bytes()
 
@@ -132,7 +133,7 @@ def test_command_line_from_the_address_to_a_model(server, tmp_path, monkeypatch,
     output = capsys.readouterr().out
     assert "w.pth: fetched; next: python -m codec.weights convert w.pth" in output
     assert "m.safetensors: 8705 parameters, 110250.0 bit/s" in output
-    model, _ = weights.load(Path("m.safetensors"))
+    model, _ = load(Path("m.safetensors"))
     assert model.config.channels == 1
     # the card tells the address, not only the name of the file
     assert read_json(Path("m.json"))["origin"] == f"{server.url}/w.pth"

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from codec import figure1
-from codec.curves import change_over_last_fifth, mean_curve, numbers, read_curve
-from codec.settings import load_preset
-from render.artefact import read_json, write_json
-from render.audio_file import writer
-from render.errors import InputError
+from codec.figures.training_curves import change_over_last_fifth, mean_curve, numbers, read_curve
+from codec.training.config import load_preset
+from render.common.errors import InputError
+from render.common.files import read_json, write_json
+from render.fileio.audio_file import writer
 
 TINY = """
 [model]

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codec.bitstream import ABSENT, PACKET_FRAMES, CorruptStream
-from codec.blocks import recut
-from codec.concealment import conceal
-from codec.inference import (
+from codec.bitstream.file import read_header, read_intact_packets, read_packets
+from codec.bitstream.format import ABSENT, PACKET_FRAMES, CorruptStream
+from codec.coding.concealment import conceal
+from codec.coding.pipeline import (
     check_model,
     decode,
     decode_packets,
@@ -25,12 +25,12 @@ from codec.inference import (
     survey,
     surveyed,
 )
-from codec.layer import Layer
-from codec.stream_file import read_header, read_intact_packets, read_packets
-from codec.streaming import StreamEncoder
-from render.errors import InputError
-from render.layout import layout
-from render.scene import Feed, Scene
+from codec.side_info.spatial_layer import Layer
+from codec.streaming.rechunk import recut
+from codec.streaming.stream_codec import StreamEncoder
+from render.common.errors import InputError
+from render.hoa.layout import layout
+from render.hoa.scene import Feed, Scene
 
 DIGEST = b"12345678"
 PACKET = PACKET_FRAMES * 512  # samples
@@ -260,7 +260,7 @@ def test_levels_that_a_header_cannot_hold_are_refused(model):
 
 
 def test_a_feed_comes_back_as_a_feed():
-    from codec.model import Codec, ModelConfig
+    from codec.rvqgan.codec import Codec, ModelConfig
 
     sizes = dict(encoder_dim=4, decoder_dim=32, latent_dim=8, codebooks=2, codebook_size=16, dilations=(1,))
     model = Codec(ModelConfig(channels=6, layout="5.1", **sizes)).fold_weight_norm().eval().requires_grad_(False)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from codec.initialise import CodebookUsage, kmeans, pca
-from codec.model import Codec, ModelConfig
+from codec.rvqgan.codec import Codec, ModelConfig
+from codec.training.initialisation import CodebookUsage, kmeans, pca
 
 
 def low_passed_scenes(seed=0, items=6, channels=16, frames=8192):

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from codec import losses
-from codec.spectrum import Spectra, stft
-from render.sphere import fibonacci_sphere, mirror_signs, spherical_harmonics
+from codec.losses import reconstruction as losses
+from codec.losses.stft import Spectra, stft
+from render.hoa.spherical_harmonics import fibonacci_sphere, mirror_signs, spherical_harmonics
 
 RATE = 44_100
 BANDS = losses.erb_bands(RATE, 2048, 20)
@@ -359,7 +359,7 @@ def test_intensity_needs_first_order():
 
 
 def test_losses_together_are_those_alone_and_share_their_spectra(monkeypatch):
-    from codec import spectrum as module
+    from codec.losses import stft as module
 
     x, y = correlated_scene(1, 22_050), correlated_scene(2, 22_050)
     expected = {name: LOSSES[name](x, y).item() for name in ("mel", "band_covariance", "intensity")}

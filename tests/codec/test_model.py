@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch.nn.functional import conv1d, conv_transpose1d, embedding, normalize
 
-from codec.model import Codec, ModelConfig, contextual_frames, count_parameters
-from codec.train import load_preset
-from render.errors import InputError
+from codec.rvqgan.codec import Codec, ModelConfig, contextual_frames, count_parameters
+from codec.training.config import load_preset
+from render.common.errors import InputError
 
 SMALL = ModelConfig(
     channels=3,

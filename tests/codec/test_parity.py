@@ -15,10 +15,10 @@ import torch
 from safetensors.torch import load_file
 from torch.nn.functional import normalize
 
-from codec.model import Codec, ModelConfig
-from codec.published import read_published
-from codec.torch_file import open_torch_file
-from codec.transfer import start_from
+from codec.checkpoints.channel_transfer import start_from
+from codec.descript.torch_file import open_torch_file
+from codec.descript.weights import read_published
+from codec.rvqgan.codec import Codec, ModelConfig
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "dac"
 MONO = read_published(GOLDEN / "mono.pth")

@@ -9,12 +9,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from codec.model import Codec, ModelConfig
-from codec.published import read_published
-from codec.torch_file import open_torch_file
-from codec.weights import convert, load, read
-from render.artefact import read_json, sha256
-from render.errors import InputError
+from codec.checkpoints.model_file import convert, load, read
+from codec.descript.torch_file import open_torch_file
+from codec.descript.weights import read_published
+from codec.rvqgan.codec import Codec, ModelConfig
+from render.common.errors import InputError
+from render.common.files import read_json, sha256
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "dac"
 KWARGS = dict(

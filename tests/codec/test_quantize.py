@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn.functional import mse_loss
 
-from codec.quantize import ResidualVectorQuantizer, VectorQuantizer
-from render.errors import InputError
+from codec.rvqgan.quantizer import ResidualVectorQuantizer, VectorQuantizer
+from render.common.errors import InputError
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codec.rangecoder import Shape, compress, expand, stored_size
+from codec.bitstream.range_coder import Shape, compress, expand, stored_size
 
 
 def packed(codes, bits, layer_bits=0, seed=0):

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codec.model import ModelConfig
-from codec.settings import TrainConfig, check_fit, load_preset, preset_text, refuse_other
-from render.errors import InputError
+from codec.rvqgan.codec import ModelConfig
+from codec.training.config import TrainConfig, check_fit, load_preset, preset_text, refuse_other
+from render.common.errors import InputError
 
 
 @pytest.mark.parametrize("name", ["paper", "base", "small", "smoke", "published44"])

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from codec.snake import snake
+from codec.rvqgan.snake import snake
 
 
 def formula(x, alpha):

@@ -5,9 +5,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from codec import spatial
-from codec.components import TurnBack, axes_of
-from codec.restore import Restorer
+from codec.side_info import analysis as spatial
+from codec.side_info.klt import TurnBack, axes_of
+from codec.side_info.level_restoration import Restorer
 
 
 def random_covariance(seed, channels, spread_db=20):

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codec import spatial_code
-from codec.spatial import band_edges
-from codec.spatial_code import Parameters
+from codec.side_info import parameter_coding as spatial_code
+from codec.side_info.analysis import band_edges
+from codec.side_info.parameter_coding import Parameters
 
 WIDTHS = np.diff(band_edges(44_100))
 

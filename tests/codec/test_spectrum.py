@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from codec.spectrum import Spectra, magnitude, spectrum, stft
+from codec.losses.stft import Spectra, magnitude, spectrum, stft
 
 
 def noise(*shape):

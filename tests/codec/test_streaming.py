@@ -9,10 +9,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codec.bitstream import ABSENT
-from codec.model import Codec, ModelConfig, contextual_frames
-from codec.streaming import StreamDecoder, StreamEncoder
-from render.errors import InputError
+from codec.bitstream.format import ABSENT
+from codec.rvqgan.codec import Codec, ModelConfig, contextual_frames
+from codec.streaming.stream_codec import StreamDecoder, StreamEncoder
+from render.common.errors import InputError
 
 TILE = 8
 HOP = 512

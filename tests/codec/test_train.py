@@ -11,24 +11,26 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from codec import checkpoint, train, validate
-from codec.bitstream import packet_frame_counts
-from codec.data import Excerpts, level_gain
-from codec.discriminator import Discriminator, DiscriminatorConfig
-from codec.inference import decode, encode
-from codec.layer import Layer
-from codec.model import Codec, ModelConfig
-from codec.objective import MelSample, draw_mel_sample, output_gradient
-from codec.processes import Processes
-from codec.publish import newest_model
-from codec.state import State
-from codec.transfer import transfer
-from codec.weights import load, read
-from render.audio_file import read as read_audio
-from render.audio_file import write_scene, writer
-from render.errors import InputError
-from render.layout import layout as named_layout
-from render.scene import Feed, Scene
+from codec.bitstream.format import packet_frame_counts
+from codec.checkpoints.channel_transfer import transfer
+from codec.checkpoints.model_file import load, read
+from codec.coding.pipeline import decode, encode
+from codec.rvqgan.codec import Codec, ModelConfig
+from codec.rvqgan.discriminator import Discriminator, DiscriminatorConfig
+from codec.side_info.spatial_layer import Layer
+from codec.training import checkpoint, trainer
+from codec.training import config as training_config
+from codec.training import validation as validate
+from codec.training.distributed import Processes
+from codec.training.excerpts import Excerpts, level_gain
+from codec.training.export import newest_model
+from codec.training.objective import MelSample, draw_mel_sample, output_gradient
+from codec.training.state import State
+from render.common.errors import InputError
+from render.fileio.audio_file import read as read_audio
+from render.fileio.audio_file import write_scene, writer
+from render.hoa.layout import layout as named_layout
+from render.hoa.scene import Feed, Scene
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 ALONE = Processes(0, 1, torch.device("cpu"))
@@ -106,7 +108,7 @@ def test_a_fixed_encoder_learns_until_the_codebooks_are_fitted(tmp_path, type_in
             assert all(moved)
     assert [bool(row["quantizer"]) for row in table(tmp_path / "runs" / "r")] == [False] * 4 + [True] * 4
     with pytest.raises(InputError, match="fixed_encoder needs steps"):
-        train.TrainConfig(fixed_encoder=True)
+        training_config.TrainConfig(fixed_encoder=True)
 
 
 @pytest.fixture
@@ -122,7 +124,7 @@ def test_a_network_behind_the_layer_learns_from_components(tmp_path, type_in, ma
     whole, parts = (tmp_path / "runs" / name for name in ("whole", "parts"))
     made = sorted((whole / "components").glob("*.wav"))
     assert [path.name.split("-")[0] for path in made] == ["Beach.1", "Park.1"]  # not those that are held out
-    config = train.load_preset(str(layered_preset))[0]
+    config = training_config.load_preset(str(layered_preset))[0]
     for path, source in zip(made, ("Beach.1", "Park.1"), strict=True):
         original, _ = read_audio(material(4) / f"{source}.wav")
         original = original * np.float32(level_gain(material(4) / f"{source}.wav", -24.0))
@@ -176,9 +178,9 @@ def test_a_run_is_repeated_by_its_own_preset(tmp_path, type_in, material):
 
 def test_golden_loss_curve(tmp_path, material):
     """20 steps of the smoke preset, begun at random: eigenvectors and k-means depend on the machine."""
-    model, config = train.load_preset("smoke")
+    model, config = training_config.load_preset("smoke")
     config = replace(config, initialisation="default", quantizer_start=0, revive_every=0, sample_every=0)
-    train.train(model, config, [material(16)], tmp_path / "run", False, 20)
+    trainer.train(model, config, [material(16)], tmp_path / "run", False, 20)
     golden = json.loads((GOLDEN / "training_curve.json").read_text())
     rows = table(tmp_path / "run")
     for name, expected in golden["curves"].items():
@@ -251,31 +253,31 @@ def test_command_line_refusals(tmp_path, type_in):
     with pytest.raises(InputError, match="--data DIR is needed"):
         type_in("--run", "new")
     with pytest.raises(InputError, match="known are"):
-        train.load_preset("nonsense")
+        training_config.load_preset("nonsense")
     typo = tmp_path / "typo.toml"
     typo.write_text("[train]\nstepz = 3\n")
     with pytest.raises(InputError, match="no \\['stepz'\\]; did you mean steps\\?"):
-        train.load_preset(str(typo))
+        training_config.load_preset(str(typo))
 
 
 def test_every_preset_can_be_read():
-    presets = sorted(path.stem for path in (Path(train.__file__).parent / "presets").glob("*.toml"))
+    presets = sorted(path.stem for path in (Path(training_config.__file__).parents[1] / "presets").glob("*.toml"))
     assert {"small", "smoke", "published44", "paper", "base"} <= set(presets)
     for name in presets:
-        model_config, config = train.load_preset(name)
-        train.check_fit(model_config, config)
+        model_config, config = training_config.load_preset(name)
+        training_config.check_fit(model_config, config)
         assert config.steps > 0
         assert model_config.hop == 512
 
 
 def test_the_paper_preset_is_what_was_published():
     """44khz-16kbps.yml and base.yml of descript-audio-codec 1.0.0; the paper's batch, steps, covariance."""
-    model, config = train.load_preset("paper")
+    model, config = training_config.load_preset("paper")
     assert config.discriminator_config(model) == DiscriminatorConfig(16, 44_100)
     assert config.weights == {"mel": 15.0, "covariance": 1.0, "adversarial": 1.0, "feature": 2.0}
     assert (config.commitment, config.codebook, config.steps, config.batch) == (0.25, 1.0, 400_000, 24)
-    assert train.learning_rate(config, 0) == 1e-4
-    assert train.learning_rate(config, 399_999) == pytest.approx(1e-4 * 0.2019, rel=1e-3)
+    assert trainer.learning_rate(config, 0) == 1e-4
+    assert trainer.learning_rate(config, 399_999) == pytest.approx(1e-4 * 0.2019, rel=1e-3)
     assert (config.betas, config.weight_decay) == ((0.8, 0.99), 1e-2)
     assert (config.clip_norm, config.discriminator_clip_norm) == (1e3, 10.0)
 
@@ -314,7 +316,7 @@ def noises(channels=16):
 
 def test_balanced_gradients_have_the_norms_of_their_weights():
     """One loss: the gradient has norm `weight`; without weight nothing is computed."""
-    model, config = train.load_preset("smoke")
+    model, config = training_config.load_preset("smoke")
     x, y = noises()
     sample = draw_mel_sample(config, 16, np.random.default_rng(0))
     judge = Discriminator(config.discriminator_config(model))
@@ -333,7 +335,7 @@ def test_balanced_gradients_have_the_norms_of_their_weights():
     loose = replace(config, weights={"waveform": 3.0}, balance=False, discriminator=None)
     values, gradient = output_gradient(x, y, 44_100, loose, sample, {}, None, ALONE)
     y.requires_grad_()
-    from codec.losses import waveform_distance
+    from codec.losses.reconstruction import waveform_distance
 
     (3.0 * waveform_distance(x, y)).backward()
     torch.testing.assert_close(gradient, y.grad)
@@ -341,7 +343,7 @@ def test_balanced_gradients_have_the_norms_of_their_weights():
 
 def test_running_norms_forget():
     """Of one loss, g1 then g2: the second gradient is divided by 0.9 |g1| + 0.1 |g2|."""
-    _, config = train.load_preset("smoke")
+    _, config = training_config.load_preset("smoke")
     config = replace(config, weights={"waveform": 1.0}, discriminator=None)
     x, y = noises()
     sample, norms = MelSample(None, ()), {}
@@ -354,7 +356,7 @@ def test_running_norms_forget():
 
 
 def test_the_mel_distance_takes_channel_0_and_others_in_turn():
-    _, config = train.load_preset("smoke")
+    _, config = training_config.load_preset("smoke")
     config = replace(config, mel_channels=3, mel_scales=2)
     samples = [draw_mel_sample(config, 16, np.random.default_rng(seed)) for seed in range(200)]
     assert all(s.channels[0] == 0 and len(set(s.channels)) == 3 and len(s.scales) == 2 for s in samples)
@@ -400,17 +402,17 @@ def test_training_in_half_precision_is_near_to_full(tmp_path, type_in, material)
 
 
 def test_schedule():
-    _, config = train.load_preset("small")
+    _, config = training_config.load_preset("small")
     config = replace(config, steps=1000, warmup_steps=10, decay_share=0.25, learning_rate=1.0)
-    rates = [train.learning_rate(config, step) for step in (0, 9, 500, 750, 875, 999)]
+    rates = [trainer.learning_rate(config, step) for step in (0, 9, 500, 750, 875, 999)]
     assert rates == pytest.approx([0.1, 1.0, 1.0, 1.0, 0.53, 0.034])
     falling = replace(config, warmup_steps=0, decay_share=0.0, gamma=0.999)
-    assert [train.learning_rate(falling, step) for step in (0, 1, 500)] == pytest.approx([1, 0.999, 0.999**500])
+    assert [trainer.learning_rate(falling, step) for step in (0, 1, 500)] == pytest.approx([1, 0.999, 0.999**500])
 
 
 def test_running_mean_of_the_weights():
     """Weights 0 and, from then on, 1: after n steps of decay d the mean is 1 - d^n; short memory at first."""
-    _, config = train.load_preset("smoke")
+    _, config = training_config.load_preset("smoke")
     model = ModelConfig(channels=1, encoder_dim=1, decoder_dim=16, latent_dim=4, codebooks=1, dilations=())
     state = State(model, replace(config, ema=0.75, weights={"mel": 1.0}, discriminator=None))
     with torch.no_grad():
@@ -437,10 +439,10 @@ def tiny_training(tmp_path, **settings):
         channels=2, encoder_dim=4, decoder_dim=16, strides=(2, 4), latent_dim=8, codebooks=4, codebook_size=32,
         codebook_dim=4,
     )  # fmt: skip
-    config = train.TrainConfig(
+    config = training_config.TrainConfig(
         steps=2, batch=1, excerpt_frames=4096, turn=False, weights={"waveform": 1.0}, balance=False, **settings
     )
-    train.train(model, config, [tmp_path], tmp_path / "run", False, 2)
+    trainer.train(model, config, [tmp_path], tmp_path / "run", False, 2)
     return checkpoint.load(tmp_path / "run" / "checkpoints" / "0000002")[0]["model"]
 
 

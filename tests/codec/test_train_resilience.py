@@ -13,10 +13,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from codec import checkpoint
-from codec.publish import newest_model
-from codec.runs import Metrics, alone_in
-from render.errors import InputError
+from codec.training import checkpoint
+from codec.training.export import newest_model
+from codec.training.run_folder import Metrics, alone_in
+from render.common.errors import InputError
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from codec import transfer as command
-from codec.model import Codec
-from codec.published import read_published
-from codec.torch_file import open_torch_file
-from codec.transfer import start_from, transfer
-from codec.weights import load, save
-from render.artefact import sha256
-from render.errors import InputError
+from codec.checkpoints.channel_transfer import start_from, transfer
+from codec.checkpoints.model_file import load, save
+from codec.descript.torch_file import open_torch_file
+from codec.descript.weights import read_published
+from codec.rvqgan.codec import Codec
+from render.common.errors import InputError
+from render.common.files import sha256
 
 CHECKPOINT = Path(__file__).parents[1] / "golden" / "dac" / "mono.pth"
 MONO = read_published(CHECKPOINT)

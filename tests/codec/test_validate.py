@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from codec import samples
-from codec.data import Excerpts
-from codec.model import ModelConfig
-from codec.validate import columns, distances, excerpt_frames, groups, held_out
-from render.errors import InputError
-from render.layout import layout
-from render.sphere import mirror_signs, spherical_harmonics, yaw_matrix
+from codec.rvqgan.codec import ModelConfig
+from codec.training import audio_samples as samples
+from codec.training.excerpts import Excerpts
+from codec.training.validation import columns, distances, excerpt_frames, groups, held_out
+from render.common.errors import InputError
+from render.hoa.layout import layout
+from render.hoa.spherical_harmonics import mirror_signs, spherical_harmonics, yaw_matrix
 
 FIRST, THIRD = ModelConfig(channels=4), ModelConfig(channels=16)
 

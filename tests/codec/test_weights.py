@@ -6,10 +6,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from codec.model import Codec, ModelConfig
-from codec.weights import PRETRAINED, load, save
-from render.artefact import sha256
-from render.errors import InputError
+from codec.checkpoints.model_file import PRETRAINED, load, save
+from codec.rvqgan.codec import Codec, ModelConfig
+from render.common.errors import InputError
+from render.common.files import sha256
 
 CONFIG = ModelConfig(
     channels=1, encoder_dim=2, decoder_dim=16, strides=(2, 4), latent_dim=4, codebooks=2, codebook_size=16

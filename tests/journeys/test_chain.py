@@ -21,14 +21,14 @@ import soundfile
 import soxr
 import torch
 
-from codec.model import Codec, ModelConfig
-from codec.weights import save
-from render.audio_file import info, read_scene, writer
-from render.decode import decode
-from render.layout import layout
-from render.loudness import integrated_loudness_lufs, true_peak_dbtp, ungated_loudness_lufs
-from render.scene import Feed
-from render.sphere import spherical_harmonics
+from codec.checkpoints.model_file import save
+from codec.rvqgan.codec import Codec, ModelConfig
+from render.dsp.loudness import integrated_loudness_lufs, true_peak_dbtp, ungated_loudness_lufs
+from render.fileio.audio_file import info, read_scene, writer
+from render.hoa.layout import layout
+from render.hoa.scene import Feed
+from render.hoa.spherical_harmonics import spherical_harmonics
+from render.loudspeakers.renderer import decode
 
 pytestmark = pytest.mark.slow
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from listening.anchors import LOW_ANCHOR_HZ, MID_ANCHOR_HZ, low_pass, low_pass_taps
-from render.errors import InputError
-from render.scene import Scene
+from listening.conditions.anchors import LOW_ANCHOR_HZ, MID_ANCHOR_HZ, low_pass, low_pass_taps
+from render.common.errors import InputError
+from render.hoa.scene import Scene
 
 RATES_HZ = (16_000, 22_050, 32_000, 44_100, 48_000, 88_200, 96_000, 192_000)
 MARGIN_DB = 20

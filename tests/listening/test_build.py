@@ -8,13 +8,13 @@ import pytest
 import soundfile
 
 from listening import build
-from listening.manifest import read_manifest
-from render.artefact import record_path, sha256
-from render.audio_file import read, writer
-from render.errors import InputError
-from render.scene import order_of
-from render.sphere import sn3d_to_n3d
-from stimuli.excerpt import FADE_S
+from listening.stimulus_build.manifest import read_manifest
+from render.common.errors import InputError
+from render.common.files import record_path, sha256
+from render.fileio.audio_file import read, writer
+from render.hoa.scene import order_of
+from render.hoa.spherical_harmonics import sn3d_to_n3d
+from stimuli.excerpts.selection import FADE_S
 
 PLAN = 'conditions = ["href", "la", "order_0"]\nseconds = 1.0\n'
 
@@ -154,8 +154,8 @@ def test_first_order_and_nan_are_refused_with_the_reason(tmp_path, run):
 
 
 def test_the_key_of_a_rendition_depends_on_all_that_it_is_made_from():
-    from listening.conditions import condition
-    from listening.making import key_of
+    from listening.conditions.registry import condition
+    from listening.stimulus_build.item_builder import key_of
 
     keys = {
         key_of(condition(name), {"sha256": source})
@@ -166,7 +166,7 @@ def test_the_key_of_a_rendition_depends_on_all_that_it_is_made_from():
 
 
 def test_the_gate_stops_the_build_and_names_the_stimulus(tmp_path, run, monkeypatch):
-    from listening import anchors
+    from listening.conditions import anchors
 
     monkeypatch.setattr(anchors, "low_pass_taps", lambda cutoff_hz, rate_hz: np.ones(9) / 9)
     with pytest.raises(InputError, match=r"la\.w64: la of a .*has a ripple of .*; is down by"):
@@ -195,7 +195,7 @@ def plan_file(tmp_path, text):
 def test_conditions_can_be_left_out(tmp_path, run, monkeypatch):
     plan = plan_file(tmp_path, 'conditions = ["href", "opus3_160", "pca_opus_16", "la"]\nseconds = 1.0\n')
     monkeypatch.setenv("HOA_OPUS_LIB", "/nowhere/libopus.so")
-    from listening import libopus
+    from listening.opus_codec import libopus
 
     libopus.library.cache_clear()
     source = written(tmp_path / "a.wav")
@@ -256,8 +256,8 @@ def test_frozen_excerpts_are_taken_and_others_refused(tmp_path, run):
 
 
 def test_a_holdout_that_the_model_was_trained_with_is_told(tmp_path, run, capsys):
-    from listening.build import warn_of_training_material
-    from listening.plan import Plan
+    from listening.stimulus_build.test_builder import warn_of_training_material
+    from listening.test_design.test_plan import Plan
 
     warn_of_training_material(Plan(conditions=("href", "la"), holdout=3), None)
     warn_of_training_material(Plan(holdout=8), None)

@@ -8,17 +8,20 @@ import numpy as np
 import pytest
 import torch
 
-from analysis.measures import measure
-from codec.inference import encode
-from codec.inspect import inspect
-from codec.model import Codec, ModelConfig
-from codec.weights import load, save
-from listening import card, card_report, code_usage
-from render.artefact import record_path, write_json
-from render.audio_file import info, read, read_scene, writer
-from render.errors import InputError
-from render.scene import order_of
-from render.sphere import sn3d_to_n3d
+from analysis.metrics.registry import measure
+from codec.bitstream.inspection import inspect
+from codec.checkpoints.model_file import load, save
+from codec.coding.pipeline import encode
+from codec.rvqgan.codec import Codec, ModelConfig
+from listening import card
+from listening.model_card import card as card_lib
+from listening.model_card import codebook_usage as code_usage
+from listening.model_card import report as card_report
+from render.common.errors import InputError
+from render.common.files import record_path, write_json
+from render.fileio.audio_file import info, read, read_scene, writer
+from render.hoa.scene import order_of
+from render.hoa.spherical_harmonics import sn3d_to_n3d
 
 RATE = 44100
 TINY = ModelConfig(encoder_dim=2, decoder_dim=16, latent_dim=8, codebooks=2, dilations=())
@@ -189,7 +192,7 @@ def test_an_excerpt_is_the_beginning_at_one_level(tmp_path):
     source = written(tmp_path / "fourth.wav", channels=25, seconds=3.0, rate=48000)
     write_json(record_path(source), {"what": "synthetic scene", "convention": "ACN/SN3D"})
     target = tmp_path / "e" / "fourth.wav"
-    card.excerpt(source, target, 2.0)
+    card_lib.excerpt(source, target, 2.0)
     about = info(target)
     assert (about.channels, about.sample_rate_hz, about.frames) == (16, 44100, 88200)
     found, original = read(target)[0].astype(float), read(source, 0, 96000)[0].astype(float)
@@ -201,16 +204,16 @@ def test_an_excerpt_is_the_beginning_at_one_level(tmp_path):
     np.testing.assert_allclose(gains, 10 ** (record["gain_db"] / 20), rtol=2e-3)
     assert record["material"] == "synthetic scene"
     before = target.stat().st_mtime_ns
-    card.excerpt(source, target, 2.0)
+    card_lib.excerpt(source, target, 2.0)
     assert target.stat().st_mtime_ns == before
-    card.excerpt(source, target, 1.0)
+    card_lib.excerpt(source, target, 1.0)
     assert info(target).frames == 44100
 
 
 def test_what_gives_no_excerpt_is_refused(tmp_path):
     for channels, level, message in ((4, 0.1, "order 1"), (16, 1e-7, "W is silent in the first 1 s")):
         with pytest.raises(InputError, match=message):
-            card.excerpt(written(tmp_path / "a.wav", channels, level=level), tmp_path / "e.wav", 1.0)
+            card_lib.excerpt(written(tmp_path / "a.wav", channels, level=level), tmp_path / "e.wav", 1.0)
 
 
 # ---------------------------------------------------------------------------------------------- the command
@@ -246,7 +249,7 @@ def command(place, *arguments):
 def test_the_whole_card_and_again(place, capsys):
     out = command(place, "--set", f"room={place / 'noise.wav'}", "--note", "room=noise, CC0")
     scenes = out / "work" / "room" / "scenes" / "noise"
-    with open(out / "card.csv", encoding="utf-8") as file:
+    with open(out / "card_lib.csv", encoding="utf-8") as file:
         rows = {row["condition"]: row for row in csv.DictReader(file)}
     assert list(rows) == ["prop_1cb", "prop", "pca_opus_16", "opus3_160", "la", "cov_noise"]
     expected = measure(read_scene(scenes / "href.w64"), read_scene(scenes / "la.w64"))
@@ -256,21 +259,21 @@ def test_the_whole_card_and_again(place, capsys):
     assert float(rows["prop"]["kbps"]) == pytest.approx(
         8 * coded / 3 / 1000, rel=1e-3
     )  # 1 s and a roll on both sides
-    content = json.loads((out / "card.json").read_text())
+    content = json.loads((out / "card_lib.json").read_text())
     assert content["model"]["codebooks"] == 2
     usage = content["sets"]["room"]["perplexity"]
     again = place / "again.arvq"  # without the roll on both sides that the build adds
     again.write_bytes(encode(*load(place / "tiny.safetensors"), read_scene(scenes / "href.w64")))
     entropies = inspect(again, "again")["entropy_bits"]
     assert np.log2(usage["codebooks"]) == pytest.approx(entropies)
-    text = (out / "card.md").read_text(encoding="utf-8")
+    text = (out / "card_lib.md").read_text(encoding="utf-8")
     assert "### room: 1 item, noise, CC0" in text
     assert "- listening.build would refuse: prop of noise has a DC of" in text  # random weights
     before = {path: path.stat().st_mtime_ns for path in (out / "work").rglob("*.w64")}
-    card_before = (out / "card.json").read_bytes()
+    card_before = (out / "card_lib.json").read_bytes()
     capsys.readouterr()
     command(place, "--set", f"room={place / 'noise.wav'}", "--note", "room=noise, CC0")
-    assert (out / "card.json").read_bytes() == card_before
+    assert (out / "card_lib.json").read_bytes() == card_before
     assert {path: path.stat().st_mtime_ns for path in (out / "work").rglob("*.w64")} == before
     assert "measure segment" not in capsys.readouterr().err
 

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from codec.model import Codec, ModelConfig
-from codec.weights import save
-from listening import anchors, opus
-from listening.conditions import condition, measured_lag
-from render.artefact import sha256
-from render.errors import InputError
-from render.scene import Scene
+from codec.checkpoints.model_file import save
+from codec.rvqgan.codec import Codec, ModelConfig
+from listening.conditions import anchors
+from listening.conditions.registry import condition, measured_lag
+from listening.opus_codec import codec as opus
+from render.common.errors import InputError
+from render.common.files import sha256
+from render.hoa.scene import Scene
 
 RATE = 44100
 TINY = ModelConfig(encoder_dim=2, decoder_dim=16, latent_dim=8, codebooks=2, dilations=())
@@ -138,7 +139,7 @@ def test_mono_w_is_w_alone(scene):
 
 
 def test_which_conditions_need_libopus():
-    from listening.conditions import uses_opus
+    from listening.conditions.registry import uses_opus
 
     names = ("href", "la", "prop", "cov_noise", "opus3_160", "opus2_160_cbr", "pca_opus_16")
     assert [name for name in names if uses_opus(name)] == ["opus3_160", "opus2_160_cbr", "pca_opus_16"]
@@ -147,7 +148,7 @@ def test_which_conditions_need_libopus():
 
 @pytest.mark.parametrize("reach", [8, 500])
 def test_long_and_short_reach_find_the_same_lag(scene, reach):
-    from listening.rendition import aligned
+    from listening.conditions.condition import aligned
 
     late = Scene(np.roll(scene.samples, 5, axis=1), RATE)
     made, lag = aligned(scene, late, reach)

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from listening.contact_sheet import _beam_power, _spectrogram, contact_sheet
-from listening.measures import analyse
-from render.scene import Scene
-from render.sphere import spherical_harmonics
+from listening.stimulus_build.contact_sheet import _beam_power, _spectrogram, contact_sheet
+from listening.stimulus_build.rendition_measures import analyse
+from render.hoa.scene import Scene
+from render.hoa.spherical_harmonics import spherical_harmonics
 
 RATE = 44_100
 

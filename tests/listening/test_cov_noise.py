@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.signal import butter, sosfilt
 
-from listening.cov_noise import BANDS, WINDOW, band_edges, covariance_noise
-from render.scene import Scene
-from render.sphere import spherical_harmonics
+from listening.conditions.covariance_noise import BANDS, WINDOW, band_edges, covariance_noise
+from render.hoa.scene import Scene
+from render.hoa.spherical_harmonics import spherical_harmonics
 
 RATE = 44_100
 

@@ -5,8 +5,8 @@ from concurrent.futures import as_completed
 
 import pytest
 
-from listening.engine import DaskExecutor, SubmititExecutor, engine
-from render.errors import InputError
+from listening.stimulus_build.executors import DaskExecutor, SubmititExecutor, engine
+from render.common.errors import InputError
 
 
 def square(number):

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 
 from listening import export
-from listening.export import blind_names, key_path
-from listening.feeds import digest, feed_blocks, render
-from listening.plan import Plan
-from render.artefact import sha256, write_json
-from render.audio_file import info, read, write_scene
-from render.decode import decode
-from render.errors import InputError
-from render.layout import layout
-from render.loudness import integrated_loudness_lufs, true_peak_dbtp
-from render.scene import Feed, Scene
-from render.sphere import spherical_harmonics
+from listening.packaging.loudspeaker_feeds import digest, feed_blocks, render
+from listening.packaging.package import blind_names, key_path
+from listening.test_design.test_plan import Plan
+from render.common.errors import InputError
+from render.common.files import sha256, write_json
+from render.dsp.loudness import integrated_loudness_lufs, true_peak_dbtp
+from render.fileio.audio_file import info, read, write_scene
+from render.hoa.layout import layout
+from render.hoa.scene import Feed, Scene
+from render.hoa.spherical_harmonics import spherical_harmonics
+from render.loudspeakers.renderer import decode
 
 PLAN = Plan(conditions=("href", "order_0"), seconds=1.0)
 ATMOS = layout("7.1.4")
@@ -54,7 +54,7 @@ def run(monkeypatch):
         monkeypatch.setattr(sys, "argv", ["export", "--build", str(build), "--workers", "1", *map(str, arguments)])
         # In this process: starting others takes longer than the work
         monkeypatch.setattr(
-            "render.engine.in_parallel", lambda f, jobs, *_, **__: ((k, f(*a)) for k, a in jobs.items())
+            "render.common.parallel.in_parallel", lambda f, jobs, *_, **__: ((k, f(*a)) for k, a in jobs.items())
         )
         export.main()
         return json.loads((build / "key-7.1.4.json").read_text()) if not arguments else None
@@ -283,7 +283,7 @@ def test_a_bundle_is_the_package_uncompressed_and_the_same_again(tmp_path, run):
 
 
 def test_a_webmushra_package_has_no_hidden_reference_no_own_anchors_and_float_files(tmp_path, run):
-    from analysis.ratings import read, read_key
+    from analysis.ratings.table import read, read_key
 
     build = make_build(tmp_path / "out")
     run(build, "--format", "webmushra")

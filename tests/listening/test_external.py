@@ -5,9 +5,9 @@ import sys
 import numpy as np
 import pytest
 
-from listening.conditions import condition
-from render.errors import InputError
-from render.scene import Scene
+from listening.conditions.registry import condition
+from render.common.errors import InputError
+from render.hoa.scene import Scene
 
 RATE = 44_100
 CODEC = """

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from listening.foreground import check, foreground, mixed
-from listening.plan import ForegroundObject
-from render.audio_file import writer
-from render.errors import InputError
-from render.scene import Scene
-from render.sphere import spherical_harmonics
+from listening.conditions.foreground import check, foreground, mixed
+from listening.test_design.test_plan import ForegroundObject
+from render.common.errors import InputError
+from render.fileio.audio_file import writer
+from render.hoa.scene import Scene
+from render.hoa.spherical_harmonics import spherical_harmonics
 
 RATE = 44_100
 

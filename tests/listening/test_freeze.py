@@ -5,15 +5,16 @@ import sys
 import pytest
 
 from listening import freeze
-from listening.plan import ForegroundObject, FrozenExcerpt, Plan, load_plan
-from render.errors import InputError
+from listening.test_design import excerpt_freezing as excerpt_freezing_lib
+from listening.test_design.test_plan import ForegroundObject, FrozenExcerpt, Plan, load_plan
+from render.common.errors import InputError
 
 
 @pytest.fixture
 def material(tmp_path):
     import numpy as np
 
-    from render.audio_file import writer
+    from render.fileio.audio_file import writer
 
     random = np.random.default_rng(0)
     for name in ("Beach.8.wav", "Park.8.wav"):
@@ -49,7 +50,7 @@ def test_every_setting_survives(tmp_path):
         objects=(ForegroundObject("/v.wav", -30, 5.5, -6, 1, "Beach"), ForegroundObject("/w.wav")),
         excerpts={"Beach": FrozenExcerpt("a" * 64, 44_100, 441_000)},
     )
-    (tmp_path / "y.toml").write_text(freeze.as_toml(plan, {"Beach": "why"}))
+    (tmp_path / "y.toml").write_text(excerpt_freezing_lib.as_toml(plan, {"Beach": "why"}))
     assert load_plan(str(tmp_path / "y.toml")) == plan
 
 

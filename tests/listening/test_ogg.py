@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from listening import ogg
-from listening.ogg_opus import OpusHead, OpusTags
-from render.errors import InputError
+from listening.opus_codec import ogg
+from listening.opus_codec.ogg_opus import OpusHead, OpusTags
+from render.common.errors import InputError
 
 # The first page of a file in Pion's tests (github.com/pion/webrtc, pkg/media/oggreader, MIT), by an encoder
 # that is not ours: OpusHead, stereo, family 0, checksum 0x1761ee61

@@ -12,21 +12,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from listening import libopus, ogg_opus, opus
-from listening.opus import (
+from listening import opus
+from listening.opus_codec import libopus, ogg_opus
+from listening.opus_codec.codec import (
     OpusSettings,
     coded_peak,
     decode,
     decode_blocks,
     encode,
     encode_blocks,
-    inspect,
     round_trip,
 )
-from render import audio_file
-from render.errors import InputError
-from render.scene import Scene
-from render.sphere import acn_orders, fibonacci_sphere, spherical_harmonics
+from listening.opus_codec.info import inspect
+from render.common.errors import InputError
+from render.fileio import audio_file
+from render.hoa.scene import Scene
+from render.hoa.spherical_harmonics import acn_orders, fibonacci_sphere, spherical_harmonics
 
 MUSIC = OpusSettings(signal="music")
 ONE_SECOND = 48_000
@@ -371,7 +372,7 @@ def test_command_line_refuses_in_one_line(tmp_path):
     ids=["missing", "unloadable", "foreign"],
 )
 def test_without_a_usable_library_one_line_says_what_to_do(before, message):
-    program = f"{before}\nfrom listening.libopus import library; from render.command import run; run(library)"
+    program = f"{before}\nfrom listening.opus_codec.libopus import library; from render.common.cli import run; run(library)"
     environment = {name: value for name, value in os.environ.items() if name != libopus.LIBRARY_VARIABLE}
     refused = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=False

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from listening.opus_packet import split
+from listening.opus_codec.packet import split
 
 # TOC bytes of every configuration with every frame count code, then arbitrary bytes
 packets = st.builds(
@@ -16,7 +16,7 @@ packets = st.builds(
 
 @pytest.fixture(scope="module")
 def libopus():
-    from listening.libopus import library
+    from listening.opus_codec.libopus import library
 
     return ctypes.CDLL(library()._name)  # function objects of its own, without declared arguments
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listening.orders import orders, williams
+from listening.test_design.presentation_orders import orders, williams
 
 
 @given(st.integers(1, 16))

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from listening import pca_opus
-from listening.rendition import measured_lag
-from render.errors import InputError
-from render.scene import Scene
-from render.sphere import spherical_harmonics
+from listening.conditions import pca_opus
+from listening.conditions.condition import measured_lag
+from render.common.errors import InputError
+from render.hoa.scene import Scene
+from render.hoa.spherical_harmonics import spherical_harmonics
 
 RATE = 44_100
 

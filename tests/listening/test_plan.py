@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listening.plan import PLANS, Plan, item_id, load_plan
-from render.errors import InputError
+from listening.test_design.test_plan import PLANS, Plan, item_id, load_plan
+from render.common.errors import InputError
 
 
 def test_the_demo_is_the_test_of_the_paper():
@@ -94,7 +94,7 @@ def test_parameters_objects_and_excerpts_and_files_relative_to_the_plan(tmp_path
     import dataclasses
     import json
 
-    from listening.plan import plan_from
+    from listening.test_design.test_plan import plan_from
 
     assert plan_from(json.loads(json.dumps(dataclasses.asdict(plan)))) == plan
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from listening.anchors import low_pass
-from listening.conditions import condition
-from listening.cov_noise import covariance_noise
-from listening.measures import analyse, covariance_distance, mel_distance, transfer
-from listening.quality_gate import examine
-from listening.rendition import Declared
-from render.scene import Scene
+from listening.conditions.anchors import low_pass
+from listening.conditions.condition import Declared
+from listening.conditions.covariance_noise import covariance_noise
+from listening.conditions.registry import condition
+from listening.stimulus_build.quality_gate import examine
+from listening.stimulus_build.rendition_measures import analyse, covariance_distance, mel_distance, transfer
+from render.hoa.scene import Scene
 
 RATE = 44_100
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from listening.feeds import Form
-from listening.signals import LEVEL_DBFS, TONE_DBFS, noise, write_signals
-from render.audio_file import info, read
-from render.layout import layout
+from listening.packaging.loudspeaker_feeds import Form
+from listening.packaging.room_signals import LEVEL_DBFS, TONE_DBFS, noise, write_signals
+from render.fileio.audio_file import info, read
+from render.hoa.layout import layout
 
 RATE = 48_000
 

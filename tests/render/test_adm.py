@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from render.adm import export
-from render.audio_file import info, read, write_feed, write_scene
-from render.decode import decode
-from render.errors import InputError
-from render.layout import Layout, layout
-from render.scene import Scene
+from render.common.errors import InputError
+from render.fileio.adm_bw64 import export
+from render.fileio.audio_file import info, read, write_feed, write_scene
+from render.hoa.layout import Layout, layout
+from render.hoa.scene import Scene
+from render.loudspeakers.renderer import decode
 
 
 def scene(order=3, frames=4801):

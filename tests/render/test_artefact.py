@@ -5,8 +5,8 @@ import os
 
 import pytest
 
-from render.artefact import read_json, read_record, record_path, sha256_of, whole_file, write_json
-from render.errors import InputError
+from render.common.errors import InputError
+from render.common.files import read_json, read_record, record_path, sha256_of, whole_file, write_json
 
 
 def test_a_file_is_whole_or_absent(tmp_path):

@@ -7,12 +7,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from render.audio_file import blocks, info, read, read_scene, write_feed, write_scene, writer
-from render.container import Header, build_header, read_header
-from render.errors import InputError
-from render.layout import layout
-from render.pcm import encode, rounded
-from render.scene import Feed, Scene
+from render.common.errors import InputError
+from render.fileio.audio_file import blocks, info, read, read_scene, write_feed, write_scene, writer
+from render.fileio.container import Header, build_header, read_header
+from render.fileio.pcm import encode, rounded
+from render.hoa.layout import layout
+from render.hoa.scene import Feed, Scene
 
 # Suffix, libsndfile's name of the container
 CONTAINERS = [(".wav", "WAV"), (".rf64", "RF64"), (".w64", "W64"), (".caf", "CAF"), (".flac", "FLAC")]

@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 from scipy.special import eval_legendre, spherical_jn, spherical_yn
 
-from render.audio_file import info, read, write_scene
-from render.binaural import binaural, binaural_filters, main
-from render.convolution import Filters, convolved
-from render.errors import InputError
-from render.head import RADIUS_M, SPEED_OF_SOUND_M_S, Head, read_sofa, rigid_sphere, sphere_pressure
-from render.layout import layout
-from render.magls import ear_filters, errors
-from render.scene import Scene
-from render.sphere import fibonacci_sphere, mirror_signs, spherical_harmonics
+from render.binaural import main
+from render.common.errors import InputError
+from render.dsp.convolution import Filters, convolved
+from render.fileio.audio_file import info, read, write_scene
+from render.headphones.hrir import RADIUS_M, SPEED_OF_SOUND_M_S, Head, read_sofa, rigid_sphere, sphere_pressure
+from render.headphones.magls import ear_filters, errors
+from render.headphones.renderer import binaural, binaural_filters
+from render.hoa.layout import layout
+from render.hoa.scene import Scene
+from render.hoa.spherical_harmonics import fibonacci_sphere, mirror_signs, spherical_harmonics
 
 KEMAR = Path("/usr/share/libmysofa/MIT_KEMAR_normal_pinna.sofa")  # Debian package libmysofa1
 needs_kemar = pytest.mark.skipif(not KEMAR.exists(), reason="the Debian package libmysofa1 is not installed")
@@ -151,7 +152,7 @@ def test_loudspeakers_stay_where_they_are_when_the_head_turns():
 
 def test_the_virtual_path_is_decoding_followed_by_the_heads_responses():
     scene, room = plane_wave(-60, 20), layout("7.1.4")
-    from render.decode import decode
+    from render.loudspeakers.renderer import decode
 
     feed = decode(scene, room).samples
     expected = 0

@@ -4,9 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from render.convention import likely, misfits
-from render.inspect import levels
-from render.sphere import spherical_harmonics, to_sn3d
+from render.fileio.levels import levels
+from render.hoa.channel_order import likely, misfits
+from render.hoa.spherical_harmonics import spherical_harmonics, to_sn3d
 
 REFERENCE = os.environ.get("HOA_REFERENCE_DATA")
 

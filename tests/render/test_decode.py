@@ -6,14 +6,15 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from render.audio_file import info, read, write_scene, writer
-from render.command import run
-from render.decode import decode, decode_file, main
-from render.decoder import decoding_matrix
-from render.errors import InputError
-from render.layout import layout
-from render.scene import Scene
-from render.sphere import spherical_harmonics
+from render.common.cli import run
+from render.common.errors import InputError
+from render.decode import main
+from render.fileio.audio_file import info, read, write_scene, writer
+from render.hoa.layout import layout
+from render.hoa.scene import Scene
+from render.hoa.spherical_harmonics import spherical_harmonics
+from render.loudspeakers.design import decoding_matrix
+from render.loudspeakers.renderer import decode, decode_file
 
 
 def scene(order=3, frames=5000, level=0.05, seed=0):

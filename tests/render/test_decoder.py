@@ -5,10 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from render.decoder import decoding_matrix, max_re_weights
-from render.errors import InputError
-from render.layout import Layout, Loudspeaker, layout, layout_names
-from render.sphere import (
+from render.common.errors import InputError
+from render.hoa.layout import Layout, Loudspeaker, layout, layout_names
+from render.hoa.spherical_harmonics import (
     fibonacci_sphere,
     gauss_legendre_sphere,
     mirror_signs,
@@ -17,6 +16,7 @@ from render.sphere import (
     unit_vectors,
     yaw_matrix,
 )
+from render.loudspeakers.design import decoding_matrix, max_re_weights
 
 REFERENCE = os.environ.get("HOA_REFERENCE_DATA")
 LAYOUTS = list(layout_names().values())

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from render.artefact import read_json
-from render.engine import in_parallel
-from render.errors import InputError
+from render.common.errors import InputError
+from render.common.files import read_json
+from render.common.parallel import in_parallel
 
 ROOT = Path(__file__).parents[2]
 
@@ -59,7 +59,9 @@ def test_workers_end_with_a_killed_parent(tmp_path):
         f"import os, time; open(r'{pid_file}.new', 'w').write(str(os.getpid())); "
         f"os.rename(r'{pid_file}.new', r'{pid_file}'); time.sleep(600)"
     )
-    script = f"from render.engine import in_parallel; list(in_parallel(exec, {{1: ({json.dumps(job)},)}}, 1))"
+    script = (
+        f"from render.common.parallel import in_parallel; list(in_parallel(exec, {{1: ({json.dumps(job)},)}}, 1))"
+    )
     parent = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
     try:
         worker = int(_eventually(lambda: pid_file.is_file() and pid_file.read_text()))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from render.erb import erb_edges_hz
+from render.dsp.erb import erb_edges_hz
 
 
 def test_edges_are_equally_far_apart_for_the_ear():

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from render.decoder import decoding_matrix
-from render.layout import file_order, iamf_layout_names, layout, parent
+from render.hoa.layout import file_order, iamf_layout_names, layout, parent
+from render.loudspeakers.design import decoding_matrix
 
 
 def test_names_and_channels():
@@ -47,7 +47,7 @@ def test_measured_positions_reach_the_parent():
     moved = layout("7.1.2").loudspeakers[:-2]
     from dataclasses import replace
 
-    from render.layout import Layout
+    from render.hoa.layout import Layout
 
     high = tuple(replace(s, elevation_deg=45.0) for s in layout("7.1.2").loudspeakers[-2:])
     of = Layout("2+7+0", moved + high)

@@ -3,11 +3,12 @@ import sys
 import numpy as np
 import pytest
 
-from render.audio_file import write_scene, writer
-from render.errors import InputError
-from render.inspect import levels, main, normalisation, order_levels_db
-from render.scene import Scene
-from render.sphere import fibonacci_sphere, sn3d_to_n3d, spherical_harmonics
+from render.common.errors import InputError
+from render.fileio.audio_file import write_scene, writer
+from render.fileio.levels import levels, normalisation, order_levels_db
+from render.hoa.scene import Scene
+from render.hoa.spherical_harmonics import fibonacci_sphere, sn3d_to_n3d, spherical_harmonics
+from render.inspect import main
 
 
 def ambience(order, frames=24000, seed=0):

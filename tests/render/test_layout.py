@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from render.errors import InputError
-from render.layout import file_order, layout, layout_names, measured_layout
+from render.common.errors import InputError
+from render.hoa.layout import file_order, layout, layout_names, measured_layout
 
 REFERENCE = os.environ.get("HOA_REFERENCE_DATA")
 

@@ -8,10 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import freqz_sos
 
-from render.audio_file import write_feed
-from render.errors import InputError
-from render.layout import layout
-from render.loudness import (
+from render.common.errors import InputError
+from render.dsp.loudness import (
     Meter,
     channel_weights,
     integrated_loudness_lufs,
@@ -19,7 +17,9 @@ from render.loudness import (
     true_peak_dbtp,
     ungated_loudness_lufs,
 )
-from render.scene import Feed
+from render.fileio.audio_file import write_feed
+from render.hoa.layout import layout
+from render.hoa.scene import Feed
 
 
 def sine(frequency_hz, level_db, seconds=2.0, rate_hz=48000, phase=0.0):

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from render.errors import InputError
-from render.layout import Layout, layout, layout_names
-from render.panning import pan
-from render.sphere import fibonacci_sphere, unit_vectors
+from render.common.errors import InputError
+from render.hoa.layout import Layout, layout, layout_names
+from render.hoa.spherical_harmonics import fibonacci_sphere, unit_vectors
+from render.loudspeakers.point_source import pan
 
 LAYOUTS = list(layout_names().values())
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden/adm_renderer.json").read_text())["panner_gains"]

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from scipy.optimize import check_grad
 
-from render.convolution import convolved
-from render.decoder import decoding_filters, decoding_matrix
-from render.dual import CROSSOVER_HZ, low_band
-from render.errors import InputError
-from render.layout import Layout, layout
-from render.pareto import _lagrangian, _task, served_deg
-from render.quality import quality
-from render.sphere import fibonacci_sphere, mirror_signs, sn3d_to_n3d, spherical_harmonics
+from render.common.errors import InputError
+from render.dsp.convolution import convolved
+from render.hoa.layout import Layout, layout
+from render.hoa.spherical_harmonics import fibonacci_sphere, mirror_signs, sn3d_to_n3d, spherical_harmonics
+from render.loudspeakers.decoder_quality import quality
+from render.loudspeakers.design import decoding_filters, decoding_matrix
+from render.loudspeakers.dual_band import CROSSOVER_HZ, low_band
+from render.loudspeakers.optimised import _lagrangian, _task, served_deg
 
 AZIMUTH, ELEVATION = fibonacci_sphere(20_000)  # other directions than those of the design
 
@@ -172,7 +172,7 @@ def test_dual_decodes_each_band_by_its_matrix_without_delay(hz, band):
 
 def test_the_bands_add_up_to_the_whole_where_they_agree():
     """For equal matrices the crossover must vanish: linear phase, complementary."""
-    from render.dual import crossed_over
+    from render.loudspeakers.dual_band import crossed_over
 
     matrix = decoding_matrix(layout("5.1"), 1)
     filters = crossed_over(matrix, matrix, 44100)

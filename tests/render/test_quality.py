@@ -3,10 +3,11 @@ import sys
 import numpy as np
 import pytest
 
-from render.decoder import decoding_matrix
-from render.layout import layout
-from render.quality import Figures, figures, main, quality
-from render.sphere import fibonacci_sphere
+from render.hoa.layout import layout
+from render.hoa.spherical_harmonics import fibonacci_sphere
+from render.loudspeakers.decoder_quality import Figures, figures, quality
+from render.loudspeakers.design import decoding_matrix
+from render.quality import main
 
 
 def of_decoder(name, order, method):

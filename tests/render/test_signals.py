@@ -3,9 +3,10 @@ import sys
 import numpy as np
 import pytest
 
-from render.audio_file import info, read
-from render.layout import layout
-from render.signals import KINDS, level_dba, main, pink_noise, signal, write
+from render.fileio.audio_file import info, read
+from render.hoa.layout import layout
+from render.loudspeakers.test_signals import KINDS, level_dba, pink_noise, signal, write
+from render.signals import main
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.special import sph_harm_y
 
-from render.sphere import (
+from render.hoa.spherical_harmonics import (
     fibonacci_sphere,
     gauss_legendre_sphere,
     mirror_signs,

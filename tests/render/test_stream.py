@@ -4,14 +4,14 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from render.audio_file import info, read, write_scene, writer
-from render.decode import decode, decode_file
-from render.errors import InputError
-from render.layout import layout
-from render.scene import Scene
-from render.sphere import fibonacci_sphere, sn3d_to_n3d, spherical_harmonics, to_sn3d
-from render.stream import ahead, dithered, parts, resampled, resampled_length, trimmed, with_bass
-from render.trims import Trim, trims
+from render.common.errors import InputError
+from render.fileio.audio_file import info, read, write_scene, writer
+from render.fileio.block_stream import ahead, dithered, parts, resampled, resampled_length, trimmed, with_bass
+from render.hoa.calibration import Trim, trims
+from render.hoa.layout import layout
+from render.hoa.scene import Scene
+from render.hoa.spherical_harmonics import fibonacci_sphere, sn3d_to_n3d, spherical_harmonics, to_sn3d
+from render.loudspeakers.renderer import decode, decode_file
 
 
 def scene(order=3, frames=5000, level=0.05, seed=0, rate=48000):

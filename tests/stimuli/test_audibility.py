@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from render.audio_file import read
-from stimuli.audibility import BANDS, anchor_loss, band_powers, bark, loudness, threshold_in_quiet_db
+from render.fileio.audio_file import read
+from stimuli.excerpts.audibility import BANDS, anchor_loss, band_powers, bark, loudness, threshold_in_quiet_db
 
 REFERENCE = os.environ.get("HOA_REFERENCE_DATA")
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from render.errors import InputError
-from stimuli.corpus import CLASSES, Recording, find_recordings, split
+from render.common.errors import InputError
+from stimuli.eigenscape.corpus import CLASSES, Recording, find_recordings, split
 
 
 def touch(root, *names):

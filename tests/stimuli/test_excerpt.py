@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from render.audio_file import writer
-from render.errors import InputError
-from render.scene import Scene
-from stimuli.excerpt import Window, apply_fades, choose_window, item_gain_db, trimmed, with_rolls
+from render.common.errors import InputError
+from render.fileio.audio_file import writer
+from render.hoa.scene import Scene
+from stimuli.excerpts.selection import Window, apply_fades, choose_window, item_gain_db, trimmed, with_rolls
 
 RATE = 16_000
 

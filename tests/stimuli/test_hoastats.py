@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from render.errors import InputError
-from render.sphere import fibonacci_sphere, sn3d_to_n3d, spherical_harmonics
-from stimuli.field_statistics import effective_rank, measure
-from stimuli.hoastats import statistics, table
+from render.common.errors import InputError
+from render.hoa.spherical_harmonics import fibonacci_sphere, sn3d_to_n3d, spherical_harmonics
+from stimuli.field_statistics.recording_report import statistics, table
+from stimuli.field_statistics.statistics import effective_rank, measure
 
 REFERENCE = os.environ.get("HOA_REFERENCE_DATA")
 RATE_HZ = 48_000
@@ -145,7 +145,7 @@ def test_unusable_scenes(samples, message):
 @pytest.mark.skipif(not REFERENCE, reason="HOA_REFERENCE_DATA is not set")
 def test_eigenscape_excerpt():
     """Values measured independently on the 0.3 s of EigenScape's Beach.1 that are public."""
-    from render.audio_file import read
+    from render.fileio.audio_file import read
 
     samples, rate_hz = read(Path(REFERENCE) / "audio" / "hoa" / "eigenscape_beach1_4oa_0p3s.wav")
     found = statistics(samples, rate_hz)
@@ -169,7 +169,7 @@ def test_eigenscape_excerpt():
 @pytest.mark.skipif(not REFERENCE, reason="HOA_REFERENCE_DATA is not set")
 @pytest.mark.parametrize("number", [1, 3])
 def test_another_real_microphone(number):
-    from render.audio_file import read
+    from render.fileio.audio_file import read
 
     path = Path(REFERENCE) / "audio" / "hoa" / f"jsambisonics_rec{number}_3oa_sn3d_44k1.wav"
     found = statistics(*read(path))
@@ -179,7 +179,7 @@ def test_another_real_microphone(number):
 
 
 def test_command_line_names_the_file(tmp_path):
-    from render.audio_file import writer
+    from render.fileio.audio_file import writer
 
     path = tmp_path / "five.wav"
     with writer(path, 5, 48_000) as file:

@@ -7,13 +7,15 @@ import zipfile
 import numpy as np
 import pytest
 
-from render.audio_file import info, read, writer
-from render.errors import InputError
-from render.scene import order_of
-from render.sphere import sn3d_to_n3d, spherical_harmonics
-from stimuli import material, prepare
-from stimuli.convention import check_convention
-from stimuli.corpus import CLASSES, Recording, split
+from render.common.errors import InputError
+from render.fileio.audio_file import info, read, writer
+from render.hoa.scene import order_of
+from render.hoa.spherical_harmonics import sn3d_to_n3d, spherical_harmonics
+from stimuli import prepare
+from stimuli.eigenscape import sources as material
+from stimuli.eigenscape.corpus import CLASSES, Recording, split
+from stimuli.preparation import conversion
+from stimuli.preparation.normalisation import check_convention
 
 
 def field(path, order=4, seconds=0.3, seed=0, n3d=False, waves=40):
@@ -70,7 +72,7 @@ def test_what_is_made_from_a_zip_file_is_not_unpacked_again(tmp_path, command, m
     original = zipfile.ZipFile.open
     monkeypatch.setattr(zipfile.ZipFile, "open", lambda *a, **k: opened.append(a) or original(*a, **k))
     source = material.find(tmp_path / "Beach.zip")[0]
-    prepare.prepare_source(source, tmp_path / "out/Beach.1.wav", 16, None, "auto", False)
+    conversion.prepare_source(source, tmp_path / "out/Beach.1.wav", 16, None, "auto", False)
     assert opened == []
     packed(tmp_path / "Beach.zip", ("Beach.1.wav", field(tmp_path / "x/Beach.1.wav", seed=5)))
     command(tmp_path / "Beach.zip", "-o", tmp_path / "out")
@@ -135,7 +137,7 @@ def test_n3d_is_refused_or_converted(tmp_path, command):
     assert np.abs(converted - original).max() < 4 / 32768  # dither alone
     command(n3d, "-o", tmp_path / "d", "--convention", "sn3d")
     # What was prepared once is not doubted again
-    prepare.prepare_file(tmp_path / "d/n3d.wav", tmp_path / "e.wav")
+    conversion.prepare_file(tmp_path / "d/n3d.wav", tmp_path / "e.wav")
 
 
 def test_fuma_is_refused(tmp_path):

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy.special import spherical_jn, spherical_yn
 
-from render.sphere import acn_orders, fibonacci_sphere, gauss_legendre_sphere, spherical_harmonics
-from stimuli import microphone
-from stimuli.microphone import (
+from render.hoa.spherical_harmonics import acn_orders, fibonacci_sphere, gauss_legendre_sphere, spherical_harmonics
+from stimuli.em32 import microphone
+from stimuli.em32.microphone import (
     encoder,
     equaliser,
     noise_covariance,
@@ -136,7 +136,7 @@ def test_encoder_reproduces_the_b_format_of_a_real_recording():
     The model has magnitudes only (the radial filters' phases near the corners are not known), so the
     levels are compared, in the band where each order is open and the recording is above its noise.
     """
-    from render.audio_file import read
+    from render.fileio.audio_file import read
 
     capsules, rate_hz = read(Path(REFERENCE) / "audio" / "raw_em32" / "eigenscape_beach1_raw32_0p3s.wav")
     published, _ = read(Path(REFERENCE) / "audio" / "hoa" / "eigenscape_beach1_4oa_0p3s.wav")

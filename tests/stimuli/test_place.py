@@ -6,10 +6,10 @@ import sys
 import numpy as np
 import pytest
 
-from render.artefact import record_path, sha256
-from render.audio_file import read, writer
-from render.errors import InputError
-from render.sphere import spherical_harmonics, yaw_matrix
+from render.common.errors import InputError
+from render.common.files import record_path, sha256
+from render.fileio.audio_file import read, writer
+from render.hoa.spherical_harmonics import spherical_harmonics, yaw_matrix
 from stimuli import place
 
 RATE = 44100

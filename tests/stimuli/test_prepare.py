@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from render.artefact import record_path, sha256
-from render.audio_file import info, read, writer
-from render.errors import InputError
+from render.common.errors import InputError
+from render.common.files import record_path, sha256
+from render.fileio.audio_file import info, read, writer
 from stimuli import prepare
-from stimuli.prepare import prepare_file
+from stimuli.preparation.conversion import prepare_file
 
 
 def written(path, samples, rate=48000, subtype="FLOAT"):

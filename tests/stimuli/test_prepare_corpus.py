@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from render.audio_file import info, read, writer
-from render.errors import InputError
-from stimuli.corpus import find_recordings
-from stimuli.prepare import prepare_file
+from render.common.errors import InputError
+from render.fileio.audio_file import info, read, writer
+from stimuli.eigenscape.corpus import find_recordings
+from stimuli.preparation.conversion import prepare_file
 
 REFERENCE = os.environ.get("HOA_REFERENCE_DATA")
 

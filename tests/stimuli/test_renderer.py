@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from stimuli import microphone, renderer
-from stimuli.field import GRID_AZIMUTH_RAD, GRID_ELEVATION_RAD, Bed, Event, SoundField, lobe
-from stimuli.sources import SPEED_OF_SOUND_M_S, Passage, slope
+from stimuli.em32 import microphone
+from stimuli.synthesis import renderer
+from stimuli.synthesis.sound_field import GRID_AZIMUTH_RAD, GRID_ELEVATION_RAD, Bed, Event, SoundField, lobe
+from stimuli.synthesis.sound_sources import SPEED_OF_SOUND_M_S, Passage, slope
 
 RATE_HZ = 48_000
 SEED = 3
@@ -178,7 +179,7 @@ def test_passage_has_doppler_shift_and_distance_law():
 
 
 def test_lobe_points_where_it_should():
-    from stimuli.field import GRID_VECTORS
+    from stimuli.synthesis.sound_field import GRID_VECTORS
 
     centre = lobe(90.0, 30.0, 20.0) @ GRID_VECTORS
     assert np.degrees(np.arctan2(centre[1], centre[0])) == pytest.approx(90, abs=2)

@@ -6,12 +6,13 @@ import sys
 import numpy as np
 import pytest
 
-from render.artefact import record_path, sha256
-from render.audio_file import info, read, writer
-from render.errors import InputError
-from render.sphere import spherical_harmonics
+from render.common.errors import InputError
+from render.common.files import record_path, sha256
+from render.fileio.audio_file import info, read, writer
+from render.hoa.spherical_harmonics import spherical_harmonics
 from stimuli import scatter
-from stimuli.corpus import find_recordings
+from stimuli.auralisation import scattering as scattering_lib
+from stimuli.eigenscape.corpus import find_recordings
 
 RATE = 44100
 RANDOM = np.random.default_rng(5)
@@ -47,17 +48,17 @@ def run(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("seconds", [0.2, 0.5, 0.9])
 def test_the_reverberation_time_of_decaying_noise(seconds):
-    found = scatter.reverberation_time_s(room(seconds)[0], RATE)
+    found = scattering_lib.reverberation_time_s(room(seconds)[0], RATE)
     assert found == pytest.approx(seconds, rel=0.05)
 
 
 def test_a_damped_response_has_the_time_that_was_asked_for_and_keeps_its_first_sound():
     taps = room(0.8)
     taps[:, 0] = 9
-    damped = scatter.damped(taps, RATE, 0.4)
-    assert scatter.reverberation_time_s(damped[0, 1:], RATE) == pytest.approx(0.4, rel=0.05)
+    damped = scattering_lib.damped(taps, RATE, 0.4)
+    assert scattering_lib.reverberation_time_s(damped[0, 1:], RATE) == pytest.approx(0.4, rel=0.05)
     np.testing.assert_array_equal(damped[:, 0], taps[:, 0])
-    assert scatter.damped(taps, RATE, 1.5) is taps
+    assert scattering_lib.damped(taps, RATE, 1.5) is taps
 
 
 def test_a_corpus_is_made_of_clips_and_seed_alone(run, clips, tmp_path):
@@ -88,7 +89,7 @@ def test_the_image_is_that_of_the_three_clips(clips, tmp_path):
     gains = spherical_harmonics(1, np.zeros(1), np.zeros(1))[0]
     response = written(tmp_path / "dry.wav", np.concatenate((0 * gains[:, None], gains[:, None]), axis=1))
     for number in range(1, 9):  # until one is drawn whose response is left as it is
-        name = scatter.scatter(clips, response, tmp_path / "dry", 3, "Park", number, 2.0)
+        name = scattering_lib.scatter(clips, response, tmp_path / "dry", 3, "Park", number, 2.0)
         record = json.loads(record_path(tmp_path / "dry" / name).read_text())
         if record["reverberation_s"] is None:
             break
@@ -104,7 +105,7 @@ def test_the_image_is_that_of_the_three_clips(clips, tmp_path):
 def test_a_clip_is_repeated_at_another_rate(tmp_path):
     tone = 0.1 * np.sin(2 * np.pi * 1000 * np.arange(8000) / 16000)[None]
     clip = written(tmp_path / "tone.wav", tone, 16000)
-    signal = scatter.repeated(clip, RATE, 3 * RATE, np.random.default_rng(1))
+    signal = scattering_lib.repeated(clip, RATE, 3 * RATE, np.random.default_rng(1))
     assert signal.shape == (3 * RATE,)
     assert np.square(signal).mean() == pytest.approx(1)
     assert np.abs(np.fft.rfft(signal)).argmax() / 3 == pytest.approx(1000)
@@ -133,4 +134,4 @@ def test_silence_and_rooms_that_do_not_decay_are_refused(run, clips, tmp_path):
     with pytest.raises(InputError, match=r"silent\.wav: .* are silent"):
         run(silent, silent, silent, "--response", response)
     with pytest.raises(InputError, match="does not decay by 25 dB"):
-        scatter.reverberation_time_s(np.ones(50), RATE)
+        scattering_lib.reverberation_time_s(np.ones(50), RATE)

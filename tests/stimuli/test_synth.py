@@ -7,12 +7,12 @@ import sys
 import numpy as np
 import pytest
 
-from render.audio_file import info, read
-from render.errors import InputError
-from stimuli import acceptance
-from stimuli.corpus import CLASSES, find_recordings
-from stimuli.field_statistics import measure
-from stimuli.synth import Synthesis, synthesise, write_scene_file
+from render.common.errors import InputError
+from render.fileio.audio_file import info, read
+from stimuli.eigenscape.corpus import CLASSES, find_recordings
+from stimuli.field_statistics import acceptance_ranges as acceptance
+from stimuli.field_statistics.statistics import measure
+from stimuli.synthesis.synthesiser import Synthesis, synthesise, write_scene_file
 
 RATE_HZ = 48_000
 

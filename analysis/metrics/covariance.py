@@ -1,0 +1,159 @@
+"""Measures from sums over samples: the paper's eq. 3, levels, waveform match.
+
+What a channel counts as, everywhere in `analysis`: it is active if its variance exceeds 1e-10 (-100 dB re full
+scale) and 1e-9 of the loudest channel's. The mean is no signal: a constant channel is inactive.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Float64
+from numpy import ndarray
+
+from analysis.metrics.framing import Segment
+from render.hoa.scene import order_of
+from render.hoa.spherical_harmonics import acn_orders
+
+SILENCE = 1e-10
+"""Variance under which a channel is silent: -100 dB re full scale."""
+RELATIVE_SILENCE = 1e-9
+MATCH_LIMIT_DB = 100.0
+"""SI-SDR is reported between minus and plus this."""
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Sums over the samples of a pair of scenes; they add up over segments."""
+
+    count: int
+    mean: Float64[ndarray, "scene acn"]
+    products: Float64[ndarray, "scene acn acn"]
+    cross: Float64[ndarray, " acn"]
+
+    def __add__(self, other: Moments) -> Moments:
+        return Moments(
+            self.count + other.count,
+            self.mean + other.mean,
+            self.products + other.products,
+            self.cross + other.cross,
+        )
+
+    def covariances(self) -> Float64[ndarray, "scene acn acn"]:
+        """Covariance matrix of the reference and of the test."""
+        mean = self.mean / self.count
+        return self.products / self.count - mean[:, :, None] * mean[:, None, :]
+
+
+def moments(reference: Float32[ndarray, "acn time"], test: Float32[ndarray, "acn time"]) -> Moments:
+    """Sums of a pair.
+
+    Raises
+    ------
+    ValueError
+        For fewer than two samples, of which there is no covariance.
+    """
+    if reference.shape != test.shape or reference.shape[1] < 2:
+        raise ValueError(
+            f"need two scenes of equal shape and at least 2 samples, got {reference.shape}, {test.shape}"
+        )
+    x, y = reference.astype(np.float64), test.astype(np.float64)
+    return Moments(
+        x.shape[1],
+        np.stack([x.sum(axis=1), y.sum(axis=1)]),
+        np.stack([x @ x.T, y @ y.T]),
+        np.einsum("ct,ct->c", x, y),
+    )
+
+
+def describe(segment: Segment) -> Float32[ndarray, "acn time"]:
+    """Samples alone are needed."""
+    return segment.samples
+
+
+def compare(reference: Float32[ndarray, "acn time"], test: Float32[ndarray, "acn time"]) -> Moments:
+    """Sums of a segment; unlike `moments` for any number of samples."""
+    if reference.shape[1] > 1:
+        return moments(reference, test)
+    doubled = moments(np.repeat(reference, 2, axis=1), np.repeat(test, 2, axis=1))
+    return Moments(1, doubled.mean / 2, doubled.products / 2, doubled.cross / 2)
+
+
+def active(covariance: Float[ndarray, "*band acn acn"], floor: float = SILENCE) -> Bool[ndarray, "*band acn"]:
+    """Which channels count as sounding."""
+    power = np.diagonal(covariance, axis1=-2, axis2=-1)
+    return power > np.maximum(floor, RELATIVE_SILENCE * power.max(axis=-1, keepdims=True))
+
+
+def correlation(
+    covariance: Float[ndarray, "*band acn acn"], floor: float = SILENCE
+) -> Float[ndarray, "*band acn acn"]:
+    """Pearson's coefficient between channels; 0 where either is inactive, and on the diagonal."""
+    sounding = active(covariance, floor)
+    power = np.diagonal(covariance, axis1=-2, axis2=-1)
+    scale = np.where(sounding, 1 / np.sqrt(np.where(sounding, power, 1.0)), 0.0)
+    result = covariance * scale[..., :, None] * scale[..., None, :]
+    diagonal = np.arange(covariance.shape[-1])
+    result[..., diagonal, diagonal] = 0.0
+    return result
+
+
+def correlation_distance(
+    reference: Float[ndarray, "*band acn acn"], test: Float[ndarray, "*band acn acn"], floor: float = SILENCE
+) -> tuple[Float[ndarray, "*band"], Float[ndarray, "*band"]]:
+    """Eq. 3 of the paper from two covariances: Σ_{i<j} |R_ij - R̂_ij|, and the number of pairs that it counts.
+
+    A pair counts if both of its channels are active in the reference or both in the test. So an active channel
+    that the test has lost costs |R_ij| with every other one.
+    """
+    difference = np.abs(correlation(reference, floor) - correlation(test, floor)).sum(axis=(-2, -1)) / 2
+    pairs = np.zeros(reference.shape, bool)
+    for covariance in (reference, test):
+        sounding = active(covariance, floor)
+        pairs |= sounding[..., :, None] & sounding[..., None, :]
+    off_diagonal = ~np.eye(reference.shape[-1], dtype=bool)
+    return difference, (pairs & off_diagonal).sum(axis=(-2, -1)) / 2
+
+
+def scale_invariant_ratio_db(sums: Moments) -> Float64[ndarray, " acn"]:
+    """SI-SDR of each channel (Le Roux et al. 2019), means removed, within ± `MATCH_LIMIT_DB`.
+
+    <x,y>² / (|x|² |y|² - <x,y>²): the energy of y along x against the rest.
+    """
+    x, y = np.diagonal(sums.covariances(), axis1=1, axis2=2)
+    cross = sums.cross / sums.count - sums.mean[0] * sums.mean[1] / sums.count**2
+    limit = 10 ** (MATCH_LIMIT_DB / 10)
+    energy = np.maximum(x * y, 1e-300)
+    match = np.clip(cross**2 / energy, 1 / (limit + 1), limit / (limit + 1))
+    return 10 * np.log10(match / (1 - match))
+
+
+def conclude(sums: Moments) -> dict[str, float | None]:
+    """Eq. 3 (sum, mean), its unnormalised form, levels per order and channel, SI-SDR."""
+    reference, test = sums.covariances()
+    total, pairs = correlation_distance(reference, test)
+    sounding = active(reference)
+    powers = np.maximum([np.diag(reference), np.diag(test)], SILENCE)
+    channel_db = 10 * np.log10(powers[1] / powers[0])
+    result: dict[str, float | None] = {
+        "cov_sum": float(total) if pairs else None,
+        "cov_mean": float(total / pairs) if pairs else None,
+        "covu_rel": float(np.abs(reference - test).sum() / max(np.abs(reference).sum(), SILENCE)),
+        "chlvl_db": float(np.abs(channel_db[sounding]).mean()) if sounding.any() else None,
+    }
+    orders = acn_orders(order_of(len(reference)))
+    for n in range(orders[-1] + 1):
+        energy = powers[:, orders == n].sum(axis=1)
+        heard = max(np.diag(reference)[orders == n].max(), np.diag(test)[orders == n].max()) > SILENCE
+        result[f"ord{n}_db"] = float(10 * np.log10(energy[1] / energy[0])) if heard else None
+    ratio_db = scale_invariant_ratio_db(sums)
+    result["sisdr_W_db"] = float(ratio_db[0]) if sounding[0] else None
+    result["sisdr_mean_db"] = float(ratio_db[sounding].mean()) if sounding.any() else None
+    return result
+
+
+def lost_channels(sums: Moments) -> list[int]:
+    """Channels that are active in the reference and not in the test."""
+    reference, test = sums.covariances()
+    return np.flatnonzero(active(reference) & ~active(test)).tolist()

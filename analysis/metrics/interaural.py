@@ -1,0 +1,151 @@
+"""Interaural cues of a rigid sphere: level and time differences and coherence at its two ears.
+
+The head is a rigid sphere of radius 8.75 cm with ears at ±100° (Rayleigh's solution for plane waves, as in Duda
+and Martens 1998; c = 343 m/s). Its filters are fitted to the scene's order by least squares over the sphere,
+above 2 kHz to the magnitude alone with the phase of the bin below (magLS, Schörkhuber et al. 2018). It has no
+pinnae and no torso: elevation is invisible but for its part in the lateral angle.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+
+import numpy as np
+from jaxtyping import Complex64, Float64
+from numpy import ndarray
+
+from analysis.metrics.framing import WINDOW, Segment, erb_band_edges
+from analysis.metrics.spatial import BLOCK_FRAMES
+from render.headphones.hrir import EAR_AZIMUTH_DEG, sphere_pressure
+from render.hoa.spherical_harmonics import gauss_legendre_sphere, mirror_signs, spherical_harmonics, unit_vectors
+
+MAGNITUDE_ONLY_ABOVE_HZ = 2000.0
+ITD_BELOW_HZ = 1500.0
+_LARGEST_ITD_S = 1e-3
+_OVERSAMPLING = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Cues:
+    """Cues of one segment per block and ERB band.
+
+    Attributes
+    ----------
+    ild_db : float (block, band)
+        Level of the left ear over the right.
+    itd_us : float (block, band)
+        Delay of the right ear after the left: positive for sources on the left.
+    coherence : float (block, band)
+        Largest value of the normalised cross-correlation within ±1 ms.
+    energy : float (block, band)
+        Sum of both ears.
+    low : bool (band,)
+        Bands whose centre lies under `ITD_BELOW_HZ`.
+    """
+
+    ild_db: Float64[ndarray, "block band"]
+    itd_us: Float64[ndarray, "block band"]
+    coherence: Float64[ndarray, "block band"]
+    energy: Float64[ndarray, "block band"]
+    low: ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class CueSums:
+    """Weighted sums per band, and of the weights; they add up over segments."""
+
+    level: Float64[ndarray, " band"]
+    coherence: Float64[ndarray, " band"]
+    weight: Float64[ndarray, " band"]
+    time: Float64[ndarray, " band"]
+    time_weight: Float64[ndarray, " band"]
+
+    def __add__(self, other: CueSums) -> CueSums:
+        return CueSums(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
+
+
+@cache
+def ear_filters(order: int, sample_rate_hz: int) -> Complex64[ndarray, "bin ear acn"]:
+    """Filters from SN3D channels to the left and the right ear, at the bins of the shared spectrum."""
+    frequency_hz = np.arange(WINDOW // 2 + 1) * (sample_rate_hz / WINDOW)
+    azimuth, elevation, weights = gauss_legendre_sphere(16)
+    ear = unit_vectors(np.array(np.deg2rad(EAR_AZIMUTH_DEG)), np.array(0.0))
+    response = sphere_pressure(frequency_hz, unit_vectors(azimuth, elevation) @ ear)
+    harmonics = spherical_harmonics(order, azimuth, elevation)
+    # The quadrature makes the harmonics orthogonal: least squares is a projection
+    fit = (harmonics * weights[:, None]).T / (np.square(harmonics) * weights[:, None]).sum(axis=0)[:, None]
+    left = np.empty((len(frequency_hz), harmonics.shape[1]), np.complex128)
+    for index, hz in enumerate(frequency_hz):
+        target = response[:, index]
+        if hz > MAGNITUDE_ONLY_ABOVE_HZ:
+            target = np.abs(target) * np.exp(1j * np.angle(harmonics @ left[index - 1]))
+        left[index] = fit @ target
+    return np.stack([left, left * mirror_signs(order)], axis=1).astype(np.complex64)
+
+
+@cache
+def _lags(sample_rate_hz: int) -> tuple[Float64[ndarray, " lag"], Complex64[ndarray, "bin lag"]]:
+    """Lags in seconds within ±1 ms, and what turns a cross-spectrum into a correlation there."""
+    reach = int(_LARGEST_ITD_S * sample_rate_hz * _OVERSAMPLING)
+    lags_s = np.arange(-reach, reach + 1) / (sample_rate_hz * _OVERSAMPLING)
+    frequency_hz = np.arange(WINDOW // 2 + 1) * (sample_rate_hz / WINDOW)
+    return lags_s, np.exp(2j * np.pi * frequency_hz[:, None] * lags_s).astype(np.complex64)
+
+
+def describe(segment: Segment) -> Cues:
+    """Cues of a segment."""
+    filters = ear_filters(segment.order, segment.sample_rate_hz)
+    edges = erb_band_edges(segment.sample_rate_hz)
+    bins = slice(edges[0], edges[-1])
+    ears = filters[bins] @ np.ascontiguousarray(segment.field[:, :, bins].transpose(2, 0, 1))
+    starts = np.arange(0, ears.shape[2], BLOCK_FRAMES)
+    powers = np.add.reduceat(np.square(np.abs(ears)), starts, axis=2)
+    bands = edges[:-1] - edges[0]
+    left, right = np.add.reduceat(powers, bands, axis=0).transpose(1, 2, 0).astype(np.float64) + 1e-20
+    cross = np.add.reduceat(np.conj(ears[:, 0]) * ears[:, 1], starts, axis=1)
+    lags_s, turn = _lags(segment.sample_rate_hz)
+    peak, delay_s = np.empty_like(left), np.empty_like(left)
+    for band, (low, high) in enumerate(pairwise(edges)):
+        of_band = cross[low - edges[0] : high - edges[0]].T
+        correlation = of_band.real @ turn[low:high].real - of_band.imag @ turn[low:high].imag
+        best = correlation.argmax(axis=1)
+        peak[:, band] = correlation[np.arange(len(best)), best]
+        delay_s[:, band] = lags_s[best]
+    centres_hz = (edges[:-1] + edges[1:]) / 2 * segment.sample_rate_hz / WINDOW
+    return Cues(
+        10 * np.log10(left / right),
+        delay_s * 1e6,
+        np.clip(peak / np.sqrt(left * right), 0, 1),
+        left + right,
+        centres_hz < ITD_BELOW_HZ,
+    )
+
+
+def compare(reference: Cues, test: Cues) -> CueSums:
+    """Sums of a segment, weighted by the reference's energy; time differences also by its coherence."""
+    weight = reference.energy
+    time_weight = weight * reference.coherence * reference.low
+    return CueSums(
+        (np.abs(reference.ild_db - test.ild_db) * weight).sum(axis=0),
+        (np.abs(reference.coherence - test.coherence) * weight).sum(axis=0),
+        weight.sum(axis=0),
+        (np.abs(reference.itd_us - test.itd_us) * time_weight).sum(axis=0),
+        time_weight.sum(axis=0),
+    )
+
+
+def conclude(sums: CueSums) -> dict[str, float | None]:
+    """Means over time weighted by energy, then over the bands."""
+    heard = sums.weight > 1e-15
+    timed = heard & (sums.time_weight > 1e-15)
+
+    def mean(values: ndarray, weights: ndarray, bands: ndarray) -> float | None:
+        return float((values[bands] / weights[bands]).mean()) if bands.any() else None
+
+    return {
+        "ild_db": mean(sums.level, sums.weight, heard),
+        "itd_us": mean(sums.time, sums.time_weight, timed),
+        "iacc": mean(sums.coherence, sums.weight, heard),
+    }

@@ -1,0 +1,247 @@
+"""All measures between a reference scene and a test scene: what they are called and how they are got.
+
+Each room (`covariance`, `waveform`, `spectral`, `spatial`, `bands`, `binaural_head`, `ambiqual`) describes a
+segment of a scene, compares two descriptions into sums that add up over segments, and concludes from the sums. So
+a reference is described once for all of its tests, memory does not depend on the length, and segments may be
+worked on in any order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from jaxtyping import Complex64, Float32, Float64
+from numpy import ndarray
+
+from analysis.metrics import ambiqual, covariance, spatial, spectral, waveform
+from analysis.metrics import banded as bands
+from analysis.metrics import interaural as binaural_head
+from analysis.metrics.framing import Reader, Segment, array_reader, segments
+from render.common.errors import InputError
+from render.hoa.scene import Scene
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What a column of the table means.
+
+    Attributes
+    ----------
+    name : str
+    unit : str
+        Empty for numbers without one.
+    ideal : float or None
+        Value of a perfect copy; None for facts, which have none.
+    blind : str
+        What it cannot see.
+    """
+
+    name: str
+    unit: str
+    ideal: float | None
+    blind: str
+
+
+MEASURES = (
+    Measure("cov_sum", "", 0.0, "levels, panning of a single source, normalisation, polarity"),
+    Measure("cov_mean", "", 0.0, "as cov_sum"),
+    Measure("covband_mean", "", 0.0, "levels, spectrum, panning of a single source"),
+    Measure("covu_rel", "", 0.0, "timbre; dominated by the loudest band and channels"),
+    Measure("covuband_rel", "", 0.0, "phase; bands count alike however quiet"),
+    Measure("mel_train", "", 0.0, "everything between channels: signs, mirror; phase"),
+    Measure("mel_W", "", 0.0, "every channel but W; phase"),
+    Measure("mel_ls", "", 0.0, "phase between loudspeakers"),
+    Measure("mel_eval", "", 0.0, "everything between channels; phase"),
+    Measure("stft_eval", "", 0.0, "everything between channels; phase"),
+    Measure("lsd_db", "dB", 0.0, "everything between channels; dominated by the quietest bins"),
+    Measure("sisdr_W_db", "dB", 100.0, "gain, polarity; meaningless for generative decoders"),
+    Measure("sisdr_mean_db", "dB", 100.0, "gain, polarity; meaningless for generative decoders"),
+    Measure("snr_lf_db", "dB", 100.0, "everything above 500 Hz"),
+    Measure("chlvl_db", "dB", 0.0, "everything but the long-term level of each channel"),
+    *(Measure(f"ord{n}_db", "dB", 0.0, "everything but the long-term level of the order") for n in range(8)),
+    *(Measure(f"ord{n}_band_db", "dB", 0.0, "everything but the order's long-term spectrum") for n in range(8)),
+    Measure("doa_deg", "deg", 0.0, "timbre, gain, orders above 1; two sources at once are one"),
+    Measure("doa_band_deg", "deg", 0.0, "as doa_deg; a quiet band counts as much as a loud one"),
+    Measure("diff_mae", "", 0.0, "direction, timbre, gain, orders above 1"),
+    Measure("diff_bias", "", 0.0, "as diff_mae; errors of both signs cancel"),
+    Measure("map_corr", "", 1.0, "gain, timbre"),
+    Measure("map_lsd_db", "dB", 0.0, "phase"),
+    Measure("map_jsd_bits", "bit", 0.0, "gain, timbre"),
+    Measure("rE_ang_deg", "deg", 0.0, "gain, timbre; two sources at once are one"),
+    Measure("rE_mag", "", 0.0, "direction, gain, timbre"),
+    Measure("ls_lvl_db", "dB", 0.0, "phase between loudspeakers"),
+    Measure("ls_cld_db", "dB", 0.0, "gain and timbre common to all loudspeakers, phase"),
+    Measure("ls_covband", "", 0.0, "levels"),
+    Measure("ild_db", "dB", 0.0, "front against back, elevation, common timbre"),
+    Measure("itd_us", "us", 0.0, "front against back, elevation; above 1.5 kHz everything"),
+    Measure("iacc", "", 0.0, "direction, gain, timbre"),
+    Measure("aq_lq", "", 1.0, "everything but W's phase; unfit for generative codecs"),
+    Measure("aq_la", "", 1.0, "everything but phase; unfit for generative codecs"),
+    Measure("visqol_W", "", 4.732, "every channel but W; optional package visqol-python"),
+    Measure("kbps", "kbit/s", None, "measured from the payload's bytes"),
+    Measure("rtf_enc", "", None, "encoding time over duration, as the build noted it"),
+    Measure("rtf_dec", "", None, "decoding time over duration, as the build noted it"),
+    Measure("params", "", None, "parameters of a neural codec"),
+    Measure("macs_per_s", "1/s", None, "multiplications per second of audio"),
+    Measure("latency_ms", "ms", None, "algorithmic delay"),
+    Measure("lag_samples", "", None, "delay that was found and taken away"),
+    Measure("align_corr", "", None, "correlation with the reference after that"),
+    Measure("silent_channels", "", None, "channels that the test has lost"),
+)
+FACTS = ("kbps", "rtf_enc", "rtf_dec", "params", "macs_per_s", "latency_ms")
+"""Columns that a build's manifest may know."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What must be known of the whole reference before a segment can be compared.
+
+    Attributes
+    ----------
+    largest_power : float
+        Of its spectra, for the floor of the log-spectral distance.
+    loudspeaker_power : float
+        Variance of the loudest loudspeaker of its 7.1.4 decoding.
+    level : float
+        Variance of its loudest channel.
+    """
+
+    largest_power: float
+    loudspeaker_power: float
+    level: float
+
+
+def scale(reference: Reader, total: int, sample_rate_hz: int) -> Scale:
+    """Look through a reference once.
+
+    Raises
+    ------
+    InputError
+        If it is silent: nothing can be compared with nothing.
+    """
+    largest = 0.0
+    sums: covariance.Moments | None = None
+    for segment in segments(reference, total, sample_rate_hz):
+        largest = max(largest, spectral.largest_power(segment))
+        here = covariance.compare(segment.samples, segment.samples)
+        sums = here if sums is None else sums + here
+    if sums is None or not covariance.active(sums.covariances()[0]).any():
+        raise InputError("the reference is silent (every channel under -100 dB re full scale)")
+    own = sums.covariances()[0]
+    decoder = spectral.loudspeaker_matrix(segment.order)
+    return Scale(largest, float(np.diag(decoder @ own @ decoder.T).max()), float(np.diag(own).max()))
+
+
+@dataclass(frozen=True, eq=False)
+class Description:
+    """A segment of a scene, as every room sees it."""
+
+    samples: Float32[ndarray, "acn time"]
+    low: Complex64[ndarray, "acn frame bin"]
+    magnitudes: spectral.Magnitudes
+    field: spatial.Field
+    cues: binaural_head.Cues
+    patches: ambiqual.Patches
+
+
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """What is left of a pair of segments; adds up over segments."""
+
+    moments: covariance.Moments
+    waveform: Float64[ndarray, " 3"]
+    spectral: spectral.SpectralSums
+    spatial: spatial.SpatialSums
+    bands: bands.BandSums
+    cues: binaural_head.CueSums
+    similarity: ambiqual.SimilaritySums
+
+    def __add__(self, other: Sums) -> Sums:
+        return Sums(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
+
+
+def describe(segment: Segment) -> Description:
+    """Describe a segment of a scene."""
+    return Description(
+        segment.samples,
+        waveform.describe(segment),
+        spectral.describe(segment),
+        spatial.describe(segment),
+        binaural_head.describe(segment),
+        ambiqual.describe(segment),
+    )
+
+
+def compare(reference: Description, test: Description, of: Scale) -> Sums:
+    """Compare two segments at the same place."""
+    return Sums(
+        covariance.compare(reference.samples, test.samples),
+        waveform.compare(reference.low, test.low),
+        spectral.compare(reference.magnitudes, test.magnitudes, of.largest_power),
+        spatial.compare(reference.field, test.field, of.loudspeaker_power),
+        bands.compare(reference.field, test.field),
+        binaural_head.compare(reference.cues, test.cues),
+        ambiqual.compare(reference.patches, test.patches),
+    )
+
+
+def conclude(sums: Sums) -> dict[str, float | None]:
+    """All measures; None is "not applicable", and no value is NaN or infinite."""
+    found = {
+        **covariance.conclude(sums.moments),
+        **waveform.conclude(sums.waveform),
+        **spectral.conclude(sums.spectral),
+        **spatial.conclude(sums.spatial),
+        **bands.conclude(sums.bands),
+        **binaural_head.conclude(sums.cues),
+        **ambiqual.conclude(sums.similarity),
+        "silent_channels": float(len(covariance.lost_channels(sums.moments))),
+    }
+    for name, value in found.items():
+        assert value is None or np.isfinite(value), f"{name} is {value}"
+    return {measure.name: found[measure.name] for measure in MEASURES if measure.name in found}
+
+
+def measure_all(reference: Scene, tests: Mapping[str, Scene]) -> dict[str, dict[str, float | None]]:
+    """Measure scenes in memory against their reference, sample by sample: nothing is aligned.
+
+    Raises
+    ------
+    InputError
+        If lengths, rates or orders differ, or the reference is silent.
+    """
+    for name, test in tests.items():
+        if (test.samples.shape, test.sample_rate_hz) != (reference.samples.shape, reference.sample_rate_hz):
+            raise InputError(
+                f"{name}: {test.samples.shape} samples at {test.sample_rate_hz} Hz, the reference has "
+                f"{reference.samples.shape} at {reference.sample_rate_hz} Hz"
+            )
+    total, rate_hz = reference.frames, reference.sample_rate_hz
+    of = scale(array_reader(reference.samples), total, rate_hz)
+    streams = {name: segments(array_reader(test.samples), total, rate_hz) for name, test in tests.items()}
+    sums: dict[str, Sums] = {}
+    for segment in segments(array_reader(reference.samples), total, rate_hz):
+        described = describe(segment)
+        for name, stream in streams.items():
+            here = compare(described, describe(next(stream)), of)
+            sums[name] = sums[name] + here if name in sums else here
+    return {name: conclude(found) for name, found in sums.items()}
+
+
+def measure(reference: Scene, test: Scene) -> dict[str, float | None]:
+    """Measure one scene; see `measure_all`."""
+    return measure_all(reference, {"test": test})["test"]
+
+
+@cache
+def by_name() -> dict[str, Measure]:
+    """Columns by their names."""
+    return {measure.name: measure for measure in MEASURES}
+
+
+def columns(rows: Sequence[Mapping[str, float | None]]) -> list[str]:
+    """Columns of a table, in the order of `MEASURES`: those that any row has a value for."""
+    return [measure.name for measure in MEASURES if any(row.get(measure.name) is not None for row in rows)]

@@ -1,0 +1,68 @@
+"""What the report of a MUSHRA test must say (BS.1534-3, section 10), and the file of what ratings cannot tell."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from analysis.ratings.csv_text import read_text
+from render.common.errors import InputError
+
+SECTIONS: dict[str, dict[str, str]] = {
+    "Purpose": {
+        "title": "Title of the test",
+        "purpose": "Purpose and hypotheses of the test",
+        "laboratory": "Laboratory, responsible persons, dates and place",
+    },
+    "Assessors": {
+        "assessors": "Selection of the assessors, their experience and hearing",
+        "training": "Training: stimuli, duration, instructions",
+    },
+    "Material and systems": {
+        "material": "How test material was chosen, by whom, and its level alignment",
+        "systems": "Systems under test: versions, bit rates, settings",
+        "anchors": "How the anchors were made; for other anchors the code that makes them",
+    },
+    "Listening conditions": {
+        "room": "Room: dimensions, reverberation time, background noise, measured responses",
+        "layout": "Loudspeaker layout (named as in BS.2051, or all positions) and distances, or headphones",
+        "transducers": "Loudspeakers or headphones: type, equalisation, response at the listening position",
+        "level": "Listening level, its calibration, and what listeners could adjust",
+        "equipment": "Signal chain: player, converters, sample rate, switching",
+    },
+    "Procedure": {
+        "attribute": "Attribute that was rated, and the instructions given",
+        "procedure": "Sessions: number, length, breaks, order of items and conditions, replicates",
+        "reliability": "Pre-screening and reliability of the assessors (replicates, BS.2300)",
+    },
+    "Conclusions": {
+        "conclusions": "Conclusions and on what they rest",
+    },
+}
+"""Section of the report -> key in the file of facts -> what must be said there; ratings cannot tell it."""
+
+
+FACTS = {key: what for points in SECTIONS.values() for key, what in points.items()}
+
+
+def template() -> str:
+    """Empty file of facts, to be filled in."""
+    parts = []
+    for section, points in SECTIONS.items():
+        parts.append(f"# ---- {section}")
+        parts += [f'# {what}\n{key} = ""' for key, what in points.items()]
+    return "\n".join(parts)
+
+
+def read_facts(path: Path) -> dict[str, str]:
+    """Read the file of facts (TOML); keys must be those of `FACTS`."""
+    try:
+        facts = tomllib.loads(read_text(path))
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path}: not TOML ({error})") from error
+    for key, value in facts.items():
+        if key not in FACTS:
+            raise InputError(f"{path}: '{key[:40]}' is no point of the checklist: {', '.join(FACTS)}")
+        if not isinstance(value, str):
+            raise InputError(f"{path}: '{key}' is not a text")
+    return facts

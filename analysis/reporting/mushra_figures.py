@@ -1,0 +1,279 @@
+"""Figures of a listening test, in the style of the paper's Figure 2; the same input gives the same bytes.
+
+All are drawn in black and greys, and conditions are told apart by place: nothing depends on colour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import chain
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.ratings.table import labels
+from analysis.reporting.layout import Sheet, cut, inches, sheet, tick_names, unique_cut
+from analysis.statistics.intervals import CONVENTIONS, means_over_items
+from analysis.statistics.paired_tests import midranks
+from analysis.study.analysis import Results
+from render.common.files import whole_file
+
+BANDS = ("Bad", "Poor", "Fair", "Good", "Excellent")
+"""The five intervals of the continuous quality scale, 20 points each (BS.1534-3)."""
+
+STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "figure.dpi": 100,
+    "savefig.dpi": 200,
+    "pdf.fonttype": 42,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "hoa-rvqgan",
+}
+# No date and no program version: a figure's bytes depend on the ratings only.
+_METADATA = {
+    "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
+    "svg": {"Date": None, "Creator": None},
+    "png": {"Software": None},
+}
+MOST_PANELS = 60
+"""Items or listeners up to which a figure with a panel for each is drawn."""
+
+MOST_PAIRS = 30
+"""Pairs up to which those with an anchor are drawn too."""
+
+
+def quality_scale(axes: Axes, named: bool = True) -> None:
+    """Give the ordinate the scale 0 to 100 with its five intervals."""
+    axes.set_ylim(0, 100)
+    axes.set_yticks(range(0, 101, 20))
+    for i, band in enumerate(BANDS):
+        if i % 2:
+            axes.axhspan(20 * i, 20 * i + 20, color="0.94", zorder=0, linewidth=0)
+        if named:
+            axes.text(1.01, (20 * i + 10) / 100, band, transform=axes.transAxes, va="center", color="0.35")
+
+
+def _condition_axis(axes: Axes, names: Sequence[str], slanted: bool, size: float) -> None:
+    """Give the abscissa one place for each condition."""
+    axes.set_xlim(-0.5, len(names) - 0.5)
+    axes.set_xticks(range(len(names)), names, fontsize=size)
+    if slanted:
+        for label in axes.get_xticklabels():
+            label.set(rotation=40, ha="right", rotation_mode="anchor")
+
+
+def _scored(results: Results, caption: str) -> tuple[Figure, Axes]:
+    """Figure with one panel: score against condition."""
+    conditions = results.cube.conditions
+    names, slanted, below, beside = tick_names(conditions, 0.8, 10)
+    figure, ((axes,),) = sheet(
+        Sheet(width=0.8 * max(len(conditions), 3), height=3.3, left=max(0.65, beside), right=0.95, below=below),
+        _caption(results, caption),
+    )
+    quality_scale(axes)
+    axes.set_ylabel("MUSHRA score")
+    _condition_axis(axes, names, slanted, 10)
+    return figure, axes
+
+
+def overall(results: Results) -> Figure:
+    """Mean and confidence interval of every condition over all items and listeners: the paper's Figure 2."""
+    summary = results.summary
+    figure, axes = _scored(results, f"Mean and {CONVENTIONS[results.ci]}.")
+    at = range(len(summary))
+    error = [summary["mean"] - summary["ci_low"], summary["ci_high"] - summary["mean"]]
+    axes.errorbar(at, summary["mean"], yerr=error, fmt="o", color="black", markersize=4.5, capsize=7,
+                  linewidth=1.4, clip_on=False, zorder=3)  # fmt: skip
+    for x, mean in zip(at, summary["mean"], strict=True):
+        place = {"xytext": (9, 0), "textcoords": "offset points", "va": "center", "fontsize": 8}
+        axes.annotate(f"{mean:.1f}", (x, mean), **place)
+    return _marked(figure, results)
+
+
+def boxes(results: Results) -> Figure:
+    """Median, quartiles and all ratings of every condition; the standard asks for medians and quartiles."""
+    figure, axes = _scored(results, "Median, quartiles, whiskers to 1.5 IQR; diamond: mean; dots: ratings.")
+    by_condition = results.ratings.groupby("condition")["score"]
+    rng = np.random.Generator(np.random.Philox(1))
+    for x, condition in enumerate(results.cube.conditions):
+        scores = by_condition.get_group(condition).to_numpy(float)
+        place = x + rng.uniform(-0.3, 0.3, scores.size)
+        axes.plot(place, scores, ".", color="0.6", markersize=3, zorder=2, clip_on=False, rasterized=True)
+        drawn = axes.boxplot(
+            scores, positions=[x], widths=0.5, showfliers=False, zorder=3, manage_ticks=False, showmeans=True,
+            medianprops={"color": "black", "linewidth": 2.2},
+            meanprops={"marker": "D", "markersize": 4, "markerfacecolor": "w", "markeredgecolor": "k"},
+        )  # fmt: skip
+        for artist in chain.from_iterable(drawn.values()):
+            artist.set_clip_on(False)
+    return _marked(figure, results)
+
+
+def per_item(results: Results) -> Figure:
+    """Mean and t interval over the listeners, a panel for each item."""
+    items = results.cube.items
+    figure, panels = _panels(results, items, "Mean and 95 % CI (t over listeners) of each item.")
+    table = results.per_item.groupby("item")
+    for axes, item in zip(panels, items, strict=True):
+        rows = table.get_group(item)
+        error = [rows["mean"] - rows["ci_low"], rows["ci_high"] - rows["mean"]]
+        axes.errorbar(range(len(rows)), rows["mean"], yerr=error, fmt="o", color="black", markersize=3,
+                      capsize=3, linewidth=1.1, clip_on=False, zorder=3)  # fmt: skip
+    return _marked(figure, results)
+
+
+def per_listener(results: Results) -> Figure:
+    """Each listener's ratings, a panel for each listener."""
+    cube = results.cube
+    caption = "Ratings (dots) and mean over items (discs) of each listener."
+    figure, panels = _panels(results, cube.listeners, caption)
+    means = means_over_items(cube.scores)
+    x = np.arange(len(cube.conditions))
+    for i, axes in enumerate(panels):
+        dots = np.tile(x, (len(cube.items), 1)).ravel()
+        axes.plot(dots, cube.scores[i].ravel(), ".", color="0.55", markersize=3, clip_on=False)
+        axes.plot(x, means[i], "o", color="black", markersize=4, clip_on=False, zorder=3)
+    return _marked(figure, results)
+
+
+def _panels(results: Results, titles: Sequence[str], caption: str) -> tuple[Figure, list[Axes]]:
+    """Figure with a grid of panels, score against condition; the conditions are named under each column."""
+    conditions = results.cube.conditions
+    columns = min(4, len(titles))
+    rows = -(-len(titles) // columns)
+    width = max(2.1, 0.2 * len(conditions)) if columns > 1 else max(3.0, 0.5 * len(conditions))
+    names, slanted, below, beside = tick_names(conditions, width / len(conditions), 7)
+    figure, grid = sheet(
+        Sheet(width, 1.25, max(0.55, beside), 0.75, below, rows, columns, 0.3, 0.38), _caption(results, caption)
+    )
+    shown = unique_cut(titles, int(width / inches(1, 9)))
+    for number, axes in enumerate(grid.flat):
+        lowest, drawn = number >= columns * (rows - 1), number < len(titles)
+        _condition_axis(axes, names if lowest else [""] * len(names), slanted and lowest, 7)
+        if not drawn:  # below a column that ends earlier stand only the conditions' names
+            axes.spines[:].set_visible(False)
+            axes.tick_params(left=False, bottom=False, labelleft=False)
+            axes.patch.set_visible(False)
+            continue
+        quality_scale(axes, named=False)
+        first, last = number % columns == 0, number % columns == columns - 1 or number == len(titles) - 1
+        axes.tick_params(axis="y", labelsize=7, labelleft=first)
+        if first:
+            axes.set_ylabel("score", fontsize=8)
+        if last:
+            for i, band in enumerate(BANDS):
+                axes.text(
+                    1.02, 0.2 * i + 0.1, band, transform=axes.transAxes, va="center", color="0.35", fontsize=7
+                )
+        axes.set_title(shown[number], fontsize=8, pad=4)
+    return figure, list(grid.flat[: len(titles)])
+
+
+def differences(results: Results) -> Figure:
+    """Paired differences between conditions with their confidence intervals."""
+    pairs = results.pairs[::-1]
+    caption = "Difference of listener means, 95 % CI (t, each pair by itself); open: the interval holds 0."
+    if len(pairs) > MOST_PAIRS:
+        pairs = pairs[~pairs[["a", "b"]].isin(["la", "ma"]).any(axis=1)]
+        caption += " Pairs with an anchor are in pairs.csv."
+    named = {c: cut(name, 26) for c, name in labels(results.cube.conditions).items()}
+    names = [f"{named[a]} − {named[b]}" for a, b in zip(pairs["a"], pairs["b"], strict=True)]
+    left = inches(max(map(len, names), default=0), 8) + 0.25
+    figure, ((axes,),) = sheet(Sheet(4.2, 0.25 * max(len(pairs), 2), left, 0.3, 0.5), _caption(results, caption))
+    y = np.arange(len(pairs))
+    clear = ((pairs["ci_low"] > 0) | (pairs["ci_high"] < 0)).to_numpy()
+    error = np.array([pairs["difference"] - pairs["ci_low"], pairs["ci_high"] - pairs["difference"]])
+    axes.axvline(0, color="0.5", linewidth=0.8)
+    for chosen, face in ((clear, "black"), (~clear, "white")):
+        axes.errorbar(pairs["difference"][chosen], y[chosen], xerr=error[:, chosen], fmt="o", color="black",
+                      markerfacecolor=face, markersize=4.5, capsize=3, linewidth=1.2)  # fmt: skip
+    axes.set_yticks(y, names, fontsize=8)
+    axes.set_ylim(-0.7, max(len(pairs), 1) - 0.3)
+    axes.set_xlabel("difference of MUSHRA scores (points)", fontsize=9)
+    axes.tick_params(axis="x", labelsize=8)
+    axes.grid(axis="x", color="0.9")
+    axes.set_axisbelow(True)
+    return _marked(figure, results)
+
+
+def ranks(results: Results) -> Figure:
+    """Rank of every condition by its mean, for each item and over the items (1 is best)."""
+    cube = results.cube
+    rated = ~np.isnan(cube.scores)
+    total = np.where(rated, cube.scores, 0.0).sum(axis=0)
+    of_items = np.divide(total, rated.sum(axis=0), out=np.full(total.shape, -1.0), where=rated.any(axis=0))
+    table = np.array([midranks(-row) for row in of_items])
+    table = np.vstack([table, table.mean(axis=0)])
+    rows = [*(cut(item, 30) for item in cube.items), "mean rank"]
+    count = len(cube.conditions)
+    names, slanted, below, beside = tick_names(cube.conditions, 0.75, 8)
+    left = max(inches(max(map(len, rows)), 8) + 0.2, beside)
+    figure, ((axes,),) = sheet(Sheet(0.75 * count, 0.25 * len(rows), left, 0.2, below), _caption(results, RANKED))
+    axes.imshow(table, cmap="Greys_r", vmin=1 - 1.5 * count, vmax=count, aspect="auto")
+    for i, j in np.ndindex(table.shape):
+        last = i == len(rows) - 1
+        text = f"{table[i, j]:.1f}" if last or table[i, j] % 1 else f"{table[i, j]:.0f}"
+        weight = "bold" if last else "normal"
+        axes.text(j, i, text, ha="center", va="center", fontsize=8, weight=weight)
+    axes.axhline(len(rows) - 1.5, color="black", linewidth=0.8)
+    axes.set_yticks(range(len(rows)), rows, fontsize=8)
+    axes.tick_params(length=0)
+    _condition_axis(axes, names, slanted, 8)
+    return _marked(figure, results)
+
+
+RANKED = "Rank of the means over listeners, 1 is best; equal means share their ranks' mean."
+
+FIGURES: dict[str, Callable[[Results], Figure]] = {
+    "mushra": overall,
+    "items": per_item,
+    "boxes": boxes,
+    "listeners": per_listener,
+    "differences": differences,
+    "ranks": ranks,
+}
+"""File name -> the function that draws it."""
+
+
+def drawable(results: Results) -> list[str]:
+    """Names of the figures that can be drawn: those with a panel for each item or listener have a limit."""
+    panels = {"items": len(results.cube.items), "listeners": len(results.cube.listeners),
+              "ranks": len(results.cube.items)}  # fmt: skip
+    few = {name for name in FIGURES if panels.get(name, 0) <= MOST_PANELS}
+    return [name for name in FIGURES if name in few and (name != "differences" or len(results.pairs))]
+
+
+def _caption(results: Results, text: str) -> str:
+    simulated = "SIMULATED RATINGS. " if results.simulated else ""
+    return f"{simulated}{text} {results.design}. {results.screened}."
+
+
+def _marked(figure: Figure, results: Results) -> Figure:
+    """Mark simulated ratings in every panel."""
+    for axes in figure.axes if results.simulated else ():
+        box = axes.get_position()
+        size = min(box.width * figure.get_figwidth(), 1.6 * box.height * figure.get_figheight())
+        look = {"rotation": 25, "fontsize": min(26, 5.2 * size), "color": "0.78", "weight": "bold"}
+        axes.text(0.5, 0.5, "SIMULATED RATINGS", transform=axes.transAxes, ha="center", va="center",
+                  zorder=1, **look)  # fmt: skip
+    return figure
+
+
+def save(results: Results, name: str, folder: Path, forms: Sequence[str], force: bool = False) -> None:
+    """Draw a figure of `FIGURES` and write ``folder/name.form`` in every form, whole and free of dates."""
+    title = f"{'SIMULATED RATINGS: ' if results.simulated else ''}{name}, {results.design}"
+    with mpl.rc_context(STYLE):
+        write(FIGURES[name](results), name, title, folder, forms, force)
+
+
+def write(figure: Figure, name: str, title: str, folder: Path, forms: Sequence[str], force: bool) -> None:
+    """Write a figure in every form, with a title in its metadata; to be called within `STYLE`."""
+    for form in forms:
+        with whole_file(Path(folder) / f"{name}.{form}", force=force) as temporary:
+            figure.savefig(temporary, metadata=_METADATA[form] | {"Title": title})

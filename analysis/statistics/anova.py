@@ -1,0 +1,201 @@
+"""Analysis of variance for repeated measures: every listener rates every condition (of every item).
+
+Univariate F tests with the sphericity corrections of Greenhouse-Geisser and Huynh-Feldt, Mauchly's test, the
+multivariate alternative, and the rule by which BS.1534-3 (attachment 4) chooses between them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64
+from scipy import special
+
+from render.common.errors import InputError
+
+
+@dataclass(frozen=True)
+class Multivariate:
+    """Hotelling's T squared on the contrasts of the conditions, as F; with one group all four tests agree."""
+
+    wilks: float
+    pillai: float
+    f: float
+    df: int
+    df_error: int
+    p: float
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One line of the analysis: sums of squares, F, and p uncorrected and corrected for lack of sphericity.
+
+    `gg` and `hf` are the epsilons of Greenhouse-Geisser and Huynh-Feldt (the latter capped at 1), `w` and
+    `p_sphericity` Mauchly's test (NaN where the listeners are too few for it).
+    """
+
+    name: str
+    ss: float
+    df: int
+    ss_error: float
+    df_error: int
+    f: float
+    p: float
+    gg: float
+    p_gg: float
+    hf: float
+    p_hf: float
+    w: float
+    p_sphericity: float
+    partial_eta2: float
+    multivariate: Multivariate | None
+
+    def quoted(self, chosen: str) -> float:
+        """Return p by the result that `chosen_test` names."""
+        if chosen == "multivariate" and self.multivariate:
+            return self.multivariate.p
+        return self.p_hf if chosen == "huynh-feldt" else self.p_gg
+
+
+def one_way(scores: Float64[np.ndarray, "listener condition"], name: str = "condition") -> Effect:
+    """Repeated-measures analysis of one factor.
+
+    Parameters
+    ----------
+    scores
+        One complete row for each listener, usually means over the items.
+
+    Raises
+    ------
+    InputError
+        Fewer than 2 listeners or 2 levels, or missing ratings.
+    """
+    _check(scores)
+    return _effect(name, scores @ _contrasts(scores.shape[1]))
+
+
+def two_way(scores: Float64[np.ndarray, "listener item condition"]) -> tuple[Effect, Effect, Effect]:
+    """Repeated-measures analysis of condition, item and their interaction, each against its own error."""
+    listeners, items, conditions = scores.shape
+    _check(scores.reshape(listeners, -1))
+    of_items, of_conditions = _contrasts(items), _contrasts(conditions)
+    flat_item, flat_condition = np.full(items, items**-0.5), np.full(conditions, conditions**-0.5)
+    return (
+        _effect("condition", np.einsum("lic,i,ck->lk", scores, flat_item, of_conditions)),
+        _effect("item", np.einsum("lic,ij,c->lj", scores, of_items, flat_condition)),
+        _effect("condition:item", (of_items.T @ scores @ of_conditions).reshape(listeners, -1)),
+    )
+
+
+def residuals(scores: Float64[np.ndarray, "listener item condition"]) -> Float64[np.ndarray, " cell"]:
+    """What listener and cell of the design leave of the scores: ``y_lic - mean_l - mean_ic + mean``.
+
+    The standard's check of normality (BS.1534-3, attachment 4) is of these, not of the scores.
+    """
+    rest = scores - scores.mean(axis=0)
+    return (rest - rest.mean(axis=(1, 2), keepdims=True)).ravel()
+
+
+def _check(scores: Float64[np.ndarray, "listener cell"]) -> None:
+    if np.isnan(scores).any():
+        raise InputError("analysis of variance needs every listener's rating of every cell; some are missing")
+    if min(scores.shape) < 2:
+        raise InputError("analysis of variance needs at least 2 listeners and 2 levels")
+
+
+def _contrasts(levels: int) -> Float64[np.ndarray, "level contrast"]:
+    """Orthonormal (Helmert) contrasts: the columns are orthogonal to the mean and to one another."""
+    matrix = np.zeros((levels, levels - 1))
+    for k in range(1, levels):
+        matrix[:k, k - 1] = 1.0
+        matrix[k, k - 1] = -k
+        matrix[:, k - 1] /= np.sqrt(k * (k + 1))
+    return matrix
+
+
+def _effect(name: str, contrasts: Float64[np.ndarray, "listener contrast"]) -> Effect:
+    """Test that the mean of orthonormal contrasts is zero, from their scatter over the listeners.
+
+    With S the covariance of the contrasts, epsilon GG is ``tr(S)^2 / (p tr(S S))``; epsilon HF is
+    ``(n p GG - 2) / (p (n - 1 - p GG))`` (Huynh and Feldt 1976, as R's car prints it). For two listeners that is
+    0 / 0, and GG is taken.
+    """
+    n, p = contrasts.shape
+    mean = contrasts.mean(axis=0)
+    spread = contrasts - mean
+    ss, ss_error = float(n * mean @ mean), float(np.sum(spread**2))
+    df, df_error = p, p * (n - 1)
+    gram = spread @ spread.T if n < p else spread.T @ spread
+    squares = float(np.sum(gram**2))
+    if ss_error <= 1e-12 * max(1.0, ss):
+        nan = float("nan")
+        return Effect(name, ss, df, 0.0, df_error, nan, nan, nan, nan, nan, nan, nan, nan, nan, None)
+    f = (ss / df) / (ss_error / df_error)
+    gg = ss_error**2 / (p * squares)
+    below = p * (n - 1 - p * gg)
+    hf = min(1.0, (n * p * gg - 2) / below) if below > 1e-9 else gg if n == 2 else 1.0
+    hf = max(hf, gg)  # rounding
+    w, p_sphericity = _mauchly(spread.T @ spread / (n - 1), n) if p < n else (float("nan"), float("nan"))
+    return Effect(
+        name, ss, df, ss_error, df_error, f, f_tail(df, df_error, f),
+        gg, f_tail(gg * df, gg * df_error, f), hf, f_tail(hf * df, hf * df_error, f),
+        w, p_sphericity, ss / (ss + ss_error), _multivariate(contrasts),
+    )  # fmt: skip
+
+
+def f_tail(df: float, df_error: float, f: float) -> float:
+    """Probability of an F at least this large."""
+    return float(special.fdtrc(df, df_error, f))
+
+
+def _mauchly(covariance: Float64[np.ndarray, "contrast contrast"], n: int) -> tuple[float, float]:
+    """Mauchly's W and its p by Box's chi-squared series to second order (Muirhead 1982, 8.3.7).
+
+    R's ``mauchly.test`` has the number of levels in one place of omega where the series has p, one less: its
+    p-values differ in the third digit.
+    """
+    p = covariance.shape[0]
+    sign, logdet = np.linalg.slogdet(covariance)
+    if p < 2 or sign <= 0:
+        return float("nan"), float("nan")
+    log_w = logdet - p * np.log(np.trace(covariance) / p)
+    f = n - 1
+    rho = 1 - (2 * p**2 + p + 2) / (6 * p * f)
+    omega = (p + 2) * (p - 1) * (p - 2) * (2 * p**3 + 6 * p**2 + 3 * p + 2) / (288 * (f * p * rho) ** 2)
+    statistic = -f * rho * log_w
+    df = p * (p + 1) / 2 - 1
+    first = special.chdtrc(df, statistic)
+    return float(np.exp(log_w)), float(first + omega * (special.chdtrc(df + 4, statistic) - first))
+
+
+def _multivariate(contrasts: Float64[np.ndarray, "listener contrast"]) -> Multivariate | None:
+    """Test the contrasts' means without assuming sphericity; None where the listeners are too few for it.
+
+    ``T^2 = n m' S^-1 m`` over the p contrasts; ``F = T^2 (n - p) / (p (n - 1))`` with p, n - p degrees of
+    freedom.
+    """
+    n, p = contrasts.shape
+    if n <= p:
+        return None
+    mean = contrasts.mean(axis=0)
+    covariance = np.cov(contrasts, rowvar=False).reshape(p, p)
+    if np.linalg.matrix_rank(covariance) < p:
+        return None
+    t2 = float(n * mean @ np.linalg.solve(covariance, mean))
+    f = t2 * (n - p) / (p * (n - 1))
+    wilks = 1 / (1 + t2 / (n - 1))
+    return Multivariate(wilks, 1 - wilks, f, p, n - p, f_tail(p, n - p, f))
+
+
+def chosen_test(effect: Effect, listeners: int) -> str:
+    """``huynh-feldt``, ``multivariate`` or ``greenhouse-geisser``: which result of an effect is to be quoted.
+
+    BS.1534-3, attachment 4: the univariate test with Huynh-Feldt correction where its epsilon is above 0.85
+    and the listeners are fewer than the levels + 30, else the multivariate test, which needs as many
+    listeners as levels. Where there are fewer, only the more careful univariate correction is left.
+    """
+    levels = effect.df + 1
+    if effect.hf > 0.85 and listeners < levels + 30:
+        return "huynh-feldt"
+    return "multivariate" if effect.multivariate else "greenhouse-geisser"

@@ -1,0 +1,67 @@
+"""Say what an .arvq file holds: ``python -m codec.inspect X.arvq``.
+
+Its rate on disk and what takes it, the entropy of the codes of each codebook, whether every packet is intact, and
+the digests. No model is needed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from codec.bitstream.file import read_header, read_intact_packets
+from codec.bitstream.format import CRC, HEADER_BYTES
+from render.common.files import sha256
+
+
+def inspect(path: Path, where: str) -> dict[str, Any]:
+    """Measure one file; a damaged header raises `CorruptStream`, damaged packets are listed."""
+    with open(path, "rb") as file:
+        header = read_header(file, where, damaged_too=True)
+        size = file.seek(0, 2)
+        counts = np.zeros((header.codebooks, 1 << header.bits_per_code), np.int64)
+        damaged = []
+        for index, packet in enumerate(read_intact_packets(file, header)):
+            if packet is None:
+                damaged.append(index)
+                continue
+            for row, codes in zip(counts, packet.codes, strict=True):
+                row += np.bincount(codes[codes >= 0], minlength=len(row))
+    seconds = header.length / header.sample_rate_hz
+    frames = header.packet_frame_counts
+    absent = sum(header.absent(count) for count in frames)
+    bits = {
+        "header": 8 * HEADER_BYTES,
+        "crc": 8 * CRC.size * header.packets,
+        "side_layers": 8 * sum(header.layer_bytes(frames) for frames in header.packet_frame_counts),
+        "codes": (header.codebooks * header.frames - absent) * header.bits_per_code,
+    }
+    probability = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    entropy = -(probability * np.log2(np.where(probability > 0, probability, 1))).sum(1)
+    return {
+        "file": where,
+        "sha256": sha256(path),
+        "model": header.model.hex(),
+        "source_crc32": f"{header.source:08x}",
+        "seconds": seconds,
+        "sample_rate_hz": header.sample_rate_hz,
+        "channels": header.channels,
+        "layout": header.layout,
+        "codebooks": header.codebooks,
+        "model_codebooks": header.model_codebooks,
+        "gain_db": header.gain_q8_db / 256,
+        "range_coded": header.range_coded,
+        "packets": header.packets,
+        "damaged_packets": damaged,
+        "bytes": size,
+        "kbps": 8 * size / seconds / 1000,
+        "kbps_of": {name: value / seconds / 1000 for name, value in bits.items()},
+        "kbps_saved_by_range_coding": (sum(bits.values()) - 8 * size) / seconds / 1000
+        if header.range_coded
+        else None,
+        "entropy_bits": entropy.tolist(),
+        "codes_used": (counts > 0).sum(1).tolist(),
+        "frames": header.frames,
+    }

@@ -1,0 +1,118 @@
+"""Decode the codes of a ``.dac`` file with the published mono model, as the stock package does.
+
+Signals longer than its window were cut into chunks that overlap, and every convolution ran without padding. Each
+chunk must be decoded in that way too: its convolutions lose their ends, its transposed convolutions keep them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+from numpy import ndarray
+from torch import Tensor, nn
+from torch.nn.functional import conv1d, conv_transpose1d
+
+from codec.descript.dac_file import DacFile
+from codec.rvqgan.codec import Codec
+from codec.rvqgan.layers import Block, Conv1d, ConvTranspose1d, ResidualUnit
+from codec.streaming.stream_codec import StreamDecoder
+from render.common.errors import InputError
+from render.dsp.loudness import Meter
+from render.hoa.layout import Layout, Loudspeaker
+
+MOST_CHUNK_FRAMES = 4096  # 48 s: a chunk is decoded in one go
+_PUSHED_FRAMES = 256
+
+
+def decode_dac(
+    model: Codec, file: DacFile, where: str, threads: int | None = None
+) -> Iterator[Float32[ndarray, "channel time"]]:
+    """Samples of all channels, block by block, at the model's rate and level.
+
+    The stock decoder measures their loudness, brings it to `DacFile.input_db` and resamples to
+    `DacFile.sample_rate`; that is left to who calls.
+
+    Raises
+    ------
+    InputError
+        If the model is not mono or has fewer codebooks or codes than the file uses.
+    """
+    config = model.config
+    _, codebooks, _ = file.codes.shape
+    if config.channels != 1:
+        raise InputError(f"{where}: needs the mono model that coded it; this one has {config.channels} channels")
+    if codebooks > config.codebooks or file.codes.max() >= config.codebook_size:
+        raise InputError(
+            f"{where}: {codebooks} codebooks with codes up to {file.codes.max()}; the model has "
+            f"{config.codebooks} of {config.codebook_size}"
+        )
+    left = decoded_length(model, file)
+    for block in _padded(model, file, threads) if file.padding else _chunks(model, file, where):
+        yield block[:, :left]
+        left -= block.shape[1]
+        if left <= 0:
+            return
+    raise InputError(f"{where}: its codes end {left} samples before the length that it states")
+
+
+def decoded_length(model: Codec, file: DacFile) -> int:
+    """Samples per channel at the model's rate."""
+    return max(1, round(file.original_length * model.config.sample_rate_hz / file.sample_rate))
+
+
+def decode_dac_at_level(
+    model: Codec, file: DacFile, where: str, threads: int | None = None
+) -> Iterator[Float32[ndarray, "channel time"]]:
+    """Samples at the model's rate, each channel brought to the loudness that the file states.
+
+    The stock decoder does that too, channel by channel: level differences between the channels, and with them the
+    image, are lost. Decodes twice, since the loudness must be known first.
+    """
+    mono = Layout("0+1+0", (Loudspeaker("M+000", 0.0, 0.0, False),))
+    meters = [Meter(mono, model.config.sample_rate_hz) for _ in file.codes]
+    for block in decode_dac(model, file, where, threads):
+        for meter, samples in zip(meters, block, strict=True):
+            meter.add(samples[None])
+    loudness = [meter.integrated_lufs() if meter.gated else meter.ungated_lufs() for meter in meters]
+    gains = [10 ** ((file.input_db - measured) / 20) if np.isfinite(measured) else 1.0 for measured in loudness]
+    for block in decode_dac(model, file, where, threads):
+        yield block * np.array(gains, np.float32)[:, None]
+
+
+def _padded(model: Codec, file: DacFile, threads: int | None) -> Iterator[ndarray]:
+    decoders = [StreamDecoder(model, 1.0, threads) for _ in file.codes]
+    for start in range(0, file.codes.shape[2], _PUSHED_FRAMES):
+        parts = file.codes[:, :, start : start + _PUSHED_FRAMES]
+        yield np.concatenate([d.push(codes) for d, codes in zip(decoders, parts, strict=True)])
+    yield np.concatenate([decoder.finish() for decoder in decoders])
+
+
+@torch.inference_mode()
+def _chunks(model: Codec, file: DacFile, where: str) -> Iterator[ndarray]:
+    if file.chunk_length > MOST_CHUNK_FRAMES:
+        raise InputError(f"{where}: chunks of {file.chunk_length} frames; up to {MOST_CHUNK_FRAMES} are decoded")
+    for start in range(0, file.codes.shape[2], file.chunk_length):
+        codes = torch.from_numpy(file.codes[:, :, start : start + file.chunk_length])
+        # one by one: the same bits for a channel, whatever others there are
+        parts = [_unpadded(model.decoder.model, model.quantizer.decode(c[None]))[0].numpy() for c in codes]
+        yield np.concatenate(parts)
+
+
+def _unpadded(layer: nn.Module, x: Float[Tensor, "batch width time"]) -> Float[Tensor, "batch width_out time_out"]:
+    """Output of a layer or network whose convolutions have no padding."""
+    if isinstance(layer, Conv1d):
+        return conv1d(x, layer.weight, layer.bias, layer.stride, 0, layer.dilation)
+    if isinstance(layer, ConvTranspose1d):
+        return conv_transpose1d(x, layer.weight, layer.bias, layer.stride)
+    if isinstance(layer, ResidualUnit):
+        y = _unpadded(layer.block, x)
+        lost = (x.shape[-1] - y.shape[-1]) // 2
+        return x[..., lost : x.shape[-1] - lost] + y
+    if isinstance(layer, Block | nn.Sequential):
+        for part in layer.block if isinstance(layer, Block) else layer:
+            x = _unpadded(part, x)
+        return x
+    return layer(x)

@@ -1,0 +1,200 @@
+"""Read Descript's ``.dac`` files (version 1.0.0) as data.
+
+Such a file is ``numpy.save`` of a dictionary: a pickle inside an ``.npy``, which the stock package loads with
+``allow_pickle=True`` and which can thereby run any code. Here nothing of it is executed (`codec.descript.safe_pickle`).
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+from numpy import ndarray
+
+from codec.descript.safe_pickle import read_pickle
+from render.common.errors import InputError
+
+VERSION = "1.0.0"
+MOST_BYTES = 1 << 28  # 22 hours of one channel
+_LONGEST_FRAME_S = 0.1  # published frames last 12 to 20 ms
+_TYPES = frozenset({"u1", "u2", "i2", "i4", "i8", "f4", "f8", "b1"})
+
+
+@dataclass(frozen=True)
+class DacFile:
+    """Content of a ``.dac`` file.
+
+    Attributes
+    ----------
+    codes : int64 (channel, codebook, frame)
+        The stock package codes every channel by itself. The chunks follow one another in time.
+    chunk_length : int
+        Frames per chunk; all frames in one chunk if the signal was not longer than the window.
+    original_length : int
+        Samples per channel, at `sample_rate`, of what was encoded.
+    input_db : float
+        Loudness (LUFS) to which the stock decoder brings its output.
+    channels : int
+    sample_rate : int
+        Rate in Hz of what was encoded; the model may have another.
+    padding : bool
+        Whether the convolutions were padded: true for a single chunk. Chunks were coded without padding
+        and must be decoded without (`codec.descript.dac_decode`).
+    dac_version : str
+    """
+
+    codes: Int[ndarray, "channel codebook frame"]
+    chunk_length: int
+    original_length: int
+    input_db: float
+    channels: int
+    sample_rate: int
+    padding: bool
+    dac_version: str
+
+
+def read_dac(path: Path) -> DacFile:
+    """Read a ``.dac`` file.
+
+    Raises
+    ------
+    InputError
+        If it is missing, damaged, of another version, contradicts itself, or if its pickle names or calls
+        anything but numpy's arrays. Whether the codes lie within the codebooks only the model can tell.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    if path.stat().st_size > MOST_BYTES:
+        raise InputError(f"{path}: {path.stat().st_size} bytes; a .dac file of more than {MOST_BYTES} is not read")
+    content = read_pickle(_pickle_in_npy(path.read_bytes(), str(path)), str(path), functions=_FUNCTIONS)
+    content = _only_item(content)
+    if type(content) is not dict or set(content) != {"codes", "metadata"}:
+        raise InputError(f"{path}: no .dac file; it needs exactly codes and metadata")
+    return _checked(content["codes"], content["metadata"], str(path))
+
+
+def _pickle_in_npy(data: bytes, where: str) -> bytes:
+    """Pickled part of an ``.npy`` file of one object (NEP 1)."""
+    if data[:6] != b"\x93NUMPY" or data[6:7] not in (b"\x01", b"\x02", b"\x03"):
+        raise InputError(f"{where}: no .dac file; it does not begin like an .npy")
+    size = 2 if data[6] == 1 else 4
+    begin = 8 + size + int.from_bytes(data[8 : 8 + size], "little")
+    header = "".join(data[8 + size : min(begin, 300)].decode("latin-1").split())
+    if begin > len(data) or header not in (
+        "{'descr':'|O','fortran_order':False,'shape':(),}",
+        "{'descr':'|O','fortran_order':False,'shape':()}",
+    ):
+        raise InputError(f"{where}: no .dac file; its .npy header is not that of one pickled dictionary")
+    return data[begin:]
+
+
+def _checked(codes: Any, metadata: Any, where: str) -> DacFile:
+    kinds: dict[str, tuple[type, ...]] = dict(
+        chunk_length=(int,), original_length=(int,), channels=(int,), sample_rate=(int,), padding=(bool,),
+        dac_version=(str,),
+    )  # fmt: skip
+    if type(metadata) is not dict or set(metadata) != {*kinds, "input_db"}:
+        raise InputError(f"{where}: its metadata need exactly {', '.join(sorted({*kinds, 'input_db'}))}")
+    for name, allowed in kinds.items():
+        if type(metadata[name]) not in allowed:
+            raise InputError(f"{where}: {name} is no {allowed[0].__name__}")
+    if metadata["dac_version"] != VERSION:
+        raise InputError(f"{where}: version {metadata['dac_version'][:20]!r} of the format; known is {VERSION}")
+    level = _only_item(metadata["input_db"])
+    if type(level) not in (int, float) or not -200 <= level <= 100:
+        raise InputError(f"{where}: input_db is no loudness in dB")
+
+    if not isinstance(codes, _Array) or codes.kind != "u2" or len(codes.shape) != 3:
+        raise InputError(f"{where}: its codes are no 16-bit numbers (channel, codebook, frame)")
+    channels, codebooks, frames = codes.shape
+    chunk, length, rate = (metadata[k] for k in ("chunk_length", "original_length", "sample_rate"))
+    if channels != metadata["channels"] or not 1 <= channels <= 256:
+        raise InputError(f"{where}: codes of {channels} channels, metadata of {metadata['channels']}")
+    if not 1 <= codebooks <= 64 or frames < 1:
+        raise InputError(f"{where}: {codebooks} codebooks and {frames} frames")
+    if not 1 <= chunk <= frames or frames % chunk or (metadata["padding"] and chunk != frames):
+        raise InputError(f"{where}: {frames} frames are no whole number of chunks of {chunk}")
+    if not 8_000 <= rate <= 192_000 or not 1 <= length <= frames * rate * _LONGEST_FRAME_S:
+        raise InputError(f"{where}: {length} samples at {rate} Hz do not fit {frames} frames")
+    return DacFile(codes.numbers().astype(np.int64), input_db=float(level), **{k: metadata[k] for k in kinds})
+
+
+class _Type:
+    """Stands for a numpy dtype."""
+
+    def __init__(self, kind: str, *_: Any):
+        if type(kind) is not str or kind not in _TYPES | {"O8", "O"}:
+            raise ValueError("array of an unknown type")
+        self.kind, self.order = kind, "<"
+
+    def set_state(self, state: Any) -> None:
+        if type(state) is not tuple or len(state) < 2 or state[1] not in ("<", "|"):
+            raise ValueError("big-endian array")
+        self.order = state[1]
+
+
+class _Array:
+    """Stands for a numpy array: what its pickle says of it."""
+
+    def __init__(self, *_: Any):
+        self.shape: tuple[int, ...] = (0,)
+        self.kind, self.content, self.fortran = "", b"", False
+
+    def set_state(self, state: Any) -> None:
+        if type(state) is not tuple or len(state) != 5:
+            raise ValueError("array without state")
+        _, shape, kind, fortran, content = state
+        if type(shape) is not tuple or not all(type(n) is int and 0 <= n < 2**40 for n in shape) or len(shape) > 3:
+            raise ValueError("array without shape")
+        if not isinstance(kind, _Type) or type(fortran) is not bool:
+            raise ValueError("array without type")
+        count = math.prod(shape)
+        if kind.kind.startswith("O"):
+            fits = type(content) is list and len(content) == count
+        else:
+            fits = type(content) is bytes and len(content) == count * int(kind.kind[1:])
+        if not fits:
+            raise ValueError("array whose content does not have the size of its shape")
+        self.shape, self.kind, self.fortran, self.content = shape, kind.kind, fortran, content
+
+    def numbers(self) -> ndarray:
+        order = "F" if self.fortran else "C"
+        return np.frombuffer(bytes(self.content), f"<{self.kind}").reshape(self.shape, order=order)
+
+
+def _only_item(value: Any) -> Any:
+    """Item of an array of one; any other value as it is."""
+    if not isinstance(value, _Array) or math.prod(value.shape) != 1:
+        return value
+    return value.content[0] if value.kind.startswith("O") else value.numbers().reshape(()).item()
+
+
+def _scalar(kind: Any, content: Any) -> Any:
+    """Stand for numpy's scalars, e.g. ``numpy.float32(-16)``."""
+    if not isinstance(kind, _Type) or kind.kind not in _TYPES or type(content) is not bytes:
+        raise ValueError("number of an unknown type")
+    letter = {"u1": "B", "u2": "H", "i2": "h", "i4": "i", "i8": "q", "f4": "f", "f8": "d", "b1": "?"}[kind.kind]
+    try:
+        return struct.unpack(f"<{letter}", content)[0]
+    except struct.error as error:
+        raise ValueError("number of the wrong size") from error
+
+
+def _latin1(text: Any, encoding: Any) -> bytes:
+    """Stand for ``_codecs.encode``, which protocol 2 writes bytes with."""
+    if type(text) is not str or encoding != "latin1":
+        raise ValueError("text that is no bytes")
+    return text.encode("latin-1")
+
+
+# numpy 2 moved the functions; old and new files name them differently. `_reconstruct` gets the class of the array,
+# which is pushed, not called
+_FUNCTIONS: dict[str, Any] = {"numpy dtype": _Type, "_codecs encode": _latin1, "numpy ndarray": _Array}
+for _module in ("numpy.core.multiarray", "numpy._core.multiarray"):
+    _FUNCTIONS |= {f"{_module} _reconstruct": _Array, f"{_module} scalar": _scalar}

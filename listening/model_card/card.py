@@ -1,0 +1,201 @@
+"""Measure a model on named sets of recordings and write its card: the table, whether it flatters or not.
+
+    python -m listening.card --set held-out=data/prepared/seed-1 --set concert=a.wav b.wav -o out/card
+
+Every recording (ambiX of third order or higher, any rate) gives one item: its first 10 seconds, the first 16
+channels, at 44.1 kHz, with W at -24 dBFS rms. The codec with 1, 2, 4, 9 and all codebooks, PCA with one Opus
+channel at 16 kbit/s, Opus at 160 kbit/s, the 3.5 kHz anchor and noise with the same covariance are made of it as
+listening.build does, through real bit streams, and measured as analysis.objective does. Writes card.csv (a row per
+set, item and condition), card.json (means with 95 % confidence intervals over the items, perplexity of every
+codebook, what is better than what, which goals are met) and card.md (a table for each set). What listening.build
+would refuse is measured all the same, and told. What is made and measured is kept in DIR/work: the command can be
+interrupted and repeated.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from analysis.metrics.evaluation import items_of_build
+from analysis.metrics.measure_table import measure_items
+from analysis.metrics.registry import MEASURES, columns
+from analysis.ratings.csv_text import write_rows
+from codec.checkpoints.model_file import load
+from codec.coding.pipeline import LEVEL_DBFS
+from listening.model_card.codebook_usage import code_counts, perplexity, uniform_perplexity
+from listening.model_card.report import markdown
+from listening.stimulus_build.executors import Engine
+from listening.stimulus_build.item_builder import LIBRARIES, code_digest
+from listening.stimulus_build.manifest import NAME
+from listening.test_design.items import Item
+from listening.test_design.test_plan import item_id
+from render.common.cli import progress
+from render.common.errors import InputError
+from render.common.files import (
+    read_json,
+    read_record,
+    record_path,
+    sha256,
+    sha256_of,
+    versions,
+    whole_file,
+    write_json,
+)
+from render.fileio.audio_file import info, read, read_scene, write_scene
+from render.fileio.block_stream import resampled, resampled_length
+from render.hoa.scene import Scene
+from stimuli.eigenscape.sources import find
+from stimuli.preparation.conversion import CHANNELS, RATE_HZ, check_form
+from stimuli.preparation.normalisation import check_convention
+
+EXCERPTS, SCENES, MEASURED = "excerpts", "scenes", "measured"  # folders in that of a set
+
+
+def named(texts: Sequence[Sequence[str]]) -> dict[str, list[str]]:
+    """Values by names, of options like ``--set NAME=VALUE VALUE``."""
+    found: dict[str, list[str]] = {}
+    for first, *more in texts:
+        name, equals, value = first.partition("=")
+        if not equals or not value or not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
+            raise InputError(f"{first}: need NAME=VALUE, the name of letters A-Z, digits, _ and -")
+        if name in found:
+            raise InputError(f"{first}: a second {name}")
+        found[name] = [value, *more]
+    return found
+
+
+def recordings(paths: Sequence[str]) -> dict[str, Path]:
+    """Audio files of a set by the ids of their items, those of folders among them."""
+    found: dict[str, Path] = {}
+    for source in (source for path in paths for source in find(Path(path))):
+        if source.member:
+            raise InputError(f"{source}: lies in a zip file; stimuli.prepare unpacks it")
+        name = item_id(source.path.stem)
+        if name.lower() in map(str.lower, found):  # one file on systems that ignore case
+            raise InputError(f"{source.path}: a second item {name!r} of this set; rename one of the files")
+        found[name] = source.path
+    return found
+
+
+def excerpt(source: Path, target: Path, seconds: float) -> None:
+    """Write the beginning of a recording as an item: 16 channels, 44.1 kHz, W at the level of training.
+
+    At one level the clamp of the mel distance at 1e-5 costs every item the same. Kept if it is there.
+
+    Raises
+    ------
+    InputError
+        If the recording is no ambiX of third order or higher, or has nothing in W.
+    """
+    about, before = info(source), read_record(source)
+    check_form(about)
+    libraries = versions("hoa-rvqgan", "numpy", "soxr")
+    wanted = {"source_sha256": sha256(source), "seconds": seconds, "versions": libraries}
+    made = read_record(target)
+    if wanted.items() <= made.items() and target.is_file() and sha256(target) == made.get("sha256"):
+        return
+    if "convention" not in before:
+        check_convention(about)
+    samples = read(source, 0, min(about.frames, round(seconds * about.sample_rate_hz)))[0][:CHANNELS]
+    frames = resampled_length(samples.shape[1], about.sample_rate_hz, RATE_HZ)
+    samples = np.concatenate(list(resampled([samples], CHANNELS, about.sample_rate_hz, RATE_HZ, frames)), axis=1)
+    power = float(np.square(samples[0], dtype=np.float64).mean())
+    if power < 1e-10:
+        raise InputError(f"{source}: W is silent in the first {seconds:g} s; cut the recording to where it sounds")
+    gain_db = LEVEL_DBFS - 10 * np.log10(power)
+    write_scene(target, Scene(samples * np.float32(10 ** (gain_db / 20)), RATE_HZ), force=True)
+    material = before.get("what", before.get("material"))
+    record = {
+        "source": source.name,
+        "material": material if isinstance(material, str) else "recording",
+        "gain_db": round(gain_db, 2),
+        **wanted,
+        "sha256": sha256(target),
+    }
+    write_json(record_path(target), record, force=True)
+
+
+def items_of(files: dict[str, Path], folder: Path, seconds: float, where: Engine) -> list[Item]:
+    """Cut the excerpts of a set, and describe them as items of a build."""
+    targets = {name: folder / f"{name}.wav" for name in files}
+    jobs = {name: (path, targets[name], seconds) for name, path in files.items()}
+    for _ in progress(where.run(excerpt, jobs), "cut excerpt", len(jobs)):
+        pass
+    return [Item(name, path, read_record(path)["material"]) for name, path in targets.items()]
+
+
+def measured(build: Path, workers: int) -> Iterator[dict[str, Any]]:
+    """Rows of all items of a build; items that were measured before are not measured again."""
+    manifest, items = read_json(build / NAME)["items"], items_of_build(build)
+    for number, item in enumerate(items, 1):
+        path = build / MEASURED / item.id
+        key = sha256_of([manifest[item.id], code_digest(), versions(*LIBRARIES)])
+        kept: dict[str, Any] = read_record(path)
+        if kept.get("key") != key:
+            print(f"{build.name}: item {number} of {len(items)}, {item.id}", file=sys.stderr)
+            rows = list(measure_items([item], workers, take_as_aligned=True))
+            kept = {"key": key, "rows": rows}
+            write_json(record_path(path), kept, force=True)
+        yield from kept["rows"]
+
+
+def refused(build: Path) -> list[str]:
+    """What the quality gate says against the stimuli of a build."""
+    return [
+        f"{condition} of {item} {'; '.join(made['violations'])}"
+        for item, entry in read_json(build / NAME)["items"].items()
+        for condition, made in entry["conditions"].items()
+        if "violations" in made
+    ]
+
+
+def usage_of(build: Path, model: Path) -> dict[str, Any]:
+    """Perplexity of every codebook over the references of a build, and what limits it."""
+    items = read_json(build / NAME)["items"].values()
+    counts = code_counts(load(model)[0], (read_scene(build / i["conditions"]["href"]["file"]) for i in items))
+    frames = int(counts[0].sum())
+    return {
+        "frames": frames,
+        "uniform": uniform_perplexity(frames, counts.shape[1]),
+        "codebooks": perplexity(counts).tolist(),
+        "codes_used": (counts > 0).sum(axis=1).tolist(),
+    }
+
+
+def write(
+    reports: dict[str, Any],
+    rows: dict[str, list[dict[str, Any]]],
+    about: dict[str, Any],
+    folder: Path,
+    force: bool,
+) -> None:
+    """Write card.csv, card.json and card.md."""
+    names = columns([row["values"] for of_set in rows.values() for row in of_set])
+    body = (
+        (name, row["item"], row["condition"], row["material"], *(_rounded(row["values"].get(c)) for c in names))
+        for name, of_set in rows.items()
+        for row in of_set
+    )
+    write_rows(folder / "card.csv", ["set", "item", "condition", "material", *names], body, force)
+    definitions = {measure.name: vars(measure) for measure in MEASURES if measure.name in names}
+    write_json(folder / "card.json", {**about, "measures": definitions, "sets": reports}, force)
+    model = about["model"]
+    head = (
+        f"Model `{model['file']}`, SHA-256 {model['sha256']}. Means over items of {about['seconds']:g} s, W at "
+        f"{about['level_dbfs']:g} dBFS; real bit streams, measured kbit/s. docs/measures.md defines the columns; "
+        "card.json has the confidence intervals, card.csv every item. No listening test.\n"
+    )
+    tables = [markdown(name, report, model["codebooks"]) for name, report in reports.items()]
+    with whole_file(folder / "card.md", force) as temporary:
+        temporary.write_text("\n".join([head, *tables]), encoding="utf-8")
+
+
+def _rounded(value: float | None) -> float | None:
+    """Seven digits, more than a measurement of sound is worth."""
+    return None if value is None else float(f"{value:.7g}")

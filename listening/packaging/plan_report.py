@@ -1,0 +1,119 @@
+"""Test plan in the terms of ITU-R BS.1534-3, clause 10: what a report must tell, filled in or flagged as missing.
+
+It names the conditions and stands beside the key, never in the package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from listening.test_design.test_plan import Plan
+
+MISSING = "**MISSING**"
+MIN_ITEMS, ITEMS_PER_SYSTEM, MAX_SECONDS = 5, 1.5, 12.0
+TEMPLATE = Path(__file__).with_name("test_plan.md")
+ANCHOR_TEXT = {
+    "href": "hidden reference",
+    "la": "low anchor: linear-phase low-pass at 3.5 kHz, on the standard's mask by more than 20 dB, lag 0",
+    "ma": "mid anchor: linear-phase low-pass at 7 kHz, lag 0",
+}
+
+
+def document(
+    plan: Plan,
+    items: dict[str, dict[str, Any]],
+    levels: dict[str, Any],
+    layout: dict[str, Any],
+    listeners: int,
+    seed: int,
+) -> str:
+    """Markdown text of the test plan, from the template beside this module.
+
+    Parameters
+    ----------
+    plan : Plan
+    items : dict
+        Item -> entry in the manifest.
+    levels : dict
+        Item -> `listening.packaging.loudspeaker_feeds.Levels`.
+    layout : dict
+        As in the session: name, channel order, loudspeakers.
+    listeners, seed : int
+        Of the orders.
+    """
+    frozen = (
+        "frozen in the plan before building" if plan.excerpts else "chosen while building, not frozen in a plan"
+    )
+    objects = f"; {len(plan.objects)} foreground objects are mixed in alike" if plan.objects else ""
+    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+        missing=MISSING,
+        systems=_systems(plan, items),
+        material=_material(items, levels),
+        choice=frozen + objects,
+        listeners=listeners,
+        layout=layout["name"],
+        order=layout["channel_order"],
+        loudspeakers=_loudspeakers(layout),
+        target=f"{plan.target_lufs:g}",
+        count=len(plan.conditions),
+        seed=seed,
+        deviations="\n".join(f"- {sentence}" for sentence in _deviations(plan, items)),
+    )
+
+
+def _table(header: str, rows: Iterable[Iterable[object]]) -> str:
+    titles = header.split(", ")
+    lines = [titles, ["---"] * len(titles), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def _systems(plan: Plan, items: dict[str, dict[str, Any]]) -> str:
+    rows = []
+    for name in plan.conditions:
+        made = [entry["conditions"][name] for entry in items.values()]
+        rates = [one["kbps"] for one in made if "kbps" in one]
+        rate = f"{sum(rates) / len(rates):.2f} ({min(rates):.2f} to {max(rates):.2f})" if rates else ""
+        parameters = ", ".join(f"{key} {value}" for key, value in made[0].get("parameters", {}).items() if value)
+        rows.append((name, ANCHOR_TEXT.get(name, "system under test"), parameters, rate))
+    return _table("id, what, parameters, kbit/s measured: mean (range)", rows)
+
+
+def _material(items: dict[str, dict[str, Any]], levels: dict[str, Any]) -> str:
+    rows = []
+    for item, entry in items.items():
+        window = entry.get("window", {})
+        lost, score = window.get("anchor_loss"), window.get("score")
+        rows.append((
+            item, entry["material"], entry.get("source", MISSING), window.get("start", MISSING),
+            window.get("frames", MISSING), "" if score is None else f"{score:+.2f}",
+            "" if lost is None else f"{lost:.1%}", f"{levels[item].gain_db:+.1f}",
+        ))  # fmt: skip
+    window = "start in samples, length in samples, criticality, loudness that the low anchor loses"
+    return _table(f"item, material, source, {window}, gain in dB", rows)
+
+
+def _loudspeakers(layout: dict[str, Any]) -> str:
+    rows = [
+        (number, speaker["label"], f"{speaker['azimuth_deg']:g}", f"{speaker['elevation_deg']:g}")
+        for number, speaker in enumerate(layout["channels"], start=1)
+    ]
+    return _table("file channel, loudspeaker, azimuth in degrees, elevation in degrees", rows)
+
+
+def _deviations(plan: Plan, items: dict[str, dict[str, Any]]) -> list[str]:
+    told = []
+    if missing := [ANCHOR_TEXT[name].split(":")[0] for name in ("la", "ma") if name not in plan.conditions]:
+        told.append(f"no {' and no '.join(missing)} (clause 5.1)")
+    systems = len([name for name in plan.conditions if name not in ANCHOR_TEXT])
+    need = max(MIN_ITEMS, ITEMS_PER_SYSTEM * systems)
+    if len(items) < need:
+        told.append(f"{len(items)} items for {systems} systems; the standard wants at least {need:g}")
+    if synthetic := [item for item, entry in items.items() if entry["material"].startswith("synthetic")]:
+        told.append(f"synthetic material: {', '.join(synthetic)}; the standard wants typical broadcast material")
+    if plan.seconds > MAX_SECONDS:
+        told.append(f"excerpts of {plan.seconds:g} s; at most {MAX_SECONDS:g} s are preferred")
+    told.append("excerpts and levels are chosen by measurement; the standard wants experts to confirm them")
+    return told

@@ -1,0 +1,106 @@
+"""Package for webMUSHRA (Fraunhofer IIS and AudioLabs): configuration files and audio, the program not included.
+
+Three of its habits are met here: it adds the hidden reference to the conditions itself (so none is listed),
+its own anchors miss the mask of BS.1534-3 and come 2.2 ms early (so they are switched off, ours are files), and
+Firefox decodes 24-bit files of 12 channels wrongly (so the files hold 32-bit floats). Training is a configuration
+of its own, so that its grades are kept apart.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from render.common.files import whole_file
+
+FOLDER = "configs/resources"
+SUBTYPE = "FLOAT"
+BUFFER_FRAMES = 2048
+_HEXADECIMAL = re.compile(r"[0-9a-f]{8}")
+
+
+def write_configurations(
+    package: Path,
+    test: str,
+    title: str,
+    instruction: str,
+    training: str,
+    items: dict[str, dict[str, str]],
+    force: bool,
+) -> None:
+    """Write ``configs/<test>.yaml`` and ``configs/<test>_training.yaml``.
+
+    Parameters
+    ----------
+    package : Path
+    test : str
+        Id of the test: letters, digits and _.
+    title, instruction, training : str
+    items : dict
+        Item -> blind name -> condition; the hidden reference among them is left to webMUSHRA.
+    """
+    resources = f"{FOLDER}/{test}"
+    for name, text, is_training in ((test, instruction, False), (f"{test}_training", training, True)):
+        pages: list[Any] = [
+            {"type": "generic", "id": "instruction", "name": title, "content": text},
+            {
+                "type": "volume", "id": "level", "name": "Level", "defaultVolume": 1.0,
+                "content": "All loudspeakers must be heard. Do not change the level during a trial.",
+                "stimulus": f"{resources}/signals/tone.wav",
+            },
+            ["random", *(_trial(item, names, resources) for item, names in items.items())],
+            _finish(is_training),
+        ]  # fmt: skip
+        configuration = {
+            "testname": title, "testId": name, "bufferSize": BUFFER_FRAMES, "stopOnErrors": True,
+            "showButtonPreviousPage": False, "remoteService": "service/write.php", "pages": pages,
+        }  # fmt: skip
+        with whole_file(package / "configs" / f"{name}.yaml", force) as temporary:
+            temporary.write_text("\n".join(_yaml(configuration, 0)) + "\n", encoding="utf-8")
+
+
+def _trial(item: str, names: dict[str, str], resources: str) -> dict[str, Any]:
+    return {
+        "type": "mushra", "id": item, "name": item, "content": "", "showWaveform": False, "enableLooping": True,
+        "strict": True, "reference": f"{resources}/{item}/reference.wav",
+        "createAnchor35": False, "createAnchor70": False, "randomize": True, "showConditionNames": False,
+        "stimuli": {name: f"{resources}/{item}/{name}.wav" for name, made in names.items() if made != "href"},
+    }  # fmt: skip
+
+
+def _finish(is_training: bool) -> dict[str, Any]:
+    page: dict[str, Any] = {
+        "type": "finish", "name": "Thank you", "content": "Your ratings are being sent.", "showResults": False,
+        "writeResults": not is_training,
+    }  # fmt: skip
+    if not is_training:
+        page["questionnaire"] = [{"type": "text", "label": "Listener", "name": "listener"}]
+    return page
+
+
+def _yaml(value: Any, depth: int) -> list[str]:
+    """Block style with texts and blind names in double quotes: one like 1e234567 must not become a number."""
+    pad = "  " * depth
+    if isinstance(value, dict):
+        lines = []
+        for key, inner in value.items():
+            shown = _scalar(key) if _HEXADECIMAL.fullmatch(key) else key
+            if isinstance(inner, dict | list):
+                lines += [f"{pad}{shown}:", *_yaml(inner, depth + 1)]
+            else:
+                lines.append(f"{pad}{shown}: {_scalar(inner)}")
+        return lines
+    lines = []
+    for inner in value:
+        if isinstance(inner, dict | list):
+            lines += [f"{pad}-", *_yaml(inner, depth + 1)]
+        else:
+            lines.append(f"{pad}- {_scalar(inner)}")
+    return lines
+
+
+def _scalar(value: Any) -> str:
+
+    return json.dumps(value, ensure_ascii=False)

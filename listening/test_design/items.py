@@ -1,0 +1,84 @@
+"""The items of a listening test: excerpts of prepared recordings, from a corpus or a user's own files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from listening.stimulus_build.executors import Engine
+from listening.test_design.test_plan import Plan, item_id
+from render.common.cli import progress
+from render.common.errors import InputError
+from render.common.files import read_record, sha256
+from render.fileio.audio_file import info
+from stimuli.eigenscape.corpus import find_recordings, split
+from stimuli.excerpts.selection import ROLL_S, Window, choose_window
+from stimuli.preparation.conversion import CHANNELS, RATE_HZ, prepare_file
+
+
+@dataclass(frozen=True)
+class Item:
+    """One excerpt to be heard: its id, its prepared recording, what is known of the recording."""
+
+    id: str
+    path: Path
+    material: str
+
+
+def corpus_items(folder: Path, holdout: int | str) -> list[Item]:
+    """Return the held-out recordings in a folder of prepared recordings: one of every class, or all of one."""
+    _, held_out = split(find_recordings(folder), holdout)
+    if not held_out:
+        which = f"recording number {holdout}" if isinstance(holdout, int) else f"recording of the class {holdout}"
+        raise InputError(f"{folder}: has no {which}, which the excerpts are to come from")
+    many = Counter(r.scene_class for r in held_out)
+    return [
+        _item(r.scene_class if many[r.scene_class] == 1 else f"{r.scene_class}_{r.number}", r.path)
+        for r in held_out
+    ]
+
+
+def input_items(files: list[Path], folder: Path, engine: Engine) -> list[Item]:
+    """Prepare a user's own files (third order, 44.1 kHz, 16 bit) into `folder`; items are named after them."""
+    targets: dict[str, Path] = {}
+    for path in files:
+        name = item_id(path.stem)
+        if name.lower() in map(str.lower, targets):  # one file on systems that ignore case
+            raise InputError(f"{path}: a second item {name!r}; rename one of the files")
+        targets[name] = folder / f"{name}.wav"
+    jobs = {name: (path, target) for path, (name, target) in zip(files, targets.items(), strict=True)}
+    for _ in progress(engine.run(prepare_file, jobs), "prepare recording", len(jobs)):
+        pass
+    return [_item(name, target) for name, target in targets.items()]
+
+
+def _item(name: str, path: Path) -> Item:
+    """Item with what the record of its prepared recording says about where it comes from."""
+    about = info(path)
+    if (about.channels, about.sample_rate_hz) != (CHANNELS, RATE_HZ):
+        raise InputError(
+            f"{path}: {about.channels} channels at {about.sample_rate_hz} Hz, not {CHANNELS} at {RATE_HZ} Hz; "
+            "run stimuli.prepare first"
+        )
+    return Item(name, path, str(read_record(path).get("material", "recording")))
+
+
+def window_of(item: Item, plan: Plan) -> Window:
+    """Excerpt of an item: the frozen one of the plan, else the one that `stimuli.excerpts.selection` chooses.
+
+    Raises
+    ------
+    InputError
+        If the plan froze its excerpts without this item, from another recording or beyond its end.
+    """
+    if not plan.excerpts:
+        return choose_window(item.path, plan.seconds)
+    if item.id not in plan.excerpts:
+        raise InputError(f"{item.path}: item {item.id} has no frozen excerpt in the plan; freeze it again")
+    frozen, about = plan.excerpts[item.id], info(item.path)
+    if frozen.sha256 != sha256(item.path):
+        raise InputError(f"{item.path}: is not the recording that the excerpt of {item.id} was frozen from")
+    if not 0 < frozen.frames <= about.frames - frozen.start:
+        raise InputError(f"{item.path}: has {about.frames} samples; the frozen excerpt of {item.id} is not in it")
+    return Window(frozen.start, frozen.frames, round(ROLL_S * about.sample_rate_hz), None, True)

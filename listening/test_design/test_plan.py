@@ -1,0 +1,241 @@
+"""The plan of a listening test: which conditions, which excerpts, which level."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from render.common.errors import InputError
+from stimuli.eigenscape.corpus import CLASSES
+
+PLANS = Path(__file__).parents[1] / "plans"
+MAX_CONDITIONS = 12  # signals a trial may have, BS.1534-3 clause 5.2
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_PARAMETERS: dict[str, type] = {"model": str, "codebooks": int, "command": str, "payload": str}
+
+
+@dataclass(frozen=True)
+class ForegroundObject:
+    """A mono sound that is mixed alike into every condition; only the scene around it is coded.
+
+    Attributes
+    ----------
+    file : str
+        Mono audio file of any rate.
+    azimuth_deg, elevation_deg : float
+        Where it stands; azimuth anticlockwise.
+    level_db : float
+        Its rms over that of the excerpt's W.
+    start_s : float
+        In the excerpt.
+    item : str
+        Id of the item; empty: all of them.
+    """
+
+    file: str
+    azimuth_deg: float = 0.0
+    elevation_deg: float = 0.0
+    level_db: float = 0.0
+    start_s: float = 0.0
+    item: str = ""
+
+    def __post_init__(self):
+        for name in ("file", "item"):
+            _need(isinstance(getattr(self, name), str), f"object: {name} = {getattr(self, name)!r} is no text")
+        _need(bool(self.file), "object: file names no file")
+        bounds = {"azimuth_deg": 360, "elevation_deg": 90, "level_db": 60}
+        for name, bound in bounds.items():
+            value = getattr(self, name)
+            _need(_is_number(value) and abs(value) <= bound, f"object: {name} = {value!r}; ±{bound} is possible")
+        _need(_is_number(self.start_s) and 0 <= self.start_s < 60, f"object: start_s = {self.start_s!r}; 0 to 60")
+
+
+@dataclass(frozen=True)
+class FrozenExcerpt:
+    """An excerpt chosen before any codec was heard: digest of its recording, first sample, number of samples."""
+
+    sha256: str
+    start: int
+    frames: int
+
+    def __post_init__(self):
+        _need(isinstance(self.sha256, str) and _SHA256.fullmatch(self.sha256), "excerpt: sha256 has 64 digits")
+        for name in ("start", "frames"):
+            value = getattr(self, name)
+            right = type(value) is int and 0 <= value < 2**40
+            _need(right, f"excerpt: {name} = {value!r} is no number of samples")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Settings of a test, read from TOML; see ``plans/demo.toml``.
+
+    Attributes
+    ----------
+    conditions : tuple of str
+        Ids of `listening.conditions.registry`; ``href`` must be one of them.
+    seconds : float
+        Length of an excerpt.
+    target_lufs, headroom_dbtp : float
+        Loudness of every rendered reference, and the true peak that no condition may pass.
+    holdout : int or str
+        Number of the recording, in each class of a corpus, that the excerpts come from; or the name of a class
+        that was left out as a whole.
+    parameters : dict
+        Condition id -> parameters: ``model`` and ``codebooks``, or ``command`` and ``payload``.
+    objects : tuple of ForegroundObject
+    excerpts : dict
+        Item id -> frozen excerpt; empty: chosen by `stimuli.excerpts.selection` while building.
+    """
+
+    conditions: tuple[str, ...] = ("href", "la", "opus3_160", "prop")
+    seconds: float = 10.0
+    target_lufs: float = -26.0
+    headroom_dbtp: float = -1.0
+    holdout: int | str = 8
+    parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
+    objects: tuple[ForegroundObject, ...] = ()
+    excerpts: dict[str, FrozenExcerpt] = field(default_factory=dict)
+
+    def __post_init__(self):
+        _need(
+            isinstance(self.conditions, tuple) and all(_is_id(name) for name in self.conditions),
+            'conditions must be a list of ids, like ["href", "la"]',
+        )
+        for name in ("seconds", "target_lufs", "headroom_dbtp"):
+            _need(_is_number(getattr(self, name)), f"{name} = {getattr(self, name)!r} is no number")
+        _need("href" in self.conditions, "conditions need href, the hidden reference (BS.1534-3, clause 5.1)")
+        _need(
+            len(set(self.conditions)) == len(self.conditions) <= MAX_CONDITIONS,
+            "conditions must differ, and be 12 at most (BS.1534-3, clause 5.2)",
+        )
+        _need(1 <= self.seconds <= 60, f"seconds = {self.seconds}; possible are 1 to 60")
+        _need(
+            -60 <= self.target_lufs <= -10 and -20 <= self.headroom_dbtp <= 0,
+            "possible are target_lufs -60 to -10, headroom_dbtp -20 to 0",
+        )
+        _check_holdout(self.holdout)
+        _check_parameters(self.parameters, self.conditions)
+        _need(isinstance(self.objects, tuple) and len(self.objects) <= 64, "objects are a list, [[objects]]")
+        _need(
+            isinstance(self.excerpts, dict) and all(_is_id(name) for name in self.excerpts),
+            "excerpts are tables, [excerpts.ITEM]",
+        )
+
+
+def _check_holdout(holdout: Any) -> None:
+
+    if isinstance(holdout, str):
+        _need(holdout in CLASSES, f"holdout = {holdout!r}; possible are 1 to 8, or a class: {', '.join(CLASSES)}")
+        return
+    _need(type(holdout) is int, f"holdout = {holdout!r} is no integer and no class")
+    _need(1 <= holdout <= 8, f"holdout = {holdout}; possible are 1 to 8")
+
+
+def _check_parameters(parameters: Any, conditions: tuple[str, ...]) -> None:
+    _need(isinstance(parameters, dict), "parameters are tables, [parameters.CONDITION]")
+    for name, given in parameters.items():
+        _need(name in conditions, f"parameters of {name!r}, which is no condition of this plan")
+        _need(isinstance(given, dict), f"parameters of {name} must be a table")
+        known(given, _PARAMETERS, f"parameter of {name}")
+        for key, value in given.items():
+            right = type(value) is _PARAMETERS[key] and value not in ("", 0)
+            _need(right, f"{key} = {value!r} of {name} is no {_PARAMETERS[key].__name__}")
+        _need(not ("command" in given and "model" in given), f"{name} has a command and a model; choose one")
+        _need("command" in given or "payload" not in given, f"{name} has a payload and no command")
+
+
+def known(given: dict[str, Any], possible: Any, what: str) -> None:
+    """Raise `InputError` with a suggestion for a key that there is not."""
+    for key in sorted(set(given) - set(possible)):
+        near = get_close_matches(key, possible, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise InputError(f"no such {what}: {key!r}{hint} (known are {', '.join(sorted(possible))})")
+
+
+def load_plan(name: str) -> Plan:
+    """Read a plan by name (listening/plans/NAME.toml) or path; its files lie relative to it."""
+    path = Path(name) if name.endswith(".toml") else PLANS / f"{name}.toml"
+    if not path.is_file():
+        known_plans = ", ".join(sorted(p.stem for p in PLANS.glob("*.toml")))
+        raise InputError(f"{path}: no such plan; known are {known_plans}, or give the path of a .toml file")
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        for place in _files(values):
+            place[0][place[1]] = str(path.parent / place[0][place[1]])
+        return plan_from(values)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _files(values: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
+    """Where a plan names files."""
+    tables = [(table, "model") for table in _tables(values.get("parameters"))]
+    tables += [(table, "file") for table in _tables(values.get("objects"))]
+    return [(table, key) for table, key in tables if isinstance(table.get(key), str) and table[key]]
+
+
+def _tables(value: object) -> list[dict[str, Any]]:
+    among = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
+    return [table for table in among if isinstance(table, dict)]
+
+
+def plan_from(values: dict[str, Any]) -> Plan:
+    """Plan from the values of a TOML or JSON file; InputError for a setting that there is not."""
+    known(values, {f.name for f in fields(Plan)}, "setting")
+    settings: dict[str, Any] = dict(values)
+    if isinstance(conditions := values.get("conditions"), list):
+        settings["conditions"] = tuple(conditions)
+    if "objects" in values:
+        _need(isinstance(values["objects"], list), "objects are a list, [[objects]]")
+        settings["objects"] = tuple(_made(ForegroundObject, one, "object") for one in values["objects"])
+    if "excerpts" in values:
+        _need(isinstance(values["excerpts"], dict), "excerpts are tables, [excerpts.ITEM]")
+        settings["excerpts"] = {
+            item: _made(FrozenExcerpt, one, "excerpt") for item, one in values["excerpts"].items()
+        }
+    return Plan(**settings)
+
+
+def _made(kind: type, values: object, what: str) -> Any:
+    _need(isinstance(values, dict), f"{what} must be a table")
+    known(values, {f.name for f in fields(kind)}, f"setting of an {what}")  # type: ignore[arg-type]
+    try:
+        return kind(**values)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise InputError(f"{what}: {str(error).partition(' ')[2]}") from None
+
+
+def _need(met: object, problem: str) -> None:
+    if not met:
+        raise InputError(f"plan: {problem}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
+
+
+def _is_id(name: object) -> bool:
+    return isinstance(name, str) and _ID.fullmatch(name) is not None
+
+
+def item_id(stem: str) -> str:
+    """Item id from a file's name: blanks and punctuation become ``_``.
+
+    Raises
+    ------
+    InputError
+        If what is left is no id: 1 to 64 letters, digits, ``_`` or ``-``. Ids become folder names and
+        appear in tables, so nothing else is let through.
+    """
+    name = re.sub(r"[ .,()+]+", "_", stem).strip("_")
+    if not _is_id(name):
+        raise InputError(
+            f"{stem!r} cannot become an item name (1 to 64 letters A-Z, digits, _ and -); rename the file"
+        )
+    return name

@@ -1,0 +1,141 @@
+"""Export a scene or a loudspeaker feed as ADM BW64 (ITU-R BS.2076, BS.2088), which the EBU's tools read.
+
+A scene (ACN/SN3D, order 1 to 6) refers to the HOA packs of the common definitions, BS.2094. With --layout the
+input is a feed in that layout's BS.2051 order (what render.decode writes by default) and becomes DirectSpeakers
+with its labels and positions, measured ones included.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from xml.sax.saxutils import escape, quoteattr
+
+from render.common.errors import InputError
+from render.fileio.audio_file import blocks, info, writer
+from render.hoa.layout import Layout
+
+_HIGHEST_ORDER = 6  # of the HOA packs in BS.2094
+
+
+_LFE_HZ = 120
+
+
+_HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n<ebuCoreMain xmlns="urn:ebu:metadata-schema:ebuCore_2015">\n'
+
+
+_PCM = 'formatLabel="0001" formatDefinition="PCM"'
+
+
+def export(
+    source: Path, destination: Path, layout: Layout | None = None, subtype: str = "PCM_24", force: bool = False
+) -> int:
+    """Write a scene, or with `layout` a feed in BS.2051 order, as ADM BW64; return how many values were clipped.
+
+    Raises
+    ------
+    InputError
+        If the channels are no scene of order 1 to 6, or not those of the layout; as `render.fileio.audio_file.blocks`.
+    """
+    about = info(source)
+    if Path(destination).suffix.lower() != ".wav":
+        raise InputError(f"{destination}: ADM is written as BW64, whose suffix is .wav")
+    if layout is None:
+        order = about.ambisonic_order
+        if not 1 <= order <= _HIGHEST_ORDER:
+            raise InputError(f"{source}: order {order}; BS.2094 defines HOA packs of order 1 to {_HIGHEST_ORDER}")
+        description = _scene(order, about.path.stem, about.frames, about.sample_rate_hz)
+        # The common definitions number ACN channels from 1 on, in hexadecimal
+        tracks = [(f"AT_0004{acn + 1:04x}_01", f"AP_0004{order:04x}") for acn in range(about.channels)]
+    else:
+        if about.channels != len(layout.loudspeakers):
+            raise InputError(
+                f"{source}: {about.channels} channels, layout {layout.name} has {len(layout.loudspeakers)}"
+            )
+        description = _feed(layout, about.path.stem, about.frames, about.sample_rate_hz)
+        tracks = [(f"AT_0001{_own(index)}_01", f"AP_0001{_own(0)}") for index in range(about.channels)]
+    chunks = _chunk(b"chna", _track_table(tracks)) + _chunk(b"axml", description.encode())
+    with writer(destination, about.channels, about.sample_rate_hz, subtype, force, chunks=chunks) as file:
+        for block in blocks(source):
+            file.write(block)
+    return file.clipped
+
+
+def _own(index: int) -> str:
+    """Last four digits of the identifier of a definition of our own: from 1001 on (BS.2076, clause 6)."""
+    return f"{0x1001 + index:04x}"
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    return name + struct.pack("<I", len(content)) + content + bytes(len(content) % 2)
+
+
+def _track_table(tracks: Sequence[tuple[str, str]]) -> bytes:
+    """Body of the chna chunk: which format each track of the file has (BS.2088, clause 8)."""
+    rows = b"".join(
+        struct.pack("<H12s14s11sx", index, f"ATU_{index:08x}".encode(), track.encode(), pack.encode())
+        for index, (track, pack) in enumerate(tracks, start=1)
+    )
+    return struct.pack("<HH", len(tracks), len(tracks)) + rows
+
+
+def _scene(order: int, name: str, frames: int, rate_hz: int) -> str:
+    return _document(name, f"AP_0004{order:04x}", (order + 1) ** 2, frames, rate_hz, "HOA", "")
+
+
+def _feed(layout: Layout, name: str, frames: int, rate_hz: int) -> str:
+    pack = f"AP_0001{_own(0)}"
+    lines = [
+        f"<audioPackFormat audioPackFormatID={quoteattr(pack)} audioPackFormatName={quoteattr(layout.name)} "
+        'typeLabel="0001" typeDefinition="DirectSpeakers">'
+    ]
+    channels = [f"AC_0001{_own(index)}" for index in range(len(layout.loudspeakers))]
+    lines += [f"<audioChannelFormatIDRef>{channel}</audioChannelFormatIDRef>" for channel in channels]
+    lines += ["</audioPackFormat>"]
+    for index, speaker in enumerate(layout.loudspeakers):
+        label, digits = quoteattr(speaker.label), f"0001{_own(index)}"
+        lines += [
+            f'<audioChannelFormat audioChannelFormatID="AC_{digits}" audioChannelFormatName={label} '
+            'typeLabel="0001" typeDefinition="DirectSpeakers">',
+            *([f'<frequency typeDefinition="lowPass">{_LFE_HZ}</frequency>'] if speaker.is_lfe else []),
+            f'<audioBlockFormat audioBlockFormatID="AB_{digits}_00000001">',
+            f"<speakerLabel>{escape(speaker.label)}</speakerLabel>",
+            f'<position coordinate="azimuth">{speaker.azimuth_deg:.3f}</position>',
+            f'<position coordinate="elevation">{speaker.elevation_deg:.3f}</position>',
+            '<position coordinate="distance">1.0</position>',
+            "</audioBlockFormat></audioChannelFormat>",
+            f'<audioStreamFormat audioStreamFormatID="AS_{digits}" audioStreamFormatName={label} {_PCM}>',
+            f"<audioChannelFormatIDRef>AC_{digits}</audioChannelFormatIDRef>",
+            f"<audioTrackFormatIDRef>AT_{digits}_01</audioTrackFormatIDRef></audioStreamFormat>",
+            f'<audioTrackFormat audioTrackFormatID="AT_{digits}_01" audioTrackFormatName={label} {_PCM}>',
+            f"<audioStreamFormatIDRef>AS_{digits}</audioStreamFormatIDRef></audioTrackFormat>",
+        ]
+    return _document(name, pack, len(channels), frames, rate_hz, "DirectSpeakers", "\n".join(lines))
+
+
+def _document(name: str, pack: str, tracks: int, frames: int, rate_hz: int, kind: str, formats: str) -> str:
+    """One programme of one content of one object."""
+    # A name that is no UTF-8 holds lone surrogates
+    named = quoteattr(name.encode("utf-8", "replace").decode())
+    references = "".join(f"<audioTrackUIDRef>ATU_{index:08x}</audioTrackUIDRef>" for index in range(1, tracks + 1))
+    uids = "".join(
+        f'<audioTrackUID UID="ATU_{index:08x}" sampleRate="{rate_hz}"/>\n' for index in range(1, tracks + 1)
+    )
+    return (
+        f"{_HEAD}<coreMetadata><format><audioFormatExtended>\n"
+        f'<audioProgramme audioProgrammeID="APR_1001" audioProgrammeName={named} start="00:00:00.00000" '
+        f'end="{_time(frames, rate_hz)}"><audioContentIDRef>ACO_1001</audioContentIDRef></audioProgramme>\n'
+        f'<audioContent audioContentID="ACO_1001" audioContentName={named}>'
+        "<audioObjectIDRef>AO_1001</audioObjectIDRef></audioContent>\n"
+        f'<audioObject audioObjectID="AO_1001" audioObjectName="{kind}">'
+        f"<audioPackFormatIDRef>{pack}</audioPackFormatIDRef>{references}</audioObject>\n"
+        f"{formats}\n{uids}</audioFormatExtended></format></coreMetadata></ebuCoreMain>\n"
+    )
+
+
+def _time(frames: int, rate_hz: int) -> str:
+    """Time code of BS.2076, hh:mm:ss.zzzzz, rounded up so that the last sample is inside."""
+    units = -(-frames * 100_000 // rate_hz)
+    seconds, fraction = divmod(units, 100_000)
+    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{fraction:05d}"

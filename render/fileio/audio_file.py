@@ -1,0 +1,313 @@
+"""Audio files in and out, block by block.
+
+WAV, RF64, BW64, W64 and CAF are read and written here (`render.fileio.container` knows their headers), FLAC by
+libsndfile. The container is known by its first bytes when reading and by the suffix when writing. Full
+scale is 1; integer samples of b bits are multiples of 2^(1-b), and reading and writing them again gives
+the same integers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from io import FileIO
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32
+from numpy import ndarray
+
+from render.common.errors import InputError
+from render.common.files import whole_file
+from render.fileio import flac
+from render.fileio.container import SUBTYPES, Header, build_header, read_header, trailing_bytes
+from render.fileio.pcm import decode, encode
+from render.hoa.layout import file_order
+from render.hoa.scene import Feed, Scene, check_samples, order_of
+
+BLOCK_FRAMES = 16384  # 16 channels of it stay in the cache
+_CONTAINERS = {".wav": "WAV", ".rf64": "RF64", ".w64": "W64", ".caf": "CAF", ".flac": "FLAC"}
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What a file says about itself, checked against its size.
+
+    Attributes
+    ----------
+    path : Path
+    channels, sample_rate_hz, frames : int
+    container : str
+        WAV, RF64, BW64, W64, CAF or FLAC.
+    subtype : str
+        PCM_16, PCM_24, PCM_32, FLOAT or DOUBLE.
+    channel_mask : int
+        dwChannelMask of WAVEFORMATEXTENSIBLE; 0 if no positions are given.
+    """
+
+    path: Path
+    channels: int
+    sample_rate_hz: int
+    frames: int
+    container: str
+    subtype: str
+    channel_mask: int = 0
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return self.frames / self.sample_rate_hz
+
+    @property
+    def ambisonic_order(self) -> int:
+        """Order of the scene in the file; InputError if none has its number of channels."""
+        try:
+            return order_of(self.channels)
+        except InputError as error:
+            raise InputError(f"{self.path}: {error}") from None
+
+
+def info(path: Path) -> AudioInfo:
+    """Describe an audio file without reading its samples.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, no audio file, empty, damaged or cut off.
+    """
+    path = Path(path)
+    with _opened(path) as file:
+        if _is_flac(file):
+            with flac.reading(path) as sound:
+                found = AudioInfo(path, sound.channels, sound.samplerate, sound.frames, "FLAC", sound.subtype)
+        else:
+            header = read_header(file, str(path))
+            found = AudioInfo(
+                path,
+                header.channels,
+                header.sample_rate_hz,
+                header.frames,
+                header.container,
+                header.subtype,
+                header.channel_mask,
+            )
+    if not found.frames:
+        raise InputError(f"{path}: holds no samples (0 frames); record or export it again")
+    return found
+
+
+def blocks(
+    path: Path, start: int = 0, frames: int | None = None, block_frames: int = BLOCK_FRAMES
+) -> Iterator[Float32[ndarray, "channel time"]]:
+    """Read a file block by block; memory does not depend on its length.
+
+    Parameters
+    ----------
+    path : Path
+    start, frames : int
+        Range in samples per channel; the whole file by default.
+    block_frames : int
+        Length of a block; the last one may be shorter.
+
+    Raises
+    ------
+    InputError
+        As `info`; if the range is not in the file; if a sample is NaN or infinite (channel and position
+        in the file are named).
+    """
+    path = Path(path)
+    about = info(path)
+    end = about.frames if frames is None else start + frames
+    if not 0 <= start <= end <= about.frames:
+        raise InputError(f"{path}: samples {start} to {end} asked for, the file has {about.frames}")
+    with _opened(path) as file:
+        if about.container == "FLAC":
+            yield from flac.blocks(path, start, end, block_frames)
+            return
+        header = read_header(file, str(path))
+        file.seek(header.data_offset + start * header.frame_bytes)
+        for position in range(start, end, block_frames):
+            block = _read_block(file, header, min(block_frames, end - position), path)
+            if SUBTYPES[about.subtype][1]:
+                check_samples(block, str(path), position)
+            yield block
+
+
+def read(path: Path, start: int = 0, frames: int | None = None) -> tuple[Float32[ndarray, "channel time"], int]:
+    """Read samples (channel, time) and sample rate in Hz; range and errors as `blocks`."""
+    about = info(path)
+    count = about.frames - start if frames is None else frames
+    samples = np.empty((about.channels, max(count, 0)), np.float32)
+    position = 0
+    for block in blocks(path, start, frames):
+        samples[:, position : position + block.shape[1]] = block
+        position += block.shape[1]
+    return samples, about.sample_rate_hz
+
+
+def read_scene(path: Path) -> Scene:
+    """Read an ACN/SN3D (ambiX) file as a scene; InputError if no order has its number of channels."""
+    _ = info(path).ambisonic_order
+    samples, sample_rate_hz = read(path)
+    return Scene(samples, sample_rate_hz)
+
+
+class Writer:
+    """Samples on their way into a file; made by `writer`.
+
+    Attributes
+    ----------
+    frames : int
+        Samples per channel written so far.
+    peak : float
+        Largest magnitude given to `write`, full scale being 1.
+    clipped : int
+        Values beyond full scale that were clipped, in all channels (integer subtypes only).
+    first_clipped : tuple of int, or None
+        Channel and sample of the first of them.
+    """
+
+    def __init__(self, header: Header, put: Callable[[ndarray], object]):
+        self._header = header
+        self._put = put
+        self.frames = 0
+        self.peak = 0.0
+        self.clipped = 0
+        self.first_clipped: tuple[int, int] | None = None
+
+    def write(self, block: Float32[ndarray, "channel time"]) -> None:
+        """Append a block; InputError if it is not finite or has another number of channels."""
+        if block.ndim != 2 or block.shape[0] != self._header.channels:
+            raise InputError(f"block of shape {block.shape} for a file of {self._header.channels} channels")
+        peak = float(max(block.max(initial=0.0), -block.min(initial=0.0)))
+        if not math.isfinite(peak):
+            check_samples(block, "samples to be written", self.frames)
+        if peak > 1.0 and not SUBTYPES[self._header.subtype][1]:
+            self._count_clipped(block)
+        self.peak = max(self.peak, peak)
+        if block.size:
+            self._put(block)
+        self.frames += block.shape[1]
+
+    def _count_clipped(self, block: ndarray) -> None:
+        over = np.argwhere(np.abs(block.T) > 1.0)
+        if self.first_clipped is None:
+            self.first_clipped = (int(over[0, 1]), self.frames + int(over[0, 0]))
+        self.clipped += len(over)
+
+
+@contextmanager
+def writer(
+    path: Path,
+    channels: int,
+    sample_rate_hz: int,
+    subtype: str = "PCM_24",
+    force: bool = False,
+    channel_mask: int | None = None,
+    chunks: bytes = b"",
+) -> Iterator[Writer]:
+    """Write a file block by block; it appears under its name only when the block ends without error.
+
+    Parameters
+    ----------
+    path : Path
+        The suffix chooses the container: .wav (RF64 past 4 GiB), .rf64, .w64, .caf, .flac.
+    channels, sample_rate_hz : int
+    subtype : str
+        PCM_16, PCM_24, PCM_32 (rounded to nearest, clipped at full scale and counted), FLOAT or DOUBLE.
+    force : bool
+        Replace an existing file that differs.
+    channel_mask : int, optional
+        dwChannelMask for WAV, RF64 and CAF; without it no positions are claimed.
+    chunks : bytes
+        Other chunks of a .wav file, which becomes BW64 with them (BS.2088).
+
+    Raises
+    ------
+    InputError
+        For an unknown suffix or subtype, what FLAC can't hold, or if no sample was written.
+
+    Examples
+    --------
+    >>> with writer(Path("silence.wav"), channels=16, sample_rate_hz=48000) as file:  # doctest: +SKIP
+    ...     file.write(np.zeros((16, 480), np.float32))
+    """
+    path = Path(path)
+    container = _CONTAINERS.get(path.suffix.lower())
+    if container is None:
+        raise InputError(f"{path}: suffix {path.suffix!r}; known are {', '.join(_CONTAINERS)}")
+    if subtype not in SUBTYPES:
+        raise InputError(f"{path}: subtype {subtype!r}; known are {', '.join(SUBTYPES)}")
+    if chunks:
+        assert container == "WAV", "chunks are of BW64"
+        container = "BW64"
+    header = Header(container, subtype, channels, int(sample_rate_hz), channel_mask or 0, chunks=chunks)
+    with whole_file(path, force=force) as temporary:
+        if container == "FLAC":
+            with flac.writing(header, temporary, path) as put:
+                writing = Writer(header, put)
+                yield writing
+        else:
+            with open(temporary, "wb", buffering=0) as file:
+                file.write(build_header(header))
+                writing = Writer(header, lambda block: _write_bytes(file, encode(block, header.subtype)))
+                yield writing
+                complete = replace(header, data_bytes=writing.frames * header.frame_bytes)
+                file.write(trailing_bytes(complete))
+                file.seek(0)
+                file.write(build_header(complete))
+        if not writing.frames:
+            raise InputError(f"{path}: there are no samples to be written")
+
+
+def write_scene(path: Path, scene: Scene, subtype: str = "FLOAT", force: bool = False) -> None:
+    """Write a scene as an ACN/SN3D (ambiX) file."""
+    with writer(path, scene.samples.shape[0], scene.sample_rate_hz, subtype, force) as file:
+        for start in range(0, scene.frames, BLOCK_FRAMES):
+            file.write(scene.samples[:, start : start + BLOCK_FRAMES])
+
+
+def write_feed(
+    path: Path, feed: Feed, subtype: str = "PCM_24", order: str = "bs2051", force: bool = False
+) -> None:
+    """Write loudspeaker signals, channels in the order ``bs2051`` or ``wav`` (`render.hoa.layout.file_order`)."""
+    permutation, mask = file_order(feed.layout, order)
+    with writer(path, len(permutation), feed.sample_rate_hz, subtype, force, mask) as file:
+        for start in range(0, feed.frames, BLOCK_FRAMES):
+            file.write(feed.samples[list(permutation), start : start + BLOCK_FRAMES])
+
+
+def _write_bytes(file: FileIO, content: ndarray) -> None:
+    """Write all bytes: an unbuffered file may take fewer in one call."""
+    left = content.data.cast("B")
+    while left:
+        left = left[file.write(left) :]
+
+
+def _read_block(file: FileIO, header: Header, frames: int, path: Path) -> ndarray:
+    # A byte of room on either side, for 24-bit samples that are read as 32-bit words, and samples aligned
+    raw = np.empty(frames * header.frame_bytes + 8, np.uint8)[3:-3]
+    left = raw.data[1:-1]
+    while left:
+        got = file.readinto(left)
+        if not got:
+            raise InputError(f"{path}: became shorter while it was read; copy or export it again")
+        left = left[got:]
+    return decode(raw, header.subtype, header.big_endian).reshape(frames, header.channels).T
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[FileIO]:
+    if not path.exists():
+        raise InputError(f"{path}: no such file")
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder, an audio file is needed")
+    with open(path, "rb", buffering=0) as file:
+        yield file
+
+
+def _is_flac(file: FileIO) -> bool:
+    file.seek(0)
+    return file.read(4) == b"fLaC"

@@ -1,0 +1,63 @@
+"""FLAC files, by libsndfile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import soundfile
+from jaxtyping import Float32
+from numpy import ndarray
+
+from render.common.errors import InputError
+from render.fileio.container import SUBTYPES, Header
+from render.fileio.pcm import rounded
+
+_MAX_CHANNELS = 8
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[soundfile.SoundFile]:
+    """Open a file whose last sample is there; its header alone does not prove its length."""
+    try:
+        with soundfile.SoundFile(path) as file:
+            if file.frames:
+                file.seek(file.frames - 1)
+                file.read(1)
+            yield file
+    except soundfile.LibsndfileError as error:
+        reason = error.error_string or f"libsndfile error {error.code}"
+        raise InputError(f"{path}: damaged or cut off FLAC file ({reason}); export it again") from None
+
+
+def blocks(path: Path, start: int, end: int, block_frames: int) -> Iterator[Float32[ndarray, "channel time"]]:
+    """Read samples `start` to `end` block by block."""
+    with reading(path) as file:
+        file.seek(start)
+        for position in range(start, end, block_frames):
+            wanted = min(block_frames, end - position)
+            block = file.read(wanted, dtype="float32", always_2d=True).T
+            if block.shape[1] != wanted:
+                raise InputError(f"{path}: damaged at sample {position + block.shape[1]}; export it again")
+            yield block
+
+
+@contextmanager
+def writing(header: Header, temporary: Path, path: Path) -> Iterator[Callable[[ndarray], None]]:
+    """Open `temporary` for writing and yield the function that takes blocks; `path` stands in messages."""
+    if header.channels > _MAX_CHANNELS:
+        raise InputError(
+            f"{path}: FLAC holds at most {_MAX_CHANNELS} channels, {header.channels} are to be written; "
+            "choose .w64 or .rf64"
+        )
+    if header.subtype not in ("PCM_16", "PCM_24"):
+        raise InputError(f"{path}: FLAC holds PCM_16 or PCM_24, not {header.subtype}; choose .wav or .w64")
+    bits = 8 * SUBTYPES[header.subtype][0]
+    try:
+        with soundfile.SoundFile(
+            temporary, "w", header.sample_rate_hz, header.channels, header.subtype, format="FLAC"
+        ) as file:
+            yield lambda block: file.write(rounded(block, bits) << (32 - bits))
+    except soundfile.LibsndfileError as error:
+        raise OSError(f"{path}: libsndfile could not write it ({error.error_string})") from None

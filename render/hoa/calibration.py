@@ -1,0 +1,67 @@
+"""Gain and delay of each loudspeaker, from a file of measured positions.
+
+    layout = "7.1.4"
+    [loudspeakers]
+    "M+030" = { azimuth = 31.0, distance = 2.1, gain_db = -0.5 }
+
+Where distances (metres) are given, nearer loudspeakers are attenuated and delayed to the farthest one:
+20 lg(d/dmax) dB (free field) and (dmax - d)/c; ``gain_db`` and ``delay_ms`` are added to that.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from render.common.errors import InputError
+from render.hoa.layout import measured_layout
+
+_SPEED_OF_SOUND_M_S = 343.0
+_RANGES = {"distance": (0.3, 100.0), "gain_db": (-60.0, 20.0), "delay_ms": (0.0, 500.0)}
+
+
+@dataclass(frozen=True)
+class Trim:
+    """What is done to the feed of one loudspeaker."""
+
+    gain_db: float
+    delay_s: float
+
+
+def trims(path: Path) -> dict[str, Trim]:
+    """Trims of all loudspeakers by label; LFE without a distance stands as far as the farthest.
+
+    Raises
+    ------
+    InputError
+        As `render.hoa.layout.measured_layout`; if a value is no number or beyond its range (distance 0.3 to 100 m,
+        gain -60 to 20 dB, delay 0 to 500 ms), or some loudspeakers have a distance and others none.
+    """
+    of = measured_layout(path)
+    given = tomllib.loads(Path(path).read_text(encoding="utf-8")).get("loudspeakers", {})
+    values = {label: _checked(given.get(label, {}), f"{path}: {label}") for label in of.labels}
+    distances = {label: value["distance"] for label, value in values.items() if "distance" in value}
+    missing = [s.label for s in of.loudspeakers if not s.is_lfe and s.label not in distances]
+    if distances and missing:
+        raise InputError(f"{path}: {missing[0]} has no distance, others have; give all or none")
+    farthest = max(distances.values(), default=1.0)
+    result = {}
+    for label, value in values.items():
+        distance = distances.get(label, farthest)
+        result[label] = Trim(
+            20 * math.log10(distance / farthest) + value.get("gain_db", 0.0),
+            (farthest - distance) / _SPEED_OF_SOUND_M_S + 1e-3 * value.get("delay_ms", 0.0),
+        )
+    return result
+
+
+def _checked(given: dict[str, Any], where: str) -> dict[str, float]:
+    values = {key: given[key] for key in _RANGES if key in given}
+    for key, value in values.items():
+        low, high = _RANGES[key]
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise InputError(f"{where}: {key} {value!r}; possible are {low:g} to {high:g}")
+    return values

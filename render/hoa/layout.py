@@ -1,0 +1,279 @@
+"""Loudspeaker layouts of ITU-R BS.2051 and of IAMF, their user names and their order in files."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+from render.common.errors import InputError
+
+# Elevation of the layer that a label begins with, in degrees (BS.2051-3, clause 2)
+_LAYER_ELEVATION_DEG = {"B": -30.0, "M": 0.0, "U": 30.0, "UH": 45.0, "T": 90.0}
+# The standard leaves these two sets of positions open; screen loudspeakers stand inside or outside M+-030
+_SCREEN_AZIMUTH_DEG = 15.0
+_LFE_POSITION_DEG = (45.0, -30.0)
+
+_MEASURED_KEYS = {"azimuth", "elevation", "distance", "gain_db", "delay_ms"}
+
+# Bit of each label in the channel mask of WAVEFORMATEXTENSIBLE; ascending bits are the order in the file.
+# Surrounds at 110 degrees are "back", as in Microsoft's 5.1 (0x3F) and ffmpeg's 5.1.4 (0x2D03F).
+_WAV_BIT = {
+    "M+030": 0, "M-030": 1, "M+000": 2, "LFE1": 3,
+    "M+110": 4, "M-110": 5, "M+135": 4, "M-135": 5, "M+SC": 6, "M-SC": 7, "M+090": 9, "M-090": 10,
+    "U+030": 12, "U+045": 12, "U-030": 14, "U-045": 14, "U+110": 15, "U+135": 15, "U-110": 17, "U-135": 17,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Loudspeaker:
+    """One output channel of a layout.
+
+    Attributes
+    ----------
+    label : str
+        BS.2051 label, e.g. ``M+030``.
+    azimuth_deg, elevation_deg : float
+        Where it stands: azimuth anticlockwise from the front (-180..180), elevation upwards (-90..90).
+    is_lfe : bool
+        Low-frequency effects channel: no direction, not driven by Ambisonics.
+    """
+
+    label: str
+    azimuth_deg: float
+    elevation_deg: float
+    is_lfe: bool = False
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Loudspeakers in channel order; `name` counts them by layer, upper+middle+bottom, e.g. ``4+7+0``."""
+
+    name: str
+    loudspeakers: tuple[Loudspeaker, ...]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Channel labels, in channel order."""
+        return tuple(loudspeaker.label for loudspeaker in self.loudspeakers)
+
+
+def layout(name: str) -> Layout:
+    """Layout of BS.2051 or IAMF, loudspeakers at their nominal positions unless measured ones are given.
+
+    Parameters
+    ----------
+    name : str
+        The standard's name (``4+7+0``), a user's (``7.1.4``, ``stereo``; see `layout_names`) or the path of
+        a ``.toml`` file (see `measured_layout`).
+
+    Raises
+    ------
+    InputError
+        If the name is unknown; the message lists the known ones.
+
+    Examples
+    --------
+    >>> layout("7.1.4").labels[:4]
+    ('M+030', 'M-030', 'M+000', 'LFE1')
+    """
+    if name.endswith(".toml"):
+        return measured_layout(Path(name))
+    wanted = name.strip().lower()
+    for standard_name, entry in _standard().items():
+        if wanted in (standard_name, *entry["names"]):
+            labels = [loudspeaker["label"] for loudspeaker in entry["loudspeakers"]]
+            return Layout(standard_name, tuple(_nominal(label) for label in labels))
+    known = ", ".join(f"{user} ({standard})" for user, standard in (layout_names() | iamf_layout_names()).items())
+    raise InputError(f"layout {name!r} is unknown; known are {known}, or a .toml file of measured positions")
+
+
+def measured_layout(path: Path) -> Layout:
+    """Layout with the loudspeakers where they really stand, from a TOML file.
+
+    The file names a layout and gives the positions that are not nominal, in degrees::
+
+        layout = "7.1.4"
+        [loudspeakers]
+        "M+030" = { azimuth = 32.5 }
+        "U-045" = { azimuth = -40.0, elevation = 42.0 }
+
+    It may also hold a ``distance`` in metres, ``gain_db`` and ``delay_ms``; see `render.hoa.calibration`.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged or names an unknown loudspeaker, or a position lies outside the range that
+        BS.2051 allows it (LFE may stand anywhere).
+    """
+    path = Path(path)
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not TOML ({error})") from None
+    if unknown := sorted(set(content) - {"layout", "loudspeakers"}):
+        raise InputError(f"{path}: unknown key {unknown[0]!r}; known are layout, loudspeakers")
+    try:
+        nominal = layout(str(content.get("layout", "")).removesuffix(".toml"))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    moved = content.get("loudspeakers", {})
+    if not isinstance(moved, dict) or (unknown := sorted(set(moved) - set(nominal.labels))):
+        raise InputError(
+            f"{path}: [loudspeakers] needs labels of {nominal.name} ({', '.join(nominal.labels)})"
+            + (f", not {unknown[0]!r}" if isinstance(moved, dict) else "")
+        )
+    entries = _standard()[nominal.name]["loudspeakers"]
+    return Layout(
+        nominal.name,
+        tuple(
+            _moved(speaker, entry, moved.get(speaker.label, {}), path)
+            for speaker, entry in zip(nominal.loudspeakers, entries, strict=True)
+        ),
+    )
+
+
+def _moved(nominal: Loudspeaker, entry: dict, position: dict, path: Path) -> Loudspeaker:
+    where = f"{path}: {nominal.label}"
+    if not isinstance(position, dict) or set(position) - _MEASURED_KEYS:
+        raise InputError(
+            f"{where}: needs {{ azimuth = degrees, elevation = degrees }} (distance, gain_db, delay_ms), "
+            f"got {position!r}"
+        )
+    measured = {
+        "azimuth": position.get("azimuth", nominal.azimuth_deg),
+        "elevation": position.get("elevation", nominal.elevation_deg),
+    }
+    for axis, angle_deg in measured.items():
+        if isinstance(angle_deg, bool) or not isinstance(angle_deg, int | float) or not abs(angle_deg) <= 360:
+            raise InputError(f"{where}: {axis} {angle_deg!r} is no angle in degrees")
+    azimuth = (measured["azimuth"] + 180.0) % 360.0 - 180.0
+    if not nominal.is_lfe:
+        # Written for the left side; M+180 and U+180 may be given as -180
+        sign = -1.0 if nominal.azimuth_deg < 0 else 1.0
+        outward = 180.0 if abs(azimuth) == 180 and nominal.azimuth_deg == 180 else sign * azimuth
+        _check_range(outward, entry.get("azimuth", [abs(nominal.azimuth_deg)] * 2), f"{where}: azimuth")
+        _check_range(
+            measured["elevation"],
+            entry.get("elevation", [nominal.elevation_deg] * 2),
+            f"{where}: elevation",
+        )
+        azimuth = sign * outward
+    return replace(nominal, azimuth_deg=azimuth, elevation_deg=float(measured["elevation"]))
+
+
+def _check_range(angle_deg: float, allowed_deg: list[float], what: str) -> None:
+    low, high = allowed_deg
+    if not low <= angle_deg <= high:
+        raise InputError(
+            f"{what} {angle_deg:g} degrees from the front outwards; BS.2051 allows {low:g} to {high:g}"
+        )
+
+
+def layout_names() -> dict[str, str]:
+    """User name -> the standard's name of every layout of BS.2051."""
+    return _names("bs2051.toml")
+
+
+def iamf_layout_names() -> dict[str, str]:
+    """User name -> name by layers of the layouts that IAMF adds."""
+    return _names("iamf.toml")
+
+
+def _names(standard: str) -> dict[str, str]:
+    return {entry["names"][0]: name for name, entry in _file(standard).items()}
+
+
+@cache
+def _file(standard: str) -> dict:
+    return tomllib.loads(Path(__file__).with_name(standard).read_text(encoding="utf-8"))
+
+
+def _standard() -> dict:
+    return _file("bs2051.toml") | _file("iamf.toml")
+
+
+def parent(of: Layout) -> tuple[Layout, tuple[tuple[float, ...], ...]] | None:
+    """Layout that one of IAMF's is mixed down from, and the gains (loudspeaker, parent's loudspeaker).
+
+    None for layouts of BS.2051. The parent's loudspeakers stand where those of the same label do.
+
+    Examples
+    --------
+    >>> whole, gains = parent(layout("7.1.2"))
+    >>> whole.name, dict(zip(whole.labels, gains[8]))["U+135"]
+    ('4+7+0', 0.7071067811865476)
+    """
+    entry = _standard().get(of.name, {})
+    if "parent" not in entry:
+        return None
+    standing = dict(zip(of.labels, of.loudspeakers, strict=True))
+    whole = layout(entry["parent"])
+    whole = Layout(whole.name, tuple(standing.get(speaker.label, speaker) for speaker in whole.loudspeakers))
+    mixes = [{loudspeaker["label"]: 1.0, **loudspeaker.get("mix", {})} for loudspeaker in entry["loudspeakers"]]
+    return whole, tuple(tuple(mix.get(label, 0.0) for label in whole.labels) for mix in mixes)
+
+
+def _nominal(label: str) -> Loudspeaker:
+    if label.startswith("LFE"):
+        azimuth, elevation = _LFE_POSITION_DEG
+        return Loudspeaker(label, azimuth if label == "LFE1" else -azimuth, elevation, is_lfe=True)
+    cut = max(label.find("+"), label.find("-"))
+    sign, angle = (1.0 if label[cut] == "+" else -1.0), label[cut + 1 :]
+    azimuth = sign * (_SCREEN_AZIMUTH_DEG if angle == "SC" else float(angle))
+    return Loudspeaker(label, azimuth, _LAYER_ELEVATION_DEG[label[:cut]])
+
+
+def file_order(of: Layout, order: str) -> tuple[tuple[int, ...], int]:
+    """Order and channel mask of a layout in a file.
+
+    Parameters
+    ----------
+    of : Layout
+    order : str
+        ``bs2051``: the standard's own order; ``wav``: the order of WAVEFORMATEXTENSIBLE, rear before side; or
+        all labels in the order wanted, separated by commas.
+
+    Returns
+    -------
+    permutation : tuple of int
+        ``samples[list(permutation)]`` are the channels in the order of the file.
+    mask : int
+        dwChannelMask that is true for this order; 0 where the standard's order is not WAV's.
+
+    Raises
+    ------
+    InputError
+        If the order is unknown, a list has not every label once, or WAV has no position for a loudspeaker
+        (bottom layer, second LFE, ...).
+
+    Examples
+    --------
+    >>> permutation, mask = file_order(layout("7.1.4"), "wav")
+    >>> permutation, hex(mask)
+    ((0, 1, 2, 3, 6, 7, 4, 5, 8, 9, 10, 11), '0x2d63f')
+    """
+    identity = tuple(range(len(of.labels)))
+    if "," in order:
+        listed = [label.strip() for label in order.split(",")]
+        if sorted(listed) != sorted(of.labels):
+            raise InputError(f"channel order {order!r}: needs each label of {of.name} once: {','.join(of.labels)}")
+        return tuple(of.labels.index(label) for label in listed), 0
+    if order not in ("bs2051", "wav"):
+        raise InputError(f"channel order {order!r} is unknown; known are bs2051, wav and a list of all labels")
+    missing = [label for label in of.labels if label not in _WAV_BIT]
+    if missing and order == "wav":
+        raise InputError(
+            f"layout {of.name}: WAV has no channel position for {', '.join(missing)}; "
+            "write it in the standard's own order (bs2051)"
+        )
+    if missing:
+        return identity, 0
+    permutation = tuple(sorted(identity, key=lambda index: _WAV_BIT[of.labels[index]]))
+    mask = sum(1 << _WAV_BIT[label] for label in of.labels)
+    if order == "wav" or permutation == identity:
+        return permutation, mask
+    return identity, 0

@@ -1,0 +1,225 @@
+"""Point-source panner of Recommendation ITU-R BS.2127-1, clause 6.1, for many directions at once.
+
+The loudspeakers and some virtual ones are the vertices of a polyhedron around the listener. A direction
+is panned between the vertices of the face it passes through: vector-base amplitude panning in a triangle,
+bilinear panning in a quadrilateral. Virtual loudspeakers are then mixed down to real ones and the gains
+normalised to power 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations
+
+import numpy as np
+from jaxtyping import Bool, Float
+from numpy import ndarray
+
+from render.common.errors import InputError
+from render.hoa.layout import Layout, Loudspeaker, layout
+from render.hoa.spherical_harmonics import unit_vectors
+
+_LAYERS_DEG = ((-30.0, -70.0, -10.0), (30.0, 10.0, 70.0))  # elevation, lower and upper bound of its layer
+_MID_LAYER_DEG = 10.0
+_EXTRA_AZIMUTH_DEG = 40.0  # how far beyond a layer's widest loudspeaker the layer is continued
+_TRIPLET_TOLERANCE, _QUAD_TOLERANCE = 1e-11, 1e-10
+_COPLANAR_TOLERANCE = 1e-5
+
+
+@dataclass(frozen=True, eq=False)
+class _Polyhedron:
+    """Vertices, faces of 3 or 4 vertices in order around the face, gains from vertices to loudspeakers."""
+
+    vertices: Float[ndarray, "vertex 3"]
+    faces: list[ndarray]
+    downmix: Float[ndarray, "vertex loudspeaker"]
+
+
+def pan(
+    to: Layout, azimuth_rad: Float[ndarray, " direction"], elevation_rad: Float[ndarray, " direction"]
+) -> Float[ndarray, "direction loudspeaker"]:
+    """Loudspeaker gains of point sources (BS.2127-1, clause 6.1); LFE gains are 0.
+
+    Faces are chosen from the nominal loudspeaker positions and gains computed from the real ones, as the
+    standard asks. The power of the gains is 1, for stereo between 1 (front) and 1/2 (back).
+
+    Examples
+    --------
+    >>> pan(layout("0+5+0"), np.radians([30.0]), np.zeros(1)).round(3).tolist()
+    [[1.0, 0.0, 0.0, 0.0, 0.0, 0.0]]
+    """
+    directions = unit_vectors(np.atleast_1d(azimuth_rad), np.atleast_1d(elevation_rad))
+    if to.name == "0+2+0":
+        return _pan_stereo(directions)
+    polyhedron = _polyhedron(to)
+    gains = np.zeros((len(directions), len(polyhedron.vertices)))
+    left = np.arange(len(directions))
+    for face in polyhedron.faces:
+        face_gains, inside = (_pan_triplet if len(face) == 3 else _pan_quad)(
+            directions[left], polyhedron.vertices[face]
+        )
+        gains[np.ix_(left[inside], face)] = face_gains[inside]
+        left = left[~inside]
+    if left.size:
+        azimuth, elevation = np.degrees(
+            [np.atleast_1d(azimuth_rad)[left[0]], np.atleast_1d(elevation_rad)[left[0]]]
+        )
+        raise InputError(
+            f"layout {to.name}: no loudspeakers surround azimuth {azimuth:.0f}, elevation {elevation:.0f} degrees "
+            f"({left.size} of {len(directions)} directions): neighbours stand in the wrong order; check where"
+        )
+    return _unit_power(gains @ polyhedron.downmix)
+
+
+def _pan_stereo(directions: ndarray) -> ndarray:
+    """Pan over 0+5+0 and mix down as BS.775 does, centre by sqrt(1/3) to keep the velocity vector."""
+    polyhedron_layout = layout("0+5+0")
+    azimuth = np.arctan2(directions[:, 1], directions[:, 0])
+    surround = pan(polyhedron_layout, azimuth, np.arcsin(np.clip(directions[:, 2], -1, 1)))
+    left, right, centre, _, left_surround, right_surround = surround.T
+    mixed = np.stack(
+        [
+            left + centre * np.sqrt(1 / 3) + left_surround * np.sqrt(1 / 2),
+            right + centre * np.sqrt(1 / 3) + right_surround * np.sqrt(1 / 2),
+        ],
+        axis=1,
+    )
+    front = surround[:, :3].max(axis=1)
+    back = surround[:, 4:].max(axis=1)
+    return _unit_power(mixed) * 0.5 ** (0.5 * back / (front + back))[:, None]
+
+
+def _unit_power(gains: ndarray) -> ndarray:
+    return gains / np.linalg.norm(gains, axis=1, keepdims=True)
+
+
+def _pan_triplet(
+    directions: Float[ndarray, "direction 3"], vertices: Float[ndarray, "3 3"]
+) -> tuple[Float[ndarray, "direction 3"], Bool[ndarray, " direction"]]:
+    """Vector-base amplitude panning: g with g·vertices = direction; inside where no gain is negative."""
+    gains = directions @ np.linalg.inv(vertices)
+    inside = np.min(gains, axis=1) >= -_TRIPLET_TOLERANCE
+    return _unit_power(np.clip(gains, 0, None) + ~inside[:, None]), inside
+
+
+def _pan_quad(
+    directions: Float[ndarray, "direction 3"], vertices: Float[ndarray, "4 3"]
+) -> tuple[Float[ndarray, "direction 4"], Bool[ndarray, " direction"]]:
+    """Bilinear panning: the point (x, y) of the surface through four vertices that a direction meets."""
+    x, x_inside = _quad_coordinate(directions, vertices)
+    y, y_inside = _quad_coordinate(directions, np.roll(vertices, -1, axis=0))
+    gains = np.stack([(1 - x) * (1 - y), x * (1 - y), x * y, (1 - x) * y], axis=1)
+    ahead = np.einsum("dv,vi,di->d", gains, vertices, directions) > 0
+    return _unit_power(gains), x_inside & y_inside & ahead
+
+
+def _quad_coordinate(directions: ndarray, vertices: ndarray) -> tuple[ndarray, ndarray]:
+    """Solve d · ((A + x(B-A)) × (D + x(C-D))) = 0 for x in [0, 1]; 0 and False where there is none."""
+    a, b, c, d = vertices
+    square = directions @ np.cross(b - a, c - d)
+    linear = directions @ (np.cross(a, c - d) + np.cross(b - a, d))
+    constant = directions @ np.cross(a, d)
+    discriminant = linear**2 - 4 * square * constant
+    # The form without cancellation, which stays finite where the equation is linear (square = 0)
+    half = -0.5 * (linear + np.where(linear < 0, -1.0, 1.0) * np.sqrt(np.maximum(discriminant, 0)))
+    outside = np.full(len(directions), -1.0)
+    roots = (
+        np.divide(constant, half, out=outside.copy(), where=np.abs(half) > 1e-150),
+        np.divide(half, square, out=outside.copy(), where=np.abs(square) > 1e-150),
+    )
+    found = np.zeros(len(directions))
+    inside = np.zeros(len(directions), bool)
+    for root in roots:
+        fits = (np.abs(root - 0.5) < 0.5 + _QUAD_TOLERANCE) & (discriminant > -(_QUAD_TOLERANCE**2)) & ~inside
+        found[fits] = np.clip(root[fits], 0, 1)
+        inside |= fits
+    return found, inside
+
+
+@lru_cache(maxsize=32)
+def _polyhedron(of: Layout) -> _Polyhedron:
+    real = [speaker for speaker in of.loudspeakers if not speaker.is_lfe]
+    nominal = _nominal(of)
+    downmix = np.eye(len(of.loudspeakers))[[not speaker.is_lfe for speaker in of.loudspeakers]]
+
+    for (nominal_copy, real_copy), source in _layer_copies(nominal, real):
+        nominal, real = [*nominal, nominal_copy], [*real, real_copy]
+        downmix = np.vstack([downmix, downmix[source]])
+
+    # Straight below, and above unless a loudspeaker is (or may be) there: a virtual loudspeaker whose
+    # gain is spread over its neighbours
+    poles = [[0.0, 0.0, -1.0]]
+    if not {"T+000", "UH+180"} & set(of.labels):
+        poles.append([0.0, 0.0, 1.0])
+    faces = _faces(np.vstack([_positions(nominal), poles]))
+    for pole in range(len(real), len(real) + len(poles)):
+        ring = sorted({int(v) for face in faces if pole in face for v in face} - {pole})
+        downmix = np.vstack([downmix, downmix[ring].sum(axis=0) / np.sqrt(len(ring))])
+    return _Polyhedron(np.vstack([_positions(real), poles]), faces, downmix)
+
+
+def _nominal(of: Layout) -> list[Loudspeaker]:
+    """Nominal positions; screen loudspeakers inside or outside M±030 as the real ones are (6.1.3.1)."""
+    result = []
+    for standard, real in zip(layout(of.name).loudspeakers, of.loudspeakers, strict=True):
+        if standard.is_lfe:
+            continue
+        if standard.label in ("M+SC", "M-SC"):
+            azimuth = np.copysign(45.0 if abs(real.azimuth_deg) > 30 else 15.0, real.azimuth_deg)
+            standard = Loudspeaker(standard.label, azimuth, 0.0)
+        result.append(standard)
+    return result
+
+
+def _layer_copies(nominal: list[Loudspeaker], real: list[Loudspeaker]):
+    """Yield virtual loudspeakers above and below the middle layer, with the one each is mixed down to.
+
+    Where a layer has no loudspeakers at an azimuth, the middle layer's are copied to its elevation, so
+    that a source moving horizontally there does not also move vertically (6.1.3.1).
+    """
+    for layer_deg, low_deg, high_deg in _LAYERS_DEG:
+        layer = [i for i, speaker in enumerate(nominal) if low_deg <= speaker.elevation_deg <= high_deg]
+        limit_deg = max((abs(nominal[i].azimuth_deg) + _EXTRA_AZIMUTH_DEG for i in layer), default=0.0)
+        real_deg = np.mean([real[i].elevation_deg for i in layer]) if layer else layer_deg
+        for i, speaker in enumerate(nominal):
+            if abs(speaker.elevation_deg) <= _MID_LAYER_DEG and abs(speaker.azimuth_deg) >= limit_deg - 1e-5:
+                pair = (
+                    Loudspeaker("virtual", speaker.azimuth_deg, layer_deg),
+                    Loudspeaker("virtual", real[i].azimuth_deg, float(real_deg)),
+                )
+                yield pair, i
+
+
+def _positions(loudspeakers: list[Loudspeaker]) -> Float[ndarray, "loudspeaker 3"]:
+    azimuth = np.radians([speaker.azimuth_deg for speaker in loudspeakers])
+    return unit_vectors(azimuth, np.radians([speaker.elevation_deg for speaker in loudspeakers]))
+
+
+def _faces(positions: Float[ndarray, "vertex 3"]) -> list[ndarray]:
+    """Faces of the convex hull, coplanar vertices in one face, in order around it.
+
+    Every plane through three of the few vertices is looked at: it is a face if no vertex lies beyond it.
+    """
+    triples = np.array(list(combinations(range(len(positions)), 3)))
+    a, b, c = positions[triples].transpose(1, 0, 2)
+    normals = np.cross(b - a, c - a)
+    length = np.linalg.norm(normals, axis=1)
+    proper = length > _COPLANAR_TOLERANCE
+    normals = normals[proper] / length[proper, None]
+    height = normals @ positions.T - np.einsum("ti,ti->t", normals, a[proper])[:, None]
+    normals *= np.where(height.sum(axis=1, keepdims=True) > 0, -1.0, 1.0)  # outwards
+    height *= np.where(height.sum(axis=1, keepdims=True) > 0, -1.0, 1.0)
+    faces: dict[tuple[int, ...], ndarray] = {}
+    for normal, heights in zip(normals, height, strict=True):
+        if heights.max() <= _COPLANAR_TOLERANCE:
+            vertices = tuple(np.flatnonzero(heights >= -_COPLANAR_TOLERANCE).tolist())
+            faces.setdefault(vertices, normal)
+    return [_around(list(vertices), positions, normal) for vertices, normal in faces.items()]
+
+
+def _around(vertices: list[int], positions: ndarray, normal: ndarray) -> ndarray:
+    offset = positions[vertices] - positions[vertices].mean(axis=0)
+    across = np.cross(normal, offset[0])
+    angle = np.arctan2(offset @ across, offset @ offset[0])
+    return np.asarray(vertices)[np.argsort(angle)]

@@ -1,0 +1,95 @@
+"""EigenScape's classes, recordings and their split into training and held-out parts.
+
+Training and test building read the split from here, so that no second of a test excerpt was ever trained on.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from render.common.errors import InputError
+
+CLASSES = (
+    "Beach",
+    "BusyStreet",
+    "Park",
+    "PedestrianZone",
+    "QuietStreet",
+    "ShoppingCentre",
+    "TrainStation",
+    "Woodland",
+)
+HOLDOUT = 8
+_BY_NAME = {name.lower(): name for name in CLASSES}
+# Beach.1.wav as in the archives, Beach-01.wav as in their metadata; Busy Street as in some users' folders
+_NAME = re.compile(r"(?P<scene>[A-Za-z ]+)[.-]0?(?P<number>[1-8])")
+_SUFFIXES = {".wav", ".rf64", ".w64", ".caf"}
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One recording of the corpus: class and number 1..8."""
+
+    path: Path
+    scene_class: str
+    number: int
+
+
+def recording_of(path: Path) -> Recording | None:
+    """Class and number by the file's name; None if it is not named like a recording of the corpus."""
+    match = _NAME.fullmatch(path.stem)
+    scene_class = _BY_NAME.get(match["scene"].replace(" ", "").lower()) if match else None
+    return Recording(path, scene_class, int(match["number"])) if match and scene_class else None
+
+
+def find_recordings(root: Path) -> list[Recording]:
+    """Recordings below a folder, flat or in folders of any depth, sorted by class and number.
+
+    Files are recognised by name (``Beach.1.wav``, ``Beach-01.wav``, ``Busy Street.3.wav``); others are
+    passed over.
+
+    Raises
+    ------
+    InputError
+        If there is no such folder or recording in it, or the same recording twice.
+    """
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder")
+    found: dict[tuple[str, int], Recording] = {}
+    for path in sorted(root.rglob("*")):
+        recording = recording_of(path)
+        if recording is None or path.suffix.lower() not in _SUFFIXES:
+            continue
+        twin = found.setdefault((recording.scene_class, recording.number), recording)
+        if twin is not recording:
+            raise InputError(f"{path}: the same recording as {twin.path}; remove one of the two")
+    if not found:
+        raise InputError(
+            f"{root}: no recordings named like EigenScape's (Beach.1.wav ... Woodland.8.wav); for files of your "
+            'own use make stimuli INPUT="a.wav b.wav"'
+        )
+    return [found[key] for key in sorted(found)]
+
+
+def split(recordings: list[Recording], holdout: int | str = HOLDOUT) -> tuple[list[Recording], list[Recording]]:
+    """Split the recordings: (training, held out).
+
+    Parameters
+    ----------
+    recordings : list of Recording
+    holdout : int or str
+        A number: held out is that recording of every class, the paper's eighth. By whole recordings, no moment
+        of the held-out part has a neighbour in the training part. A class: held out is all of it, so that the
+        test is on a kind of scene that was never trained on.
+    """
+    if isinstance(holdout, str):
+        if holdout not in CLASSES:
+            raise InputError(f"held-out class {holdout!r}; possible are {', '.join(CLASSES)}")
+        training = [r for r in recordings if r.scene_class != holdout]
+        return training, [r for r in recordings if r.scene_class == holdout]
+    if not 1 <= holdout <= 8:
+        raise InputError(f"held-out recording {holdout}; possible are 1 to 8")
+    training = [r for r in recordings if r.number != holdout]
+    return training, [r for r in recordings if r.number == holdout]
