@@ -54,7 +54,7 @@ def main() -> None:
         raise InputError("--pair names conditions of a pilot; give --pilot too")
 
     from analysis.statistics.power import (
-        MOST_LISTENERS,
+        MAX_LISTENERS,
         detectable,
         equivalence_power,
         listeners_needed,
@@ -92,7 +92,7 @@ def main() -> None:
             claims[f"show non-inferiority within {margin:g}"] = partial(non_inferiority_power, margin=margin)
         for claim, power_of in claims.items():
             needed = listeners_needed(partial(power_of, sd=sd, alpha=alpha), power)
-            print(f"  {claim + ' points:':<44}{needed or f'more than {MOST_LISTENERS}'} listeners")
+            print(f"  {claim + ' points:':<44}{needed or f'more than {MAX_LISTENERS}'} listeners")
         print("  " + "listeners".ljust(22) + "".join(f"{n:>7}" for n in (6, 8, 10, 12, 16, 20, 30)))
         found = "".join(f"{detectable(n, sd, power, alpha):>7.1f}" for n in (6, 8, 10, 12, 16, 20, 30))
         print("  " + "find a difference of".ljust(22) + found + "\n")

@@ -31,7 +31,8 @@ def main() -> None:
         help="true mean of a condition; may be repeated",
     )
     command.add_argument("--variance", action="append", default=[], metavar="COMPONENT=VALUE",
-                         help="of listener, item, listener_condition, item_condition, residual, in points squared; may be repeated")  # fmt: skip
+                         help="of listener, item, listener_condition, item_condition, residual; "
+                         "in points squared, may be repeated")  # fmt: skip
     command.add_argument("-o", "--output", type=Path, default=Path("ratings.csv"), metavar="RATINGS.csv")
     command.add_argument("--force", action="store_true", help="replace a file that differs")
     arguments = command.parse_args()

@@ -35,7 +35,8 @@ with soundfile.SoundFile(sys.argv[1]) as scene, soundfile.SoundFile(
 """
 _PEAK_MEMORY = """
 import resource, sys
-import render.fileio.audio_file, render.dsp.convolution, render.loudspeakers.design, render.decode, render.dsp.loudness, render.fileio.block_stream
+import render.fileio.audio_file, render.dsp.convolution, render.loudspeakers.design, render.decode,
+render.dsp.loudness, render.fileio.block_stream
 from pathlib import Path
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 render.decode.decode_file(Path(sys.argv[1]), Path(sys.argv[2]), render.hoa.layout.layout("7.1.4"), force=True)

@@ -51,7 +51,7 @@ def main() -> None:
             reference = read_scene(path)
             clean = read_scene(path.with_name(f"{given.coded}.w64")) if given.coded else reference
             frames = int(given.seconds * reference.sample_rate_hz)
-            begin = int(rng.integers(0, max(reference.frames - frames, 1)))
+            begin = int(rng.integers(0, max(reference.length - frames, 1)))
             cut = slice(begin, begin + frames)
             x, y = reference.samples[:, cut], clean.samples[:, cut]
             faults = list(rng.choice(list(FAULTS), size=size, replace=False))
@@ -73,7 +73,7 @@ def main() -> None:
             if path.stem == "href" and coded.stem.startswith(LOSSY):
                 x, y = read_scene(path), read_scene(coded)
                 found = diagnose(
-                    array_reader(x.samples), array_reader(y.samples), x.frames, y.frames, x.sample_rate_hz
+                    array_reader(x.samples), array_reader(y.samples), x.length, y.length, x.sample_rate_hz
                 )
                 asked += 1
                 alarms += bool(found)

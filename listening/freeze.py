@@ -3,7 +3,8 @@
     python -m listening.freeze --plan demo --material data/prepared/seed-1 -o my-test.toml
     python -m listening.build --plan my-test.toml --material data/prepared/seed-1 -o out/my-test
 
-The criteria stand in `stimuli.excerpts.selection`; what they measured stands beside each excerpt. A plan with frozen
+The criteria stand in `stimuli.excerpts.selection`; what they measured stands beside each excerpt. A plan with
+frozen
 excerpts builds from these recordings (by their SHA-256) and these samples alone.
 """
 

@@ -93,7 +93,7 @@ def _encode_file(path: Path, output: Path, settings: OpusSettings, force: bool) 
 
     with whole_file(output, force=force) as temporary, open(temporary, "wb") as file:
         rate_hz = about.sample_rate_hz
-        file.writelines(encode_blocks(measured(), about.channels, about.frames, rate_hz, settings))
+        file.writelines(encode_blocks(measured(), about.channels, about.length, rate_hz, settings))
     if peak > 1:
         print(
             f"warning: {path}: reaches {peak:.2f} in the coded channels; above 1 Opus may clip",

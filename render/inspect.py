@@ -37,7 +37,7 @@ def main() -> None:
     about = info(path)
     mask = f", channel mask {about.channel_mask:#x}" if about.channel_mask else ""
     print(f"{path}: {about.container} {about.subtype}, {about.channels} channels{mask}")
-    print(f"  {about.frames} samples at {about.sample_rate_hz} Hz, {about.duration_s:.3f} s")
+    print(f"  {about.length} samples at {about.sample_rate_hz} Hz, {about.duration_s:.3f} s")
     from render.fileio.levels import levels
 
     measured = levels(path)

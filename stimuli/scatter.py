@@ -17,7 +17,7 @@ from pathlib import Path
 from render.common.cli import parser, progress, run
 from render.common.errors import InputError
 
-LONGEST_SCENE_S = 60.0
+MAX_SCENE_S = 60.0
 
 
 def main() -> None:
@@ -42,8 +42,8 @@ def main() -> None:
         raise InputError(f"{len(given.clips)} clips; a scene takes {CLIPS_PER_SCENE}")
     if given.seed < 0:
         raise InputError(f"seed {given.seed}; a seed is 0 or more")
-    if not 1 <= given.seconds <= LONGEST_SCENE_S:
-        raise InputError(f"--seconds {given.seconds:g}; possible are 1 to {LONGEST_SCENE_S:g}")
+    if not 1 <= given.seconds <= MAX_SCENE_S:
+        raise InputError(f"--seconds {given.seconds:g}; possible are 1 to {MAX_SCENE_S:g}")
     from stimuli.eigenscape.corpus import CLASSES
 
     wanted = [(name, number) for number in numbers for name in CLASSES]

@@ -22,7 +22,7 @@ _LEAST_GAIN, _GAIN_SHARE, _GAIN_SHARE_OF_COVARIANCES = 1e-3, 0.1, 0.25
 # Coherence that a few frames have by chance
 _CHANCE = 0.1
 # Rotations under this are none
-_LEAST_ANGLE_DEG = 1.5
+_MIN_ANGLE_DEG = 1.5
 _FIRST_ORDER = slice(1, 4)
 
 Names = tuple[tuple[str, str], ...]
@@ -192,7 +192,7 @@ def _free_movements(reference: ndarray, cross: ndarray) -> Iterator[Movement]:
         for mirror in (1.0, -1.0):
             for flat in (True, False):
                 matrix = _orthogonal(polarity * transfer, mirror, flat)
-                if np.trace(matrix) < 1 + 2 * np.cos(np.deg2rad(_LEAST_ANGLE_DEG)):
+                if np.trace(matrix) < 1 + 2 * np.cos(np.deg2rad(_MIN_ANGLE_DEG)):
                     yield _named(matrix), matrix
 
 

@@ -280,7 +280,7 @@ def diagnose_files(reference: Path, test: Path) -> list[Finding]:
         raise InputError(f"{test}: order {other.ambisonic_order}, the reference has order {about.ambisonic_order}")
     try:
         return diagnose(file_reader(about.path), file_reader(other.path, channels=about.channels),
-                        about.frames, other.frames, about.sample_rate_hz)  # fmt: skip
+                        about.length, other.length, about.sample_rate_hz)  # fmt: skip
     except InputError as error:
         raise InputError(f"{test}: {error}" if str(test) not in str(error) else str(error)) from None
 

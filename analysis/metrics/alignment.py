@@ -14,7 +14,7 @@ from analysis.metrics.framing import LENGTH, Reader
 
 REACH = 4096
 """Lags are looked for within ± this many samples."""
-LEAST_CORRELATION = 0.2
+MIN_CORRELATION = 0.2
 """Under this the test has no waveform of the reference, and no lag."""
 _FFT = 2 ** int(np.ceil(np.log2(LENGTH + 2 * REACH)))
 _MIXTURES = 12
@@ -46,7 +46,7 @@ class Alignment:
     @property
     def is_match(self) -> bool:
         """Whether the test has the reference's waveform."""
-        return abs(self.correlation) >= LEAST_CORRELATION
+        return abs(self.correlation) >= MIN_CORRELATION
 
 
 def align(reference: Reader, test: Reader, frames: int, test_frames: int) -> Alignment:
@@ -74,7 +74,7 @@ def align(reference: Reader, test: Reader, frames: int, test_frames: int) -> Ali
     if 1 - explained[REACH] < _CLEARLY_WORSE * (1 - explained[best]) + 1e-12:
         best = REACH
     correlation = lags[0, best] if with_w else np.sqrt(explained[best])
-    matches = abs(correlation) >= LEAST_CORRELATION
+    matches = abs(correlation) >= MIN_CORRELATION
     return Alignment(
         best - REACH if matches else 0,
         float(np.clip(correlation, -1, 1)),

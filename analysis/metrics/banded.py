@@ -1,6 +1,7 @@
 """What a codec keeps of the image in every band, however quiet: direction, and the levels of the orders.
 
-The energy-weighted direction of `analysis.metrics.spatial` is decided by the loudest octaves, and so is the level of a
+The energy-weighted direction of `analysis.metrics.spatial` is decided by the loudest octaves, and so is the
+level of a
 whole order: a codec that leaves everything above 1 kHz without an image can be good at both. Here a band counts as
 much as any other. All follows from the short-time covariances that `analysis.metrics.spatial` has of a segment.
 """

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from analysis.metrics.alignment import LEAST_CORRELATION, Alignment, align
+from analysis.metrics.alignment import MIN_CORRELATION, Alignment, align
 from analysis.metrics.covariance import SILENCE
 from analysis.metrics.framing import SHORTEST, Reader, count, file_reader, segment
 from analysis.metrics.registry import FACTS, Description, Scale, Sums, compare, describe, scale
@@ -93,7 +93,7 @@ def items_of_files(reference: Path, tests: list[Path]) -> list[Item]:
         raise InputError(f"{next(name for name in names if names.count(name) > 1)}: is given twice")
     by_length: dict[int, dict[str, Path]] = {}
     for name, path in zip(names, tests, strict=True):
-        by_length.setdefault(info(path).frames, {})[name] = path
+        by_length.setdefault(info(path).length, {})[name] = path
     return [Item(reference.stem, reference, group) for group in by_length.values()]
 
 
@@ -161,24 +161,24 @@ def prepare(item: Item, take_as_aligned: bool) -> Prepared:
     channels, rate_hz = (about.ambisonic_order + 1) ** 2, about.sample_rate_hz
     alignments: dict[str, Alignment] = {}
     notes: dict[str, list[str]] = {}
-    begin, end = 0, about.frames
+    begin, end = 0, about.length
     for condition, path in item.tests.items():
         test = info(path)
         notes[condition] = _check(about, test)
         found = Alignment(0, 1.0, "W", 1.0)
         if path != item.reference:
             reader = file_reader(path, channels=channels)
-            found = align(file_reader(item.reference), reader, about.frames, test.frames)
+            found = align(file_reader(item.reference), reader, about.length, test.length)
             _check_match(found, item.reference, path, take_as_aligned, notes[condition])
         alignments[condition] = found
-        begin, end = max(begin, -found.lag), min(end, test.frames - found.lag)
+        begin, end = max(begin, -found.lag), min(end, test.length - found.lag)
     if end - begin < SHORTEST:
         raise InputError(
             f"{item.reference}: {max(end - begin, 0)} samples overlap with the tests; {SHORTEST} are needed"
         )
-    if end - begin < about.frames:
+    if end - begin < about.length:
         for condition in notes:
-            notes[condition].append(f"samples {begin} to {end} of the reference's {about.frames} measured")
+            notes[condition].append(f"samples {begin} to {end} of the reference's {about.length} measured")
     try:
         of = scale(file_reader(item.reference, begin), end - begin, rate_hz)
     except InputError as error:
@@ -216,7 +216,7 @@ def _check_match(found: Alignment, reference: Path, test: Path, take_as_aligned:
     else:
         raise InputError(
             f"{test}: does not have the waveform of {reference} (correlation {found.correlation:.2f} at the best "
-            f"lag, {LEAST_CORRELATION} is needed): is that its reference? For noise or a parametric codec, whose "
+            f"lag, {MIN_CORRELATION} is needed): is that its reference? For noise or a parametric codec, whose "
             "files are aligned by construction, add --aligned"
         )
 

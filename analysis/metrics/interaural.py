@@ -23,7 +23,7 @@ from render.hoa.spherical_harmonics import gauss_legendre_sphere, mirror_signs, 
 
 MAGNITUDE_ONLY_ABOVE_HZ = 2000.0
 ITD_BELOW_HZ = 1500.0
-_LARGEST_ITD_S = 1e-3
+_MAX_ITD_S = 1e-3
 _OVERSAMPLING = 4
 
 
@@ -88,7 +88,7 @@ def ear_filters(order: int, sample_rate_hz: int) -> Complex64[ndarray, "bin ear 
 @cache
 def _lags(sample_rate_hz: int) -> tuple[Float64[ndarray, " lag"], Complex64[ndarray, "bin lag"]]:
     """Lags in seconds within ±1 ms, and what turns a cross-spectrum into a correlation there."""
-    reach = int(_LARGEST_ITD_S * sample_rate_hz * _OVERSAMPLING)
+    reach = int(_MAX_ITD_S * sample_rate_hz * _OVERSAMPLING)
     lags_s = np.arange(-reach, reach + 1) / (sample_rate_hz * _OVERSAMPLING)
     frequency_hz = np.arange(WINDOW // 2 + 1) * (sample_rate_hz / WINDOW)
     return lags_s, np.exp(2j * np.pi * frequency_hz[:, None] * lags_s).astype(np.complex64)

@@ -219,7 +219,7 @@ def measure_all(reference: Scene, tests: Mapping[str, Scene]) -> dict[str, dict[
                 f"{name}: {test.samples.shape} samples at {test.sample_rate_hz} Hz, the reference has "
                 f"{reference.samples.shape} at {reference.sample_rate_hz} Hz"
             )
-    total, rate_hz = reference.frames, reference.sample_rate_hz
+    total, rate_hz = reference.length, reference.sample_rate_hz
     of = scale(array_reader(reference.samples), total, rate_hz)
     streams = {name: segments(array_reader(test.samples), total, rate_hz) for name, test in tests.items()}
     sums: dict[str, Sums] = {}

@@ -41,10 +41,10 @@ COLUMNS = (*DESIGN, "score")
 SIMULATED = "simulated"
 """Sessions and listeners whose names begin so were simulated; see `is_simulated`."""
 
-MOST_BLANKS = 10
+MAX_BLANKS = 10
 """Places of cells without a score that are named; the others are counted."""
 
-LARGEST_DESIGN = 50_000_000
+MAX_DESIGN_CELLS = 50_000_000
 """Cells (listener x item x condition) up to which the analysis is held in memory."""
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
@@ -68,7 +68,7 @@ def read_key(path: Path) -> Key:
 def read(
     paths: Path | Sequence[Path], key: Key | None = None, rename: Mapping[str, str] | None = None
 ) -> pd.DataFrame:
-    """Read the ratings of one test from one or more files, each in any known format (`analysis.ratings.importers.tables`).
+    """Read the ratings of one test from one or more files, each in any known format.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def read(
     if rename and (unknown := set(rename.values()) - set(table["condition"])):
         raise InputError(f"no condition of these ratings was named as {', '.join(sorted(unknown))}; "
                          f"the conditions are {', '.join(sorted(set(table['condition'])))}")  # fmt: skip
-    table.attrs |= {"formats": sorted(set(formats)), "blank": len(blanks), "blanks": blanks[:MOST_BLANKS]}
+    table.attrs |= {"formats": sorted(set(formats)), "blank": len(blanks), "blanks": blanks[:MAX_BLANKS]}
     return table
 
 
@@ -220,7 +220,7 @@ def cells(ratings: pd.DataFrame) -> Cells:
     listeners, items = sorted(ratings["listener"].unique()), sorted(ratings["item"].unique())
     conditions = condition_order(ratings["condition"].unique())
     shape = len(listeners), len(items), len(conditions)
-    if np.prod(shape, dtype=float) > LARGEST_DESIGN:
+    if np.prod(shape, dtype=float) > MAX_DESIGN_CELLS:
         raise InputError(f"{shape[0]} listeners x {shape[1]} items x {shape[2]} conditions are too many; "
                          "are the columns listener, item and condition what they should be?")  # fmt: skip
     at = np.ravel_multi_index(

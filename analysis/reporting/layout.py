@@ -16,7 +16,7 @@ SLANT_DEG = 40
 CHARACTER = 0.62
 """Mean width of a character of DejaVu Sans over its size."""
 
-LONGEST_NAME = 28
+MAX_NAME_LENGTH = 28
 """Characters of a condition's name that are drawn where names stand slanted."""
 
 
@@ -58,7 +58,7 @@ def tick_names(conditions: Sequence[str], each: float, size: float) -> tuple[lis
     lines = [textwrap.wrap(name, max(fit, 1), break_long_words=False) or [""] for name in names]
     if max(map(len, lines)) <= 3 and max(len(line) for of_name in lines for line in of_name) <= fit:
         return ["\n".join(of_name) for of_name in lines], False, max(map(len, lines)) * size / 52 + 0.12, 0.0
-    names = [cut(name, LONGEST_NAME) for name in names]
+    names = [cut(name, MAX_NAME_LENGTH) for name in names]
     slant = math.radians(SLANT_DEG)
     beside = max(inches(len(name), size) * math.cos(slant) - (i + 0.5) * each for i, name in enumerate(names))
     return names, True, inches(max(map(len, names)), size) * math.sin(slant) + 0.25, beside + 0.1

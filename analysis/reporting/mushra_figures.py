@@ -41,10 +41,10 @@ _METADATA = {
     "svg": {"Date": None, "Creator": None},
     "png": {"Software": None},
 }
-MOST_PANELS = 60
+MAX_PANELS = 60
 """Items or listeners up to which a figure with a panel for each is drawn."""
 
-MOST_PAIRS = 30
+MAX_PAIRS = 30
 """Pairs up to which those with an anchor are drawn too."""
 
 
@@ -179,7 +179,7 @@ def differences(results: Results) -> Figure:
     """Paired differences between conditions with their confidence intervals."""
     pairs = results.pairs[::-1]
     caption = "Difference of listener means, 95 % CI (t, each pair by itself); open: the interval holds 0."
-    if len(pairs) > MOST_PAIRS:
+    if len(pairs) > MAX_PAIRS:
         pairs = pairs[~pairs[["a", "b"]].isin(["la", "ma"]).any(axis=1)]
         caption += " Pairs with an anchor are in pairs.csv."
     named = {c: cut(name, 26) for c, name in labels(results.cube.conditions).items()}
@@ -245,7 +245,7 @@ def drawable(results: Results) -> list[str]:
     """Names of the figures that can be drawn: those with a panel for each item or listener have a limit."""
     panels = {"items": len(results.cube.items), "listeners": len(results.cube.listeners),
               "ranks": len(results.cube.items)}  # fmt: skip
-    few = {name for name in FIGURES if panels.get(name, 0) <= MOST_PANELS}
+    few = {name for name in FIGURES if panels.get(name, 0) <= MAX_PANELS}
     return [name for name in FIGURES if name in few and (name != "differences" or len(results.pairs))]
 
 

@@ -44,7 +44,8 @@ def shape(values: Float64[np.ndarray, " n"]) -> tuple[float, float]:
 def crossed_interval(scores: Float64[np.ndarray, "listener item"], level: float = 0.95) -> Interval:
     """Interval of a mean over random listeners and random items.
 
-    Where cells are missing the model is fitted by REML itself (`analysis.statistics.mixed_models`). For a complete table and
+    Where cells are missing the model is fitted by REML itself (`analysis.statistics.mixed_models`). For a
+    complete table and
     the mean squares of listeners, items and residual, ``var = (MS_L + MS_I - MS_E) / (L I)`` with
     Satterthwaite's degrees of freedom equals REML of ``score ~ 1 + (1|listener) + (1|item)``. Where
     the estimated component of items (listeners) is not positive, REML takes it for zero: the factor is then

@@ -18,10 +18,10 @@ from scipy import linalg, optimize, special
 from analysis.statistics.interval import Interval
 from render.common.errors import InputError
 
-MOST_RATIO = 1e6
+MAX_RATIO = 1e6
 """Largest ratio of a random effect's variance to the residual's that is sought."""
 
-LARGEST_SYSTEM = 1500
+MAX_SYSTEM = 1500
 """Levels of all random effects together up to which a model is fitted (dense Cholesky factors)."""
 
 
@@ -53,8 +53,8 @@ class _System:
         groups: Mapping[str, Int64[np.ndarray, " rating"]],
     ) -> None:
         self.sizes = [int(group.max()) + 1 for group in groups.values()]
-        if sum(self.sizes) > LARGEST_SYSTEM:
-            raise InputError(f"mixed model: {sum(self.sizes)} levels of random effects > {LARGEST_SYSTEM}")
+        if sum(self.sizes) > MAX_SYSTEM:
+            raise InputError(f"mixed model: {sum(self.sizes)} levels of random effects > {MAX_SYSTEM}")
         self.n, self.p = x.shape
         starts = np.cumsum([0, *self.sizes[:-1]])
         columns = np.stack([group + start for group, start in zip(groups.values(), starts, strict=True)], axis=1)
@@ -152,7 +152,7 @@ def fit(
                 np.full(len(groups), start),
                 method="L-BFGS-B",
                 jac=True,
-                bounds=[(0.0, MOST_RATIO)] * len(groups),
+                bounds=[(0.0, MAX_RATIO)] * len(groups),
                 options={"ftol": 1e-15, "gtol": 1e-8, "maxiter": 300},
             )
             for start in (0.1, 2.0)
@@ -161,7 +161,7 @@ def fit(
     )
     ratios = result.x
     slope = np.where(ratios > 0, system.profiled_slope(ratios)[1] * ratios, 0.0)
-    if np.abs(slope).max() > 1e-3 or ratios.max() >= MOST_RATIO:
+    if np.abs(slope).max() > 1e-3 or ratios.max() >= MAX_RATIO:
         raise NoFit(f"mixed model did not converge (deviance still falls by {np.abs(slope).max():.2g})")
     theta = np.sqrt(ratios)
     _, squares, beta, rx = system.solve(theta)

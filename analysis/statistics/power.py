@@ -25,7 +25,7 @@ from analysis.statistics.paired_tests import compare_pairs
 from analysis.statistics.variance_components import condition_model
 from render.common.errors import InputError
 
-MOST_LISTENERS = 1000
+MAX_LISTENERS = 1000
 
 
 def t_power(listeners: int, difference: float, sd: float, alpha: float = 0.05) -> float:
@@ -55,11 +55,11 @@ def equivalence_power(listeners: int, margin: float, sd: float, alpha: float = 0
 
 
 def listeners_needed(power_of: Callable[[int], float], power: float) -> int | None:
-    """Return the smallest number of listeners with this power; None if `MOST_LISTENERS` are too few."""
+    """Return the smallest number of listeners with this power; None if `MAX_LISTENERS` are too few."""
     low, high = 1, 2
     while power_of(high) < power:
         low, high = high, 2 * high
-        if low > MOST_LISTENERS:
+        if low > MAX_LISTENERS:
             return None
     while high - low > 1:
         middle = (low + high) // 2

@@ -28,8 +28,8 @@ from analysis.ratings.table import Cells
 from analysis.statistics.intervals import shape
 from render.common.errors import InputError
 
-REFERENCE_LEAST = 90.0
-ANCHOR_MOST = 90.0
+REFERENCE_MIN = 90.0
+ANCHOR_MAX = 90.0
 PERCENT_OF_ITEMS = 15
 PERCENT_OF_LISTENERS = 25
 
@@ -103,13 +103,13 @@ def _bs1534(cube: Cells) -> tuple[list[Rule], list[str]]:
     rules: list[Rule] = []
     notes = []
     if "href" in cube.conditions:
-        broken = _of(cube, "href") < REFERENCE_LEAST
+        broken = _of(cube, "href") < REFERENCE_MIN
         rules.append(("hidden reference < 90 on > 15 % of items", "href", broken, PERCENT_OF_ITEMS))
     else:
         notes.append("no hidden reference among the ratings: its rule could not be applied")
     if "ma" in cube.conditions:
         anchor = _of(cube, "ma")
-        above = anchor > ANCHOR_MOST
+        above = anchor > ANCHOR_MAX
         raters = np.sum(~np.isnan(anchor), axis=0)
         weak = 100 * above.sum(axis=0) > PERCENT_OF_LISTENERS * raters
         rules.append(("mid anchor > 90 on > 15 % of items", "ma", above & ~weak, PERCENT_OF_ITEMS))
@@ -124,7 +124,7 @@ def _bs1534(cube: Cells) -> tuple[list[Rule], list[str]]:
 def _mpeg_strict(cube: Cells) -> tuple[list[Rule], list[str]]:
     if "href" not in cube.conditions:
         return [], ["no hidden reference among the ratings: the rule could not be applied"]
-    rules: list[Rule] = [("hidden reference < 90 on any item", "href", _of(cube, "href") < REFERENCE_LEAST, 0)]
+    rules: list[Rule] = [("hidden reference < 90 on any item", "href", _of(cube, "href") < REFERENCE_MIN, 0)]
     order = [c for c in ("href", "ma", "la") if c in cube.conditions]
     for better, worse in pairwise(order):
         broken = _of(cube, better) < _of(cube, worse)

@@ -24,7 +24,7 @@ from render.common.files import read_json, sha256, sha256_of, write_json
 SOUNDS = {".wav", ".w64", ".rf64", ".flac", ".caf"}
 
 
-MOST_LISTED = 10
+MAX_LISTED = 10
 
 
 @dataclass(frozen=True)
@@ -187,5 +187,5 @@ def _of_dates(plan: Plan, ratings: pd.DataFrame) -> list[str]:
 
 def _listed(names: Iterable[str]) -> str:
     names = list(names)
-    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
-    return ", ".join(names[:MOST_LISTED]) + more
+    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+    return ", ".join(names[:MAX_LISTED]) + more

@@ -19,7 +19,7 @@ from codec.bitstream.format import (
     write_packet,
 )
 
-MOST_LOST = 16  # of a damaged file, 15/16 may be missing
+MAX_LOST = 16  # of a damaged file, 15/16 may be missing
 
 
 def write_stream(file: BinaryIO, header: Header, packets: Iterable[Packet]) -> int:
@@ -39,7 +39,7 @@ def write_stream(file: BinaryIO, header: Header, packets: Iterable[Packet]) -> i
 def read_header(file: BinaryIO, where: str, damaged_too: bool = False) -> Header:
     """Read the header and hold the size of the file against it.
 
-    With `damaged_too` only the header must be whole, and 1/`MOST_LOST` of the bytes be there: so work and memory
+    With `damaged_too` only the header must be whole, and 1/`MAX_LOST` of the bytes be there: so work and memory
     are bounded by the file, not by what its header promises.
 
     Raises
@@ -49,9 +49,9 @@ def read_header(file: BinaryIO, where: str, damaged_too: bool = False) -> Header
     """
     header = parse_header(file.read(HEADER_BYTES), where)
     size = file.seek(0, 2)
-    if damaged_too and MOST_LOST * size < header.smallest_bytes:
+    if damaged_too and MAX_LOST * size < header.smallest_bytes:
         raise CorruptStream(
-            f"{where}: {size} of {header.largest_bytes} bytes, less than 1/{MOST_LOST} of the file is there; "
+            f"{where}: {size} of {header.largest_bytes} bytes, less than 1/{MAX_LOST} of the file is there; "
             "get a whole copy"
         )
     if not damaged_too and not header.smallest_bytes <= size <= header.largest_bytes:

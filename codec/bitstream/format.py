@@ -1,6 +1,7 @@
 """The bits of an ``.arvq`` file: its header and its packets, as `docs/bitstream.md` describes them.
 
-A packet's bits stand in the order of their weight: the spatial layer (`codec.side_info.analysis`) where the model was made
+A packet's bits stand in the order of their weight: the spatial layer (`codec.side_info.analysis`) where the
+model was made
 with it, then codebook after codebook. So a file at a lower rate is this file with the last codebooks cut out of
 every packet, and no network is needed to make it.
 
@@ -209,7 +210,7 @@ def parse_header(data: bytes, where: str) -> Header:
 
 
 class Packet(NamedTuple):
-    """Content of one packet: codes, and the spatial layer (`codec.side_info.parameter_coding`), empty where there is none."""
+    """Content of one packet: codes, and side information (empty where there is none)."""
 
     codes: Int[ndarray, "codebook frame"]
     layer: bytes = b""

@@ -92,7 +92,7 @@ def encode_file(
         )
     with input_path(source) as path:
         about = info(path)
-        check_signal(model, about.channels, about.sample_rate_hz, about.frames, codebooks, str(source))
+        check_signal(model, about.channels, about.sample_rate_hz, about.length, codebooks, str(source))
         found = survey(blocks(path))
         header = make_header(model, digest, found, codebooks, range_coded)
         packets = encode_packets(model, header, surveyed(blocks(path), found, str(source)))

@@ -1,6 +1,7 @@
 """Encode and decode streams of any length in constant memory, the same bits for every cut.
 
-The network runs as a stream (`codec.streaming.stream_codec`); the spatial layer (`codec.side_info.spatial_layer`) works packet by packet, on the
+The network runs as a stream (`codec.streaming.stream_codec`); the spatial layer
+(`codec.side_info.spatial_layer`) works packet by packet, on the
 grid that begins with the first sample. So nothing depends on how the signal arrived or on the number of threads.
 """
 
@@ -251,7 +252,7 @@ def encode(
 ) -> bytes:
     """Encode a scene or a feed into the bytes of an ``.arvq`` file."""
     samples = signal.samples
-    check_signal(model, samples.shape[0], signal.sample_rate_hz, signal.frames, codebooks, "signal")
+    check_signal(model, samples.shape[0], signal.sample_rate_hz, signal.length, codebooks, "signal")
     header = make_header(model, digest, survey([samples]), codebooks, range_coded)
     file = io.BytesIO()
     write_stream(file, header, encode_packets(model, header, [samples]))

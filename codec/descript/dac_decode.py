@@ -23,7 +23,7 @@ from render.common.errors import InputError
 from render.dsp.loudness import Meter
 from render.hoa.layout import Layout, Loudspeaker
 
-MOST_CHUNK_FRAMES = 4096  # 48 s: a chunk is decoded in one go
+MAX_CHUNK_FRAMES = 4096  # 48 s: a chunk is decoded in one go
 _PUSHED_FRAMES = 256
 
 
@@ -92,8 +92,8 @@ def _padded(model: Codec, file: DacFile, threads: int | None) -> Iterator[ndarra
 
 @torch.inference_mode()
 def _chunks(model: Codec, file: DacFile, where: str) -> Iterator[ndarray]:
-    if file.chunk_length > MOST_CHUNK_FRAMES:
-        raise InputError(f"{where}: chunks of {file.chunk_length} frames; up to {MOST_CHUNK_FRAMES} are decoded")
+    if file.chunk_length > MAX_CHUNK_FRAMES:
+        raise InputError(f"{where}: chunks of {file.chunk_length} frames; up to {MAX_CHUNK_FRAMES} are decoded")
     for start in range(0, file.codes.shape[2], file.chunk_length):
         codes = torch.from_numpy(file.codes[:, :, start : start + file.chunk_length])
         # one by one: the same bits for a channel, whatever others there are

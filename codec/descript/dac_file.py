@@ -1,7 +1,8 @@
 """Read Descript's ``.dac`` files (version 1.0.0) as data.
 
 Such a file is ``numpy.save`` of a dictionary: a pickle inside an ``.npy``, which the stock package loads with
-``allow_pickle=True`` and which can thereby run any code. Here nothing of it is executed (`codec.descript.safe_pickle`).
+``allow_pickle=True`` and which can thereby run any code. Here nothing of it is executed
+(`codec.descript.safe_pickle`).
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from codec.descript.safe_pickle import read_pickle
 from render.common.errors import InputError
 
 VERSION = "1.0.0"
-MOST_BYTES = 1 << 28  # 22 hours of one channel
-_LONGEST_FRAME_S = 0.1  # published frames last 12 to 20 ms
+MAX_BYTES = 1 << 28  # 22 hours of one channel
+_MAX_FRAME_S = 0.1  # published frames last 12 to 20 ms
 _TYPES = frozenset({"u1", "u2", "i2", "i4", "i8", "f4", "f8", "b1"})
 
 
@@ -70,8 +71,8 @@ def read_dac(path: Path) -> DacFile:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file")
-    if path.stat().st_size > MOST_BYTES:
-        raise InputError(f"{path}: {path.stat().st_size} bytes; a .dac file of more than {MOST_BYTES} is not read")
+    if path.stat().st_size > MAX_BYTES:
+        raise InputError(f"{path}: {path.stat().st_size} bytes; a .dac file of more than {MAX_BYTES} is not read")
     content = read_pickle(_pickle_in_npy(path.read_bytes(), str(path)), str(path), functions=_FUNCTIONS)
     content = _only_item(content)
     if type(content) is not dict or set(content) != {"codes", "metadata"}:
@@ -120,7 +121,7 @@ def _checked(codes: Any, metadata: Any, where: str) -> DacFile:
         raise InputError(f"{where}: {codebooks} codebooks and {frames} frames")
     if not 1 <= chunk <= frames or frames % chunk or (metadata["padding"] and chunk != frames):
         raise InputError(f"{where}: {frames} frames are no whole number of chunks of {chunk}")
-    if not 8_000 <= rate <= 192_000 or not 1 <= length <= frames * rate * _LONGEST_FRAME_S:
+    if not 8_000 <= rate <= 192_000 or not 1 <= length <= frames * rate * _MAX_FRAME_S:
         raise InputError(f"{where}: {length} samples at {rate} Hz do not fit {frames} frames")
     return DacFile(codes.numbers().astype(np.int64), input_db=float(level), **{k: metadata[k] for k in kinds})
 

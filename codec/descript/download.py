@@ -15,7 +15,7 @@ from render.common.cli import progress
 from render.common.errors import InputError
 from render.common.files import read_record, record_path, sha256, whole_file, write_json
 
-MOST_BYTES = 1 << 31
+MAX_BYTES = 1 << 31
 _TIMEOUT_S = 30.0
 _BLOCK = 1 << 20
 
@@ -85,9 +85,9 @@ def _download(url: str, target: Path, name: str) -> int:
     try:
         with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer:  # noqa: S310, the scheme was checked
             told = answer.headers.get("Content-Length", "")
-            if not told.isascii() or not told.isdigit() or not 0 < int(told) <= MOST_BYTES:
+            if not told.isascii() or not told.isdigit() or not 0 < int(told) <= MAX_BYTES:
                 raise InputError(
-                    f"{url}: the server announces {told or 'no'} bytes; up to {MOST_BYTES} are fetched"
+                    f"{url}: the server announces {told or 'no'} bytes; up to {MAX_BYTES} are fetched"
                 )
             size = int(told)
             with open(target, "wb") as file:

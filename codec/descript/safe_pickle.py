@@ -18,7 +18,7 @@ from typing import Any
 
 from render.common.errors import InputError
 
-MOST_OPERATIONS = 300_000
+MAX_OPERATIONS = 300_000
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,8 @@ class _Machine:
                 "ignore", DeprecationWarning
             )  # `pickletools` unescapes texts, right or wrong ones
             for count, (operation, argument, position) in enumerate(pickletools.genops(data)):
-                if count >= MOST_OPERATIONS:
-                    raise ValueError(f"more than {MOST_OPERATIONS} operations")
+                if count >= MAX_OPERATIONS:
+                    raise ValueError(f"more than {MAX_OPERATIONS} operations")
                 if operation.name == "STOP":
                     if len(self.stack) != 1 or position != len(data) - 1:
                         raise ValueError(f"it ends at byte {position} of {len(data)}")

@@ -2,7 +2,8 @@
 
 Since version 1.6 such a file is a zip archive: ``data.pkl`` says what there is, ``data/<key>`` are the raw
 numbers. PyTorch believes what the pickle says: a file of 1.5 kB can describe a tensor of 4 TB (all strides 0),
-and even ``torch.load(weights_only=True)`` accepts it. Here the pickle is read as data (`codec.descript.safe_pickle`), and every
+and even ``torch.load(weights_only=True)`` accepts it. Here the pickle is read as data
+(`codec.descript.safe_pickle`), and every
 size in it is checked against the bytes that are in the file before anything of that size is allocated.
 """
 
@@ -25,7 +26,7 @@ from torch import Tensor
 from codec.descript.safe_pickle import Name, read_pickle
 from render.common.errors import InputError
 
-MOST_PICKLE_BYTES = 1 << 24
+MAX_PICKLE_BYTES = 1 << 24
 STORAGES = {
     "torch FloatStorage": torch.float32,
     "torch HalfStorage": torch.float16,
@@ -62,7 +63,7 @@ class TorchFile:
         self._archive, self._where = archive, where
         self._root = self._checked_root(file_bytes)
         self._used: set[str] = set()
-        pickled = self._bytes("data.pkl", MOST_PICKLE_BYTES)
+        pickled = self._bytes("data.pkl", MAX_PICKLE_BYTES)
         self.content = read_pickle(
             pickled, where, functions=self._functions(), names=_NAMES, persistent=self._storage
         )

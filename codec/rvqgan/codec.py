@@ -46,7 +46,8 @@ class ModelConfig:
     output_tanh : bool
         Whether a Tanh limits the output, as in the published mono model.
     side_layers : bool
-        Whether streams carry the spatial layer (`codec.side_info.spatial_layer`): band covariances, whose principal components the
+        Whether streams carry the spatial layer (`codec.side_info.spatial_layer`): band covariances, whose
+        principal components the
         network then codes. The hop must be a multiple of 8.
     layout : str
         Name of the loudspeaker layout that the model codes ("4+7+0"), or "" for Ambisonics.

@@ -3,7 +3,8 @@
 A small network at 16 kbit/s keeps the timbre of a scene better than its spatial image: weak high orders, and
 correlations (the R of eq. 3) that come out too small or in the wrong place. Both change slowly, so they are sent:
 the level of every channel in 24 bands every 8 frames (93 ms), the correlation of every pair of channels in 12
-bands every 64 frames (0.74 s). `codec.side_info.parameter_coding` makes 4.3 kbit/s of them for 16 channels; `codec.side_info.klt`
+bands every 64 frames (0.74 s). `codec.side_info.parameter_coding` makes 4.3 kbit/s of them for 16 channels;
+`codec.side_info.klt`
 and `codec.side_info.level_restoration` say what becomes of them.
 """
 

@@ -28,13 +28,13 @@ from codec.side_info.parameter_coding import Parameters
 HALF = WINDOW // 2  # samples from one frame to the next, and coefficients of a frame
 _SINE = np.sin(np.pi * (np.arange(WINDOW) + 0.5) / WINDOW).astype(np.float32)
 _TIE = 1e-3  # relative difference that keeps equal eigenvalues apart
-_MOST_GAIN = 10 ** (9 / 20)  # of a component behind the network
-_MOST_CREST = 6.0  # of a frame of noise above that of its slot
+_MAX_GAIN = 10 ** (9 / 20)  # of a component behind the network
+_MAX_CREST = 6.0  # of a frame of noise above that of its slot
 _LOOSENED = 0.95  # share of the correlations between components that is seen: no matrix becomes singular
 _LEVEL = 0.01  # mean square of the components that the network gets, all added
 # mean square of their coefficients, relative to that level: a synthetic scene has such a spectrum
 _SPECTRUM = 10 ** (np.array([18, 13.5, 11.5, 9, 5.5, -1, -6, -12, -18, -24, -28.5, -31.5]) / 10)
-_LEAST_POWER = 1e-20  # of a component; it is divided by
+_MIN_POWER = 1e-20  # of a component; it is divided by
 _LEAST, _MOST = 10 ** (-30 / 20), 10 ** (40 / 20)  # gain before the network
 
 
@@ -254,7 +254,7 @@ class TurnBack(Turn):
         coefficients = coefficients[:, frames]
         bands = self._bands[1:]
         power = np.stack([np.square(coefficients[:, :, b], dtype=np.float64).mean((1, 2)) for b in bands])
-        gains = np.minimum(np.sqrt(wanted / np.maximum(power, _LEAST_POWER)), _MOST_GAIN)
+        gains = np.minimum(np.sqrt(wanted / np.maximum(power, _MIN_POWER)), _MAX_GAIN)
         missing = np.sqrt(np.maximum(wanted - gains**2 * power, 0))
         level = power.mean(1)
         below = vectors[0] * np.minimum(gains[0], 1)
@@ -264,7 +264,7 @@ class TurnBack(Turn):
             made = coefficients[:, :, bins] * gains[band][:, None, None]
             made += _noise(coefficients[:, :, bins], signs[:, :, bins], level[band]) * missing[band][:, None, None]
             flat = made.reshape(len(made), -1).astype(np.float64)
-            known = np.minimum(1, power[band] / np.maximum(wanted[band], _LEAST_POWER))
+            known = np.minimum(1, power[band] / np.maximum(wanted[band], _MIN_POWER))
             mixes.append(uncorrelated(product(flat, flat.T) / flat.shape[1], wanted[band], known))
         turned = vectors @ np.stack(mixes)
         matrices = np.concatenate([below[None], turned * gains[:, None]])
@@ -290,7 +290,7 @@ def _noise(
 ) -> Float32[ndarray, "channel frame bin"]:
     """Noise of power 1 in a band that follows the levels of the frames of all components together."""
     levels = np.square(coefficients, dtype=np.float64).mean((0, 2))
-    crest = np.minimum(np.sqrt(levels / max(level, _LEAST_POWER)), _MOST_CREST)
+    crest = np.minimum(np.sqrt(levels / max(level, _MIN_POWER)), _MAX_CREST)
     return signs * crest.astype(np.float32)[:, None]
 
 
@@ -305,7 +305,7 @@ def uncorrelated(
     covariance S to a covariance W that changes the signal least is S^-½ (S^½ W S^½)^½ S^-½ (Olkin and Pukelsheim
     1982); S is `covariance`, its correlations loosened by 5 %.
     """
-    own = np.sqrt(np.maximum(np.diagonal(covariance), 1e-10 * np.trace(covariance) + _LEAST_POWER))
+    own = np.sqrt(np.maximum(np.diagonal(covariance), 1e-10 * np.trace(covariance) + _MIN_POWER))
     correlation = _LOOSENED * covariance / own[:, None] / own
     wanted = correlation * known[:, None] * known
     np.fill_diagonal(correlation, 1)

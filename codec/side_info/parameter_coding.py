@@ -26,7 +26,7 @@ _LEVEL_SLOTS = 8  # of levels in a slot of correlations
 _OVERALL = 15.0  # weight of the squared error of the correlation over all bands and slots
 _NEW = 0.3  # squared steps of error that a coefficient which is no longer 0 must save: what its bits are worth
 _ROUNDS = 8  # of improving the roundings
-_LARGEST = 65_535  # 180 dB in 256 channels, 24 bands and 63 slots come to 62,200 of the finest steps
+_MAX_SYMBOL = 65_535  # 180 dB in 256 channels, 24 bands and 63 slots come to 62,200 of the finest steps
 
 # Contexts: levels or correlations, times the zone of the coefficient, times the size of its neighbours
 _ZONES, _NEIGHBOURS, _PREFIXES = 40, 3, 15
@@ -173,7 +173,7 @@ def _quantised_levels(
 
 
 def _quantised(coefficients: Float[ndarray, "row band slot"], step: float) -> Int[ndarray, "row band slot"]:
-    magnitude = np.minimum(np.floor(np.abs(coefficients) / step + _ROUNDING), _LARGEST)
+    magnitude = np.minimum(np.floor(np.abs(coefficients) / step + _ROUNDING), _MAX_SYMBOL)
     return (np.sign(coefficients) * magnitude).astype(np.int64)
 
 
@@ -258,7 +258,8 @@ def _decoder(data: bytes) -> ndarray:
 def _decide(bit, zero, state, log):  # pragma: no cover, compiled
     """One binary decision with probability `zero` (of 2¹⁵) of being 0.
 
-    The encoder (state[0] is 0) notes it in `log`, the decoder reads it: the arithmetic of `codec.bitstream.range_coder`.
+    The encoder (state[0] is 0) notes it in `log`, the decoder reads it: the arithmetic of
+    `codec.bitstream.range_coder`.
     """
     if state[0] == 0:
         log[state[3], 0], log[state[3], 1] = bit, zero

@@ -1,8 +1,11 @@
 """The spatial layer of a stream: what is measured, sent, and done with it on both sides.
 
-Before the network, the encoder measures each packet (`codec.side_info.analysis`), writes what it found (`codec.side_info.parameter_coding`)
-and turns the channels into the principal components of what it wrote (`codec.side_info.klt`). Behind the network, the
-decoder turns them back, each with the power that was sent, and brings the levels to those sent (`codec.side_info.level_restoration`).
+Before the network, the encoder measures each packet (`codec.side_info.analysis`), writes what it found
+(`codec.side_info.parameter_coding`)
+and turns the channels into the principal components of what it wrote (`codec.side_info.klt`). Behind the
+network, the
+decoder turns them back, each with the power that was sent, and brings the levels to those sent
+(`codec.side_info.level_restoration`).
 """
 
 from __future__ import annotations

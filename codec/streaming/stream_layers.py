@@ -30,7 +30,7 @@ from codec.rvqgan.snake import snake
 CPU = torch.device("cpu")
 TILE_FRAMES = 256  # 3 s at 44.1 kHz: shorter tiles read the weights more often
 PART_NUMBERS = 2**19  # samples times channels of a part
-FEWEST_ROWS = 1024  # of a part: below, reading the weights outweighs the arithmetic
+MIN_ROWS = 1024  # of a part: below, reading the weights outweighs the arithmetic
 
 Rows = Float[Tensor, "time channel"]
 
@@ -267,7 +267,7 @@ class Stream:
         return x, held
 
     def _compute(self, stage: Stage, x: Rows, usable: int, out: Rows) -> None:
-        size = max(FEWEST_ROWS, PART_NUMBERS // x.shape[1]) // stage.down * stage.down
+        size = max(MIN_ROWS, PART_NUMBERS // x.shape[1]) // stage.down * stage.down
 
         @torch.inference_mode()  # like the precision, a setting of each thread
         def part(start: int, stop: int) -> None:

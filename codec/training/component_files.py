@@ -51,7 +51,7 @@ def _digest(path: Path, gain: float, config: ModelConfig) -> str:
 
 def _make(path: Path, gain: float, config: ModelConfig, layer: Layer, file: Path) -> None:
     """Write the components and, behind them, their record."""
-    length = info(path).frames
+    length = info(path).length
     frames = -(-length // config.hop)
 
     def samples() -> Iterator[Float32[ndarray, "channel time"]]:

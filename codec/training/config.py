@@ -7,13 +7,12 @@ import re
 import tomllib
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, field, fields
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from codec.rvqgan.codec import ModelConfig
 from codec.rvqgan.discriminator import DiscriminatorConfig
-from render.common.errors import InputError
+from render.common.errors import InputError, did_you_mean
 
 RECONSTRUCTION = (
     "mel", "covariance", "waveform", "squared_error", "band_covariance", "relative_covariance", "intensity",
@@ -196,8 +195,7 @@ def _check(name: str, value: Any, kind: type, low: float, high: float) -> None:
 def refuse_unknown(where: str, given: Collection[str], known: Collection[str]) -> None:
     """Raise `InputError` that names what is unknown, what it may have meant, and what is known."""
     if unknown := sorted(set(given) - set(known)):
-        near = get_close_matches(unknown[0], known, 1)
-        meant = f"; did you mean {near[0]}?" if near else ";"
+        meant = did_you_mean(unknown[0], known) or ";"
         raise InputError(f"{where} has no {unknown}{meant} known are {', '.join(sorted(known))}")
 
 

@@ -90,7 +90,8 @@ class Excerpts:
     frames : int
         Samples per excerpt.
     level_dbfs : float
-        Level of every recording after its gain (`codec.training.recordings.level_gain`): one gain for all channels, so
+        Level of every recording after its gain (`codec.training.recordings.level_gain`): one gain for all
+        channels, so
         that levels between channels are kept.
     turn : bool
         Whether to turn each excerpt by a random yaw and to mirror every second one (Ambisonics only; both mix
@@ -138,7 +139,7 @@ class Excerpts:
                 gains = list(threads.map(lambda path: level_gain(path, level_dbfs, layout), paths))
         self.gains = gains
         self.recordings = [Samples(path) for path in paths]
-        self.lengths = [recording.about.frames for recording in self.recordings]
+        self.lengths = [recording.about.length for recording in self.recordings]
 
     def batch(self, step: int, size: int, purpose: int = 0, rank: int = 0) -> Float[Tensor, "batch channel time"]:
         """Return the excerpts of one training step, see `draw`."""
@@ -254,8 +255,8 @@ def _check(about: AudioInfo, frames: int, channels: int, sample_rate_hz: int) ->
             f"{about.path}: {about.channels} channels at {about.sample_rate_hz} Hz; the model takes "
             f"{channels} at {sample_rate_hz} Hz; run stimuli.prepare first"
         )
-    if about.frames < frames:
+    if about.length < frames:
         raise InputError(
-            f"{about.path}: {about.frames} samples ({about.duration_s:.2f} s), an excerpt needs {frames}; use a "
+            f"{about.path}: {about.length} samples ({about.duration_s:.2f} s), an excerpt needs {frames}; use a "
             "smaller excerpt_frames, or remove the recording"
         )

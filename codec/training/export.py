@@ -58,7 +58,7 @@ def measure(model: Codec, signals: dict[str, Scene | Feed]) -> dict[str, dict[st
         payload = encode(model, b"measured", signal)
         coded = features(torch.from_numpy(decode(model, b"measured", payload).samples), rate_hz)
         mel, covariance = distances(originals[name], coded)
-        row = {"kbps": round(8 * len(payload) * rate_hz / signal.frames / 1000, 2)}
+        row = {"kbps": round(8 * len(payload) * rate_hz / signal.length / 1000, 2)}
         row |= _distances("", mel, covariance)
         others = [distances(original, coded) for other, original in originals.items() if other != name]
         if others:
@@ -112,8 +112,8 @@ def held_out(
     frames = round(model.config.sample_rate_hz * seconds)
     for path in paths:
         about = info(path)
-        check_signal(model, about.channels, about.sample_rate_hz, about.frames, None, str(path))
-        frames = min(frames, about.frames)
+        check_signal(model, about.channels, about.sample_rate_hz, about.length, None, str(path))
+        frames = min(frames, about.length)
     signals: dict[str, Scene | Feed] = {}
     for path in paths:
         samples, rate_hz = read(path, 0, frames)

@@ -124,7 +124,7 @@ def _measured(path: Path, _size: int, _changed: int) -> Measured:
             magnitude = np.abs(samples) * np.float32(scale)
             full += ((magnitude >= 1 - STEP) & (magnitude <= 1)).sum(axis=1)
         peak = max(peak, highest)
-    return Measured(np.sqrt(energies / about.frames), peak, full / about.frames)
+    return Measured(np.sqrt(energies / about.length), peak, full / about.length)
 
 
 def _blocks(about: AudioInfo) -> Iterator[tuple[Shaped[ndarray, "channel time"], float]]:
@@ -134,7 +134,7 @@ def _blocks(about: AudioInfo) -> Iterator[tuple[Shaped[ndarray, "channel time"],
         for block in blocks(about.path):
             yield block, 1.0
         return
-    for start in range(0, about.frames, _BLOCK_FRAMES):
+    for start in range(0, about.length, _BLOCK_FRAMES):
         yield mapped[start : start + _BLOCK_FRAMES].T, STEP
 
 

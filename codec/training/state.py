@@ -106,7 +106,7 @@ class State:
                 mean.lerp_(weight, 1 - decay)
 
     def checkpoint(self, sums: dict[str, Tensor]) -> Groups:
-        """Groups of tensors for `codec.training.checkpoint.save`; `sums` are those of `codec.training.run_folder.Metrics`."""
+        """Groups of tensors for `codec.training.checkpoint.save`; `sums` are those of `run_folder.Metrics`."""
         groups: Groups = {"model": self.model.state_dict()}
         trainer = {"usage": self.usage.usage}
         trainer |= {f"norm.{name}": norm for name, norm in self.norms.items()}
@@ -120,7 +120,7 @@ class State:
         return groups | {"trainer": trainer}
 
     def restore(self, groups: Groups, step: int) -> dict[str, Tensor]:
-        """Take over a checkpoint; return the sums for `codec.training.run_folder.Metrics`."""
+        """Take over a checkpoint; return the sums for `run_folder.Metrics`."""
         self.step, trainer = step, groups["trainer"]
         device = self.usage.usage.device
         self.model.load_state_dict(groups["model"])

@@ -99,14 +99,14 @@ def measured_lag(reference: Scene, test: Scene, reach: int) -> int:
 
 def _correlation(reference: Scene, test: Scene, reach: int) -> tuple[np.ndarray, float]:
     """Cross-correlation at lags -reach .. reach, summed over channels, and the reference's and test's energy."""
-    inner = slice(reach, reference.frames - reach)
+    inner = slice(reach, reference.length - reach)
     if reach <= 16:
-        shifted = (slice(lag, reference.frames - 2 * reach + lag) for lag in range(2 * reach + 1))
+        shifted = (slice(lag, reference.length - 2 * reach + lag) for lag in range(2 * reach + 1))
         correlation = np.array(
             [float(np.vdot(reference.samples[:, inner], test.samples[:, part])) for part in shifted]
         )
     else:
-        size = 1 << (reference.frames + reach).bit_length()
+        size = 1 << (reference.length + reach).bit_length()
         correlation = np.zeros(2 * reach + 1)
         for channel, other in zip(reference.samples, test.samples, strict=True):
             padded = np.zeros(size)

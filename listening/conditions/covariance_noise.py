@@ -38,7 +38,7 @@ def covariance_noise(scene: Scene, seed: int = 1) -> Scene:
         wide on the ERB-number scale (Moore and Glasberg 1996), in every block of four frames.
     """
     hop = WINDOW // 2
-    frames = scene.frames
+    frames = scene.length
     blocks = -(-(-(-frames // hop) + 1) // FRAMES)
     window = np.sqrt(np.hanning(WINDOW + 1)[:WINDOW])
     padded = np.pad(scene.samples, ((0, 0), (hop, blocks * FRAMES * hop - frames))).astype(np.float32)

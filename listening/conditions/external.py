@@ -92,9 +92,9 @@ def run(name: str, command: str, payload: str | None, scene: Scene) -> Rendition
             if not (folder / payload).is_file():
                 raise InputError(f"{name}: {words[0]} wrote no file {payload}, whose size is the bit rate")
             coded = (folder / payload).read_bytes()
-    difference = samples.shape[1] - scene.frames
-    fitted = np.pad(samples[:, : scene.frames], ((0, 0), (0, max(-difference, 0))))
-    reach = min(round(REACH_S * rate_hz), scene.frames // 4)
+    difference = samples.shape[1] - scene.length
+    fitted = np.pad(samples[:, : scene.length], ((0, 0), (0, max(-difference, 0))))
+    reach = min(round(REACH_S * rate_hz), scene.length // 4)
     made, lag = aligned(scene, Scene(np.ascontiguousarray(fitted), rate_hz), reach)
     facts = {"lag_compensated_samples": lag, "length_difference_samples": difference}
     suffix = Path(payload).suffix if payload else ""

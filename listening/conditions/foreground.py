@@ -39,7 +39,7 @@ def foreground(
     if not objects:
         return None
     mixed = np.zeros_like(excerpt.samples)
-    inner = excerpt.samples[0, roll : excerpt.frames - roll].astype(np.float64)
+    inner = excerpt.samples[0, roll : excerpt.length - roll].astype(np.float64)
     level = np.sqrt(np.square(inner).mean())
     for one in objects:
         samples, rate_hz = read(Path(one.file))
@@ -50,7 +50,7 @@ def foreground(
         if not rms:
             raise InputError(f"{one.file}: is silent; a foreground object must sound")
         begin = roll + round(one.start_s * excerpt.sample_rate_hz)
-        kept = mono[: max(excerpt.frames - begin, 0)] * (10 ** (one.level_db / 20) * level / rms)
+        kept = mono[: max(excerpt.length - begin, 0)] * (10 ** (one.level_db / 20) * level / rms)
         direction = np.radians([one.azimuth_deg]), np.radians([one.elevation_deg])
         gains = spherical_harmonics(excerpt.order, *direction)[0]
         mixed[:, begin : begin + len(kept)] += (gains[:, None] * kept).astype(np.float32)

@@ -107,7 +107,7 @@ def encode(scene: Scene, kbps: int) -> bytes:
     check_rate(kbps)
     count, step = components(kbps), round(BASIS_S * SAMPLE_RATE_HZ)
     channels, rate_hz = len(scene.samples), scene.sample_rate_hz
-    frames = resampled_length(scene.frames, rate_hz, SAMPLE_RATE_HZ)
+    frames = resampled_length(scene.length, rate_hz, SAMPLE_RATE_HZ)
     at_48k = np.concatenate(list(resampled([scene.samples], channels, rate_hz, SAMPLE_RATE_HZ, frames)), axis=1)
     samples = at_48k * sn3d_to_n3d(scene.order)[:, None]
     bases = _bases(samples, count, step)
@@ -117,9 +117,9 @@ def encode(scene: Scene, kbps: int) -> bytes:
     with libopus.Encoder(count, 255, controls) as encoder:
         pre_skip = encoder.head(rate_hz).pre_skip
         packets = -(-(frames + pre_skip) // libopus.FRAME_SAMPLES)
-        header = Header(channels, count, rate_hz, len(bases), packets, scene.frames, 0, pre_skip, step)
+        header = Header(channels, count, rate_hz, len(bases), packets, scene.length, 0, pre_skip, step)
         beside = header.total_bytes
-        header = replace(header, body_bytes=kbps * 1000 * scene.frames // rate_hz // 8 - beside)
+        header = replace(header, body_bytes=kbps * 1000 * scene.length // rate_hz // 8 - beside)
         if header.body_bytes < 3 * count * packets:
             lack = f"leave no room for the {beside} bytes beside the packets"
             raise InputError(f"{scene.duration_s:.2f} s at {kbps} kbit/s {lack}")

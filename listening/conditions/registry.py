@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,7 @@ from listening.conditions.condition import Condition, Declared, Rendition, align
 from listening.conditions.covariance_noise import covariance_noise
 from listening.opus_codec import codec as opus
 from listening.opus_codec.info import inspect
-from render.common.errors import InputError
+from render.common.errors import InputError, did_you_mean
 from render.common.files import sha256
 from render.hoa.scene import Scene
 
@@ -73,13 +72,9 @@ def condition(name: str, model: Path | None = None, parameters: Parameters | Non
     for pattern, build in _PATTERNS.items():
         if match := re.fullmatch(pattern, name, re.ASCII):
             return build(name, match, model)
-    raise InputError(f"condition {name!r} is not known; known are {', '.join(_KNOWN)}{_suggestion(name)}")
-
-
-def _suggestion(name: str) -> str:
-
-    near = get_close_matches(name, [*_KNOWN, "opus3_160", "opus2_160_cbr", "pca_opus_64", "order_1"], 1)
-    return f"; did you mean {near[0]}?" if near else ""
+    raise InputError(
+        f"condition {name!r} is not known; known are {', '.join(_KNOWN)}{did_you_mean(name, _EXAMPLES)}"
+    )
 
 
 def _reference(name: str, _match: re.Match, _model: Path | None) -> Condition:
@@ -197,6 +192,9 @@ _KNOWN = (
     "href", "la", "ma", "mono_w", "order_<n>", "opus3_<kbps>", "opus3_<kbps>_music", "opus2_<kbps>_cbr",
     "pca_opus_<kbps>", "cov_noise", "prop", "prop_<n>cb",
 )  # fmt: skip
+
+
+_EXAMPLES = (*_KNOWN, "opus3_160", "opus2_160_cbr", "pca_opus_64", "order_1")
 
 
 def uses_opus(name: str, parameters: Parameters | None = None) -> bool:

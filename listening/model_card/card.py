@@ -102,7 +102,7 @@ def excerpt(source: Path, target: Path, seconds: float) -> None:
         return
     if "convention" not in before:
         check_convention(about)
-    samples = read(source, 0, min(about.frames, round(seconds * about.sample_rate_hz)))[0][:CHANNELS]
+    samples = read(source, 0, min(about.length, round(seconds * about.sample_rate_hz)))[0][:CHANNELS]
     frames = resampled_length(samples.shape[1], about.sample_rate_hz, RATE_HZ)
     samples = np.concatenate(list(resampled([samples], CHANNELS, about.sample_rate_hz, RATE_HZ, frames)), axis=1)
     power = float(np.square(samples[0], dtype=np.float64).mean())

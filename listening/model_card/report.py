@@ -34,7 +34,7 @@ TO_BEAT = {
 """What the codec is to be nearer to the original in, by whom."""
 LIMITS = {"kbps": 15.7, "cov_sum": 8.0, "doa_deg": 7.0}
 """What the mean over the items of a set is to stay under."""
-LEAST_PERPLEXITY = 150.0
+MIN_PERPLEXITY = 150.0
 
 _NAMES = {
     "pca_opus_16": "PCA, one Opus channel at 16 kbit/s",
@@ -125,8 +125,8 @@ def goals(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     rising = [f"{name} ({', '.join(map(_rise_text, rises))})" for name, rises in steps.items() if rises]
     found.append(_goal(f"no step to more codebooks leads away from the original in {', '.join(steps)}", rising))
     usage = report["perplexity"]
-    low = [f"codebook {n} ({p:.0f})" for n, p in enumerate(usage["codebooks"], 1) if p < LEAST_PERPLEXITY]
-    found.append(_goal(f"perplexity of every codebook at least {LEAST_PERPLEXITY:g}", low))
+    low = [f"codebook {n} ({p:.0f})" for n, p in enumerate(usage["codebooks"], 1) if p < MIN_PERPLEXITY]
+    found.append(_goal(f"perplexity of every codebook at least {MIN_PERPLEXITY:g}", low))
     means = {row["measure"]: row["mean"] for row in report["conditions"] if row["condition"] == "prop"}
     for name, limit in LIMITS.items():
         over = [f"{means[name]:.{COLUMNS[name]}f}"] if means[name] > limit else []

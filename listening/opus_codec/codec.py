@@ -119,8 +119,8 @@ def encode(scene: Scene, settings: OpusSettings = PAPER) -> bytes:
         out of its range, if the scene is empty.
     """
     samples = scene.samples
-    blocks = (samples[:, begin : begin + BLOCK_FRAMES] for begin in range(0, scene.frames, BLOCK_FRAMES))
-    return b"".join(encode_blocks(blocks, len(samples), scene.frames, scene.sample_rate_hz, settings))
+    blocks = (samples[:, begin : begin + BLOCK_FRAMES] for begin in range(0, scene.length, BLOCK_FRAMES))
+    return b"".join(encode_blocks(blocks, len(samples), scene.length, scene.sample_rate_hz, settings))
 
 
 def encode_blocks(
@@ -212,5 +212,5 @@ def round_trip(scene: Scene, settings: OpusSettings = PAPER) -> tuple[Scene, byt
     ogg = encode(scene, settings)
     decoded = decode(ogg)
     channels, rate_hz = len(scene.samples), scene.sample_rate_hz
-    back = resampled([decoded.samples], channels, SAMPLE_RATE_HZ, rate_hz, scene.frames)
+    back = resampled([decoded.samples], channels, SAMPLE_RATE_HZ, rate_hz, scene.length)
     return Scene(np.concatenate(list(back), axis=1), rate_hz), ogg

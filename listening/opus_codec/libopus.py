@@ -12,7 +12,6 @@ from functools import cache
 import numpy as np
 from jaxtyping import Float32, Float64
 from numpy import ndarray
-from opuslib.api import libopus
 
 from listening.opus_codec.ogg_opus import SAMPLE_RATE_HZ, OpusHead
 from listening.opus_codec.packet import MAX_PACKET_SAMPLES
@@ -100,6 +99,7 @@ def _system_library() -> ctypes.CDLL:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SyntaxWarning)  # opuslib compares with `is`
+            from opuslib.api import libopus  # raises where the library is missing
     except Exception as error:  # opuslib raises a bare Exception when it finds no library
         raise InputError(f"Opus library (libopus >= 1.3) not found. {_INSTALL}") from error
     return libopus

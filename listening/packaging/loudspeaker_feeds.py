@@ -89,7 +89,7 @@ def write_item(
     for path in paths.values():
         if replace(info(path), path=about.path) != about:
             raise InputError(f"{path}: has not the channels, rate and length of {about.path.name}; build it again")
-    frames = resampled_length(about.frames, about.sample_rate_hz, RATE_HZ)
+    frames = resampled_length(about.length, about.sample_rate_hz, RATE_HZ)
     audio.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".rendering-", dir=audio) as place:
         rendered = {name: Path(place) / f"{name}.w64" for name in paths}

@@ -81,7 +81,7 @@ def contact_sheet(item: str, analyses: dict[str, Analysis], captions: dict[str, 
 def _spectrogram(scene: Scene, channel: int) -> Float[ndarray, "bin frame"]:
     """Power in dB over 256 frames at most; bins pooled so that narrow lines stay visible."""
     window = 1024
-    samples = np.pad(scene.samples[channel], (0, max(window - scene.frames, 0)))
+    samples = np.pad(scene.samples[channel], (0, max(window - scene.length, 0)))
     hop = max((len(samples) - window) // 256, 1)
     cut = np.lib.stride_tricks.sliding_window_view(samples, window)[::hop][:257]
     power = np.square(np.abs(np.fft.rfft(cut * np.hanning(window)))).T

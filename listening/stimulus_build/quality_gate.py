@@ -60,13 +60,13 @@ def examine(
         Whether foreground objects were added, which sound also in channels that the condition leaves silent.
     """
     before, after = reference.scene, test.scene
-    if (len(after.samples), after.frames, after.sample_rate_hz) != (
+    if (len(after.samples), after.length, after.sample_rate_hz) != (
         len(before.samples),
-        before.frames,
+        before.length,
         before.sample_rate_hz,
     ):
-        shape = f"{len(after.samples)} channels, {after.frames} samples at {after.sample_rate_hz} Hz"
-        return Report({}, [f"has {shape}; the reference {len(before.samples)}, {before.frames}"])
+        shape = f"{len(after.samples)} channels, {after.length} samples at {after.sample_rate_hz} Hz"
+        return Report({}, [f"has {shape}; the reference {len(before.samples)}, {before.length}"])
     heard = len(before.samples) if declared.low_pass_hz else 4
     found = transfer(before.samples[:heard], after.samples[:heard], before.sample_rate_hz)
     with np.errstate(invalid="ignore"):  # silence has -inf

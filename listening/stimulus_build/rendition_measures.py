@@ -75,7 +75,7 @@ def analyse(scene: Scene) -> Analysis:
     return Analysis(
         scene,
         ungated_loudness_lufs(decode(scene, layout("4+7+0"))),
-        np.sqrt(np.einsum("at,at->a", samples, samples, dtype=np.float64) / scene.frames),
+        np.sqrt(np.einsum("at,at->a", samples, samples, dtype=np.float64) / scene.length),
         samples.mean(axis=1, dtype=np.float64),
         density / max(count, 1),
         covariance / max(count, 1),

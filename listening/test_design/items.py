@@ -79,6 +79,6 @@ def window_of(item: Item, plan: Plan) -> Window:
     frozen, about = plan.excerpts[item.id], info(item.path)
     if frozen.sha256 != sha256(item.path):
         raise InputError(f"{item.path}: is not the recording that the excerpt of {item.id} was frozen from")
-    if not 0 < frozen.frames <= about.frames - frozen.start:
-        raise InputError(f"{item.path}: has {about.frames} samples; the frozen excerpt of {item.id} is not in it")
+    if not 0 < frozen.frames <= about.length - frozen.start:
+        raise InputError(f"{item.path}: has {about.length} samples; the frozen excerpt of {item.id} is not in it")
     return Window(frozen.start, frozen.frames, round(ROLL_S * about.sample_rate_hz), None, True)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from render.common.errors import InputError
+from render.common.errors import InputError, did_you_mean
 from stimuli.eigenscape.corpus import CLASSES
 
 PLANS = Path(__file__).parents[1] / "plans"
@@ -153,9 +152,9 @@ def _check_parameters(parameters: Any, conditions: tuple[str, ...]) -> None:
 def known(given: dict[str, Any], possible: Any, what: str) -> None:
     """Raise `InputError` with a suggestion for a key that there is not."""
     for key in sorted(set(given) - set(possible)):
-        near = get_close_matches(key, possible, 1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise InputError(f"no such {what}: {key!r}{hint} (known are {', '.join(sorted(possible))})")
+        raise InputError(
+            f"no such {what}: {key!r}{did_you_mean(key, possible)} (known are {', '.join(sorted(possible))})"
+        )
 
 
 def load_plan(name: str) -> Plan:

@@ -44,7 +44,7 @@ def ungated_loudness_lufs(feed: Feed) -> float:
 
 def _measured(feed: Feed) -> Meter:
     meter = Meter(feed.layout, feed.sample_rate_hz)
-    for start in range(0, feed.frames, feed.sample_rate_hz):
+    for start in range(0, feed.length, feed.sample_rate_hz):
         meter.add(feed.samples[:, start : start + feed.sample_rate_hz])
     return meter
 

@@ -16,7 +16,7 @@ from render.common.errors import InputError
 from render.fileio.audio_file import blocks, info, writer
 from render.hoa.layout import Layout
 
-_HIGHEST_ORDER = 6  # of the HOA packs in BS.2094
+_MAX_ORDER = 6  # of the HOA packs in BS.2094
 
 
 _LFE_HZ = 120
@@ -36,16 +36,17 @@ def export(
     Raises
     ------
     InputError
-        If the channels are no scene of order 1 to 6, or not those of the layout; as `render.fileio.audio_file.blocks`.
+        If the channels are no scene of order 1 to 6, or not those of the layout; as
+        `render.fileio.audio_file.blocks`.
     """
     about = info(source)
     if Path(destination).suffix.lower() != ".wav":
         raise InputError(f"{destination}: ADM is written as BW64, whose suffix is .wav")
     if layout is None:
         order = about.ambisonic_order
-        if not 1 <= order <= _HIGHEST_ORDER:
-            raise InputError(f"{source}: order {order}; BS.2094 defines HOA packs of order 1 to {_HIGHEST_ORDER}")
-        description = _scene(order, about.path.stem, about.frames, about.sample_rate_hz)
+        if not 1 <= order <= _MAX_ORDER:
+            raise InputError(f"{source}: order {order}; BS.2094 defines HOA packs of order 1 to {_MAX_ORDER}")
+        description = _scene(order, about.path.stem, about.length, about.sample_rate_hz)
         # The common definitions number ACN channels from 1 on, in hexadecimal
         tracks = [(f"AT_0004{acn + 1:04x}_01", f"AP_0004{order:04x}") for acn in range(about.channels)]
     else:
@@ -53,7 +54,7 @@ def export(
             raise InputError(
                 f"{source}: {about.channels} channels, layout {layout.name} has {len(layout.loudspeakers)}"
             )
-        description = _feed(layout, about.path.stem, about.frames, about.sample_rate_hz)
+        description = _feed(layout, about.path.stem, about.length, about.sample_rate_hz)
         tracks = [(f"AT_0001{_own(index)}_01", f"AP_0001{_own(0)}") for index in range(about.channels)]
     chunks = _chunk(b"chna", _track_table(tracks)) + _chunk(b"axml", description.encode())
     with writer(destination, about.channels, about.sample_rate_hz, subtype, force, chunks=chunks) as file:

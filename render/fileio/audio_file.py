@@ -38,7 +38,9 @@ class AudioInfo:
     Attributes
     ----------
     path : Path
-    channels, sample_rate_hz, frames : int
+    channels, sample_rate_hz : int
+    length : int
+        Samples per channel.
     container : str
         WAV, RF64, BW64, W64, CAF or FLAC.
     subtype : str
@@ -50,7 +52,7 @@ class AudioInfo:
     path: Path
     channels: int
     sample_rate_hz: int
-    frames: int
+    length: int
     container: str
     subtype: str
     channel_mask: int = 0
@@ -58,7 +60,7 @@ class AudioInfo:
     @property
     def duration_s(self) -> float:
         """Length in seconds."""
-        return self.frames / self.sample_rate_hz
+        return self.length / self.sample_rate_hz
 
     @property
     def ambisonic_order(self) -> int:
@@ -93,7 +95,7 @@ def info(path: Path) -> AudioInfo:
                 header.subtype,
                 header.channel_mask,
             )
-    if not found.frames:
+    if not found.length:
         raise InputError(f"{path}: holds no samples (0 frames); record or export it again")
     return found
 
@@ -119,9 +121,9 @@ def blocks(
     """
     path = Path(path)
     about = info(path)
-    end = about.frames if frames is None else start + frames
-    if not 0 <= start <= end <= about.frames:
-        raise InputError(f"{path}: samples {start} to {end} asked for, the file has {about.frames}")
+    end = about.length if frames is None else start + frames
+    if not 0 <= start <= end <= about.length:
+        raise InputError(f"{path}: samples {start} to {end} asked for, the file has {about.length}")
     with _opened(path) as file:
         if about.container == "FLAC":
             yield from flac.blocks(path, start, end, block_frames)
@@ -138,7 +140,7 @@ def blocks(
 def read(path: Path, start: int = 0, frames: int | None = None) -> tuple[Float32[ndarray, "channel time"], int]:
     """Read samples (channel, time) and sample rate in Hz; range and errors as `blocks`."""
     about = info(path)
-    count = about.frames - start if frames is None else frames
+    count = about.length - start if frames is None else frames
     samples = np.empty((about.channels, max(count, 0)), np.float32)
     position = 0
     for block in blocks(path, start, frames):
@@ -172,7 +174,7 @@ class Writer:
     def __init__(self, header: Header, put: Callable[[ndarray], object]):
         self._header = header
         self._put = put
-        self.frames = 0
+        self.length = 0
         self.peak = 0.0
         self.clipped = 0
         self.first_clipped: tuple[int, int] | None = None
@@ -183,18 +185,18 @@ class Writer:
             raise InputError(f"block of shape {block.shape} for a file of {self._header.channels} channels")
         peak = float(max(block.max(initial=0.0), -block.min(initial=0.0)))
         if not math.isfinite(peak):
-            check_samples(block, "samples to be written", self.frames)
+            check_samples(block, "samples to be written", self.length)
         if peak > 1.0 and not SUBTYPES[self._header.subtype][1]:
             self._count_clipped(block)
         self.peak = max(self.peak, peak)
         if block.size:
             self._put(block)
-        self.frames += block.shape[1]
+        self.length += block.shape[1]
 
     def _count_clipped(self, block: ndarray) -> None:
         over = np.argwhere(np.abs(block.T) > 1.0)
         if self.first_clipped is None:
-            self.first_clipped = (int(over[0, 1]), self.frames + int(over[0, 0]))
+            self.first_clipped = (int(over[0, 1]), self.length + int(over[0, 0]))
         self.clipped += len(over)
 
 
@@ -254,18 +256,18 @@ def writer(
                 file.write(build_header(header))
                 writing = Writer(header, lambda block: _write_bytes(file, encode(block, header.subtype)))
                 yield writing
-                complete = replace(header, data_bytes=writing.frames * header.frame_bytes)
+                complete = replace(header, data_bytes=writing.length * header.frame_bytes)
                 file.write(trailing_bytes(complete))
                 file.seek(0)
                 file.write(build_header(complete))
-        if not writing.frames:
+        if not writing.length:
             raise InputError(f"{path}: there are no samples to be written")
 
 
 def write_scene(path: Path, scene: Scene, subtype: str = "FLOAT", force: bool = False) -> None:
     """Write a scene as an ACN/SN3D (ambiX) file."""
     with writer(path, scene.samples.shape[0], scene.sample_rate_hz, subtype, force) as file:
-        for start in range(0, scene.frames, BLOCK_FRAMES):
+        for start in range(0, scene.length, BLOCK_FRAMES):
             file.write(scene.samples[:, start : start + BLOCK_FRAMES])
 
 
@@ -275,7 +277,7 @@ def write_feed(
     """Write loudspeaker signals, channels in the order ``bs2051`` or ``wav`` (`render.hoa.layout.file_order`)."""
     permutation, mask = file_order(feed.layout, order)
     with writer(path, len(permutation), feed.sample_rate_hz, subtype, force, mask) as file:
-        for start in range(0, feed.frames, BLOCK_FRAMES):
+        for start in range(0, feed.length, BLOCK_FRAMES):
             file.write(feed.samples[list(permutation), start : start + BLOCK_FRAMES])
 
 

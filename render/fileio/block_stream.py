@@ -60,10 +60,10 @@ def joined_info(paths: Sequence[Path]) -> AudioInfo:
             raise InputError(
                 f"{path}: {about.channels} channels, its name says {named['first']} to {named['last']}"
             )
-        if (about.sample_rate_hz, about.frames) != (first.sample_rate_hz, first.frames):
+        if (about.sample_rate_hz, about.length) != (first.sample_rate_hz, first.length):
             raise InputError(
-                f"{path}: {about.frames} samples at {about.sample_rate_hz} Hz, {first.path.name} has "
-                f"{first.frames} at {first.sample_rate_hz} Hz; parts of one scene must be equally long"
+                f"{path}: {about.length} samples at {about.sample_rate_hz} Hz, {first.path.name} has "
+                f"{first.length} at {first.sample_rate_hz} Hz; parts of one scene must be equally long"
             )
     return replace(first, channels=sum(about.channels for about in every))
 

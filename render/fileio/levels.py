@@ -78,7 +78,7 @@ def levels(path: Path) -> Levels:
         energy += np.square(block, dtype=np.float64).sum(axis=1)
         in_band, state = sosfilt(band, block, axis=1, zi=state)
         covariance += in_band @ in_band.T
-    frames = about.frames
+    frames = about.length
     covariance /= frames
     rms, band_rms = np.sqrt(energy / frames), np.sqrt(np.diag(covariance))
     return Levels(peak, total / frames, rms, band_rms, full_scale, covariance, first)

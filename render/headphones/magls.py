@@ -24,7 +24,7 @@ MAGNITUDE_ONLY_ABOVE_HZ = 1500.0
 _LEAD_S = 1.5e-3  # before the onset, for what magnitude filters ring there
 _PHASE_STEPS = 4  # alternations between phase and filter, per frequency
 _REGULARISATION = 1e-4  # of the mean eigenvalue
-_LARGEST_CONDITION = 1e3
+_MAX_CONDITION = 1e3
 _ERB_BANDS, _LOWEST_HZ, _HIGHEST_HZ = 36, 50.0, 20_000.0
 
 
@@ -89,7 +89,7 @@ def _mean_onset(head: Head) -> float:
 def _check_coverage(harmonics: ndarray, order: int) -> None:
     directions, channels = harmonics.shape
     condition = np.linalg.cond(harmonics) if directions >= channels else np.inf
-    if condition > _LARGEST_CONDITION:
+    if condition > _MAX_CONDITION:
         raise InputError(
             f"{directions} directions of the head do not determine order {order} (condition {condition:.0f}): "
             "they are too few, or a part of the sphere is missing; use another set or a lower order"

@@ -128,7 +128,7 @@ def binaural_file(
     """Render a file block by block and write its record beside it; arguments as `binaural_filters`."""
     about = info(source)
     filters, errors = binaural_filters(about.ambisonic_order, about.sample_rate_hz, sofa, yaw_deg, via, decoder)
-    scene = progress(blocks(source), f"render {about.path.name} in blocks", -(-about.frames // BLOCK_FRAMES))
+    scene = progress(blocks(source), f"render {about.path.name} in blocks", -(-about.length // BLOCK_FRAMES))
     with writer(destination, 2, about.sample_rate_hz, subtype, force, 0x3) as file:
         for block in convolved(scene, filters):
             file.write(block)
@@ -141,7 +141,7 @@ def binaural_file(
         "method": f"loudspeakers of {via.name}, decoder {decoder}" if via else "magnitude least squares",
         "errors": asdict(errors),
         "sample_rate_hz": about.sample_rate_hz,
-        "frames": about.frames,
+        "frames": about.length,
         "subtype": subtype,
         "peak_dbfs": round(20 * math.log10(file.peak), 4) if file.peak else None,
         "clipped_values": file.clipped,

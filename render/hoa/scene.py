@@ -84,14 +84,14 @@ class Scene:
         return order_of(self.samples.shape[0])
 
     @property
-    def frames(self) -> int:
+    def length(self) -> int:
         """Length in samples per channel."""
         return self.samples.shape[1]
 
     @property
     def duration_s(self) -> float:
         """Length in seconds."""
-        return self.frames / self.sample_rate_hz
+        return self.length / self.sample_rate_hz
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,11 +120,11 @@ class Feed:
         check_rate(self.sample_rate_hz)
 
     @property
-    def frames(self) -> int:
+    def length(self) -> int:
         """Length in samples per channel."""
         return self.samples.shape[1]
 
     @property
     def duration_s(self) -> float:
         """Length in seconds."""
-        return self.frames / self.sample_rate_hz
+        return self.length / self.sample_rate_hz

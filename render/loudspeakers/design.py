@@ -46,7 +46,8 @@ def decoding_matrix(to: Layout, order: int, method: str = "adm") -> Float[ndarra
     method : str
         ``adm``: the decoder of the ADM renderer (ITU-R BS.2127-1, clause 9) and of IAMF.
         ``maxre``: the same with max-rE weights.
-        ``pareto``: even energy at no cost of direction against ``adm``, optimised in seconds (`render.loudspeakers.optimised`).
+        ``pareto``: even energy at no cost of direction against ``adm``, optimised in seconds
+        (`render.loudspeakers.optimised`).
         ``allrad``: AllRAD with max-rE weights by the package spaudiopy.
         ``epad``: energy-preserving decoder. ``mode-matching``: pseudo-inverse. ``sampling``: projection.
         All have mean power 1 over all directions of a plane wave, but for ``adm`` and ``maxre`` on the layouts
@@ -80,9 +81,10 @@ def decoding_filters(to: Layout, order: int, method: str, sample_rate_hz: int) -
 
 
 def of_file(decoder: Filters, to: Layout, convention: str = "sn3d", lfe: str = "off") -> Filters:
-    """Make a decoder for ACN/SN3D one for a file's channels (`render.hoa.spherical_harmonics.to_sn3d`), perhaps with an LFE feed.
+    """Make a decoder for ACN/SN3D one for a file's channels (`to_sn3d`), perhaps with an LFE feed.
 
-    With `lfe` ``libiamf`` there is one more input, the low-passed first channel (`render.fileio.block_stream.with_bass`): it
+    With `lfe` ``libiamf`` there is one more input, the low-passed first channel
+    (`render.fileio.block_stream.with_bass`): it
     goes to every LFE over the square root of the number of other loudspeakers, as libiamf does when it is
     compiled to (DISABLE_LFE_HOA 0). ``off`` is the default there and BS.2127's rule: silence.
     """

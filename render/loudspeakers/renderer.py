@@ -131,10 +131,10 @@ def decode_file(
     if dither and subtype != "PCM_16":
         raise InputError(f"dither is for PCM_16; {subtype} needs none")
 
-    scene = progress(joined_blocks(sources), f"decode {about.path.name} in blocks", block_count(about.frames))
+    scene = progress(joined_blocks(sources), f"decode {about.path.name} in blocks", block_count(about.length))
     if lfe != "off":
         scene = with_bass(scene, about.sample_rate_hz)
-    frames = resampled_length(about.frames, about.sample_rate_hz, rate_hz)
+    frames = resampled_length(about.length, about.sample_rate_hz, rate_hz)
     feed = resampled(convolved(scene, filters), len(speakers), about.sample_rate_hz, rate_hz, frames)
     feed = _metered(ahead(feed), meter)
     if trims is not None:
@@ -162,7 +162,7 @@ def decode_file(
         "trims": {label: asdict(trim) for label, trim in trims.items()} if trims is not None else None,
         "input_sample_rate_hz": about.sample_rate_hz,
         "sample_rate_hz": rate_hz,
-        "frames": file.frames,
+        "frames": file.length,
         "subtype": subtype,
         "dither": "TPDF" if dither else None,
         "peak_dbfs": _db(20 * np.log10(file.peak)) if file.peak else None,

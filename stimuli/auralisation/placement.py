@@ -29,7 +29,7 @@ from render.hoa.spherical_harmonics import yaw_matrix
 BLOCK_FRAMES = 65_536
 
 
-LONGEST_RESPONSE_S = 20.0
+MAX_RESPONSE_S = 20.0
 
 
 WHAT = "dry clips in a measured room response, made by stimuli.place; no recording of a sound field"
@@ -39,7 +39,7 @@ def clip_blocks(path: Path, rate_hz: int, frames: int) -> Iterator[Float32[ndarr
     """Mean of a clip's channels at a rate, in blocks of `BLOCK_FRAMES`, followed by silence up to `frames`."""
     about = info(path)
     mono = (block.mean(axis=0, keepdims=True) for block in blocks(path))
-    length = resampled_length(about.frames, about.sample_rate_hz, rate_hz)
+    length = resampled_length(about.length, about.sample_rate_hz, rate_hz)
     parts = resampled(mono, 1, about.sample_rate_hz, rate_hz, length)
     waiting = np.zeros((1, 0), np.float32)
     for start in range(0, frames, BLOCK_FRAMES):
@@ -63,9 +63,9 @@ def filters_of(response: Path, turns_deg: Sequence[float]) -> tuple[Filters, int
     """
     about = info(response)
     order = about.ambisonic_order
-    if about.duration_s > LONGEST_RESPONSE_S:
+    if about.duration_s > MAX_RESPONSE_S:
         raise InputError(
-            f"{response}: {about.duration_s:.1f} s; a room response of at most {LONGEST_RESPONSE_S:g} s is needed"
+            f"{response}: {about.duration_s:.1f} s; a room response of at most {MAX_RESPONSE_S:g} s is needed"
         )
     taps = read(response)[0].astype(np.float64)
     energy = np.square(taps[0]).sum()
@@ -80,7 +80,7 @@ def place(
 ) -> None:
     """Write the scene and its record; memory does not depend on the clips' lengths."""
     filters, rate_hz = filters_of(response, turns_deg)
-    lengths = [resampled_length(about.frames, about.sample_rate_hz, rate_hz) for about in map(info, clips)]
+    lengths = [resampled_length(about.length, about.sample_rate_hz, rate_hz) for about in map(info, clips)]
     frames = max(lengths) + filters.taps.shape[-1] - 1
     streams = zip(*(clip_blocks(clip, rate_hz, frames) for clip in clips), strict=True)
     dry = (np.concatenate(several) for several in streams)

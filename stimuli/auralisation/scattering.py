@@ -78,9 +78,9 @@ def repeated(clip: Path, rate_hz: int, frames: int, random: np.random.Generator)
         If what was drawn of the clip is silent.
     """
     about = info(clip)
-    begin = int(random.integers(about.frames))
-    wanted = min(about.frames, resampled_length(frames, rate_hz, about.sample_rate_hz) + 1)
-    ends = min(wanted, about.frames - begin)
+    begin = int(random.integers(about.length))
+    wanted = min(about.length, resampled_length(frames, rate_hz, about.sample_rate_hz) + 1)
+    ends = min(wanted, about.length - begin)
     parts = [read(clip, begin, ends)[0], read(clip, 0, wanted - ends)[0]]
     mono = np.concatenate(parts, axis=1).mean(axis=0, keepdims=True)
     length = resampled_length(wanted, about.sample_rate_hz, rate_hz)

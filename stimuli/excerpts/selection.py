@@ -4,7 +4,8 @@ The window of a recording is chosen by written criteria, without listening and w
 begin on full seconds. Hard conditions: no sample at full scale; the level of W within 6 dB of the median of
 all candidates; no step of more than 6 dB between the first or last half second and its neighbour; in
 recordings over a minute, nothing of the first and last 20 s, where the recordist handles the equipment; and
-the 3.5 kHz low anchor must lose at least 10 % of W's loudness (`stimuli.excerpts.audibility`), since an anchor that
+the 3.5 kHz low anchor must lose at least 10 % of W's loudness (`stimuli.excerpts.audibility`), since an anchor
+that
 nobody hears anchors nothing. Among what is left the most critical wins, by the sum of three z-scores:
 transients (95th percentile of the spectral flux), spread of the directions of arrival, and mixture of direct
 and diffuse sound (variance of the diffuseness). Where no window lets the anchor be heard, the one wins that
@@ -70,12 +71,12 @@ def choose_window(path: Path, seconds: float) -> Window:
     rate = about.sample_rate_hz
     frames, roll = round(seconds * rate), round(ROLL_S * rate)
     features, powers = _features(path, rate)
-    if about.frames <= frames:
+    if about.length <= frames:
         lost = _share(anchor_loss(*powers.mean(axis=0))) if len(powers) else None
-        return Window(0, about.frames, roll, None, True, lost)
+        return Window(0, about.length, roll, None, True, lost)
     count = round(seconds / _SLICE_S)
     per_second = round(1 / _SLICE_S)
-    last = min(len(features) - count, (about.frames - frames) * per_second // rate)
+    last = min(len(features) - count, (about.length - frames) * per_second // rate)
     margin = _HANDLING_S if about.duration_s > 60 else ROLL_S if about.duration_s >= seconds + 2 * ROLL_S else 0
     first = round(margin * per_second)
     candidates = range(0, max(last, 0) + 1, per_second)
@@ -177,7 +178,7 @@ def _slice_features(block: Float[ndarray, "acn time"]) -> list[float]:
 
 def with_rolls(path: Path, window: Window) -> Scene:
     """Read a window with `window.roll` samples on both sides; where the file ends it is reflected."""
-    total = info(path).frames
+    total = info(path).length
     if window.start + window.frames > total:
         raise InputError(f"{path}: {total} samples, the excerpt ends at {window.start + window.frames}")
     before, after = min(window.roll, window.start), min(window.roll, total - window.start - window.frames)
@@ -194,11 +195,11 @@ def trimmed(scene: Scene, window: Window) -> Scene:
 
 def apply_fades(scene: Scene) -> Scene:
     """Fade in and out over 50 ms (at most half the scene each) with a raised cosine."""
-    length = min(round(FADE_S * scene.sample_rate_hz), scene.frames // 2)
+    length = min(round(FADE_S * scene.sample_rate_hz), scene.length // 2)
     ramp = (0.5 - 0.5 * np.cos(np.pi * (np.arange(length) + 0.5) / length)).astype(np.float32)
     samples = scene.samples.copy()
     samples[:, :length] *= ramp
-    samples[:, scene.frames - length :] *= ramp[::-1]
+    samples[:, scene.length - length :] *= ramp[::-1]
     return Scene(samples, scene.sample_rate_hz)
 
 

@@ -23,7 +23,7 @@ CHANNELS = 16
 RATE_HZ = 44_100
 HEADROOM_DB = 3.0
 GAIN_STEP_DB = 6.0
-SHORTEST_S = 0.05
+MIN_S = 0.05
 
 
 def prepare_file(
@@ -105,8 +105,8 @@ def check_form(about: AudioInfo) -> None:
             f"{about.path}: {about.channels} channels are order {about.ambisonic_order}; the codec and the test "
             "take third-order Ambisonics (16 channels) or higher, of which the first 16 channels are kept"
         )
-    if about.duration_s < SHORTEST_S:
-        raise InputError(f"{about.path}: {about.frames} samples; an excerpt needs at least {SHORTEST_S} s")
+    if about.duration_s < MIN_S:
+        raise InputError(f"{about.path}: {about.length} samples; an excerpt needs at least {MIN_S} s")
 
 
 def _gain_db(about: AudioInfo) -> float:

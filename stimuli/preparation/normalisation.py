@@ -21,7 +21,8 @@ _CHANNELS = 16
 def check_convention(about: AudioInfo) -> None:
     """Raise `InputError` if the statistics clearly say that a recording is N3D or FuMa.
 
-    See `stimuli.field_statistics.statistics.convention_errors`: the identities between the covariances of orders 0 to 2
+    See `stimuli.field_statistics.statistics.convention_errors`: the identities between the covariances of orders
+    0 to 2
     hold in one convention only. Clear is: another one fits to within 15 %, SN3D less than half as well. A
     recording too short or silent says nothing.
     """
@@ -41,8 +42,8 @@ def check_convention(about: AudioInfo) -> None:
 
 
 def _samples(about: AudioInfo) -> Iterator[Float32[ndarray, "acn time"]]:
-    frames = min(about.frames, round(_SECONDS * about.sample_rate_hz)) // _PLACES
+    frames = min(about.length, round(_SECONDS * about.sample_rate_hz)) // _PLACES
     for place in range(_PLACES):
-        start = (about.frames - frames) * place // (_PLACES - 1)
+        start = (about.length - frames) * place // (_PLACES - 1)
         for block in blocks(about.path, start, frames):
             yield block[:_CHANNELS]

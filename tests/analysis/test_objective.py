@@ -43,7 +43,7 @@ def folder(tmp_path):
 
 
 def table(path):
-    with open(path / "measure_table_lib.csv", newline="", encoding="utf-8") as file:
+    with open(path / "objective.csv", newline="", encoding="utf-8") as file:
         return {(row["item"], row["condition"]): row for row in csv.DictReader(file)}
 
 
@@ -80,7 +80,7 @@ def test_a_build_gives_a_row_for_each_item_and_condition(tmp_path, run):
     assert (la["kbps"], la["latency_ms"], la["material"]) == ("16.5", "2", "synthetic")
     assert "rtf_enc" not in la
     assert rows["Park", "order_1"]["silent_channels"] == "12"
-    content = json.loads((tmp_path / "o" / "measure_table_lib.json").read_text())
+    content = json.loads((tmp_path / "o" / "objective.json").read_text())
     assert content["rows"][2]["silent_channels"] == list(range(4, 16))
     mean = next(e for e in content["conditions"] if (e["condition"], e["measure"]) == ("la", "mel_train"))
     values = [float(rows[item, "la"]["mel_train"]) for item in ("Beach", "Park")]
@@ -89,7 +89,7 @@ def test_a_build_gives_a_row_for_each_item_and_condition(tmp_path, run):
     assert [mean["mean"], mean["ci_high"]] == pytest.approx([np.mean(values), np.mean(values) + half], rel=1e-4)
     assert "SYNTHETIC material" in printed
     assert "Beach, order_1: lost channels 4-15" in printed
-    assert "nan" not in (tmp_path / "o" / "measure_table_lib.csv").read_text().lower()
+    assert "nan" not in (tmp_path / "o" / "objective.csv").read_text().lower()
 
 
 def test_the_result_does_not_depend_on_workers_or_segments(tmp_path):
@@ -207,7 +207,7 @@ def test_arguments_that_make_no_sense(run, folder):
 def test_results_that_differ_are_not_replaced(folder, run):
     write_scene(folder / "la.wav", low_pass(REFERENCE, 3500))
     (folder / "o").mkdir()
-    (folder / "o" / "measure_table_lib.csv").write_text("mine\n")
+    (folder / "o" / "objective.csv").write_text("mine\n")
     with pytest.raises(InputError, match="--force"):
         run(folder / "ref.wav", folder / "la.wav", "-o", folder / "o", "--workers", 1)
     run(folder / "ref.wav", folder / "la.wav", "-o", folder / "o", "--workers", 1, "--force")

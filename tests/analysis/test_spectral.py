@@ -115,7 +115,7 @@ def test_loudspeakers_are_the_projects_own_feeds():
 
 
 def test_the_largest_power_is_that_of_the_whole():
-    parts = segments(array_reader(SCENE.samples), SCENE.frames, SCENE.sample_rate_hz)
+    parts = segments(array_reader(SCENE.samples), SCENE.length, SCENE.sample_rate_hz)
     largest = max(spectral.largest_power(part) for part in parts)
     spectrum = np.abs(np.fft.rfft(SCENE.samples[:, :2048])).max() ** 2
     assert largest > 0.05 * spectrum

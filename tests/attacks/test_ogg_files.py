@@ -70,12 +70,12 @@ def refused(data: bytes, message: str) -> None:
 
 def test_the_small_file_is_good(small, parts):
     head, tags, packets = parts
-    assert decode(small).frames == FRAMES
+    assert decode(small).length == FRAMES
     assert b"".join(ogg_opus.write(head, tags, packets, FRAMES)) == small
     by_hand = laid(
         [(head.pack(), 0)], [(tags.pack(), 0)], [(packet, 960 * i) for i, packet in enumerate(packets, 1)]
     )
-    assert decode(by_hand).frames == 960 * len(packets) - head.pre_skip
+    assert decode(by_hand).length == 960 * len(packets) - head.pre_skip
 
 
 def test_every_flipped_bit_is_refused(small):
@@ -197,7 +197,7 @@ def test_wrong_positions_are_refused(parts):
     refused(with_audio(parts, [(first, 960)], [(second, 959)]), "position 959, but the stream's packets make 1920")
     refused(with_audio(parts, [(first, -1)], [(second, 1920)]), "position -1, but the stream's packets make 960")
     refused(with_audio(parts, [(first, 311)]), "ends at 311, within its pre-skip of 312")
-    assert decode(with_audio(parts, [(first, 312)])).frames == 0
+    assert decode(with_audio(parts, [(first, 312)])).length == 0
     refused(with_audio(parts, [(first, -(2**63))]), "position -9223372036854775808")
     refused(with_audio(parts, [(first, 2**63 - 1)]), "position 9223372036854775807")
 
@@ -235,7 +235,7 @@ def test_any_change_under_right_checksums_is_decoded_or_refused(small, data):
         offset = data.draw(st.integers(5, len(pages[which]) - 1))
         pages[which] = patched(pages[which], offset, bytes([data.draw(st.integers(0, 255))]))
     try:
-        frames = decode(b"".join(pages)).frames
+        frames = decode(b"".join(pages)).length
     except InputError:
         return
     assert frames <= 120 * 48 * 255

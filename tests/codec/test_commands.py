@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codec import decode, encode, truncate
-from codec.bitstream import inspection as inspect
+from codec import decode, encode, inspect, profile, truncate
+from codec.bitstream import inspection
 from codec.bitstream.format import CorruptStream
 from codec.checkpoints.model_file import save
-from codec.coding import complexity as profile
+from codec.coding import complexity
 from codec.rvqgan.codec import ModelConfig
 from render.common.errors import InputError
 from render.fileio.audio_file import read, write_scene
@@ -113,7 +113,7 @@ def test_entropy_is_that_of_the_codes(files):
     codes = np.concatenate([p.codes for p in read_packets(data, read_header(data, "x"), "x")], axis=1)[0]
     share = np.bincount(codes) / len(codes)
     expected = -sum(p * np.log2(p) for p in share if p)
-    assert inspect.inspect(files / "x.arvq", "x")["entropy_bits"][0] == pytest.approx(expected)
+    assert inspection.inspect(files / "x.arvq", "x")["entropy_bits"][0] == pytest.approx(expected)
 
 
 def test_several_files_go_into_a_folder(files, tmp_path):
@@ -141,10 +141,10 @@ def test_pipes_and_threads_change_nothing(files):
 
 def test_operations_are_those_of_the_reference():
     """GMAC per second of audio as counted in the modules of the stock package, see docs/codec.md."""
-    ours = profile.macs_per_second(ModelConfig())
+    ours = complexity.macs_per_second(ModelConfig())
     assert ours["encoder"] == pytest.approx(30.696e9, rel=1e-4)
     assert ours["decoder"] == pytest.approx(68.872e9, rel=1e-4)
-    mono = profile.macs_per_second(ModelConfig(channels=1))
+    mono = complexity.macs_per_second(ModelConfig(channels=1))
     assert mono["encoder"] == pytest.approx(30.400e9, rel=1e-4)
     assert mono["decoder"] == pytest.approx(68.428e9, rel=1e-4)
 

@@ -152,7 +152,8 @@ def test_recordings_are_brought_to_the_level_with_one_gain(tmp_path):
     time = np.arange(100_000) / RATE_HZ
     amplitudes = np.array([0.01, 0.3, 0.002, 0.0])[:, None]
     path = write(tmp_path / "sine.wav", amplitudes * np.sin(2 * np.pi * 441 * time))
-    # rms of a sine; the second channel is more than twice as loud and sets the level (codec.coding.pipeline.survey)
+    # rms of a sine; the second channel is more than twice as loud and sets the level
+    # (codec.coding.pipeline.survey)
     assert level_gain(path, -24.0) == pytest.approx(10 ** (-24 / 20) / (0.3 / np.sqrt(2) / 2), rel=1e-3)
     item = excerpts([path], frames=44_100, channels=4).batch(0, 1)[0]
     levels = item.square().mean(1).sqrt().numpy()

@@ -88,7 +88,7 @@ def test_packets_do_not_depend_on_how_the_signal_arrives(layered_model, cut):
 @pytest.mark.parametrize("frames", [1, 511, 512, 513, 257 * 512 + 3])
 def test_length_is_kept_to_the_sample(layered_model, frames):
     decoded = decode(layered_model, DIGEST, encode(layered_model, DIGEST, scene(frames)))
-    assert decoded.frames == frames
+    assert decoded.length == frames
     assert decoded.sample_rate_hz == 44_100
 
 
@@ -194,7 +194,7 @@ def test_whatever_is_lost_every_packet_is_filled(layered_model, lost):
     for (packet, made_up), original in zip(filled, packets, strict=True):
         assert packet.codes.shape == original.codes.shape
         assert made_up or packet is original
-    assert sum(b.shape[1] for b in decode_packets(layered_model, header, [p for p, _ in filled])) == x.frames
+    assert sum(b.shape[1] for b in decode_packets(layered_model, header, [p for p, _ in filled])) == x.length
 
 
 @pytest.mark.parametrize("lost", [0, 1])
@@ -268,7 +268,7 @@ def test_a_feed_comes_back_as_a_feed():
     decoded = decode(model, DIGEST, encode(model, DIGEST, feed))
     assert isinstance(decoded, Feed)
     assert decoded.layout.name == "0+5+0"
-    assert decoded.frames == 1000
+    assert decoded.length == 1000
 
 
 def test_refusals(model):

@@ -194,7 +194,7 @@ def test_an_excerpt_is_the_beginning_at_one_level(tmp_path):
     target = tmp_path / "e" / "fourth.wav"
     card_lib.excerpt(source, target, 2.0)
     about = info(target)
-    assert (about.channels, about.sample_rate_hz, about.frames) == (16, 44100, 88200)
+    assert (about.channels, about.sample_rate_hz, about.length) == (16, 44100, 88200)
     found, original = read(target)[0].astype(float), read(source, 0, 96000)[0].astype(float)
     assert 10 * np.log10(np.square(found[0]).mean()) == pytest.approx(-24, abs=0.001)
     # the same tones up to 1 kHz, in one proportion for all channels
@@ -207,7 +207,7 @@ def test_an_excerpt_is_the_beginning_at_one_level(tmp_path):
     card_lib.excerpt(source, target, 2.0)
     assert target.stat().st_mtime_ns == before
     card_lib.excerpt(source, target, 1.0)
-    assert info(target).frames == 44100
+    assert info(target).length == 44100
 
 
 def test_what_gives_no_excerpt_is_refused(tmp_path):
@@ -249,7 +249,7 @@ def command(place, *arguments):
 def test_the_whole_card_and_again(place, capsys):
     out = command(place, "--set", f"room={place / 'noise.wav'}", "--note", "room=noise, CC0")
     scenes = out / "work" / "room" / "scenes" / "noise"
-    with open(out / "card_lib.csv", encoding="utf-8") as file:
+    with open(out / "card.csv", encoding="utf-8") as file:
         rows = {row["condition"]: row for row in csv.DictReader(file)}
     assert list(rows) == ["prop_1cb", "prop", "pca_opus_16", "opus3_160", "la", "cov_noise"]
     expected = measure(read_scene(scenes / "href.w64"), read_scene(scenes / "la.w64"))
@@ -259,21 +259,21 @@ def test_the_whole_card_and_again(place, capsys):
     assert float(rows["prop"]["kbps"]) == pytest.approx(
         8 * coded / 3 / 1000, rel=1e-3
     )  # 1 s and a roll on both sides
-    content = json.loads((out / "card_lib.json").read_text())
+    content = json.loads((out / "card.json").read_text())
     assert content["model"]["codebooks"] == 2
     usage = content["sets"]["room"]["perplexity"]
     again = place / "again.arvq"  # without the roll on both sides that the build adds
     again.write_bytes(encode(*load(place / "tiny.safetensors"), read_scene(scenes / "href.w64")))
     entropies = inspect(again, "again")["entropy_bits"]
     assert np.log2(usage["codebooks"]) == pytest.approx(entropies)
-    text = (out / "card_lib.md").read_text(encoding="utf-8")
+    text = (out / "card.md").read_text(encoding="utf-8")
     assert "### room: 1 item, noise, CC0" in text
     assert "- listening.build would refuse: prop of noise has a DC of" in text  # random weights
     before = {path: path.stat().st_mtime_ns for path in (out / "work").rglob("*.w64")}
-    card_before = (out / "card_lib.json").read_bytes()
+    card_before = (out / "card.json").read_bytes()
     capsys.readouterr()
     command(place, "--set", f"room={place / 'noise.wav'}", "--note", "room=noise, CC0")
-    assert (out / "card_lib.json").read_bytes() == card_before
+    assert (out / "card.json").read_bytes() == card_before
     assert {path: path.stat().st_mtime_ns for path in (out / "work").rglob("*.w64")} == before
     assert "measure segment" not in capsys.readouterr().err
 

@@ -68,7 +68,7 @@ def test_opus_is_aligned_and_its_payload_is_a_complete_file(scene):
     assert measured_lag(scene, made.scene, 8) == 0
     assert made.suffix == ".opus"
     again = opus.decode(made.payload)
-    assert again.frames == round(scene.frames * 48000 / RATE)
+    assert again.length == round(scene.length * 48000 / RATE)
     assert made.facts["coded_peak"] == opus.coded_peak(scene.samples)
 
 

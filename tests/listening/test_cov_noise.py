@@ -58,7 +58,7 @@ def test_the_seed_decides(scene):
 @pytest.mark.parametrize("frames", [1, 511, 512, 513, 5000])
 def test_every_length(frames):
     scene = Scene(np.full((16, frames), 0.1, np.float32), RATE)
-    assert covariance_noise(scene).frames == frames
+    assert covariance_noise(scene).length == frames
 
 
 def test_silence_stays_silent():

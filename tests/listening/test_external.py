@@ -39,7 +39,7 @@ def external(tmp_path, text=CODEC, tail="3000", **parameters):
 def test_delay_is_taken_out_and_the_payload_counted(tmp_path, scene):
     made = external(tmp_path, payload="coded.bin").make(scene)
     assert made.facts == {"lag_compensated_samples": 3000, "length_difference_samples": 5}
-    assert len(made.payload) == 4 * scene.frames
+    assert len(made.payload) == 4 * scene.length
     assert made.suffix == ".bin"
     inner = slice(0, -3000)
     assert np.abs(made.scene.samples[:4, inner] - scene.samples[:4, inner]).max() <= 0.5 / 127 + 1e-6

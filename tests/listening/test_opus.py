@@ -223,7 +223,7 @@ def test_measured_rate_is_that_of_the_bytes(paper_file, third_order):
     about = inspect(paper_file)
     _, _, runs = ogg_opus.read(io.BytesIO(paper_file), "file")
     sizes = [len(packet) for run in runs for packet in run.packets]
-    assert about.packets == len(sizes) == -(-(third_order.frames + 312) // 960)
+    assert about.packets == len(sizes) == -(-(third_order.length + 312) // 960)
     assert about.packet_kbps == pytest.approx(8 * sum(sizes) / (0.02 * len(sizes)) / 1000)
     assert about.file_kbps == pytest.approx(8 * len(paper_file) / third_order.duration_s / 1000)
     assert sum(about.modes.values()) == pytest.approx(1)
@@ -235,7 +235,7 @@ def test_measured_rate_is_that_of_the_bytes(paper_file, third_order):
 def test_equal_scenes_give_equal_files(third_order, paper_file):
     assert encode(third_order) == paper_file
     blocks = np.array_split(third_order.samples, 7, axis=1)
-    in_blocks = b"".join(encode_blocks(blocks, 16, third_order.frames, 48_000))
+    in_blocks = b"".join(encode_blocks(blocks, 16, third_order.length, 48_000))
     assert in_blocks == paper_file
 
 
@@ -372,7 +372,8 @@ def test_command_line_refuses_in_one_line(tmp_path):
     ids=["missing", "unloadable", "foreign"],
 )
 def test_without_a_usable_library_one_line_says_what_to_do(before, message):
-    program = f"{before}\nfrom listening.opus_codec.libopus import library; from render.common.cli import run; run(library)"
+    imports = "from listening.opus_codec.libopus import library; from render.common.cli import run"
+    program = f"{before}\n{imports}; run(library)"
     environment = {name: value for name, value in os.environ.items() if name != libopus.LIBRARY_VARIABLE}
     refused = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=False

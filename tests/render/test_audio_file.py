@@ -48,7 +48,7 @@ def test_we_read_what_libsndfile_writes(tmp_path, suffix, name, subtype, channel
     path = tmp_path / "no_suffix_is_needed"
     soundfile.write(path, noise(channels, 1001).T, 48000, subtype, format=name)
     about = info(path)
-    assert (about.container, about.subtype, about.channels, about.frames) == (name, subtype, channels, 1001)
+    assert (about.container, about.subtype, about.channels, about.length) == (name, subtype, channels, 1001)
     np.testing.assert_array_equal(read(path)[0], soundfile.read(path, dtype="float32", always_2d=True)[0].T)
 
 
@@ -190,7 +190,7 @@ def test_headers_past_4_gib(tmp_path, container):
         file.seek(len(start) + header.data_bytes - 4 * channels)
         file.write(np.full(channels, 0.25, "<f4").tobytes())
     about = info(path)
-    assert (about.frames, about.channels) == (frames, channels)
+    assert (about.length, about.channels) == (frames, channels)
     assert about.container == ("RF64" if container == "WAV" else container)
     np.testing.assert_array_equal(read(path, frames - 2)[0], np.repeat([[0.0, 0.25]], channels, axis=0))
     with soundfile.SoundFile(path) as theirs:

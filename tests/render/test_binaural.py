@@ -287,6 +287,6 @@ def test_the_command_writes_two_channels_and_says_how_well(tmp_path, monkeypatch
     said = capsys.readouterr().out
     assert "magnitude least squares, head.sofa" in said
     assert "order 3 against this head" in said
-    assert (info(out).channels, info(out).channel_mask, info(out).frames) == (2, 3, scene.frames)
+    assert (info(out).channels, info(out).channel_mask, info(out).length) == (2, 3, scene.length)
     np.testing.assert_allclose(read(out)[0], binaural(scene, sofa), atol=2.0**-22)
     assert os.path.exists(f"{out}.json")

@@ -96,8 +96,8 @@ def test_a_window_always_lies_in_its_file(tmp_path_factory, milliseconds, second
     assert chosen.frames == min(round(seconds * RATE), milliseconds * RATE // 1000)
     assert 0 <= chosen.start <= milliseconds * RATE // 1000 - chosen.frames
     scene = with_rolls(path, chosen)
-    assert scene.frames == chosen.frames + 2 * RATE
-    assert trimmed(scene, chosen).frames == chosen.frames
+    assert scene.length == chosen.frames + 2 * RATE
+    assert trimmed(scene, chosen).length == chosen.frames
 
 
 def test_rolls_are_what_surrounds_the_window_and_its_mirror_image_beyond_the_file(tmp_path):
@@ -112,7 +112,7 @@ def test_rolls_are_what_surrounds_the_window_and_its_mirror_image_beyond_the_fil
     short = written(tmp_path / "b.wav", ramp[:, :800])
     window = choose_window(short, 2.0)
     padded = with_rolls(short, window)
-    assert padded.frames == 800 + 2 * RATE
+    assert padded.length == 800 + 2 * RATE
     assert np.array_equal(trimmed(padded, window).samples, ramp[:, :800].astype(np.float32))
     assert np.abs(np.diff(padded.samples)).max() < 2 / (4 * RATE)
     with pytest.raises(InputError, match="excerpt ends at"):

@@ -29,7 +29,7 @@ def test_the_form_is_16_channels_44100_hz_16_bit(tmp_path):
     prepare_file(written(tmp_path / "a.wav", noise(25), subtype="PCM_24"), tmp_path / "out.wav")
     about = info(tmp_path / "out.wav")
     assert (about.channels, about.sample_rate_hz, about.subtype) == (16, 44100, "PCM_16")
-    assert about.frames == 4410
+    assert about.length == 4410
 
 
 def test_sines_keep_channel_phase_and_frequency_through_the_resampler(tmp_path):

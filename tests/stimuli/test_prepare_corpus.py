@@ -38,7 +38,7 @@ def test_given_gain_and_24_bits(tmp_path):
     source = _tones(tmp_path / "Beach.3.wav", channels=25)
     record = prepare_file(source, tmp_path / "b.wav", bits=24, gain_db=20.0)
     about = info(tmp_path / "b.wav")
-    assert (about.channels, about.sample_rate_hz, about.frames, about.subtype) == (16, 44_100, 44_100, "PCM_24")
+    assert (about.channels, about.sample_rate_hz, about.length, about.subtype) == (16, 44_100, 44_100, "PCM_24")
     assert (record["gain_db"], record["scene_class"], record["recording"]) == (20.0, "Beach", 3)
     samples, _ = read(tmp_path / "b.wav")
     for channel in range(16):
@@ -63,7 +63,7 @@ def test_length_is_that_of_the_source_to_half_a_sample(frames, rate_hz, tmp_path
     with writer(path, 16, rate_hz, "FLOAT") as file:
         file.write(np.full((16, frames), 0.1, np.float32))
     prepare_file(path, tmp_path / "made.wav")
-    assert abs(info(tmp_path / "made.wav").frames - frames * 44_100 / rate_hz) <= 0.5
+    assert abs(info(tmp_path / "made.wav").length - frames * 44_100 / rate_hz) <= 0.5
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGKILL to a process group")

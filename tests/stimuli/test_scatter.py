@@ -71,7 +71,7 @@ def test_a_corpus_is_made_of_clips_and_seed_alone(run, clips, tmp_path):
     assert len(set(digests.values())) == 16
     for recording in recordings:
         about, record = info(recording.path), json.loads(record_path(recording.path).read_text())
-        assert (about.channels, about.sample_rate_hz, about.frames) == (4, RATE, RATE)
+        assert (about.channels, about.sample_rate_hz, about.length) == (4, RATE, RATE)
         level_dbfs = 10 * np.log10(np.square(read(recording.path)[0][0].astype(float)).mean())
         assert level_dbfs == pytest.approx(-24, abs=0.01)
         assert "no recording" in record["what"]

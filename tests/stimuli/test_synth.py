@@ -102,7 +102,7 @@ def test_files_do_not_depend_on_workers_and_are_made_once(tmp_path):
     made = tmp_path / "a" / "Beach.1.wav"
     assert made.read_bytes() == single.read_bytes()
     about = info(made)
-    assert (about.channels, about.sample_rate_hz, about.frames) == (25, 48_000, 28_800)
+    assert (about.channels, about.sample_rate_hz, about.length) == (25, 48_000, 28_800)
     assert about.subtype == "PCM_24"
     np.testing.assert_allclose(read(made)[0], synthesise("Beach", 1, 4, 0.6), atol=2**-23)
     record = json.loads((tmp_path / "a" / "Beach.1.wav.json").read_text())
