@@ -13,13 +13,13 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Float, Float32, Float64
 from numpy import ndarray
-from scipy.special import eval_legendre
 
 from analysis.metrics.covariance import SILENCE, correlation_distance
 from analysis.metrics.framing import WINDOW, Segment, erb_band_edges, hann
 from analysis.metrics.spectral import loudspeaker_matrix
+from render.hoa.beams import beam_power, beam_weights, max_re_approximation
 from render.hoa.scene import order_of
-from render.hoa.spherical_harmonics import acn_orders, fibonacci_sphere, spherical_harmonics, unit_vectors
+from render.hoa.spherical_harmonics import fibonacci_sphere, unit_vectors
 
 BLOCK_FRAMES = 5
 MAP_BLOCKS = 3
@@ -67,20 +67,8 @@ class SpatialSums:
 
 @cache
 def beams(order: int) -> Float64[ndarray, "point acn"]:
-    """Weights of max-rE beams at `MAP_POINTS` points, for SN3D channels.
-
-    Σ a_n (2n+1) Y_nm(direction) x_nm with a_n = P_n(cos(137.9° / (N + 1.51))) (Zotter and Frank 2019, eq. 4.15).
-    """
-    n = acn_orders(order)
-    weights = eval_legendre(n, np.cos(np.deg2rad(137.9 / (order + 1.51)))) * (2 * n + 1)
-    return spherical_harmonics(order, *fibonacci_sphere(MAP_POINTS)) * weights
-
-
-@cache
-def _beam_products(order: int) -> Float32[ndarray, "product point"]:
-    """Beam energies are linear in the covariance: Σ_ij d_i d_j C_ij."""
-    d = beams(order)
-    return np.ascontiguousarray((d[:, :, None] * d[:, None, :]).reshape(len(d), -1).T, dtype=np.float32)
+    """Weights of max-rE beams at `MAP_POINTS` points, for SN3D channels."""
+    return beam_weights(*fibonacci_sphere(MAP_POINTS), max_re_approximation(order))
 
 
 def band_covariances(segment: Segment) -> Float32[ndarray, "block band acn acn"]:
@@ -105,8 +93,7 @@ def describe(segment: Segment) -> Field:
     """Covariances and energy maps of a segment."""
     covariance = band_covariances(segment)
     grouped = np.add.reduceat(covariance, np.arange(0, len(covariance), MAP_BLOCKS), axis=0)
-    flat = grouped.reshape(*grouped.shape[:2], -1)
-    return Field(covariance, np.maximum(flat @ _beam_products(segment.order), 0))
+    return Field(covariance, beam_power(grouped, beams(segment.order)))
 
 
 def intensity(covariance: Float[ndarray, "*block acn acn"]) -> tuple[ndarray, ndarray, ndarray]:

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
-from scipy.special import eval_legendre
 
 from analysis.metrics.covariance import correlation
 from analysis.metrics.evaluation import Prepared
 from analysis.metrics.framing import HOP, LENGTH, WINDOW, erb_band_edges, segment
 from analysis.metrics.spatial import BLOCK_FRAMES, band_covariances, intensity
 from analysis.metrics.spectral import loudspeaker_matrix
+from render.hoa.beams import beam_power, beam_weights, max_re_approximation
 from render.hoa.layout import layout
 from render.hoa.scene import order_of
-from render.hoa.spherical_harmonics import acn_orders, spherical_harmonics
+from render.hoa.spherical_harmonics import acn_orders
 
 SHOWN_S = 12.0
 """Seconds that are drawn, from the beginning."""
@@ -96,8 +96,6 @@ def look(prepared: Prepared, condition: str | None) -> Look:
 
 
 def _map(covariance: Float64[ndarray, "acn acn"], order: int) -> Float64[ndarray, "elevation azimuth"]:
-    n = acn_orders(order)
-    weights = eval_legendre(n, np.cos(np.deg2rad(137.9 / (order + 1.51)))) * (2 * n + 1)
     azimuth, elevation = np.meshgrid(np.deg2rad(AZIMUTH_DEG), np.deg2rad(ELEVATION_DEG))
-    beams = spherical_harmonics(order, azimuth.ravel(), elevation.ravel()) * weights
-    return np.maximum(np.einsum("gi,ij,gj->g", beams, covariance, beams), 1e-14).reshape(azimuth.shape)
+    beams = beam_weights(azimuth.ravel(), elevation.ravel(), max_re_approximation(order))
+    return np.maximum(beam_power(covariance, beams), 1e-14).reshape(azimuth.shape)

@@ -15,8 +15,8 @@ from codec.training import validation as validate
 from codec.training.excerpts import Excerpts
 from render.common.files import whole_file
 from render.fileio.audio_file import writer
+from render.hoa.beams import beam_power, beam_weights
 from render.hoa.scene import order_of
-from render.hoa.spherical_harmonics import sn3d_to_n3d, spherical_harmonics
 
 BANDS_HZ = ((60, 500), (500, 2000), (2000, 8000))
 RANGE_DB = 20.0
@@ -71,11 +71,8 @@ def band_covariances(
 def energy_map_db(covariance: Float64[ndarray, "acn acn"]) -> Float64[ndarray, "elevation azimuth"]:
     """Energy in dB that a beam of the scene's order (plane-wave decomposition) picks up from each direction."""
     azimuth, elevation = np.meshgrid(np.radians(AZIMUTH_DEG), np.radians(ELEVATION_DEG))
-    order = order_of(len(covariance))
-    harmonics = spherical_harmonics(order, azimuth.ravel(), elevation.ravel())
-    # N3D twice: once in the beam, once because the scene is SN3D
-    beam = harmonics * sn3d_to_n3d(order) ** 2
-    energy = np.einsum("da,ab,db->d", beam, covariance, beam)
+    beams = beam_weights(azimuth.ravel(), elevation.ravel(), np.ones(order_of(len(covariance)) + 1))
+    energy = beam_power(covariance, beams)
     return 10 * np.log10(np.maximum(energy, 1e-30)).reshape(azimuth.shape)
 
 

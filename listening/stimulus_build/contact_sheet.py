@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 from numpy import ndarray
 
 from listening.stimulus_build.rendition_measures import BANDS_HZ, Analysis
-from render.hoa.scene import Scene
-from render.hoa.spherical_harmonics import sn3d_to_n3d, spherical_harmonics
+from render.hoa.beams import beam_power, beam_weights
+from render.hoa.scene import Scene, order_of
 
 _GRID = (19, 36)  # elevations, azimuths: every 10 degrees
 _RANGE_DB = 70.0
@@ -114,9 +114,8 @@ def _draw_map(axis: Any, covariance: Float[ndarray, "acn acn"], reference: Float
 
 def _beam_power(covariance: Float[ndarray, "acn acn"]) -> Float[ndarray, "elevation azimuth"]:
     """Power of plane-wave decomposition beams; azimuth from +180 (left of the map) to -170 degrees."""
-    order = round(len(covariance) ** 0.5) - 1
     elevation, azimuth = np.meshgrid(
         np.radians(np.linspace(-90, 90, _GRID[0])), np.radians(180 - 10 * np.arange(_GRID[1])), indexing="ij"
     )
-    beams = spherical_harmonics(order, azimuth.ravel(), elevation.ravel()) * sn3d_to_n3d(order) ** 2
-    return np.einsum("da,ab,db->d", beams, covariance, beams).reshape(_GRID) / len(covariance) ** 2
+    beams = beam_weights(azimuth.ravel(), elevation.ravel(), np.ones(order_of(len(covariance)) + 1))
+    return beam_power(covariance, beams).reshape(_GRID) / len(covariance) ** 2

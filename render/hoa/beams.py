@@ -1,0 +1,64 @@
+"""Beams steered over the sphere, and the power that they pick up from a sound field."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from render.hoa.spherical_harmonics import acn_orders, spherical_harmonics
+
+
+def beam_weights(
+    azimuth_rad: Float[ndarray, " direction"],
+    elevation_rad: Float[ndarray, " direction"],
+    order_weights: Float[ndarray, " order"],
+) -> Float[ndarray, "direction acn"]:
+    """Weights of axisymmetric beams for ACN/SN3D channels: ``weights @ scene`` are the beams' signals.
+
+    By the addition theorem a beam with the weights a_n picks up a plane wave at the angle γ to its axis with the
+    gain Σ a_n (2n+1) P_n(cos γ).
+
+    Parameters
+    ----------
+    azimuth_rad, elevation_rad : (direction,)
+        Axes of the beams.
+    order_weights : (order + 1,)
+        a_n. All ones give the plane-wave decomposition, the beam of maximum directivity.
+
+    Examples
+    --------
+    >>> beam_weights(np.zeros(1), np.zeros(1), np.ones(2)).round(6).tolist()
+    [[1.0, 0.0, 0.0, 3.0]]
+    """
+    order = len(order_weights) - 1
+    orders = acn_orders(order)
+    gains = np.asarray(order_weights, np.float64)[orders] * (2 * orders + 1)
+    return spherical_harmonics(order, azimuth_rad, elevation_rad) * gains
+
+
+def max_re_approximation(order: int) -> Float[ndarray, " order"]:
+    """Approximate max-rE weights P_n(cos(137.9° / (N + 1.51))) (Zotter and Frank 2012, eq. 10).
+
+    They lie within 1e-3 of the exact ones, `render.loudspeakers.design.max_re_weights`; the measures
+    published with them are defined by the approximation.
+    """
+    return np.polynomial.legendre.legvander(np.cos(np.radians(137.9 / (order + 1.51))), order)[0]
+
+
+def beam_power(
+    covariance: Float[ndarray, "*batch acn acn"], weights: Float[ndarray, "direction acn"]
+) -> Float[ndarray, "*batch direction"]:
+    """Power wᵀ C w of each beam's signal, at least 0, in the precision of the covariance.
+
+    Parameters
+    ----------
+    covariance : (..., acn, acn)
+        Real part of the covariance of ACN/SN3D channels.
+    weights : (direction, acn)
+        As `beam_weights` returns them.
+    """
+    # Linear in the covariance: one matrix product over all pairs of channels
+    products = (weights[:, :, None] * weights[:, None, :]).reshape(len(weights), -1)
+    pairs = covariance.reshape(*covariance.shape[:-2], -1)
+    return np.maximum(pairs @ np.ascontiguousarray(products.T, covariance.dtype), 0)
