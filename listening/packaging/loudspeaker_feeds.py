@@ -22,7 +22,7 @@ from render.fileio.audio_file import blocks, info, writer
 from render.fileio.block_stream import resampled, resampled_length
 from render.hoa.layout import Layout, file_order
 from render.loudspeakers.design import decoding_filters
-from stimuli.excerpts.selection import item_gain_db
+from stimuli.excerpts.window import item_gain_db
 
 RATE_HZ = 48_000
 EPOCH_S = 946_684_800  # 2000-01-01: the same time stamp on every file, or the order of making would tell

@@ -19,7 +19,7 @@ from render.common.errors import InputError
 from render.common.files import read_record, record_path, sha256, sha256_of, versions, whole_file, write_json
 from render.fileio.audio_file import read_scene, write_scene
 from render.hoa.scene import Scene
-from stimuli.excerpts.selection import Window, apply_fades, trimmed, with_rolls
+from stimuli.excerpts.window import Window, apply_fades, read_with_rolls, without_rolls
 
 LIBRARIES = ("hoa-rvqgan", "numpy", "scipy", "soxr", "torch")  # what results depend on
 PACKAGES = ("analysis", "codec", "listening", "render", "stimuli")
@@ -33,7 +33,7 @@ def build_item(item: Item, plan: Plan, out: Path, model: Path | None, strict: bo
     """
     window = window_of(item, plan)
     objects = tuple(one for one in plan.objects if one.item in ("", item.id))
-    source: dict[str, Any] = {"sha256": sha256(item.path), "window": asdict(window)}
+    source: dict[str, Any] = {"sha256": sha256(item.path), "window": window.record()}
     if objects:
         source["objects"] = [asdict(one) | {"sha256": sha256(Path(one.file))} for one in objects]
     making = Making(item, objects, source, window, out / "scenes" / item.id)
@@ -71,7 +71,7 @@ class Making:
     def reference(self) -> tuple[Scene, Any]:
         """Excerpt with its rolls, and the foreground objects rendered for it (or None)."""
         if self._reference is None:
-            scene = with_rolls(self.item.path, self.window)
+            scene = read_with_rolls(self.item.path, self.window)
             self._reference = scene, foreground(self.objects, scene, self.window.roll)
         return self._reference
 
@@ -123,7 +123,7 @@ class Making:
 
     def _excerpt(self, scene: Scene) -> Scene:
 
-        return apply_fades(trimmed(scene, self.window))
+        return apply_fades(without_rolls(scene, self.window))
 
     def _reference_analysis(self) -> Any:
 

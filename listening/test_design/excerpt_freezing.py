@@ -31,7 +31,7 @@ def frozen(plan: Plan, material: Path, workers: int) -> tuple[Plan, dict[str, st
     excerpts, remarks = {}, {}
     for name, item in items.items():
         window = chosen[name]
-        excerpts[name] = FrozenExcerpt(sha256(item.path), window.start, window.frames)
+        excerpts[name] = FrozenExcerpt(sha256(item.path), window.start, window.length)
         score = "no choice" if window.score is None else f"criticality {window.score:+.2f}"
         lost = "" if window.anchor_loss is None else f", low anchor loses {window.anchor_loss:.1%} of the loudness"
         met = "" if window.conditions_met else ", hard conditions not met"

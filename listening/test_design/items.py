@@ -13,7 +13,8 @@ from render.common.errors import InputError
 from render.common.files import read_record, sha256
 from render.fileio.audio_file import info
 from stimuli.eigenscape.corpus import find_recordings, split
-from stimuli.excerpts.selection import ROLL_S, Window, choose_window
+from stimuli.excerpts.selection import choose_window
+from stimuli.excerpts.window import ROLL_S, Window
 from stimuli.preparation.conversion import CHANNELS, RATE_HZ, prepare_file
 
 

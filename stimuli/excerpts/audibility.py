@@ -1,12 +1,12 @@
-"""How much loudness the 3.5 kHz low anchor loses: an anchor that nobody hears anchors nothing.
+"""How much loudness the 3.5 kHz low anchor removes: an anchor that sounds like the reference anchors nothing.
 
-Zwicker's stationary loudness in its closed form (Zwicker and Fastl, "Psychoacoustics", chapters 6 and 8;
-ISO 532-1 tabulates the same steps): power in 24 critical bands, masking slopes, threshold in quiet, and the
+The model is Zwicker's stationary loudness in closed form (Zwicker and Fastl, "Psychoacoustics", chapters 6 and 8;
+ISO 532-1 tabulates the same steps): power in 24 critical bands, masking slopes, the threshold in quiet, and the
 specific loudness
 
     N' = 0.08 (E_TQ / E_0)^0.23 ((0.5 + 0.5 E / E_TQ)^0.23 - 1)  sone/Bark.
 
-It is used for the ratio of two loudnesses of one sound, in which the calibration cancels.
+It serves for the ratio of two loudnesses of the same sound, in which errors of the calibration cancel.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-LISTENING_DB_SPL = 65.0  # to which W's rms is set
+LISTENING_DB_SPL = 65.0  # level that the rms of W is scaled to
 LOW_ANCHOR_HZ = 3500.0
 BANDS = 24
 _STEP_BARK = 0.25
+_GRID_HZ = np.geomspace(20, 20_000, 400)
 
 
 def bark(frequency_hz: Float[ndarray, " bin"]) -> Float[ndarray, " bin"]:
-    """Critical-band rate (Zwicker and Terhardt 1980)."""
+    """Critical-band rate in Bark, 0 to about 24 (Zwicker and Terhardt 1980)."""
     khz = np.asarray(frequency_hz) / 1000
     return 13 * np.arctan(0.76 * khz) + 3.5 * np.arctan((khz / 7.5) ** 2)
 
@@ -32,12 +33,13 @@ def bark(frequency_hz: Float[ndarray, " bin"]) -> Float[ndarray, " bin"]:
 def band_powers(
     power: Float[ndarray, "*time bin"], frequency_hz: Float[ndarray, " bin"]
 ) -> Float[ndarray, "*time band"]:
-    """Power in each of 24 critical bands."""
-    return power @ _membership(tuple(frequency_hz.tolist()))
+    """Power in each of the 24 critical bands, in the unit of `power`."""
+    return power @ _band_of_bin(tuple(frequency_hz.tolist()))
 
 
 @cache
-def _membership(frequency_hz: tuple[float, ...]) -> Float[ndarray, "bin band"]:
+def _band_of_bin(frequency_hz: tuple[float, ...]) -> Float[ndarray, "bin band"]:
+    """Matrix with a 1 where a bin lies in a band."""
     band = np.minimum(bark(np.array(frequency_hz)).astype(int), BANDS - 1)
     return (band[:, None] == np.arange(BANDS)).astype(float)
 
@@ -45,8 +47,9 @@ def _membership(frequency_hz: tuple[float, ...]) -> Float[ndarray, "bin band"]:
 def loudness(band_power: Float[ndarray, "*window band"]) -> Float[ndarray, "*window"]:
     """Loudness in sone of critical-band powers in units of (20 µPa)².
 
-    Each band excites its own width and, by the masking slopes of 27 dB/Bark below and 24 + 0.23 kHz/f -
-    0.2 L dB/Bark above (Terhardt 1979), its neighbours; the largest excitation counts.
+    Each band excites its own width and, along the masking slopes, its neighbours: 27 dB/Bark towards lower
+    frequencies and 24 + 0.23 kHz/f - 0.2 L dB/Bark towards higher ones, L in dB (Terhardt 1979). At each place
+    the largest excitation counts.
     """
     level_db = 10 * np.log10(np.maximum(band_power, 1e-12))
     places = np.arange(_STEP_BARK / 2, BANDS, _STEP_BARK)
@@ -65,9 +68,6 @@ def loudness(band_power: Float[ndarray, "*window band"]) -> Float[ndarray, "*win
     return np.maximum(specific, 0).sum(axis=-1) * _STEP_BARK
 
 
-_GRID_HZ = np.geomspace(20, 20_000, 400)
-
-
 def threshold_in_quiet_db(frequency_hz: Float[ndarray, " place"]) -> Float[ndarray, " place"]:
     """Threshold in quiet in dB SPL (Terhardt 1979)."""
     khz = np.asarray(frequency_hz) / 1000
@@ -77,11 +77,11 @@ def threshold_in_quiet_db(frequency_hz: Float[ndarray, " place"]) -> Float[ndarr
 def anchor_loss(
     band_power: Float[ndarray, "*window band"], low_passed: Float[ndarray, "*window band"]
 ) -> Float[ndarray, "*window"]:
-    """Share of the loudness that is lost with what lies above the anchor's cut-off, 0 to 1.
+    """Share of the loudness that is lost when everything above the anchor's cut-off is removed, 0 to 1.
 
-    Both are scaled alike, so that the whole has `LISTENING_DB_SPL`.
+    Both powers are scaled by the same factor, which brings the complete signal to `LISTENING_DB_SPL`.
     """
     total = np.maximum(band_power.sum(axis=-1, keepdims=True), 1e-30)
     scale = 10 ** (LISTENING_DB_SPL / 10) / total
-    whole = loudness(band_power * scale)
-    return np.maximum(1 - loudness(low_passed * scale) / np.maximum(whole, 1e-12), 0)
+    complete = loudness(band_power * scale)
+    return np.maximum(1 - loudness(low_passed * scale) / np.maximum(complete, 1e-12), 0)

@@ -1,15 +1,20 @@
-"""Excerpts for listening: which seconds of a recording, what lies around them, how they begin and end.
+"""Choice of the seconds of a recording that are listened to, by written criteria: no listening, no codec.
 
-The window of a recording is chosen by written criteria, without listening and without any codec. Candidates
-begin on full seconds. Hard conditions: no sample at full scale; the level of W within 6 dB of the median of
-all candidates; no step of more than 6 dB between the first or last half second and its neighbour; in
-recordings over a minute, nothing of the first and last 20 s, where the recordist handles the equipment; and
-the 3.5 kHz low anchor must lose at least 10 % of W's loudness (`stimuli.excerpts.audibility`), since an anchor
-that
-nobody hears anchors nothing. Among what is left the most critical wins, by the sum of three z-scores:
-transients (95th percentile of the spectral flux), spread of the directions of arrival, and mixture of direct
-and diffuse sound (variance of the diffuseness). Where no window lets the anchor be heard, the one wins that
-does so best; if nothing is left, the conditions are dropped; the record says both.
+Candidates begin on full seconds. The hard conditions are:
+
+- no sample is at full scale;
+- the level of W lies within 6 dB of the median over all candidates;
+- the first and the last half second differ from their neighbours by 6 dB at most;
+- in recordings of more than a minute, the first and last 20 s are left out: there the recordist handles the
+  equipment;
+- the 3.5 kHz low anchor removes at least 10 % of W's loudness (`stimuli.excerpts.audibility`): an anchor that
+  sounds like the reference anchors nothing.
+
+Of the candidates that remain, the most critical one is chosen: the one with the largest sum of three z-scores, for
+transients (95th percentile of the spectral flux), for the spread of the directions of arrival, and for the mixture
+of direct and diffuse sound (standard deviation of the diffuseness). If the anchor is audible in no candidate, the
+one in which it removes the most loudness is chosen; if no candidate meets the other conditions, they are dropped.
+`Window` records both cases.
 """
 
 from __future__ import annotations
@@ -18,194 +23,171 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy import ndarray
 
-from render.common.errors import InputError
-from render.fileio.audio_file import blocks, info, read
-from render.hoa.scene import Scene
+from render.fileio.audio_file import AudioInfo, blocks, info
 from stimuli.excerpts.audibility import LOW_ANCHOR_HZ, anchor_loss, band_powers
+from stimuli.excerpts.window import ROLL_S, Window
 
-ROLL_S = 1.0  # coded with the excerpt on both sides and thrown away: hides how codecs begin and end
-FADE_S = 0.05
-ANCHOR_LOSS = 0.1
+MIN_ANCHOR_LOSS = 0.1
 _HANDLING_S = 20.0
 _SLICE_S = 0.5
+_SLICES_PER_S = round(1 / _SLICE_S)
+_MAX_STEP_DB = 6.0
 _FULL_SCALE = 1 - 2.0**-15  # the largest sample that 16 bits hold
-_WINDOW = 1024
+_FRAME = 1024  # samples of an STFT frame; frames do not overlap
 
 
 @dataclass(frozen=True)
-class Window:
-    """An excerpt of a recording, in samples, and why it was chosen.
+class _Slices:
+    """Measures of every half second of a recording.
 
     Attributes
     ----------
-    start, frames : int
-        The excerpt itself.
-    roll : int
-        Samples to be coded before and after it.
-    score : float or None
-        Sum of z-scores; None where there was no choice.
-    conditions_met : bool
-        Whether it meets the hard conditions.
-    anchor_loss : float or None
-        Share of W's loudness that the 3.5 kHz low anchor loses, 0 to 1; None where it was not measured.
+    power, peak, flux, spread_deg, diffuseness : float (slice,)
+        Of W: power, 95th percentile of the spectral flux. Of all channels: largest absolute sample. Of the first
+        order: spread of the directions of arrival and diffuseness (DirAC).
+    band_powers : float (slice, 2, band)
+        Powers of W in critical bands, of all of it and of what the low anchor keeps.
     """
 
-    start: int
-    frames: int
-    roll: int
-    score: float | None
-    conditions_met: bool
-    anchor_loss: float | None = None
+    power: Float[ndarray, " slice"]
+    peak: Float[ndarray, " slice"]
+    flux: Float[ndarray, " slice"]
+    spread_deg: Float[ndarray, " slice"]
+    diffuseness: Float[ndarray, " slice"]
+    band_powers: Float[ndarray, "slice 2 band"]
 
 
 def choose_window(path: Path, seconds: float) -> Window:
-    """Choose an excerpt of `seconds` from a recording; a shorter recording is used whole.
+    """Choose an excerpt of a recording; a recording that is not longer than the excerpt is used whole.
 
-    Reads block by block; memory does not depend on the length. `seconds` must be 1 or more, as the
-    criteria compare the half seconds of a window.
+    The file is read block by block, so memory does not depend on its length.
+
+    Parameters
+    ----------
+    path : Path
+        Ambisonic recording of first order or higher, ACN/SN3D.
+    seconds : float
+        Length of the excerpt, at least 1: the criteria compare the half seconds of a window with each other.
     """
     about = info(path)
-    rate = about.sample_rate_hz
-    frames, roll = round(seconds * rate), round(ROLL_S * rate)
-    features, powers = _features(path, rate)
-    if about.length <= frames:
-        lost = _share(anchor_loss(*powers.mean(axis=0))) if len(powers) else None
+    length, roll = round(seconds * about.sample_rate_hz), round(ROLL_S * about.sample_rate_hz)
+    slices = _measure_slices(path, about.sample_rate_hz)
+    if about.length <= length:
+        powers = slices.band_powers
+        lost = _rounded(anchor_loss(*powers.mean(axis=0))) if len(powers) else None
         return Window(0, about.length, roll, None, True, lost)
-    count = round(seconds / _SLICE_S)
-    per_second = round(1 / _SLICE_S)
-    last = min(len(features) - count, (about.length - frames) * per_second // rate)
-    margin = _HANDLING_S if about.duration_s > 60 else ROLL_S if about.duration_s >= seconds + 2 * ROLL_S else 0
-    first = round(margin * per_second)
-    candidates = range(0, max(last, 0) + 1, per_second)
-    starts = [s for s in candidates if first <= s <= last - first]
-    undisturbed = bool(starts) or margin < _HANDLING_S
-    starts = starts or list(candidates)
-    windows = np.stack([features[s : s + count] for s in starts])
-    level = 10 * np.log10(windows[..., 0].mean(1) + 1e-20)
-    slices = 10 * np.log10(windows[..., 0] + 1e-20)
-    steps = np.maximum(np.abs(slices[:, 1] - slices[:, 0]), np.abs(slices[:, -1] - slices[:, -2]))
-    met = (np.abs(level - np.median(level)) <= 6) & (steps <= 6) & (windows[..., 1].max(1) < _FULL_SCALE)
-    mean_powers = np.stack([powers[s : s + count].mean(axis=0) for s in starts])
+    starts, undisturbed = _candidates(about, len(slices.power), seconds)
+    slices_of = np.add.outer(starts, np.arange(round(seconds / _SLICE_S)))  # (candidate, slice)
+    met = _conditions_met(slices, slices_of)
+    mean_powers = slices.band_powers[slices_of].mean(axis=1)
     lost = anchor_loss(mean_powers[:, 0], mean_powers[:, 1])
-    heard = lost >= ANCHOR_LOSS
+    audible = lost >= MIN_ANCHOR_LOSS
+    criticality = _criticality(slices, slices_of)
+    allowed = met if met.any() else np.ones_like(met)
+    if (allowed & audible).any():
+        best = int(np.argmax(np.where(allowed & audible, criticality, -np.inf)))
+    else:
+        best = int(np.argmax(np.where(allowed, lost, -np.inf)))
+    return Window(
+        start=int(starts[best]) * about.sample_rate_hz // _SLICES_PER_S,
+        length=length,
+        roll=roll,
+        score=_rounded(criticality[best]),
+        conditions_met=bool(met[best] and audible[best]) and undisturbed,
+        anchor_loss=_rounded(lost[best]),
+    )
+
+
+def _candidates(about: AudioInfo, slice_count: int, seconds: float) -> tuple[ndarray, bool]:
+    """First slices of the candidates, and whether they stay clear of the parts where equipment is handled."""
+    count = round(seconds / _SLICE_S)
+    unused = about.length - round(seconds * about.sample_rate_hz)
+    last = min(slice_count - count, unused * _SLICES_PER_S // about.sample_rate_hz)
+    if about.duration_s > 60:
+        margin_s = _HANDLING_S
+    else:
+        margin_s = ROLL_S if about.duration_s >= seconds + 2 * ROLL_S else 0.0
+    margin = round(margin_s * _SLICES_PER_S)
+    starts = np.arange(0, max(last, 0) + 1, _SLICES_PER_S)
+    inner = starts[(starts >= margin) & (starts <= last - margin)]
+    undisturbed = len(inner) > 0 or margin_s < _HANDLING_S
+    return inner if len(inner) else starts, undisturbed
+
+
+def _conditions_met(slices: _Slices, slices_of: ndarray) -> Bool[ndarray, " candidate"]:
+    """Whether each candidate meets the hard conditions on level, steps at its ends, and full scale."""
+    power = slices.power[slices_of]
+    level_db = 10 * np.log10(power.mean(axis=1) + 1e-20)
+    slice_db = 10 * np.log10(power + 1e-20)
+    step_db = np.maximum(np.abs(slice_db[:, 1] - slice_db[:, 0]), np.abs(slice_db[:, -1] - slice_db[:, -2]))
+    typical = np.abs(level_db - np.median(level_db)) <= _MAX_STEP_DB
+    return typical & (step_db <= _MAX_STEP_DB) & (slices.peak[slices_of].max(axis=1) < _FULL_SCALE)
+
+
+def _criticality(slices: _Slices, slices_of: ndarray) -> Float[ndarray, " candidate"]:
+    """Sum of the z-scores of transients, spread of directions and mixture of direct and diffuse sound."""
     criteria = np.stack(
         [
-            np.percentile(windows[..., 2], 95, axis=1),
-            windows[..., 3].mean(1),
-            windows[..., 4].std(1),
+            np.percentile(slices.flux[slices_of], 95, axis=1),
+            slices.spread_deg[slices_of].mean(axis=1),
+            slices.diffuseness[slices_of].std(axis=1),
         ]
     )
-    scores = _z_scores(criteria).sum(0)
-    allowed, wanted = (met if met.any() else np.ones_like(met)), scores
-    if (allowed & heard).any():
-        allowed = allowed & heard
-    else:
-        wanted = lost
-    best = int(np.argmax(np.where(allowed, wanted, -np.inf)))
-    return Window(
-        starts[best] * rate // per_second,
-        frames,
-        roll,
-        round(float(scores[best]), 4),
-        bool(met[best] and heard[best]) and undisturbed,
-        _share(lost[best]),
-    )
+    deviation = criteria.std(axis=1, keepdims=True)
+    centred = criteria - criteria.mean(axis=1, keepdims=True)
+    return np.divide(centred, deviation, where=deviation > 1e-12, out=np.zeros_like(criteria)).sum(axis=0)
 
 
-def _share(value: Float[ndarray, ""]) -> float:
+def _rounded(value: Float[ndarray, ""]) -> float:
     return round(float(value), 4)
 
 
-def _z_scores(values: Float[ndarray, "criterion window"]) -> Float[ndarray, "criterion window"]:
-    deviation = values.std(1, keepdims=True)
-    return np.divide(values - values.mean(1, keepdims=True), deviation, where=deviation > 1e-12,
-                     out=np.zeros_like(values))  # fmt: skip
-
-
-def _features(path: Path, rate: int) -> tuple[Float[ndarray, "slice feature"], Float[ndarray, "slice 2 band"]]:
-    """Of every half second: features, and critical-band powers of W, as it is and without all above 3.5 kHz.
-
-    The features are power of W, peak, spectral flux, direction spread (degrees) and diffuseness.
-    """
-    size = round(_SLICE_S * rate)
-    rows, powers = [], []
+def _measure_slices(path: Path, sample_rate_hz: int) -> _Slices:
+    """Measure every full half second of a file."""
+    size = round(_SLICE_S * sample_rate_hz)
+    features, powers = [], []
     for block in blocks(path, block_frames=size):
         if block.shape[1] == size:
-            rows.append(_slice_features(block))
-            powers.append(_critical_bands(block[0], rate))
-    return np.array(rows), np.array(powers)
+            features.append(_slice_features(block))
+            powers.append(_critical_bands(block[0], sample_rate_hz))
+    columns = np.array(features).reshape(-1, 5).T
+    return _Slices(*columns, band_powers=np.array(powers))
 
 
-def _critical_bands(pressure: Float[ndarray, " time"], rate: int) -> Float[ndarray, "2 band"]:
-    hops = len(pressure) // _WINDOW
-    frames = pressure[: hops * _WINDOW].reshape(hops, _WINDOW).astype(np.float64) * np.hanning(_WINDOW)
-    power = np.square(np.abs(np.fft.rfft(frames))).mean(axis=0)
-    frequency_hz = np.fft.rfftfreq(_WINDOW, 1 / rate)
-    return np.stack(
-        [band_powers(power, frequency_hz), band_powers(power * (frequency_hz <= LOW_ANCHOR_HZ), frequency_hz)]
-    )
+def _critical_bands(pressure: Float[ndarray, " time"], sample_rate_hz: int) -> Float[ndarray, "2 band"]:
+    """Powers of W in critical bands: as it is, and without all above the low anchor's cut-off."""
+    power = np.square(np.abs(_frames_spectrum(pressure))).mean(axis=0)
+    frequency_hz = np.fft.rfftfreq(_FRAME, 1 / sample_rate_hz)
+    kept = power * (frequency_hz <= LOW_ANCHOR_HZ)
+    return np.stack([band_powers(power, frequency_hz), band_powers(kept, frequency_hz)])
 
 
 def _slice_features(block: Float[ndarray, "acn time"]) -> list[float]:
-    hops = block.shape[1] // _WINDOW
-    frames = block[:4, : hops * _WINDOW].reshape(4, hops, _WINDOW).astype(np.float64) * np.hanning(_WINDOW)
-    spectrum = np.fft.rfft(frames)
+    """Power, peak, spectral flux, spread of directions (degrees) and diffuseness of a slice."""
+    spectrum = _frames_spectrum(block[:4])
     w, y, z, x = spectrum
     magnitude = np.abs(w)
     flux = np.maximum(np.diff(magnitude, axis=0), 0).sum(1) / (magnitude[:-1].sum(1) + 1e-12)
-    # DirAC: active intensity and energy density, per band of 8 bins (340 Hz) and 23 ms frame
+    # DirAC: active intensity and energy density, per band of 8 bins (340 Hz) and frame of 23 ms
     intensity = np.real(np.conj(w) * np.stack([x, y, z]))
     energy = 0.5 * (np.abs(spectrum) ** 2).sum(0)
-    bands = 8 * (intensity.shape[-1] // 8)
-    intensity = intensity[..., :bands].reshape(3, hops, -1, 8).sum(-1)
-    energy = energy[..., :bands].reshape(hops, -1, 8).sum(-1)
-    directness = np.linalg.norm(intensity, axis=0)
-    diffuseness = 1 - directness.sum() / (energy.sum() + 1e-20)
-    mean_vector = np.linalg.norm(intensity.sum((1, 2))) / (directness.sum() + 1e-20)
+    used = 8 * (intensity.shape[-1] // 8)
+    intensity = intensity[..., :used].reshape(3, len(w), -1, 8).sum(-1)
+    energy = energy[..., :used].reshape(len(w), -1, 8).sum(-1)
+    magnitude_of_intensity = np.linalg.norm(intensity, axis=0)
+    diffuseness = 1 - magnitude_of_intensity.sum() / (energy.sum() + 1e-20)
+    mean_vector = np.linalg.norm(intensity.sum((1, 2))) / (magnitude_of_intensity.sum() + 1e-20)
     spread_deg = np.degrees(np.arccos(np.clip(mean_vector, 0, 1)))
     power = float(np.square(block[0], dtype=np.float64).mean())
-    return [
-        power,
-        float(np.abs(block).max()),
-        float(np.percentile(flux, 95)),
-        float(spread_deg),
-        float(diffuseness),
-    ]
+    peak, flux_95 = float(np.abs(block).max()), float(np.percentile(flux, 95))
+    return [power, peak, flux_95, float(spread_deg), float(diffuseness)]
 
 
-def with_rolls(path: Path, window: Window) -> Scene:
-    """Read a window with `window.roll` samples on both sides; where the file ends it is reflected."""
-    total = info(path).length
-    if window.start + window.frames > total:
-        raise InputError(f"{path}: {total} samples, the excerpt ends at {window.start + window.frames}")
-    before, after = min(window.roll, window.start), min(window.roll, total - window.start - window.frames)
-    samples, rate = read(path, window.start - before, before + window.frames + after)
-    padded = np.pad(samples, ((0, 0), (window.roll - before, window.roll - after)), mode="reflect")
-    return Scene(np.ascontiguousarray(padded), rate)
-
-
-def trimmed(scene: Scene, window: Window) -> Scene:
-    """Cut the rolls off again."""
-    kept = scene.samples[:, window.roll : window.roll + window.frames]
-    return Scene(np.ascontiguousarray(kept), scene.sample_rate_hz)
-
-
-def apply_fades(scene: Scene) -> Scene:
-    """Fade in and out over 50 ms (at most half the scene each) with a raised cosine."""
-    length = min(round(FADE_S * scene.sample_rate_hz), scene.length // 2)
-    ramp = (0.5 - 0.5 * np.cos(np.pi * (np.arange(length) + 0.5) / length)).astype(np.float32)
-    samples = scene.samples.copy()
-    samples[:, :length] *= ramp
-    samples[:, scene.length - length :] *= ramp[::-1]
-    return Scene(samples, scene.sample_rate_hz)
-
-
-def item_gain_db(loudness_lufs: float, true_peak_dbtp: float, target_lufs: float, headroom_dbtp: float) -> float:
-    """Gain that brings an item to its target loudness without its true peak passing the headroom.
-
-    One gain for all conditions: a condition normalised by itself (the low anchor, say) would be lifted.
-    """
-    return min(target_lufs - loudness_lufs, headroom_dbtp - true_peak_dbtp)
+def _frames_spectrum(samples: Float[ndarray, "*acn time"]) -> ndarray:
+    """Spectra (..., frame, bin) of Hann-windowed frames; what does not fill a last frame is left out."""
+    count = samples.shape[-1] // _FRAME
+    frames = samples[..., : count * _FRAME].reshape(*samples.shape[:-1], count, _FRAME)
+    return np.fft.rfft(frames.astype(np.float64) * np.hanning(_FRAME))

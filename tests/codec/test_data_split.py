@@ -29,7 +29,7 @@ def test_no_second_of_an_excerpt_lies_in_a_training_range(prepared, holdout):
     assert [item.id for item in items] == list(CLASSES)
     for item in items:
         window = choose_window(item.path, 10.0)
-        first, last = window.start // 44100, (window.start + window.frames - 1) // 44100
+        first, last = window.start // 44100, (window.start + window.length - 1) // 44100
         assert not trained & {(item.path.resolve(), second) for second in range(first, last + 1)}
 
 

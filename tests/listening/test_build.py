@@ -14,7 +14,7 @@ from render.common.files import record_path, sha256
 from render.fileio.audio_file import read, writer
 from render.hoa.scene import order_of
 from render.hoa.spherical_harmonics import sn3d_to_n3d
-from stimuli.excerpts.selection import FADE_S
+from stimuli.excerpts.window import FADE_S
 
 PLAN = 'conditions = ["href", "la", "order_0"]\nseconds = 1.0\n'
 

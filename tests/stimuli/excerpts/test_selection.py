@@ -1,14 +1,12 @@
-"""Choice of an excerpt, its surroundings, its ends and its level."""
+"""Choice of an excerpt of a recording."""
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from render.common.errors import InputError
 from render.fileio.audio_file import writer
-from render.hoa.scene import Scene
-from stimuli.excerpts.selection import Window, apply_fades, choose_window, item_gain_db, trimmed, with_rolls
+from stimuli.excerpts.selection import choose_window
+from stimuli.excerpts.window import Window, read_with_rolls, without_rolls
 
 RATE = 16_000
 
@@ -93,51 +91,8 @@ def test_a_window_always_lies_in_its_file(tmp_path_factory, milliseconds, second
     folder = tmp_path_factory.mktemp("window")
     path = written(folder / "a.wav", diffuse(milliseconds / 1000))
     chosen = choose_window(path, seconds)
-    assert chosen.frames == min(round(seconds * RATE), milliseconds * RATE // 1000)
-    assert 0 <= chosen.start <= milliseconds * RATE // 1000 - chosen.frames
-    scene = with_rolls(path, chosen)
-    assert scene.length == chosen.frames + 2 * RATE
-    assert trimmed(scene, chosen).length == chosen.frames
-
-
-def test_rolls_are_what_surrounds_the_window_and_its_mirror_image_beyond_the_file(tmp_path):
-    ramp = np.arange(1, 4 * RATE + 1)[None] / (4 * RATE) * np.ones((4, 1))
-    path = written(tmp_path / "a.wav", ramp)
-    inner = with_rolls(path, Window(RATE, 2 * RATE, RATE, None, True)).samples
-    assert np.array_equal(inner, ramp.astype(np.float32))
-    late = with_rolls(path, Window(3 * RATE, RATE, RATE, None, True)).samples
-    assert np.array_equal(late[:, : 2 * RATE], ramp[:, 2 * RATE :].astype(np.float32))
-    assert np.array_equal(late[0, 2 * RATE :], ramp[0, -2 : -RATE - 2 : -1].astype(np.float32))
-    # 0.1 s: the mirror images of a short file are themselves mirrored until there is a second of them
-    short = written(tmp_path / "b.wav", ramp[:, :800])
-    window = choose_window(short, 2.0)
-    padded = with_rolls(short, window)
-    assert padded.length == 800 + 2 * RATE
-    assert np.array_equal(trimmed(padded, window).samples, ramp[:, :800].astype(np.float32))
-    assert np.abs(np.diff(padded.samples)).max() < 2 / (4 * RATE)
-    with pytest.raises(InputError, match="excerpt ends at"):
-        with_rolls(short, Window(0, 801, RATE, None, True))
-
-
-def test_fades_are_raised_cosines_of_50_ms():
-    faded = apply_fades(Scene(np.ones((4, RATE), np.float32), RATE)).samples
-    length = round(0.05 * RATE)
-    # in and out overlapped in time add up to 1: the halves of one Hann window
-    assert np.allclose(faded[:, :length] + faded[:, -length:], 1, atol=1e-6)
-    assert np.all(faded[:, length:-length] == 1)
-    assert np.all(np.diff(faded[0, :length]) > 0)
-    assert faded[0, 0] < 1e-4
-    assert faded[0, length // 2 - 1] == pytest.approx(0.5, abs=0.01)
-
-
-@pytest.mark.parametrize("frames", [1, 2, 3, 100, 799])
-def test_a_short_scene_fades_over_half_its_length_at_most(frames):
-    faded = apply_fades(Scene(np.ones((4, frames), np.float32), RATE)).samples
-    assert np.all((faded >= 0) & (faded <= 1))
-    assert np.allclose(faded, faded[:, ::-1])
-
-
-def test_the_gain_reaches_the_target_unless_a_peak_forbids_it():
-    assert item_gain_db(-20.0, -10.0, -26.0, -1.0) == -6.0
-    assert item_gain_db(-40.0, -10.0, -26.0, -1.0) == 9.0
-    assert item_gain_db(-40.0, 3.0, -26.0, -1.0) == -4.0
+    assert chosen.length == min(round(seconds * RATE), milliseconds * RATE // 1000)
+    assert 0 <= chosen.start <= milliseconds * RATE // 1000 - chosen.length
+    scene = read_with_rolls(path, chosen)
+    assert scene.length == chosen.length + 2 * RATE
+    assert without_rolls(scene, chosen).length == chosen.length
