@@ -1,0 +1,6 @@
+"""The multichannel RVQGAN: training, streams, files; with and without side information."""
+
+from pathlib import Path
+from runpy import run_path
+
+run_path(str(Path(__file__).parents[1] / "render/common/package_roots.py"))

@@ -1,0 +1,6 @@
+"""Listening tests: conditions, stimuli, packages, model cards."""
+
+from pathlib import Path
+from runpy import run_path
+
+run_path(str(Path(__file__).parents[1] / "render/common/package_roots.py"))

@@ -1,0 +1,6 @@
+"""Ambisonic scenes and loudspeaker feeds: files, decoding to loudspeakers and to headphones."""
+
+from pathlib import Path
+from runpy import run_path
+
+run_path(str(Path(__file__).parents[1] / "render/common/package_roots.py"))

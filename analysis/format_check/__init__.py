@@ -1,0 +1,1 @@
+"""What is wrong with the format of a test file: order, normalisation, mirror, delay, gain."""

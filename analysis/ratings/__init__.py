@@ -1,0 +1,1 @@
+"""Rating files of many programs, read into one tidy table."""

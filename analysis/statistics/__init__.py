@@ -1,0 +1,1 @@
+"""Intervals, tests, mixed models, screening and power."""

@@ -1,0 +1,1 @@
+"""A whole test: from options and ratings to results, plans and simulations."""

@@ -1,0 +1,1 @@
+"""Model files of our own: safetensors with a configuration and a digest."""

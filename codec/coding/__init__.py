@@ -1,0 +1,1 @@
+"""From signals to packets and back: front end, network, concealment, files."""

@@ -1,0 +1,1 @@
+"""The multichannel RVQGAN of the paper, and nothing else."""

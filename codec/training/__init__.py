@@ -1,0 +1,1 @@
+"""Data, loop, state and checkpoints of training runs."""

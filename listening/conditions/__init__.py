@@ -1,0 +1,1 @@
+"""What listeners compare: one module for each kind of condition."""

@@ -1,0 +1,1 @@
+"""Measurements of a model on named sets, written as its card."""

@@ -1,0 +1,1 @@
+"""Packages for the listening room: rendered, levelled, blinded."""

@@ -1,0 +1,1 @@
+"""Conditions x items into files: building, caching, quality gate, manifest."""

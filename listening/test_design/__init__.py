@@ -1,0 +1,1 @@
+"""Plans, items, orders of presentation."""

@@ -1,0 +1,1 @@
+"""What every command shares: errors, whole files, parallel jobs, figures."""

@@ -14,10 +14,23 @@ from render.common.errors import InputError
 Item = TypeVar("Item")
 
 
-def parser(description: str | None, verb: str) -> argparse.ArgumentParser:
+class CommandParser(argparse.ArgumentParser):
+    """Argument parser that also answers the shell's questions for completions."""
+
+    def parse_args(self, args=None, namespace=None):  # pyrefly: ignore
+        """Parse as `argparse.ArgumentParser` does, or print completions and exit where the shell asks for them."""
+        if "_ARGCOMPLETE" in os.environ:
+            from argcomplete import autocomplete  # only then: it would delay every command
+
+            autocomplete(self)
+        return super().parse_args(args, namespace)
+
+
+def parser(description: str | None, verb: str) -> CommandParser:
     """Argument parser of ``python -m verb``; `description` is the module's docstring."""
-    return argparse.ArgumentParser(
-        prog=f"python -m {verb}",
+    started_by_hoa = sys.argv[0].startswith("hoa ")
+    return CommandParser(
+        prog=sys.argv[0] if started_by_hoa else f"python -m {verb}",
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

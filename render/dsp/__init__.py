@@ -1,0 +1,1 @@
+"""Loudness, convolution, ERB bands."""

@@ -1,0 +1,1 @@
+"""Decoding to headphones: HRIRs, magLS."""

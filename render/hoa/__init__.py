@@ -1,0 +1,1 @@
+"""Scenes, feeds, spherical harmonics, layouts and channel conventions."""

@@ -1,0 +1,1 @@
+"""Decoding to loudspeakers: design of matrices, and their application."""

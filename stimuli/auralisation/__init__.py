@@ -1,0 +1,1 @@
+"""Dry clips in a measured room."""

@@ -1,0 +1,1 @@
+"""EigenScape's classes, its archive and its split into training and held-out recordings."""

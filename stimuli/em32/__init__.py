@@ -1,0 +1,1 @@
+"""Model of the microphone that EigenScape was recorded with."""

@@ -1,0 +1,1 @@
+"""Choice of the seconds that listeners hear."""

@@ -1,0 +1,1 @@
+"""Statistics of an Ambisonic recording, and the ranges of real ones."""

@@ -1,0 +1,1 @@
+"""One module for each program whose rating files are read."""
