@@ -1,8 +1,8 @@
 """Refuse to work where a folder of somebody else's hides one of this project's packages.
 
-``python -m package.verb`` looks for packages in the current folder first, and ours have common names: a folder
-``analysis`` of the user's with an ``__init__.py`` would be imported in place of ours, and fail somewhere deep inside.
-This file is run by its path from each package's ``__init__.py``: the hidden package may be the one that it is in.
+``python -m package.verb`` looks for packages in the current folder first, and ours have common names: a user's
+folder ``analysis`` with an ``__init__.py`` would be imported in place of ours, and fail somewhere inside. This
+file is run by its path from each package's ``__init__.py``: the hidden package may be the one that it is in.
 """
 
 import sys
@@ -18,7 +18,8 @@ for _name in ("analysis", "codec", "listening", "render", "stimuli"):
             f"{Path(_spec.origin).parent} hides the package {_name!r} of hoa-rvqgan, which lies in {ROOT}; "
             "rename that folder, or type the command in another one"
         )
-        if sys.argv[0] == "-m":  # a command that Python is about to start: one line, no traceback
+        if "-m" in sys.orig_argv and not hasattr(sys.modules["__main__"], "__file__"):
+            # Python is about to start one of our commands: one line, no traceback
             print(f"error: {_message}", file=sys.stderr)
             sys.exit(2)
         raise ImportError(_message)
