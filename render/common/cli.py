@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 from render.common.errors import InputError
@@ -27,7 +29,14 @@ class CommandParser(argparse.ArgumentParser):
 
 
 def parser(description: str | None, verb: str) -> CommandParser:
-    """Argument parser of ``python -m verb``; `description` is the module's docstring."""
+    """Argument parser of ``python -m verb``.
+
+    `description` is the module's docstring; a document that it names as ``docs/NAME.md`` is shown with its address
+    on this machine: in the checkout, or where the wheel installed it.
+    """
+    checkout, wheel = (Path(__file__).parents[up] / "docs" for up in (2, 1))
+    place = checkout if checkout.is_dir() else wheel
+    description = re.sub(r"docs/(\w+\.md)", lambda named: str(place / named[1]), description or "")
     started_by_hoa = sys.argv[0].startswith("hoa ")
     return CommandParser(
         prog=sys.argv[0] if started_by_hoa else f"python -m {verb}",

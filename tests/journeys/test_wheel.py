@@ -1,6 +1,7 @@
 """The wheel in a folder of its own, used where somebody else has packages of the same names."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +56,15 @@ def test_a_folder_that_hides_a_package_is_named(installed, decoys, hidden, other
     assert f"{decoys / hidden} hides the package {hidden!r} of hoa-rvqgan" in refused.stderr
     assert refused.stderr.count("\n") == 1
     assert "the decoy was imported" not in refused.stderr
+
+
+@pytest.mark.slow
+def test_a_help_text_names_documentation_that_is_there(installed, tmp_path):
+    script = str(installed / "bin/hoa")
+    answer = run(sys.executable, script, "analysis", "mushra", "--help", cwd=tmp_path, PYTHONPATH=str(installed))
+    (address,) = re.findall(r"\S+docs/\w+\.md", answer.stdout)
+    assert Path(address).is_relative_to(installed)
+    assert Path(address).read_text() == (ROOT / "docs" / "analysis.md").read_text()
 
 
 @pytest.mark.slow
