@@ -92,9 +92,14 @@ def main() -> None:
         raise SystemExit(0 if print_selftest() else 1)
     if (given.build is None) == (given.reference is None) or (given.reference and not given.tests):
         command.error("give REF and at least one TEST, or --build DIR, or --selftest")
+    from analysis.metrics.built_test import read_built_test
     from analysis.metrics.evaluation import items_of_build, items_of_files
 
-    items = items_of_build(given.build) if given.build else items_of_files(given.reference, given.tests)
+    items = (
+        items_of_build(read_built_test(given.build))
+        if given.build
+        else items_of_files(given.reference, given.tests)
+    )
     if given.doctor:
         from analysis.format_check.diagnose import examine
         from render.common.files import write_json

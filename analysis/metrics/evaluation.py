@@ -5,24 +5,19 @@ A reference and its tests are an item. The tests of an item are aligned and cut 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from analysis.metrics.alignment import MIN_CORRELATION, Alignment, align
+from analysis.metrics.built_test import REFERENCE, BuiltTest
 from analysis.metrics.covariance import SILENCE
 from analysis.metrics.framing import SHORTEST, Reader, count, file_reader, segment
 from analysis.metrics.registry import FACTS, Description, Scale, Sums, compare, describe, scale
 from render.common.errors import InputError
-from render.common.files import read_json
 from render.fileio.audio_file import AudioInfo, info
 from render.hoa.scene import order_of
-
-REFERENCE = "href"
-"""Condition of a build that is the reference."""
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 @dataclass(frozen=True)
@@ -97,37 +92,18 @@ def items_of_files(reference: Path, tests: list[Path]) -> list[Item]:
     return [Item(reference.stem, reference, group) for group in by_length.values()]
 
 
-def items_of_build(build: Path) -> list[Item]:
-    """Items of a folder that `listening.build` made, every condition with the reference among them.
-
-    Raises
-    ------
-    InputError
-        If there is no manifest, or it is not one of `listening.build`.
-    """
-    path = build / "manifest.json"
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; is {build} a folder that listening.build made?")
-    manifest = read_json(path)
-    try:
-        items = [_item(build, name, entry) for name, entry in manifest["items"].items()]
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: not a manifest of listening.build ({type(error).__name__}: {error})") from None
-    if not items:
-        raise InputError(f"{path}: holds no items")
-    return items
-
-
-def _item(build: Path, name: str, entry: Mapping[str, Any]) -> Item:
-    conditions = entry["conditions"]
-    for part in (name, *conditions):
-        if not _ID.fullmatch(part):
-            raise InputError(f"{build / 'manifest.json'}: {part[:70]!r} is no name of an item or condition")
-    files = {condition: build / "scenes" / name / f"{condition}.w64" for condition in conditions}
-    if REFERENCE not in files:
-        raise InputError(f"{build / 'manifest.json'}: {name} has no condition {REFERENCE}")
-    facts = {condition: _facts(made) for condition, made in conditions.items()}
-    return Item(name, files[REFERENCE], files, facts, str(entry.get("material", "")))
+def items_of_build(test: BuiltTest) -> list[Item]:
+    """Return the items of a built test; the hidden reference is among the conditions of each."""
+    return [
+        Item(
+            item,
+            test.scene(item, REFERENCE),
+            {condition: test.scene(item, condition) for condition in entry["conditions"]},
+            {condition: _facts(stimulus) for condition, stimulus in entry["conditions"].items()},
+            entry["material"],
+        )
+        for item, entry in test.items.items()
+    ]
 
 
 def _facts(made: Mapping[str, Any]) -> dict[str, float]:

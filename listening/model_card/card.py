@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from analysis.metrics.built_test import REFERENCE, read_built_test
 from analysis.metrics.evaluation import items_of_build
 from analysis.metrics.measure_table import measure_items
 from analysis.metrics.registry import MEASURES, columns
@@ -32,13 +33,11 @@ from listening.model_card.codebook_usage import code_counts, perplexity, uniform
 from listening.model_card.report import markdown
 from listening.stimulus_build.executors import Engine
 from listening.stimulus_build.item_builder import LIBRARIES, code_digest
-from listening.stimulus_build.manifest import NAME
 from listening.test_design.items import Item
 from listening.test_design.test_plan import item_id
 from render.common.cli import progress
 from render.common.errors import InputError
 from render.common.files import (
-    read_json,
     read_record,
     record_path,
     sha256,
@@ -132,10 +131,11 @@ def items_of(files: dict[str, Path], folder: Path, seconds: float, where: Engine
 
 def measured(build: Path, workers: int) -> Iterator[dict[str, Any]]:
     """Rows of all items of a build; items that were measured before are not measured again."""
-    manifest, items = read_json(build / NAME)["items"], items_of_build(build)
+    test = read_built_test(build)
+    items = items_of_build(test)
     for number, item in enumerate(items, 1):
         path = build / MEASURED / item.id
-        key = sha256_of([manifest[item.id], code_digest(), versions(*LIBRARIES)])
+        key = sha256_of([test.items[item.id], code_digest(), versions(*LIBRARIES)])
         kept: dict[str, Any] = read_record(path)
         if kept.get("key") != key:
             print(f"{build.name}: item {number} of {len(items)}, {item.id}", file=sys.stderr)
@@ -149,7 +149,7 @@ def refused(build: Path) -> list[str]:
     """What the quality gate says against the stimuli of a build."""
     return [
         f"{condition} of {item} {'; '.join(made['violations'])}"
-        for item, entry in read_json(build / NAME)["items"].items()
+        for item, entry in read_built_test(build).items.items()
         for condition, made in entry["conditions"].items()
         if "violations" in made
     ]
@@ -157,8 +157,9 @@ def refused(build: Path) -> list[str]:
 
 def usage_of(build: Path, model: Path) -> dict[str, Any]:
     """Perplexity of every codebook over the references of a build, and what limits it."""
-    items = read_json(build / NAME)["items"].values()
-    counts = code_counts(load(model)[0], (read_scene(build / i["conditions"]["href"]["file"]) for i in items))
+    test = read_built_test(build)
+    references = (read_scene(test.scene(item, REFERENCE)) for item in test.items)
+    counts = code_counts(load(model)[0], references)
     frames = int(counts[0].sum())
     return {
         "frames": frames,

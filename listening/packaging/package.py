@@ -21,13 +21,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from analysis.metrics.built_test import MANIFEST, read_built_test
 from listening.packaging.loudspeaker_feeds import EPOCH_S, RATE_HZ, Form, write_item
 from listening.packaging.plan_report import document
 from listening.packaging.room_signals import NAMES, write_signals
 from listening.packaging.webmushra import FOLDER, SUBTYPE, write_configurations
-from listening.stimulus_build.manifest import NAME, read_manifest
 from listening.test_design.presentation_orders import orders
-from listening.test_design.test_plan import Plan
+from listening.test_design.test_plan import Plan, plan_of
 from render.common.cli import progress
 from render.common.errors import InputError
 from render.common.files import sha256, whole_file, write_json
@@ -276,13 +276,14 @@ def write_ratings_template(path: Path, names: dict[str, dict[str, str]], force: 
 
 def prepared(given: Any) -> Export:
     """Read the build and name its stimuli blindly."""
-    plan, items = read_manifest(given.build)
+    test = read_built_test(given.build)
+    plan, items = plan_of(test), test.items
     folder = {"webmushra": "webmushra"}.get(given.format, "package")
     package = given.output or given.build / f"{folder}-{layout_label(given.layout)}"
     subtype = SUBTYPE if given.format == "webmushra" else "PCM_24"
     if not 1 <= given.listeners <= 1000:
         raise InputError(f"--listeners {given.listeners}: possible are 1 to 1000")
-    secret = bytes.fromhex(sha256(given.build / NAME))
+    secret = bytes.fromhex(sha256(given.build / MANIFEST))
     return Export(
         build=given.build,
         package=package,

@@ -7,10 +7,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from analysis.metrics.built_test import scene_file
 from listening.conditions.foreground import foreground, mixed
 from listening.conditions.registry import Condition, condition
 from listening.stimulus_build.contact_sheet import contact_sheet
-from listening.stimulus_build.manifest import scene_file
 from listening.stimulus_build.quality_gate import examine
 from listening.stimulus_build.rendition_measures import analyse
 from listening.test_design.items import Item, window_of

@@ -17,13 +17,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from analysis.metrics.built_test import MANIFEST
 from listening.conditions.foreground import check
 from listening.conditions.registry import uses_opus
 from listening.conditions.rvqgan import card_of, shipped_model
 from listening.opus_codec import codec as opus
 from listening.stimulus_build.executors import Engine
 from listening.stimulus_build.item_builder import LIBRARIES, build_item, condition_of
-from listening.stimulus_build.manifest import NAME
 from listening.test_design.items import Item
 from listening.test_design.test_plan import Plan
 from render.common.cli import progress
@@ -50,7 +50,7 @@ def build(
         "libraries": _libraries(plan),
         "items": {item.id: done[item.id] for item in items},
     }
-    write_json(out / NAME, manifest, force=True)
+    write_json(out / MANIFEST, manifest, force=True)
     _print_rates(manifest)
 
 

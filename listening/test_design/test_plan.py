@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from analysis.metrics.built_test import MANIFEST, BuiltTest
 from render.common.errors import InputError, did_you_mean
 from stimuli.eigenscape.corpus import CLASSES
 
@@ -199,6 +200,25 @@ def plan_from(values: dict[str, Any]) -> Plan:
             item: _made(FrozenExcerpt, one, "excerpt") for item, one in values["excerpts"].items()
         }
     return Plan(**settings)
+
+
+def plan_of(test: BuiltTest) -> Plan:
+    """Return the plan that a test was built from.
+
+    Raises
+    ------
+    InputError
+        If the manifest holds no valid plan, or if an item does not have exactly the conditions of the plan.
+    """
+    try:
+        plan = plan_from(test.plan)
+        for item, entry in test.items.items():
+            if set(entry["conditions"]) != set(plan.conditions):
+                raise InputError(f"item {item} does not have the conditions of the plan")
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        why = error if isinstance(error, ValueError) else "its plan is missing or of the wrong kind"
+        raise InputError(f"{test.folder / MANIFEST}: not a manifest of listening.build: {why}") from error
+    return plan
 
 
 def _made(kind: type, values: object, what: str) -> Any:

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from analysis.metrics.built_test import read_built_test
 from analysis.ratings.table import read_key
 from listening import export
-from listening.stimulus_build.manifest import read_manifest
-from listening.test_design.test_plan import load_plan
+from listening.test_design.test_plan import load_plan, plan_of
 from render.common.errors import InputError
 
 JSON = st.recursive(
@@ -20,6 +20,12 @@ JSON = st.recursive(
     max_leaves=8,
 )
 FUZZ = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def read_manifest(build):
+    """Plan and items, as the export reads them."""
+    test = read_built_test(build)
+    return plan_of(test), test.items
 
 
 def valid_manifest():

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from analysis.metrics.built_test import read_built_test
 from listening import build
-from listening.stimulus_build.manifest import read_manifest
+from listening.test_design.test_plan import plan_of
 from render.common.errors import InputError
 from render.common.files import record_path, sha256
 from render.fileio.audio_file import read, writer
@@ -49,7 +50,8 @@ def content(folder):
 def test_scenes_of_a_users_own_files(tmp_path, run):
     long, short = written(tmp_path / "take 1 (a).wav", frames=66150), written(tmp_path / "b.wav", seed=1)
     out = run("--input", long, short)
-    plan, items = read_manifest(out)
+    test = read_built_test(out)
+    plan, items = plan_of(test), test.items
     assert list(items) == ["take_1_a", "b"]
     assert items["b"]["window"]["frames"] == 22050
     assert items["take_1_a"]["window"]["frames"] == 44100
@@ -91,7 +93,7 @@ def test_a_changed_source_a_changed_plan_and_a_damaged_record_are_noticed(tmp_pa
     run("--input", tmp_path / "a.wav")
     assert content(out) == before
     run("--input", written(tmp_path / "a.wav", seed=9))
-    assert read_manifest(out)[1]["a"]["sha256"] != json.loads(before["manifest.json"])["items"]["a"]["sha256"]
+    assert read_built_test(out).items["a"]["sha256"] != json.loads(before["manifest.json"])["items"]["a"]["sha256"]
     assert (out / "scenes/a/la.w64").read_bytes() != before["scenes/a/la.w64"]
 
 
@@ -111,7 +113,7 @@ def test_items_of_a_corpus_are_its_held_out_recordings_with_their_label(tmp_path
     for name in ("Beach.7.wav", "Beach.8.wav", "Park.8.wav"):
         written(tmp_path / "prepared" / name)
     record_path(tmp_path / "prepared/Park.8.wav").write_text('{"material": "synthetic scene"}')
-    _, items = read_manifest(run("--material", tmp_path / "prepared"))
+    items = read_built_test(run("--material", tmp_path / "prepared")).items
     assert {item: entry["material"] for item, entry in items.items()} == {
         "Beach": "recording", "Park": "synthetic scene",
     }  # fmt: skip
@@ -177,7 +179,7 @@ def test_the_gate_stops_the_build_and_names_the_stimulus(tmp_path, run, monkeypa
 
 def test_the_gates_measures_and_a_contact_sheet_stand_in_the_build(tmp_path, run):
     out = run("--input", written(tmp_path / "a.wav"))
-    made = read_manifest(out)[1]["a"]["conditions"]
+    made = read_built_test(out).items["a"]["conditions"]
     assert made["la"]["quality"]["mask"]["attenuation_db_from_4500_hz"] > 70
     assert made["order_0"]["quality"]["order_db"] == [0.0, None, None, None]
     sheet = out / "scenes/a/contact_sheet.png"
@@ -202,7 +204,7 @@ def test_conditions_can_be_left_out(tmp_path, run, monkeypatch):
     with pytest.raises(InputError, match=r"HOA_OPUS_LIB=/nowhere"):
         run("--input", source, "--plan", plan)
     out = run("--input", source, "--plan", plan, "--skip", "opus", "--skip", "la")
-    assert read_manifest(out)[0].conditions == ("href",)
+    assert plan_of(read_built_test(out)).conditions == ("href",)
     with pytest.raises(InputError, match="--skip prop: no condition of the plan"):
         run("--input", source, "--plan", plan, "--skip", "prop")
     libopus.library.cache_clear()
@@ -235,7 +237,7 @@ def test_a_plans_commands_run_only_when_they_are_allowed(tmp_path, run):
         run("--input", source, "--plan", plan)
     assert not (tmp_path / "out").exists()
     out = run("--input", source, "--plan", plan, "--allow-commands")
-    made = read_manifest(out)[1]["a"]["conditions"]
+    made = read_built_test(out).items["a"]["conditions"]
     assert made["copy"]["sha256"] == made["href"]["sha256"]
     assert "kbps" not in made["copy"]
 
@@ -245,7 +247,7 @@ def test_frozen_excerpts_are_taken_and_others_refused(tmp_path, run):
     digest = sha256(tmp_path / "prepared/Beach.8.wav")
     text = f'{PLAN}[excerpts.Beach]\nsha256 = "{digest}"\nstart = 44100\nframes = 44100\n'
     out = run("--material", tmp_path / "prepared", "--plan", plan_file(tmp_path, text))
-    assert read_manifest(out)[1]["Beach"]["window"]["start"] == 44100
+    assert read_built_test(out).items["Beach"]["window"]["start"] == 44100
     for old, new, message in (
         (digest, "0" * 64, "is not the recording"),
         ("start = 44100", "start = 170000", "is not in it"),
@@ -270,5 +272,5 @@ def test_whole_classes_may_be_held_out(tmp_path, run):
     for name in ("Beach.1.wav", "Beach.2.wav", "Park.1.wav"):
         written(tmp_path / "prepared" / name, seed=int(name[-5]))
     plan = plan_file(tmp_path, PLAN + 'holdout = "Beach"\n')
-    _, items = read_manifest(run("--material", tmp_path / "prepared", "--plan", plan))
+    items = read_built_test(run("--material", tmp_path / "prepared", "--plan", plan)).items
     assert list(items) == ["Beach_1", "Beach_2"]
