@@ -1,15 +1,16 @@
-"""Hold scenes against the statistics of real recordings: they must be what an em32 would have recorded.
+"""Check whether scenes have the statistics of recordings by a real em32 microphone.
 
     python -m stimuli.acceptance data/synthetic
 
-The targets are what recordings by real em32 microphones measure (`stimuli.hoastats`): an excerpt of
-EigenScape's Beach.1 and four recordings of another em32 (JSAmbisonics). For every band of frequencies: the
-energy of each order relative to W, effective rank and diffuseness, with tolerances; and the slope of W's
-spectrum. Exit status 1 if a scene does not pass.
+The ranges are what recordings by real em32 microphones measure (`stimuli.hoastats`): an excerpt of EigenScape's
+Beach.1 and four recordings of another em32 (JSAmbisonics). In every band of frequencies they cover the energy of
+each order relative to W, the effective rank and the diffuseness, with tolerances; and the slope of W's spectrum.
+The exit status is 1 if a scene is not accepted.
 """
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from render.common.cli import parser, run
@@ -17,22 +18,19 @@ from render.common.cli import parser, run
 
 def main() -> None:
     """Command line."""
-    import sys
-
     arguments = parser(__doc__, "stimuli.acceptance")
     arguments.add_argument("root", type=Path, nargs="+", metavar="FILE|DIR", help="scenes, or folders of them")
     options = arguments.parse_args()
-    from stimuli.eigenscape.sources import find
+    from stimuli.eigenscape.sources import find_sources
+    from stimuli.field_statistics.acceptance_ranges import file_deviations
 
+    sources = [source for root in options.root for source in find_sources(root)]
     refused = 0
-    sources = [source for root in options.root for source in find(root)]
-    from stimuli.field_statistics.acceptance_ranges import examine
-
     for source in sources:
-        told = examine(source.path)
-        refused += bool(told)
-        print(f"{source.path}: {'accepted' if not told else 'not accepted'}")
-        for sentence in told:
+        deviations = file_deviations(source.path)
+        refused += bool(deviations)
+        print(f"{source.path}: {'not accepted' if deviations else 'accepted'}")
+        for sentence in deviations:
             print(f"  {sentence}")
     print(f"{len(sources) - refused} of {len(sources)} accepted")
     sys.exit(bool(refused))

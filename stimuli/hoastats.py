@@ -1,16 +1,16 @@
-"""Print what an Ambisonic recording says about itself.
+"""Print what the signals of an Ambisonic recording reveal about it.
 
 Order, channel order and normalisation (with the evidence), the corner frequencies of the microphone's order
-filters, its self-noise, and per band of frequencies: the energy of each order relative to W, the effective
-rank of the channels and the diffuseness. The file is read block by block and not changed.
+filters, its self-noise, and in bands of frequencies: the energy of each order relative to W, the effective rank of
+the channels and the diffuseness. The file is read block by block and not changed.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 from render.common.cli import parser, run
+from render.common.errors import InputError
 
 
 def main() -> None:
@@ -19,21 +19,19 @@ def main() -> None:
     arguments.add_argument("file", type=Path, metavar="FILE", help="Ambisonic file of any order, ACN")
     arguments.add_argument("--json", type=Path, metavar="OUT", help="also write the numbers to a file")
     options = arguments.parse_args()
-    from render.common.errors import InputError
     from render.common.files import write_json
     from render.fileio.audio_file import blocks, info
+    from stimuli.field_statistics.recording_report import report
     from stimuli.field_statistics.statistics import measure
 
     try:
-        found = measure(blocks(options.file), info(options.file).sample_rate_hz)
+        measured = measure(blocks(options.file), info(options.file).sample_rate_hz)
     except InputError as error:
         message = str(error)
         raise InputError(message if str(options.file) in message else f"{options.file}: {message}") from None
-    from stimuli.field_statistics.recording_report import table
-
-    print(table(found))
+    print(report(measured))
     if options.json:
-        write_json(options.json, asdict(found))
+        write_json(options.json, measured.record())
 
 
 if __name__ == "__main__":

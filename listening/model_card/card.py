@@ -49,9 +49,9 @@ from render.common.files import (
 from render.fileio.audio_file import info, read, read_scene, write_scene
 from render.fileio.block_stream import resampled, resampled_length
 from render.hoa.scene import Scene
-from stimuli.eigenscape.sources import find
-from stimuli.preparation.conversion import CHANNELS, RATE_HZ, check_form
-from stimuli.preparation.normalisation import check_convention
+from stimuli.eigenscape.sources import find_sources
+from stimuli.preparation.convention_check import check_convention
+from stimuli.preparation.conversion import CHANNELS, RATE_HZ, check_ambix
 
 EXCERPTS, SCENES, MEASURED = "excerpts", "scenes", "measured"  # folders in that of a set
 
@@ -72,7 +72,7 @@ def named(texts: Sequence[Sequence[str]]) -> dict[str, list[str]]:
 def recordings(paths: Sequence[str]) -> dict[str, Path]:
     """Audio files of a set by the ids of their items, those of folders among them."""
     found: dict[str, Path] = {}
-    for source in (source for path in paths for source in find(Path(path))):
+    for source in (source for path in paths for source in find_sources(Path(path))):
         if source.member:
             raise InputError(f"{source}: lies in a zip file; stimuli.prepare unpacks it")
         name = item_id(source.path.stem)
@@ -93,7 +93,7 @@ def excerpt(source: Path, target: Path, seconds: float) -> None:
         If the recording is no ambiX of third order or higher, or has nothing in W.
     """
     about, before = info(source), read_record(source)
-    check_form(about)
+    check_ambix(about)
     libraries = versions("hoa-rvqgan", "numpy", "soxr")
     wanted = {"source_sha256": sha256(source), "seconds": seconds, "versions": libraries}
     made = read_record(target)

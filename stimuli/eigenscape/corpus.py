@@ -1,6 +1,7 @@
 """EigenScape's classes, recordings and their split into training and held-out parts.
 
-Training and test building read the split from here, so that no second of a test excerpt was ever trained on.
+Training and the building of listening tests both take the split from here, so that no second of a test excerpt was
+ever trained on.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Recording:
 
 
 def recording_of(path: Path) -> Recording | None:
-    """Class and number by the file's name; None if it is not named like a recording of the corpus."""
+    """Class and number from a file's name; None if it is not named like a recording of the corpus."""
     match = _NAME.fullmatch(path.stem)
     scene_class = _BY_NAME.get(match["scene"].replace(" ", "").lower()) if match else None
     return Recording(path, scene_class, int(match["number"])) if match and scene_class else None
@@ -47,13 +48,13 @@ def recording_of(path: Path) -> Recording | None:
 def find_recordings(root: Path) -> list[Recording]:
     """Recordings below a folder, flat or in folders of any depth, sorted by class and number.
 
-    Files are recognised by name (``Beach.1.wav``, ``Beach-01.wav``, ``Busy Street.3.wav``); others are
-    passed over.
+    Files are recognised by name (``Beach.1.wav``, ``Beach-01.wav``, ``Busy Street.3.wav``); other files are
+    ignored.
 
     Raises
     ------
     InputError
-        If there is no such folder or recording in it, or the same recording twice.
+        If the folder does not exist or holds no recording, or holds one twice.
     """
     if not root.is_dir():
         raise InputError(f"{root}: no such folder")
@@ -64,25 +65,34 @@ def find_recordings(root: Path) -> list[Recording]:
             continue
         twin = found.setdefault((recording.scene_class, recording.number), recording)
         if twin is not recording:
-            raise InputError(f"{path}: the same recording as {twin.path}; remove one of the two")
+            raise InputError(f"{path}: is the same recording as {twin.path}; remove one of the two")
     if not found:
         raise InputError(
-            f"{root}: no recordings named like EigenScape's (Beach.1.wav ... Woodland.8.wav); for files of your "
-            'own use make stimuli INPUT="a.wav b.wav"'
+            f"{root}: no recordings named like EigenScape's (Beach.1.wav ... Woodland.8.wav); for your own "
+            'files use make stimuli INPUT="a.wav b.wav"'
         )
     return [found[key] for key in sorted(found)]
 
 
 def split(recordings: list[Recording], holdout: int | str = HOLDOUT) -> tuple[list[Recording], list[Recording]]:
-    """Split the recordings: (training, held out).
+    """Split recordings into a training part and a held-out part.
 
     Parameters
     ----------
     recordings : list of Recording
     holdout : int or str
-        A number: held out is that recording of every class, the paper's eighth. By whole recordings, no moment
-        of the held-out part has a neighbour in the training part. A class: held out is all of it, so that the
-        test is on a kind of scene that was never trained on.
+        A number from 1 to 8 holds out that recording of every class; the paper holds out the eighth. As whole
+        recordings are held out, no moment of them is adjacent to training material. The name of a class holds out
+        all of its recordings: the test is then on a kind of scene that was never trained on.
+
+    Returns
+    -------
+    training, held_out : list of Recording
+
+    Raises
+    ------
+    InputError
+        If there is no such class or number.
     """
     if isinstance(holdout, str):
         if holdout not in CLASSES:

@@ -80,7 +80,8 @@ def choose_window(path: Path, seconds: float) -> Window:
         lost = _rounded(anchor_loss(*powers.mean(axis=0))) if len(powers) else None
         return Window(0, about.length, roll, None, True, lost)
     starts, undisturbed = _candidates(about, len(slices.power), seconds)
-    slices_of = np.add.outer(starts, np.arange(round(seconds / _SLICE_S)))  # (candidate, slice)
+    count = min(round(seconds / _SLICE_S), len(slices.power))
+    slices_of = np.add.outer(starts, np.arange(count))  # (candidate, slice)
     met = _conditions_met(slices, slices_of)
     mean_powers = slices.band_powers[slices_of].mean(axis=1)
     lost = anchor_loss(mean_powers[:, 0], mean_powers[:, 1])

@@ -1,105 +1,124 @@
-"""Bring recordings into the form of the paper: third order, 44.1 kHz, 16 bit.
-
-    python -m stimuli.prepare EIGENSCAPE -o data/eigenscape
-    python -m stimuli.prepare EIGENSCAPE --split scene --fold Beach -o data/no-beach
-
-Takes a folder of recordings with EigenScape's names, flat, in folders or in its zip files, or any other file
-or folder of ambiX (ACN/SN3D) of third order or higher. Keeps the first 16 channels, resamples (soxr VHQ),
-multiplies by one recorded gain, a multiple of 6 dB, that leaves 3 dB of headroom, and adds triangular
-dither. A recording whose statistics say that it is N3D or FuMa is refused. Finished files are kept: the
-command can be interrupted and repeated.
-"""
+"""Prepare a whole corpus: which recordings, where each is written, and what is held out."""
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from render.common.cli import progress
 from render.common.errors import InputError
 from render.common.parallel import in_parallel
 from render.fileio.audio_file import info
-from stimuli.eigenscape.corpus import CLASSES, HOLDOUT, Recording, split
-from stimuli.eigenscape.sources import METADATA, Source, find, locations, shared_locations
-from stimuli.preparation.conversion import check_form, prepare_source
+from stimuli.eigenscape.corpus import Recording, split
+from stimuli.eigenscape.published_metadata import locations, shared_locations
+from stimuli.eigenscape.sources import Source, find_sources
+from stimuli.preparation.conversion import PreparationSettings, check_ambix, prepare_source
 
-TRAINING, HELD_OUT = "training", "held-out"  # folders of a split
-
-
-def part_of(recording: Recording, holdout: int | str) -> str:
-    """Folder of a recording in a split corpus."""
-    return TRAINING if split([recording], holdout)[0] else HELD_OUT
+TRAINING, HELD_OUT = "training", "held-out"  # folders of a corpus that is split
 
 
-def prepare(
-    root: Path,
-    folder: Path,
-    numbers: set[int] | None = None,
-    workers: int = 1,
-    bits: int = 16,
-    gain_db: float | None = None,
-    convention: str = "auto",
-    verify: bool = False,
-    holdout: int | str | None = None,
-) -> None:
-    """Prepare what is found below `root` into `folder`, in parallel; split into two folders with `holdout`."""
-    found = find(root)
-    sources = [s for s in found if numbers is None or (s.recording and s.recording.number in numbers)]
+@dataclass(frozen=True)
+class Division:
+    """How a corpus divides into training and held-out recordings.
+
+    Attributes
+    ----------
+    training, held_out : list of Recording
+    locations_known : bool
+        Whether the corpus's table of locations was found.
+    shared_locations : list of str
+        Sentences about held-out recordings that were made at the same place as a training recording.
+    """
+
+    training: list[Recording]
+    held_out: list[Recording]
+    locations_known: bool
+    shared_locations: list[str]
+
+
+def select_sources(root: Path, numbers: set[int] | None = None) -> list[Source]:
+    """Find the recordings below `root`, or those with the given numbers.
+
+    Raises
+    ------
+    InputError
+        If there are none.
+    """
+    sources = find_sources(root)
+    if numbers is not None:
+        sources = [source for source in sources if source.recording and source.recording.number in numbers]
     if not sources:
         raise InputError(f"{root}: none of its recordings has a number in {sorted(numbers or ())}")
-    if root.is_dir() and not any(source.recording for source in sources):
-        sources = _of_third_order(root, sources)
-    if holdout is not None:
-        _warn_of_shared_locations(root, sources, holdout)
-    jobs = {}
-    for source in sources:
-        place = folder if holdout is None or not source.recording else folder / part_of(source.recording, holdout)
-        jobs[place / source.name] = (source, place / source.name, bits, gain_db, convention, verify)
-    made = in_parallel(prepare_source, jobs, workers)
-    for _ in progress(made, "prepare recording", len(jobs)):
-        pass
-    print(f"{folder}: {len(jobs)} recordings, 16 channels, 44.1 kHz, {bits} bit")
+    return sources
 
 
-def _of_third_order(root: Path, sources: list[Source]) -> list[Source]:
-    """Files of a folder that can be prepared; what is passed over is told."""
-    kept = []
+def without_unsuitable(root: Path, sources: list[Source]) -> tuple[list[Source], list[str]]:
+    """Leave out the files of a folder that are not ambiX of third order; also return why each was left out.
+
+    A single file and a folder of EigenScape's recordings are returned as they are: a defect of one of them is an
+    error. Members of zip files are checked when they are unpacked.
+    """
+    if not root.is_dir() or any(source.recording for source in sources):
+        return sources, []
+    suitable, reasons = [], []
     for source in sources:
         try:
             if not source.member:
-                check_form(info(source.path))
-            kept.append(source)
+                check_ambix(info(source.path))
+            suitable.append(source)
         except InputError as error:
-            print(f"passed over: {error}", file=sys.stderr)
-    if not kept:
-        raise InputError(f"{root}: none of its {len(sources)} audio files is ambiX of third order or higher")
-    return kept
+            reasons.append(str(error))
+    return suitable, reasons
 
 
-def _warn_of_shared_locations(root: Path, sources: list[Source], holdout: int | str) -> None:
-    """Tell what is held out, and where the same place is on both sides of the split."""
+def divide(root: Path, sources: list[Source], holdout: int | str) -> Division:
+    """Divide recordings of EigenScape as `split` does, and find locations that occur in both parts.
+
+    Raises
+    ------
+    InputError
+        If a recording is not named like EigenScape's.
+    """
     recordings = [source.recording for source in sources if source.recording]
     if len(recordings) < len(sources):
         raise InputError(f"{root}: only recordings with EigenScape's names can be split")
     training, held_out = split(recordings, holdout)
-    print(f"{len(training)} recordings to {TRAINING}, {len(held_out)} to {HELD_OUT} (fold {holdout})")
     places = locations(root)
-    if not places:
-        print(f"note: no {METADATA} below {root}; equal locations cannot be told", file=sys.stderr)
-    for sentence in shared_locations(training, held_out, places):
-        print(f"warning: {sentence}", file=sys.stderr)
+    return Division(training, held_out, bool(places), shared_locations(training, held_out, places))
 
 
-def fold_of(kind: str | None, fold: str | None) -> int | str | None:
-    """Held-out recording number or class from --split and --fold; None without a split."""
-    if kind is None:
-        if fold is not None:
-            raise InputError(f"--fold {fold}: needs --split recording or --split scene")
-        return None
-    if kind == "scene":
-        if fold not in CLASSES:
-            raise InputError(f"--fold {fold}: with --split scene a class is held out: {', '.join(CLASSES)}")
-        return fold
-    if fold is not None and (not fold.isdecimal() or not 1 <= int(fold) <= 8):
-        raise InputError(f"--fold {fold}: with --split recording possible are 1 to 8")
-    return int(fold) if fold else HOLDOUT
+def prepare_sources(
+    sources: list[Source],
+    folder: Path,
+    settings: PreparationSettings,
+    holdout: int | str | None = None,
+    verify: bool = False,
+    workers: int = 1,
+) -> Iterator[Path]:
+    """Prepare recordings in parallel and yield the path of each when it is finished.
+
+    Parameters
+    ----------
+    sources : list of Source
+    folder : Path
+    settings : PreparationSettings
+    holdout : int, str or None
+        Fold of `split`: recordings are written to the folders ``training`` and ``held-out`` below `folder`.
+    verify : bool
+        Compare every source with EigenScape's published MD5.
+    workers : int
+        Processes.
+    """
+    jobs = {}
+    for source in sources:
+        target = _part(folder, source, holdout) / source.name
+        jobs[target] = (source, target, settings, verify)
+    for target, _ in in_parallel(prepare_source, jobs, workers):
+        yield target
+
+
+def _part(folder: Path, source: Source, holdout: int | str | None) -> Path:
+    if holdout is None or source.recording is None:
+        return folder
+    is_training = bool(split([source.recording], holdout)[0])
+    return folder / (TRAINING if is_training else HELD_OUT)

@@ -1,171 +1,164 @@
-"""Preparation of recordings: form, spectrum, level, dither, and what is refused."""
+"""The command stimuli.prepare: corpora as users have them, zip files, other ambiX, locations, folds."""
 
-import json
-import os
 import sys
+import zipfile
 
 import numpy as np
 import pytest
-import soundfile
 
 from render.common.errors import InputError
-from render.common.files import record_path, sha256
-from render.fileio.audio_file import info, read, writer
+from render.fileio.audio_file import writer
+from render.hoa.spherical_harmonics import spherical_harmonics
 from stimuli import prepare
-from stimuli.preparation.conversion import prepare_file
+from stimuli.eigenscape.sources import find_sources
+from stimuli.preparation.conversion import PreparationSettings, prepare_source
 
 
-def written(path, samples, rate=48000, subtype="FLOAT"):
-    with writer(path, len(samples), rate, subtype, force=True) as file:
+def field(path, order=4, seconds=0.3, seed=0, waves=40):
+    """Many plane waves from everywhere, as a diffuse but real field."""
+    random = np.random.default_rng(seed)
+    azimuth, elevation = random.uniform(-np.pi, np.pi, waves), np.arcsin(random.uniform(-1, 1, waves))
+    gains = spherical_harmonics(order, azimuth, elevation)
+    samples = 0.01 * gains.T @ random.standard_normal((waves, round(seconds * 48_000)))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with writer(path, len(samples), 48_000, "PCM_24", force=True) as file:
         file.write(samples.astype(np.float32))
     return path
 
 
-def noise(channels=16, frames=4800, level=0.1, seed=0):
-    return level * np.random.default_rng(seed).standard_normal((channels, frames))
+def packed(path, *members, method=zipfile.ZIP_DEFLATED):
+    """A zip file of (name in it, file)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, file in members:
+            archive.write(file, name)
+    return path
 
 
-def test_the_form_is_16_channels_44100_hz_16_bit(tmp_path):
-    prepare_file(written(tmp_path / "a.wav", noise(25), subtype="PCM_24"), tmp_path / "out.wav")
-    about = info(tmp_path / "out.wav")
-    assert (about.channels, about.sample_rate_hz, about.subtype) == (16, 44100, "PCM_16")
-    assert about.length == 4410
+def content(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
-def test_sines_keep_channel_phase_and_frequency_through_the_resampler(tmp_path):
-    time_s = np.arange(9600) / 48000
-    hz = 200.0 * (1 + np.arange(25))
-    prepare_file(written(tmp_path / "a.wav", 0.3 * np.sin(2 * np.pi * hz[:, None] * time_s)), tmp_path / "b.wav")
-    found, rate = read(tmp_path / "b.wav")
-    expected = 0.3 * np.sin(2 * np.pi * hz[:16, None] * np.arange(found.shape[1]) / rate)
-    # 0.3 is -10.5 dBFS: up 6 dB to -4.5, the next step would pass -3
-    error = found / 10 ** (6 / 20) - expected
-    # Away from the ends, where the sine begins suddenly, what is left is rounding and dither
-    assert np.abs(error[:, 400:-400]).max() < 2 / 32768
+@pytest.fixture
+def command(monkeypatch):
+    def command(*arguments):
+        monkeypatch.setattr(sys, "argv", ["prepare", *map(str, arguments), "--workers", "1"])
+        prepare.main()
+
+    return command
 
 
-def test_16_bit_44100_hz_at_the_right_level_is_copied_exactly(tmp_path):
-    samples = np.round(np.clip(noise(level=0.15), -0.7, 0.7) * 32768) / 32768
-    samples[3, 7] = 0.7
-    source = written(tmp_path / "a.wav", samples, 44100, "PCM_16")
-    made = prepare_file(source, tmp_path / "b.wav")
-    assert (made["gain_db"], made["dither"]) == (0.0, False)
-    assert np.array_equal(read(tmp_path / "b.wav")[0], read(source)[0])
+def test_zipped_flat_and_foldered_corpora_give_the_same_files(tmp_path, command):
+    beach, park = field(tmp_path / "x/Beach.1.wav"), field(tmp_path / "x/Park.2.wav", seed=1)
+    packed(tmp_path / "zips/Beach.zip", ("Beach/Beach.1.wav", beach), ("__MACOSX/._Beach.1.wav", beach))
+    packed(tmp_path / "zips/Park.zip", ("Park-02.wav", park), method=zipfile.ZIP_STORED)
+    command(tmp_path / "x", "-o", tmp_path / "a")
+    command(tmp_path / "zips", "-o", tmp_path / "b")
+    wavs = [{p.name: p.read_bytes() for p in (tmp_path / folder).glob("*.wav")} for folder in "ab"]
+    assert set(wavs[0]) == {"Beach.1.wav", "Park.2.wav"}
+    assert wavs[0] == wavs[1]
+    assert not list((tmp_path / "b").glob(".unpacked*"))
 
 
-@pytest.mark.parametrize("peak_dbfs", [-3.0, -3.01, -8.9, -9.0, -40.0, 0.0, 12.0])
-def test_the_gain_is_a_multiple_of_6_db_that_leaves_3_to_9_db(tmp_path, peak_dbfs):
-    samples = np.zeros((16, 4410))
-    samples[5, 2000] = 10 ** (peak_dbfs / 20)
-    made = prepare_file(written(tmp_path / "a.wav", samples, 44100), tmp_path / "b.wav")
-    assert made["gain_db"] % 6 == 0
-    assert -9.001 <= peak_dbfs + made["gain_db"] <= -2.999
+def test_what_is_made_from_a_zip_file_is_not_unpacked_again(tmp_path, command, monkeypatch):
+    packed(tmp_path / "Beach.zip", ("Beach.1.wav", field(tmp_path / "x/Beach.1.wav")))
+    command(tmp_path / "Beach.zip", "-o", tmp_path / "out")
+    before = content(tmp_path / "out")
+    opened = []
+    original = zipfile.ZipFile.open
+    monkeypatch.setattr(zipfile.ZipFile, "open", lambda *a, **k: opened.append(a) or original(*a, **k))
+    source = find_sources(tmp_path / "Beach.zip")[0]
+    prepare_source(source, tmp_path / "out/Beach.1.wav", PreparationSettings(), verify=False)
+    assert opened == []
+    packed(tmp_path / "Beach.zip", ("Beach.1.wav", field(tmp_path / "x/Beach.1.wav", seed=5)))
+    command(tmp_path / "Beach.zip", "-o", tmp_path / "out")
+    assert content(tmp_path / "out")["Beach.1.wav"] != before["Beach.1.wav"]
 
 
-def test_dither_is_triangular_and_the_same_every_time(tmp_path):
-    source = written(tmp_path / "a.wav", np.full((16, 44100), 10.25 / 32768 * 0.5), 44100)
-    for name in ("b.wav", "c.wav"):
-        made = prepare_file(source, tmp_path / name)
-    assert (tmp_path / "b.wav").read_bytes() == (tmp_path / "c.wav").read_bytes()
-    integers, _ = soundfile.read(tmp_path / "b.wav", dtype="int16")
-    error = integers - 10.25 / 2 * 10 ** (made["gain_db"] / 20)
-    # The error of triangular dither has mean 0 and variance 1/4 LSB² whatever the signal is (Lipshitz 1992)
-    assert abs(error.mean()) < 0.01
-    assert error.var() == pytest.approx(0.25, rel=0.02)
+def test_hostile_and_damaged_zip_files(tmp_path, command):
+    beach = field(tmp_path / "x/Beach.1.wav")
+    packed(tmp_path / "evil.zip", ("../../Beach.1.wav", beach))
+    command(tmp_path / "evil.zip", "-o", tmp_path / "deep/er/out")
+    outside = set(tmp_path.rglob("*.wav")) - {beach, tmp_path / "deep/er/out/Beach.1.wav"}
+    assert outside == set()
+    data = bytearray(packed(tmp_path / "bad.zip", ("Beach.1.wav", beach)).read_bytes())
+    data[2000] ^= 0xFF
+    (tmp_path / "bad.zip").write_bytes(data)
+    with pytest.raises(InputError, match=r"bad\.zip.*damaged"):
+        command(tmp_path / "bad.zip", "-o", tmp_path / "no")
+    (tmp_path / "cut.zip").write_bytes(data[:1000])
+    with pytest.raises(InputError, match=r"cut\.zip: the zip file is damaged"):
+        command(tmp_path / "cut.zip", "-o", tmp_path / "no")
+    assert not list(tmp_path.glob("no/*.wav"))
 
 
-def test_a_clipped_recording_that_overshoots_between_its_samples_is_lowered_not_clipped(tmp_path):
-    samples = np.random.default_rng(3).choice([-1.0, 1.0], (16, 4800))
-    made = prepare_file(written(tmp_path / "a.wav", samples), tmp_path / "b.wav")
-    assert made["gain_db"] < -6
-    assert np.abs(read(tmp_path / "b.wav")[0]).max() < 1
+def test_any_other_folder_of_third_order_or_higher(tmp_path, command, capsys):
+    field(tmp_path / "my/hall one.wav", order=3)
+    field(tmp_path / "my/deep/yard.w64", order=5, seed=1)
+    field(tmp_path / "my/first.wav", order=1)
+    (tmp_path / "my/notes.txt").write_text("x")
+    command(tmp_path / "my", "-o", tmp_path / "out")
+    assert sorted(p.name for p in (tmp_path / "out").glob("*.wav")) == ["hall one.wav", "yard.wav"]
+    assert "skipped" in (told := capsys.readouterr().err)
+    assert "order 1" in told
+    field(tmp_path / "low/a.wav", order=1)
+    with pytest.raises(InputError, match="is ambiX of third order"):
+        command(tmp_path / "low", "-o", tmp_path / "out2")
 
 
-def test_silence_stays_silence_but_for_dither(tmp_path):
-    prepare_file(written(tmp_path / "a.wav", np.zeros((16, 4800))), tmp_path / "b.wav")
-    assert np.abs(read(tmp_path / "b.wav")[0]).max() <= 1 / 32768
+def test_the_defective_files_of_the_first_release_are_recognised(tmp_path, command):
+    samples = 0.01 * np.random.default_rng(0).standard_normal((32, 4800)).astype(np.float32)
+    with writer(tmp_path / "Park.6.wav", 32, 48_000) as file:
+        file.write(samples)
+    packed(tmp_path / "z/Park.zip", ("Park.6.wav", tmp_path / "Park.6.wav"))
+    for root in (tmp_path / "Park.6.wav", tmp_path / "z"):
+        with pytest.raises(InputError, match=r"Park\.6\.wav: 32 channels.*record 2628463"):
+            command(root, "-o", tmp_path / "out")
 
 
-def test_what_is_finished_is_kept_and_what_has_changed_is_made_again(tmp_path):
-    source, target = written(tmp_path / "a.wav", noise()), tmp_path / "out" / "a.wav"
-    first = prepare_file(source, target)
-    os.utime(target, (1, 1))
-    assert prepare_file(source, target) == first
-    assert target.stat().st_mtime == 1
-    written(source, noise(seed=1))
-    assert prepare_file(source, target)["source_sha256"] == sha256(source) != first["source_sha256"]
-    assert json.loads(record_path(target).read_text())["sha256"] == sha256(target)
+def test_verified_recordings_have_the_published_md5(tmp_path, command):
+    beach = field(tmp_path / "Beach.1.wav")
+    with pytest.raises(InputError, match=r"its MD5 is \w{32}, EigenScape's Beach\.1 has b199ddd2350c0516"):
+        command(beach, "-o", tmp_path / "out", "--verify")
 
 
-def test_a_damaged_record_means_that_the_file_is_made_again(tmp_path):
-    source, target = written(tmp_path / "a.wav", noise()), tmp_path / "b.wav"
-    first = prepare_file(source, target)
-    record_path(target).write_text("[]")
-    assert prepare_file(source, target) == first
+METADATA = """Filename,Class,Location,Time,Date,Additional Information
+Beach-01.wav,Beach,"Bridlington  Beach",10:00,1/5/17,
+Beach-08.wav,Beach,bridlington beach,11:00,1/5/17,
+Park-08.wav,Park,Rowntree Park,11:00,1/5/17,
+"""
 
 
-def test_the_label_of_synthetic_material_is_handed_on(tmp_path):
-    source = written(tmp_path / "a.wav", noise())
-    record_path(source).write_text('{"what": "synthetic scene"}')
-    assert prepare_file(source, tmp_path / "b.wav")["material"] == "synthetic scene"
-    record_path(source).write_text("[1, 2]")  # somebody's own file of that name
-    assert prepare_file(written(source, noise(seed=2)), tmp_path / "c.wav")["material"] == "recording"
+def test_equal_locations_on_both_sides_of_a_split_are_reported(tmp_path, command, capsys):
+    for name in ("Beach.1", "Beach.8", "Park.1", "Park.8"):
+        field(tmp_path / f"c/{name}.wav", seconds=0.1)
+    command(tmp_path / "c", "-o", tmp_path / "out", "--split", "recording")
+    assert "no Metadata-EigenScape.csv" in capsys.readouterr().err
+    (tmp_path / "c/Metadata-EigenScape.csv").write_text(METADATA)
+    command(tmp_path / "c", "-o", tmp_path / "out", "--split", "recording")
+    told = capsys.readouterr()
+    assert "warning: Beach.8 was recorded at the same place as Beach.1 (bridlington beach)" in told.err
+    assert "Park" not in told.err
+    assert "2 recordings to training, 2 to held-out (fold 8)" in told.out
+    names = sorted(str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*.wav"))
+    assert names == ["held-out/Beach.8.wav", "held-out/Park.8.wav", "training/Beach.1.wav", "training/Park.1.wav"]
+    command(tmp_path / "c", "-o", tmp_path / "scene", "--split", "scene", "--fold", "Park")
+    assert sorted(p.name for p in (tmp_path / "scene/held-out").glob("*.wav")) == ["Park.1.wav", "Park.8.wav"]
+    for wrong in (["--fold", "3"], ["--split", "scene"], ["--split", "scene", "--fold", "3"],
+                  ["--split", "recording", "--fold", "9"]):  # fmt: skip
+        with pytest.raises(InputError, match="--fold"):
+            command(tmp_path / "c", "-o", tmp_path / "no", *wrong)
 
 
-def test_neither_the_source_nor_another_file_is_overwritten(tmp_path):
-    source = written(tmp_path / "a.wav", noise())
-    content = source.read_bytes()
-    with pytest.raises(InputError, match="overwritten"):
-        prepare_file(source, tmp_path / "x" / ".." / "a.wav")
-    assert source.read_bytes() == content
-    (tmp_path / "mine.wav").write_bytes(b"my only copy")
-    with pytest.raises(InputError, match="exists and differs"):
-        prepare_file(source, tmp_path / "mine.wav")
-    assert (tmp_path / "mine.wav").read_bytes() == b"my only copy"
-
-
-@pytest.mark.parametrize(
-    ("channels", "frames", "says"),
-    [
-        (4, 4800, r"order 1;.*third-order"),
-        (9, 4800, "order 2"),
-        (32, 4800, "raw capsules of an em32"),
-        (12, 4800, "16 .order 3."),
-        (16, 2399, "at least 0.05 s"),
-    ],
-)
-def test_what_cannot_be_prepared_is_refused_with_the_reason(tmp_path, channels, frames, says):
-    source = written(tmp_path / "a.wav", noise(channels, frames))
-    with pytest.raises(InputError, match=says):
-        prepare_file(source, tmp_path / "out" / "b.wav")
-    assert not (tmp_path / "out").exists()
-
-
-def test_nan_is_refused_with_channel_and_sample(tmp_path):
-    source = tmp_path / "a.wav"
-    samples = noise()
-    samples[4, 1000] = np.nan
-    soundfile.write(source, samples.T, 48000, subtype="FLOAT")
-    with pytest.raises(InputError, match=r"channel 4 at sample 1000"):
-        prepare_file(source, tmp_path / "b.wav")
-    assert not (tmp_path / "b.wav").exists()
-
-
-def command_line(monkeypatch, *arguments):
-    monkeypatch.setattr(sys, "argv", ["prepare", *map(str, arguments)])
-    prepare.main()
-
-
-def test_a_folder_is_prepared_under_the_names_of_the_corpus(tmp_path, monkeypatch, capsys):
+def test_a_folder_is_prepared_under_the_names_of_the_corpus(tmp_path, command, capsys):
     for name in ("deep/Busy Street-08.wav", "Beach.1.wav"):
-        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
-        written(tmp_path / "in" / name, noise())
+        field(tmp_path / "in" / name, seconds=0.1)
     out = tmp_path / "out"
-    command_line(monkeypatch, tmp_path / "in", "-o", out, "--recordings", "8", "--workers", "1")
+    command(tmp_path / "in", "-o", out, "--recordings", "8")
     assert sorted(p.name for p in out.iterdir()) == ["BusyStreet.8.wav", "BusyStreet.8.wav.json"]
-    command_line(monkeypatch, tmp_path / "in", "-o", out, "--workers", "2")
+    command(tmp_path / "in", "-o", out, "--workers", "2")
     assert sorted(p.name for p in out.glob("*.wav")) == ["Beach.1.wav", "BusyStreet.8.wav"]
     assert "2 recordings" in capsys.readouterr().out
     for wrong, says in (("5", "none of its recordings"), ("x", "need numbers")):
         with pytest.raises(InputError, match=says):
-            command_line(monkeypatch, tmp_path / "in", "-o", out, "--recordings", wrong)
+            command(tmp_path / "in", "-o", out, "--recordings", wrong)

@@ -10,7 +10,7 @@ import pytest
 from render.common.errors import InputError
 from render.fileio.audio_file import info, read
 from stimuli.eigenscape.corpus import CLASSES, find_recordings
-from stimuli.field_statistics import acceptance_ranges as acceptance
+from stimuli.field_statistics.acceptance_ranges import BRIGHT_CLASSES, deviations
 from stimuli.field_statistics.statistics import measure
 from stimuli.synthesis.synthesiser import Synthesis, synthesise, write_scene_file
 
@@ -65,14 +65,14 @@ def _faults(name: str, scene: np.ndarray) -> list[str]:
         "convention": found.convention == "ACN SN3D",
         "order filters": 350 < found.corners_hz.get(2, 0) < 470 and 930 < found.corners_hz.get(3, 0) < 1150,
     }
-    told = [fault for fault in acceptance.faults(found, name in acceptance.BRIGHT) if " re W in dB" in fault]
+    told = [fault for fault in deviations(found, name in BRIGHT_CLASSES) if " re W in dB" in fault]
     return [f"{name}: {what}" for what in (*told, *(what for what, holds in checks.items() if not holds))]
 
 
 @pytest.mark.parametrize("name", ["QuietStreet"])
 def test_a_scene_of_the_demo_passes_the_acceptance_gate(name):
     found = measure([synthesise(name, 8, 1, 14.0, order=3)], RATE_HZ)
-    assert acceptance.faults(found, name in acceptance.BRIGHT) == []
+    assert deviations(found, name in BRIGHT_CLASSES) == []
 
 
 def test_scenes_of_one_seed():

@@ -63,3 +63,13 @@ def test_the_whole_corpus_is_split_seven_to_one():
     for holdout in (0, 9, -1):
         with pytest.raises(InputError, match="1 to 8"):
             split(recordings, holdout)
+
+
+def test_every_fold_of_either_kind_holds_each_recording_out_once():
+    recordings = [Recording(f"{name}.{n}.wav", name, n) for name in CLASSES for n in range(1, 9)]
+    for folds, size in ((range(1, 9), 8), (CLASSES, 8)):
+        held_out = [split(recordings, fold)[1] for fold in folds]
+        assert [len(part) for part in held_out] == [size] * 8
+        assert sorted(r.path for part in held_out for r in part) == sorted(r.path for r in recordings)
+    with pytest.raises(InputError, match="held-out class 'Sea'"):
+        split(recordings, "Sea")

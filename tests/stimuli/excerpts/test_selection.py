@@ -96,3 +96,8 @@ def test_a_window_always_lies_in_its_file(tmp_path_factory, milliseconds, second
     scene = read_with_rolls(path, chosen)
     assert scene.length == chosen.length + 2 * RATE
     assert without_rolls(scene, chosen).length == chosen.length
+
+
+def test_an_excerpt_may_end_within_a_slice(tmp_path):
+    """1.3 s of 1.301 s: three half seconds are asked for, two are complete."""
+    assert choose_window(written(tmp_path / "a.wav", diffuse(1.301)), 1.3).start == 0
