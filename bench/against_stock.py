@@ -65,10 +65,11 @@ def ours(seconds: float, shipped: bool) -> dict:
     from codec.bitstream.file import write_stream
     from codec.checkpoints.model_file import load
     from codec.coding.pipeline import decode_packets, encode_packets, make_header, survey
-    from codec.rvqgan.codec import Codec, ModelConfig
+    from codec.rvqgan.codec import RVQGAN
+    from codec.rvqgan.config import ModelConfig
 
     torch.manual_seed(0)
-    model = load()[0] if shipped else Codec(ModelConfig()).fold_weight_norm().eval().requires_grad_(False)
+    model = load()[0] if shipped else RVQGAN(ModelConfig()).fold_weight_norm().eval().requires_grad_(False)
 
     def pieces(size: int):
         """Seconds of noise, made where they are needed: nothing here may hold a long signal."""

@@ -43,11 +43,11 @@ def main() -> None:
     import json
 
     from codec.checkpoints.model_file import load
-    from codec.rvqgan.codec import Codec
+    from codec.rvqgan.codec import RVQGAN
     from codec.training.config import load_preset
 
     if given.preset:
-        model = Codec(load_preset(given.preset)[0]).fold_weight_norm().eval().requires_grad_(False)
+        model = RVQGAN(load_preset(given.preset)[0]).fold_weight_norm().eval().requires_grad_(False)
     else:
         model, _ = load(given.model)
     from codec.coding.complexity import profile

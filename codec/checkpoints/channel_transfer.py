@@ -26,18 +26,18 @@ import torch
 
 from codec.checkpoints.model_file import read
 from codec.checkpoints.state_dict import assemble
-from codec.rvqgan.codec import Codec
+from codec.rvqgan.codec import RVQGAN
 from render.common.errors import InputError
 
 READINGS = ("gain", "weight")
 
 
-def transfer(model: Codec, channels: int, reading: str = "gain", layout: str = "") -> Codec:
+def transfer(model: RVQGAN, channels: int, reading: str = "gain", layout: str = "") -> RVQGAN:
     """Make a model of more channels.
 
     Parameters
     ----------
-    model : Codec
+    model : RVQGAN
         With folded weight norm; it stays as it is.
     channels : int
         Not fewer than the model has. Channel c takes the kernels of channel c modulo the model's.
@@ -48,7 +48,7 @@ def transfer(model: Codec, channels: int, reading: str = "gain", layout: str = "
 
     Returns
     -------
-    Codec
+    RVQGAN
         Folded; without a Tanh at the output if it has more than one channel, as in the paper.
     """
     count = model.config.channels
@@ -76,7 +76,7 @@ def transfer(model: Codec, channels: int, reading: str = "gain", layout: str = "
     return assemble(config, shapes, tensors.__getitem__, "transferred weights")
 
 
-def start_from(model: Codec, path: Path) -> None:
+def start_from(model: RVQGAN, path: Path) -> None:
     """Overwrite a model to be trained (weight norm not folded) with the weights in a file.
 
     A file of fewer channels is transferred with the gain kept; everything else must fit.
@@ -97,6 +97,6 @@ def start_from(model: Codec, path: Path) -> None:
                 getattr(layers[layer], attribute).copy_(tensor)
 
 
-def _architecture(model: Codec) -> dict[str, Any]:
+def _architecture(model: RVQGAN) -> dict[str, Any]:
     config = model.config.as_json()
     return {name: config[name] for name in config if name not in ("quantizer_dropout", "side_layers", "layout")}

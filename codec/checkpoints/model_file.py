@@ -20,14 +20,15 @@ from safetensors.torch import save_file
 
 from codec.checkpoints.state_dict import assemble
 from codec.descript.weights import read_published
-from codec.rvqgan.codec import Codec, ModelConfig, count_parameters
+from codec.rvqgan.codec import RVQGAN, count_parameters
+from codec.rvqgan.config import ModelConfig
 from render.common.errors import InputError
 from render.common.files import read_json, read_record, sha256, whole_file, write_json
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained" / "hoa16-small.safetensors"
 
 
-def save(path: Path, model: Codec, card: dict[str, Any], force: bool = False, exact: bool = False) -> None:
+def save(path: Path, model: RVQGAN, card: dict[str, Any], force: bool = False, exact: bool = False) -> None:
     """Write a model (weight norm folded) and its card ``<name>.json`` with the SHA-256.
 
     Half precision is exact for what is run: the weights are rounded once here, and every machine
@@ -45,7 +46,7 @@ def save(path: Path, model: Codec, card: dict[str, Any], force: bool = False, ex
     write_json(path.with_suffix(".json"), {"sha256": sha256(path), **card}, force=force)
 
 
-def load(path: Path | None = None, device: str = "cpu") -> tuple[Codec, bytes]:
+def load(path: Path | None = None, device: str = "cpu") -> tuple[RVQGAN, bytes]:
     """Read a model, ready to run: float32, evaluation mode, no gradients.
 
     Parameters
@@ -57,7 +58,7 @@ def load(path: Path | None = None, device: str = "cpu") -> tuple[Codec, bytes]:
 
     Returns
     -------
-    model : Codec
+    model : RVQGAN
     digest : bytes
         First 8 bytes of the SHA-256 of the file, as they stand in the bit stream.
 
@@ -105,7 +106,7 @@ def _configuration(described: str, path: Path) -> ModelConfig:
         raise InputError(f"{path}: {error}") from error
 
 
-def read(path: Path, sample_rate_hz: int | None = None) -> Codec:
+def read(path: Path, sample_rate_hz: int | None = None) -> RVQGAN:
     """Read a model from a file of ours or from one that others published (`codec.descript.weights`)."""
     if path.suffix == ".safetensors" and path.is_file():
         try:
@@ -118,7 +119,7 @@ def read(path: Path, sample_rate_hz: int | None = None) -> Codec:
     return read_published(path, sample_rate_hz)
 
 
-def convert(source: Path, target: Path, sample_rate_hz: int | None = None, force: bool = False) -> Codec:
+def convert(source: Path, target: Path, sample_rate_hz: int | None = None, force: bool = False) -> RVQGAN:
     """Write published weights as a file of ours, number for number; the card tells where they come from."""
     model = read_published(source, sample_rate_hz)
     card = {

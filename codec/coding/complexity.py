@@ -12,46 +12,48 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from codec.bitstream.format import PACKET_FRAMES
 from codec.coding.pipeline import decode_packets, encode_packets, make_header, survey
-from codec.rvqgan.codec import Codec, ModelConfig, count_parameters
+from codec.rvqgan.codec import RVQGAN, convolutions, count_parameters, meta_model
+from codec.rvqgan.config import ModelConfig
 from codec.side_info.analysis import REACH
 from codec.side_info.klt import HALF
 from codec.streaming.stream_codec import StreamDecoder, StreamEncoder
 
 
 def macs_per_second(config: ModelConfig) -> dict[str, float]:
-    """Multiply-accumulates per second of audio of encoder, quantiser and decoder.
+    """Multiply-accumulate operations per second of audio of the encoder, the quantiser and the decoder.
 
-    A convolution costs channels_in · channels_out · kernel per output sample, a transposed one per input sample,
-    the search in a codebook its rows times its dimensions. Snake, biases and the side layers are not counted.
+    A convolution applies its kernel once per output sample, a transposed one once per input sample, and a search
+    multiplies a latent by every vector of a codebook. Snake, biases and side information are not counted.
     """
-    rate_hz: float = config.sample_rate_hz
-    width, units = config.encoder_dim, len(config.dilations)
-    encoder = rate_hz * config.channels * width * 7
-    for stride in config.strides:
-        encoder += rate_hz * units * width * width * (7 + 1)
-        rate_hz /= stride
-        encoder += rate_hz * width * (2 * width) * (2 * stride)
-        width *= 2
-    encoder += rate_hz * width * config.latent_dim * 3
-
-    projections = 2 * config.latent_dim * config.codebook_dim
-    quantiser = rate_hz * config.codebooks * (projections + config.codebook_size * config.codebook_dim)
-
-    width = config.decoder_dim
-    decoder = rate_hz * config.latent_dim * width * 7
-    for stride in reversed(config.strides):
-        decoder += rate_hz * width * (width // 2) * (2 * stride)
-        rate_hz *= stride
-        width //= 2
-        decoder += rate_hz * units * width * width * (7 + 1)
-    decoder += rate_hz * width * config.channels * 7
-    return {"encoder": encoder, "quantiser": quantiser, "decoder": decoder}
+    model = meta_model(config)
+    frames_per_s = config.sample_rate_hz / config.hop
+    projections = _convolution_macs(model.quantizer, frames_per_s)
+    searches = sum(quantizer.codebook.weight.numel() for quantizer in model.quantizer.codebooks) * frames_per_s
+    return {
+        "encoder": _convolution_macs(model.encoder, config.sample_rate_hz),
+        "quantiser": projections + searches,
+        "decoder": _convolution_macs(model.decoder, frames_per_s),
+    }
 
 
-def measure(model: Codec, seconds: float) -> dict[str, float]:
+def _convolution_macs(network: nn.Module, rate_hz: float) -> float:
+    """Multiply-accumulate operations per second of a network's convolutions, given the rate of its input."""
+    macs = 0.0
+    for layer in convolutions(network):
+        if isinstance(layer, nn.ConvTranspose1d):
+            macs += layer.weight.numel() * rate_hz
+            rate_hz *= layer.stride[0]
+        else:
+            rate_hz /= layer.stride[0]
+            macs += layer.weight.numel() * rate_hz
+    return macs
+
+
+def measure(model: RVQGAN, seconds: float) -> dict[str, float]:
     """Times per second of audio and memory, on noise, through the real bit stream."""
     config = model.config
     noise = np.random.default_rng(0).standard_normal((config.channels, round(seconds * config.sample_rate_hz)))
@@ -74,7 +76,7 @@ def measure(model: Codec, seconds: float) -> dict[str, float]:
     }
 
 
-def profile(model: Codec, seconds: float) -> dict[str, Any]:
+def profile(model: RVQGAN, seconds: float) -> dict[str, Any]:
     """Everything that the command prints."""
     config = model.config
     mono = ModelConfig(channels=1, sample_rate_hz=config.sample_rate_hz, output_tanh=True)

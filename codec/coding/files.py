@@ -21,7 +21,7 @@ from codec.coding.concealment import conceal
 from codec.coding.pipeline import check_signal, decode_packets, encode_packets, make_header, survey, surveyed
 from codec.descript.dac_decode import decode_dac_at_level, decoded_length
 from codec.descript.dac_file import read_dac
-from codec.rvqgan.codec import Codec
+from codec.rvqgan.codec import RVQGAN
 from codec.side_info.spatial_layer import Layer
 from render.common.cli import progress
 from render.common.errors import InputError
@@ -29,7 +29,7 @@ from render.common.stdio import input_path, output_path
 from render.fileio.audio_file import blocks, info, writer
 
 
-def concealed_blocks(model: Codec, file: BinaryIO, header: Header, where: str, bf16: bool) -> Iterator:
+def concealed_blocks(model: RVQGAN, file: BinaryIO, header: Header, where: str, bf16: bool) -> Iterator:
     """Blocks of a damaged file; says on stderr what was made up."""
     layer = Layer(model.config) if header.layers else None
 
@@ -82,7 +82,7 @@ def write_blocks(decoded: Iterator, channels: int, rate_hz: int, target: Path, s
 
 
 def encode_file(
-    source: Path, target: Path, model: Codec, digest: bytes, codebooks: int | None, range_coded: bool, force: bool
+    source: Path, target: Path, model: RVQGAN, digest: bytes, codebooks: int | None, range_coded: bool, force: bool
 ) -> None:  # fmt: skip
     """Encode block by block; says on stderr what came out."""
     name = "standard input" if str(source) == "-" else source.name

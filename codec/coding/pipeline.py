@@ -20,7 +20,7 @@ from numpy import ndarray
 
 from codec.bitstream.file import read_header, read_packets, write_stream
 from codec.bitstream.format import ABSENT, PACKET_FRAMES, Header, Packet
-from codec.rvqgan.codec import Codec, contextual_frames
+from codec.rvqgan.codec import RVQGAN, contextual_frames
 from codec.side_info.analysis import REACH, SLOT_FRAMES
 from codec.side_info.klt import HALF
 from codec.side_info.spatial_layer import Components, Layer
@@ -95,7 +95,9 @@ def level_gain_q8_db(rms: float) -> int:
     return round(256 * min(127.0, gain_db))
 
 
-def check_signal(model: Codec, channels: int, sample_rate_hz: int, length: int, codebooks: int | None, where: str):
+def check_signal(
+    model: RVQGAN, channels: int, sample_rate_hz: int, length: int, codebooks: int | None, where: str
+):
     """Raise `InputError` if the model cannot take a signal."""
     config = model.config
     if channels != config.channels:
@@ -112,7 +114,7 @@ def check_signal(model: Codec, channels: int, sample_rate_hz: int, length: int, 
 
 
 def make_header(
-    model: Codec, digest: bytes, about: Survey, codebooks: int | None = None, range_coded: bool = False
+    model: RVQGAN, digest: bytes, about: Survey, codebooks: int | None = None, range_coded: bool = False
 ) -> Header:
     """Header of a stream to be encoded."""
     config = model.config
@@ -124,7 +126,7 @@ def make_header(
 
 
 def encode_packets(
-    model: Codec, header: Header, parts: Iterable[Float32[ndarray, "channel time"]], threads: int | None = None
+    model: RVQGAN, header: Header, parts: Iterable[Float32[ndarray, "channel time"]], threads: int | None = None
 ) -> Iterator[Packet]:
     """Packets of a stream of samples."""
     encoder = StreamEncoder(model, 1.0, header.codebooks, threads)
@@ -145,7 +147,7 @@ def encode_packets(
 
 
 def network_input(
-    model: Codec, header: Header, parts: Iterable[Float32[ndarray, "channel time"]]
+    model: RVQGAN, header: Header, parts: Iterable[Float32[ndarray, "channel time"]]
 ) -> Iterator[Components]:
     """What the network gets of a stream of samples: with a spatial layer components, packet by packet."""
     gain = np.float32(header.gain)
@@ -161,7 +163,7 @@ def network_input(
         yield from (Components(part, b"") for part in scaled())
 
 
-def lead_packets(model: Codec) -> int:
+def lead_packets(model: RVQGAN) -> int:
     """Packets after which a decoder that begins in the middle has the state of one that began at the beginning.
 
     The last of them begins with gains of the last slot before it, in whose windows the network must be exact.
@@ -171,7 +173,7 @@ def lead_packets(model: Codec) -> int:
 
 
 def decode_packets(
-    model: Codec,
+    model: RVQGAN,
     header: Header,
     packets: Iterable[Packet],
     first: int = 0,
@@ -210,7 +212,7 @@ def decode_packets(
 
 
 def decode_range(
-    model: Codec, file: BinaryIO, header: Header, where: str, start: int, stop: int, bf16: bool = False
+    model: RVQGAN, file: BinaryIO, header: Header, where: str, start: int, stop: int, bf16: bool = False
 ) -> Iterator[Float32[ndarray, "channel time"]]:
     """Samples `start` to `stop` of a file, the same bits as when decoding all of it."""
     packet_samples = PACKET_FRAMES * header.hop
@@ -227,7 +229,7 @@ def decode_range(
             return
 
 
-def check_model(header: Header, model: Codec, digest: bytes, where: str) -> None:
+def check_model(header: Header, model: RVQGAN, digest: bytes, where: str) -> None:
     """Raise `InputError` if a stream was not made by this model."""
     if header.model != digest:
         raise InputError(
@@ -248,7 +250,7 @@ def check_model(header: Header, model: Codec, digest: bytes, where: str) -> None
 
 
 def encode(
-    model: Codec, digest: bytes, signal: Scene | Feed, codebooks: int | None = None, range_coded: bool = False
+    model: RVQGAN, digest: bytes, signal: Scene | Feed, codebooks: int | None = None, range_coded: bool = False
 ) -> bytes:
     """Encode a scene or a feed into the bytes of an ``.arvq`` file."""
     samples = signal.samples
@@ -259,7 +261,7 @@ def encode(
     return file.getvalue()
 
 
-def decode(model: Codec, digest: bytes, data: bytes) -> Scene | Feed:
+def decode(model: RVQGAN, digest: bytes, data: bytes) -> Scene | Feed:
     """Decode the bytes of an ``.arvq`` file of Ambisonics or of a known loudspeaker layout."""
     file = io.BytesIO(data)
     header = read_header(file, "stream")

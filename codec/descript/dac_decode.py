@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv1d, conv_transpose1d
 
 from codec.descript.dac_file import DacFile
-from codec.rvqgan.codec import Codec
+from codec.rvqgan.codec import RVQGAN
 from codec.rvqgan.layers import Block, Conv1d, ConvTranspose1d, ResidualUnit
 from codec.streaming.stream_codec import StreamDecoder
 from render.common.errors import InputError
@@ -28,7 +28,7 @@ _PUSHED_FRAMES = 256
 
 
 def decode_dac(
-    model: Codec, file: DacFile, where: str, threads: int | None = None
+    model: RVQGAN, file: DacFile, where: str, threads: int | None = None
 ) -> Iterator[Float32[ndarray, "channel time"]]:
     """Samples of all channels, block by block, at the model's rate and level.
 
@@ -58,13 +58,13 @@ def decode_dac(
     raise InputError(f"{where}: its codes end {left} samples before the length that it states")
 
 
-def decoded_length(model: Codec, file: DacFile) -> int:
+def decoded_length(model: RVQGAN, file: DacFile) -> int:
     """Samples per channel at the model's rate."""
     return max(1, round(file.original_length * model.config.sample_rate_hz / file.sample_rate))
 
 
 def decode_dac_at_level(
-    model: Codec, file: DacFile, where: str, threads: int | None = None
+    model: RVQGAN, file: DacFile, where: str, threads: int | None = None
 ) -> Iterator[Float32[ndarray, "channel time"]]:
     """Samples at the model's rate, each channel brought to the loudness that the file states.
 
@@ -82,7 +82,7 @@ def decode_dac_at_level(
         yield block * np.array(gains, np.float32)[:, None]
 
 
-def _padded(model: Codec, file: DacFile, threads: int | None) -> Iterator[ndarray]:
+def _padded(model: RVQGAN, file: DacFile, threads: int | None) -> Iterator[ndarray]:
     decoders = [StreamDecoder(model, 1.0, threads) for _ in file.codes]
     for start in range(0, file.codes.shape[2], _PUSHED_FRAMES):
         parts = file.codes[:, :, start : start + _PUSHED_FRAMES]
@@ -91,7 +91,7 @@ def _padded(model: Codec, file: DacFile, threads: int | None) -> Iterator[ndarra
 
 
 @torch.inference_mode()
-def _chunks(model: Codec, file: DacFile, where: str) -> Iterator[ndarray]:
+def _chunks(model: RVQGAN, file: DacFile, where: str) -> Iterator[ndarray]:
     if file.chunk_length > MAX_CHUNK_FRAMES:
         raise InputError(f"{where}: chunks of {file.chunk_length} frames; up to {MAX_CHUNK_FRAMES} are decoded")
     for start in range(0, file.codes.shape[2], file.chunk_length):

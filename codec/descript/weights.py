@@ -20,7 +20,8 @@ from torch import Tensor
 
 from codec.checkpoints.state_dict import assemble
 from codec.descript.torch_file import StoredTensor, open_torch_file
-from codec.rvqgan.codec import Codec, ModelConfig
+from codec.rvqgan.codec import RVQGAN
+from codec.rvqgan.config import ModelConfig
 from render.common.errors import InputError
 from render.common.files import read_json
 
@@ -42,7 +43,7 @@ class _Source:
     settings: Mapping[str, Any]
 
 
-def read_published(path: Path, sample_rate_hz: int | None = None) -> Codec:
+def read_published(path: Path, sample_rate_hz: int | None = None) -> RVQGAN:
     """Read a checkpoint.
 
     Parameters
@@ -54,7 +55,7 @@ def read_published(path: Path, sample_rate_hz: int | None = None) -> Codec:
 
     Returns
     -------
-    Codec
+    RVQGAN
         Ready to run; the Tanh at the output belongs to models of one channel.
 
     Raises

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from codec.checkpoints.model_file import read, save
-from codec.rvqgan.codec import Codec, ModelConfig, count_parameters
+from codec.rvqgan.codec import RVQGAN, count_parameters
+from codec.rvqgan.config import ModelConfig
 from codec.training import checkpoint
 from codec.training.config import TrainConfig, load_preset
 from codec.training.export import newest_model
@@ -127,7 +128,7 @@ def run_all(given: Any, name: str) -> None:
     record = {
         "mono": about,
         "material": material_of(given.data, config.holdout),
-        "parameters": count_parameters(Codec(model)),
+        "parameters": count_parameters(RVQGAN(model)),
         "seeds": given.seeds,
         "settings": settings,
     }

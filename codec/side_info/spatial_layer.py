@@ -20,7 +20,8 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from codec.bitstream.format import PACKET_FRAMES
-from codec.rvqgan.codec import ModelConfig, contextual_frames
+from codec.rvqgan.codec import contextual_frames
+from codec.rvqgan.config import ModelConfig
 from codec.side_info import analysis as spatial
 from codec.side_info import parameter_coding as spatial_code
 from codec.side_info.klt import HALF, Axes, Turn, TurnBack, axes_of

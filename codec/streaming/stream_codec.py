@@ -14,7 +14,7 @@ from jaxtyping import Float32, Int
 from numpy import ndarray
 
 from codec.bitstream.format import ABSENT
-from codec.rvqgan.codec import Codec
+from codec.rvqgan.codec import RVQGAN
 from codec.streaming.stream_layers import TILE_FRAMES, Stream, stages, workers
 from render.common.errors import InputError
 
@@ -24,7 +24,7 @@ class StreamEncoder:
 
     Parameters
     ----------
-    model : Codec
+    model : RVQGAN
         Folded, on the processor or a GPU. Encoding is always in float32: in less, one code in ten changes.
     gain : float
         Applied to the samples; the model expects channel 0 at `LEVEL_DBFS`.
@@ -37,7 +37,7 @@ class StreamEncoder:
     """
 
     def __init__(
-        self, model: Codec, gain: float = 1.0, codebooks: int | None = None, threads: int | None = None,
+        self, model: RVQGAN, gain: float = 1.0, codebooks: int | None = None, threads: int | None = None,
         tile_frames: int = TILE_FRAMES,
     ):  # fmt: skip
         config = model.config
@@ -98,7 +98,7 @@ class StreamDecoder:
     """
 
     def __init__(
-        self, model: Codec, gain: float = 1.0, threads: int | None = None, tile_frames: int = TILE_FRAMES,
+        self, model: RVQGAN, gain: float = 1.0, threads: int | None = None, tile_frames: int = TILE_FRAMES,
         running: bool = False, bf16: bool = False,
     ):  # fmt: skip
         config = model.config
@@ -145,14 +145,14 @@ class StreamDecoder:
 
 
 @torch.inference_mode()
-def code_tables(model: Codec) -> list[torch.Tensor]:
+def code_tables(model: RVQGAN) -> list[torch.Tensor]:
     """What each code of each codebook adds to the latents, (size + 1, latent); the last row, of `ABSENT`, is 0.
 
     Adding rows has no order of summation within a frame that could depend on how many frames come at once.
     """
     size, latent = model.config.codebook_size, model.config.latent_dim
     tables = []
-    for book in model.quantizer.books:
+    for book in model.quantizer.codebooks:
         table = torch.zeros(size + 1, latent)
         table[:size] = book.out_proj(book.codebook.weight.t()[None])[0].t()
         tables.append(table)

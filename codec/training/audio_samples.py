@@ -10,7 +10,8 @@ from jaxtyping import Float32, Float64
 from matplotlib.figure import Figure
 from numpy import ndarray
 
-from codec.rvqgan.codec import Codec, ModelConfig
+from codec.rvqgan.codec import RVQGAN
+from codec.rvqgan.config import ModelConfig
 from codec.training import validation as validate
 from codec.training.excerpts import Excerpts
 from render.common.files import whole_file
@@ -23,7 +24,7 @@ RANGE_DB = 20.0
 AZIMUTH_DEG, ELEVATION_DEG = np.linspace(180, -180, 73), np.linspace(-90, 90, 37)
 
 
-def write_samples(model: Codec, material: Excerpts, quantized: bool, folder: Path, step: int) -> None:
+def write_samples(model: RVQGAN, material: Excerpts, quantized: bool, folder: Path, step: int) -> None:
     """Write the first held-out excerpt as reference.wav, what the network makes of it and the picture of both."""
     device = next(model.parameters()).device
     item = next(validate.held_out(material, 1)).to(device)

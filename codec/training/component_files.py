@@ -13,7 +13,7 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from codec.bitstream.format import VERSION, packet_frame_counts
-from codec.rvqgan.codec import ModelConfig
+from codec.rvqgan.config import ModelConfig
 from codec.side_info.spatial_layer import Layer
 from codec.training.recordings import measured
 from render.common.cli import progress

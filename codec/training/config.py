@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from codec.rvqgan.codec import ModelConfig
+from codec.rvqgan.config import ModelConfig
 from codec.rvqgan.discriminator import DiscriminatorConfig
 from render.common.errors import InputError, did_you_mean
 

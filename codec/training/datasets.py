@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from codec.rvqgan.codec import ModelConfig
+from codec.rvqgan.config import ModelConfig
 from codec.training.component_files import component_files
 from codec.training.config import TrainConfig
 from codec.training.distributed import Processes

@@ -18,7 +18,8 @@ from torch import Tensor
 from codec.bitstream.format import PACKET_FRAMES
 from codec.coding.pipeline import check_signal, decode, encode
 from codec.losses import reconstruction as losses
-from codec.rvqgan.codec import Codec, ModelConfig
+from codec.rvqgan.codec import RVQGAN
+from codec.rvqgan.config import ModelConfig
 from codec.side_info.analysis import slots
 from codec.side_info.parameter_coding import layer_bytes
 from codec.training import checkpoint
@@ -49,7 +50,7 @@ def distances(a: Features, b: Features) -> tuple[float, float]:
     return mel, 0.5 * float((a.correlation - b.correlation).abs().sum())
 
 
-def measure(model: Codec, signals: dict[str, Scene | Feed]) -> dict[str, dict[str, float]]:
+def measure(model: RVQGAN, signals: dict[str, Scene | Feed]) -> dict[str, dict[str, float]]:
     """Code every signal and measure; all must have the same length."""
     rate_hz, ambisonics = model.config.sample_rate_hz, model.config.signal_layout == "ambiX"
     originals = {name: features(torch.from_numpy(signal.samples), rate_hz) for name, signal in signals.items()}
@@ -82,7 +83,7 @@ def layers_bps(config: ModelConfig) -> float:
     return bits * config.sample_rate_hz / (PACKET_FRAMES * config.hop)
 
 
-def newest_model(folder: Path) -> tuple[Codec, int, dict[str, Any]]:
+def newest_model(folder: Path) -> tuple[RVQGAN, int, dict[str, Any]]:
     """Model of the newest checkpoint of a run (its running mean, if it has one), folded, its step and settings."""
     steps = checkpoint.steps(folder / "checkpoints")
     if not steps:
@@ -94,13 +95,13 @@ def newest_model(folder: Path) -> tuple[Codec, int, dict[str, Any]]:
             f"{folder}: its newest checkpoint is of step {steps[-1]}, and its codebooks are fitted after step "
             f"{fitted_after}; go on with python -m codec.train --resume"
         )
-    model = Codec(ModelConfig.from_json(meta["model"]))
+    model = RVQGAN(ModelConfig.from_json(meta["model"]))
     model.load_state_dict(groups.get("ema", groups["model"]))
     return model.fold_weight_norm().eval().requires_grad_(False), steps[-1], meta["train"]
 
 
 def held_out(
-    folders: list[Path], holdout: int | str, model: Codec, seconds: float = 10.0
+    folders: list[Path], holdout: int | str, model: RVQGAN, seconds: float = 10.0
 ) -> dict[str, Scene | Feed]:
     """Beginnings of the recordings that a run of the model held out, cut to the shortest."""
     paths = [r.path for folder in folders for r in split(find_recordings(folder), holdout)[1]]

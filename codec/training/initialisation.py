@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from codec.rvqgan.codec import Codec
+from codec.rvqgan.codec import RVQGAN
 from codec.rvqgan.layers import ResidualUnit, Snake1d
 from codec.rvqgan.quantizer import VectorQuantizer
 from render.common.cli import progress
@@ -26,7 +26,7 @@ SPARE_LATENTS = 0.0  # share of the latents left to learning alone
 
 
 @torch.no_grad()
-def pca(model: Codec, audio: Float[Tensor, "batch channel time"], generator: torch.Generator) -> float:
+def pca(model: RVQGAN, audio: Float[Tensor, "batch channel time"], generator: torch.Generator) -> float:
     """Make the encoder a cascade of block PCAs and the decoder its transpose.
 
     Stage by stage, the strided convolution takes the leading principal components of non-overlapping
@@ -35,7 +35,7 @@ def pca(model: Codec, audio: Float[Tensor, "batch channel time"], generator: tor
 
     Parameters
     ----------
-    model : Codec
+    model : RVQGAN
         With weight norm (not folded); overwritten.
     audio : float32 (batch, channel, time)
         Typical material at the level that the codec will see.
@@ -88,7 +88,7 @@ def pca(model: Codec, audio: Float[Tensor, "batch channel time"], generator: tor
     _set(head, _centred(inverse, head.weight.shape), generator, spare=0.3)
     _scale_residual_units(model, audio)
 
-    decoded = model.decoder(model.encoder(audio))
+    decoded = model(audio, quantize=False).audio
     error = (audio - decoded).square().sum()
     return float(10 * torch.log10(audio.square().sum() / error))
 
@@ -131,7 +131,7 @@ def _set(layer: Any, weight: Tensor, generator: torch.Generator, spare: float = 
     layer.bias.zero_()
 
 
-def _scale_residual_units(model: Codec, audio: Tensor) -> None:
+def _scale_residual_units(model: RVQGAN, audio: Tensor) -> None:
     """Let every residual branch work at rms 1 inside and add `BRANCH_LEVEL` at its end."""
 
     def rescale_to(level: float):
@@ -148,14 +148,14 @@ def _scale_residual_units(model: Codec, audio: Tensor) -> None:
         if isinstance(unit, ResidualUnit):
             hooks.append(unit.block[1].register_forward_hook(rescale_to(1.0)))
             hooks.append(unit.block[3].register_forward_hook(rescale_to(BRANCH_LEVEL)))
-    model.decoder(model.encoder(audio))
+    model(audio, quantize=False)
     for hook in hooks:
         hook.remove()
 
 
 @torch.no_grad()
 def kmeans(
-    model: Codec, latents: Float[Tensor, "sample latent"], generator: torch.Generator, iterations: int = 8
+    model: RVQGAN, latents: Float[Tensor, "sample latent"], generator: torch.Generator, iterations: int = 8
 ) -> float:
     """Fit the codebooks to latents of the encoder, one after the other, each to what the last left over.
 
@@ -168,7 +168,7 @@ def kmeans(
         Power of the residual after all codebooks, relative to the variance of the latents.
     """
     residual = latents
-    for quantizer in progress(model.quantizer.books, "fit codebook", len(model.quantizer.books)):
+    for quantizer in progress(model.quantizer.codebooks, "fit codebook", len(model.quantizer.codebooks)):
         size, dim = quantizer.codebook.weight.shape
         mean = residual.mean(0)
         vectors = torch.linalg.eigh(torch.cov(residual.t()).double()).eigenvectors
@@ -219,8 +219,8 @@ class CodebookUsage:
     moved to a latent seen lately.
     """
 
-    def __init__(self, model: Codec, decay: float = 0.99, threshold: float = 0.03):
-        self.quantizers = model.quantizer.books
+    def __init__(self, model: RVQGAN, decay: float = 0.99, threshold: float = 0.03):
+        self.quantizers = model.quantizer.codebooks
         self.decay, self.threshold = decay, threshold
         size, device = model.config.codebook_size, self.quantizers[0].codebook.weight.device
         self.usage = torch.full((len(self.quantizers), size), 1.0 / size, device=device)

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from codec.rvqgan.codec import ModelConfig
+from codec.rvqgan.config import ModelConfig
 from codec.training.config import ADVERSARIAL, RECONSTRUCTION, TrainConfig, preset_text
 from codec.training.state import State
 from codec.training.validation import columns

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from codec.checkpoints.channel_transfer import start_from
-from codec.rvqgan.codec import Codec, ModelConfig
+from codec.rvqgan.codec import RVQGAN
+from codec.rvqgan.config import ModelConfig
 from codec.rvqgan.discriminator import Discriminator
 from codec.training.checkpoint import Groups
 from codec.training.config import TrainConfig
@@ -40,7 +41,7 @@ class State:
         torch.manual_seed(config.seed)
         self.config, self.step = config, 0
         self.norms: dict[str, Tensor] = {}
-        self.model, self.ema = Codec(model_config), Codec(model_config) if config.ema else None
+        self.model, self.ema = RVQGAN(model_config), RVQGAN(model_config) if config.ema else None
         judge = config.discriminator_config(model_config)
         self.discriminator = Discriminator(judge) if judge else None
 
@@ -93,7 +94,7 @@ class State:
         yield self.usage.usage
 
     @property
-    def validated(self) -> Codec:
+    def validated(self) -> RVQGAN:
         """The generator that is validated and published."""
         return self.model if self.ema is None else self.ema
 

@@ -19,15 +19,15 @@ from contextlib import ExitStack, closing
 from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from codec.losses.adversarial import discriminator_pass
-from codec.rvqgan.codec import Codec, ModelConfig
+from codec.losses.adversarial import discriminator_pass, frozen
+from codec.rvqgan.codec import RVQGAN, Reconstruction
+from codec.rvqgan.config import ModelConfig
 from codec.side_info.spatial_layer import codebooks_beside
 from codec.training import checkpoint
 from codec.training.audio_samples import write_samples
@@ -49,31 +49,21 @@ def learning_rate(config: TrainConfig, step: int) -> float:
     return config.learning_rate * config.gamma**step * warm * min(1.0, left + 0.03)
 
 
-class Generated(NamedTuple):
-    """What the generator makes of some items, and what its quantiser costs (None without it)."""
+def generate(model: RVQGAN, items: Tensor, active_codebooks: Tensor | None, config: TrainConfig) -> Reconstruction:
+    """Encode, quantise with the first `active_codebooks` of each item (not at all if None), decode."""
+    with ExitStack() as stack:
+        stack.enter_context(torch.autocast(items.device.type, torch.bfloat16, enabled=config.bf16))
+        if config.fixed_encoder and active_codebooks is not None:
+            stack.enter_context(frozen(model.encoder))
+            stack.enter_context(frozen(model.quantizer))
+        return model(items, active_codebooks, quantize=active_codebooks is not None)
 
-    output: Tensor
-    latents: Tensor
-    codes: Tensor | None
-    quantizer_loss: Tensor | None
 
-
-def generate(model: Codec, items: Tensor, used: Tensor | None, config: TrainConfig) -> Generated:
-    """Encode, quantise with the first `used` codebooks (not at all without them), decode."""
-    half = torch.autocast(items.device.type, torch.bfloat16, enabled=config.bf16)
-    fixed = config.fixed_encoder and used is not None
-    with torch.set_grad_enabled(torch.is_grad_enabled() and not fixed):
-        with half:
-            latents = model.encoder(items).float()
-        if used is None:
-            codes, quantizer_loss, passed = None, None, latents
-        else:
-            # in float32, as when encoding: in bfloat16 another code would often be the nearest
-            result = model.quantizer(latents, used=used)
-            codes, passed = result.codes, result.latents
-            quantizer_loss = config.commitment * result.commitment_loss + config.codebook * result.codebook_loss
-    with half:
-        return Generated(model.decoder(passed).float(), latents.detach(), codes, quantizer_loss)
+def quantizer_loss(made: Reconstruction, config: TrainConfig) -> Tensor | None:
+    """Return the weighted commitment and codebook loss; None without a quantiser."""
+    if made.commitment_loss is None or made.codebook_loss is None:
+        return None
+    return config.commitment * made.commitment_loss + config.codebook * made.codebook_loss
 
 
 def read(values: dict[str, Tensor], group: Processes, step: int, strict: bool = True) -> dict[str, float]:
@@ -104,14 +94,14 @@ def update(
     judge = judge if step >= config.adversarial_start else None
     # every process draws for the whole batch
     dropout = torch.Generator().manual_seed(int(random.integers(2**62)))
-    used = model.quantizer.draw(config.batch, dropout, codebooks_beside(model.config))
+    used = model.quantizer.draw_active_codebooks(config.batch, dropout, codebooks_beside(model.config))
     used = used[group.rank * len(batch) : (group.rank + 1) * len(batch)]
     sample = draw_mel_sample(config, model.config.channels, random)
     quantized = step >= config.quantizer_start
     parts = [(b, u if quantized else None) for b, u in zip(batch.split(size), used.split(size), strict=True)]
     values: dict[str, Tensor] = {}
     found: dict[str, float] = {}
-    made: Generated | None = None
+    made: Reconstruction | None = None
 
     def add(name: str, value: Tensor) -> None:
         values[name] = values.get(name, 0) + value.detach() / count
@@ -123,7 +113,7 @@ def update(
             with torch.set_grad_enabled(len(parts) == 1):
                 made = generate(model, items, counted, config)
             with torch.autocast(items.device.type, torch.bfloat16, enabled=config.bf16):
-                loss = discriminator_pass(judge, items, made.output)
+                loss = discriminator_pass(judge, items, made.audio)
             (loss / count).backward()
             add("discriminator", loss)
         group.sum_gradients(judge)
@@ -142,16 +132,17 @@ def update(
             made = generate(model, items, counted, config)
         with torch.autocast(items.device.type, torch.bfloat16, enabled=config.bf16):
             losses, gradient = output_gradient(
-                items, made.output, rate_hz, config, sample, state.norms, judge, group
+                items, made.audio, rate_hz, config, sample, state.norms, judge, group
             )
-        if made.quantizer_loss is None or not made.quantizer_loss.requires_grad:
-            made.output.backward(gradient / count)
+        loss = quantizer_loss(made, config)
+        if loss is None or not loss.requires_grad:
+            made.audio.backward(gradient / count)
         else:
-            torch.autograd.backward([made.output, made.quantizer_loss / count], [gradient / count, None])
-        if made.quantizer_loss is not None and made.codes is not None:
-            losses["quantizer"] = made.quantizer_loss
+            torch.autograd.backward([made.audio, loss / count], [gradient / count, None])
+        if loss is not None and made.codes is not None:
+            losses["quantizer"] = loss
             codes.append(made.codes)
-        latents.append(made.latents)
+        latents.append(made.latents.detach())
         for name, loss in losses.items():
             add(name, loss)
     group.sum_gradients(model)

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from codec.bitstream.format import packet_frame_counts
 from codec.losses import reconstruction as losses
-from codec.rvqgan.codec import Codec, ModelConfig
+from codec.rvqgan.codec import RVQGAN
+from codec.rvqgan.config import ModelConfig
 from codec.side_info.spatial_layer import Layer, codebooks_beside
 from codec.training.distributed import Processes
 from codec.training.excerpts import Excerpts
@@ -122,7 +123,7 @@ def _decibels(a: Tensor, b: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def through(model: Codec, item: Float[Tensor, "1 channel time"], quantized: bool) -> Tensor:
+def through(model: RVQGAN, item: Float[Tensor, "1 channel time"], quantized: bool) -> Tensor:
     """Encode and decode, through the codes if `quantized`, as many as a file has room for."""
     config = model.config
     if not config.side_layers:
@@ -136,15 +137,14 @@ def through(model: Codec, item: Float[Tensor, "1 channel time"], quantized: bool
     return torch.from_numpy(np.concatenate(list(channels), axis=1))[None].to(item.device)
 
 
-def _network(model: Codec, signal: Float[Tensor, "1 channel time"], codebooks: int | None) -> Tensor:
-    latents = model.encoder(signal)
-    if codebooks is not None:
-        latents = model.quantizer.decode(model.quantizer.encode(latents, codebooks))
-    return model.decoder(latents)
+def _network(model: RVQGAN, signal: Float[Tensor, "1 channel time"], codebooks: int | None) -> Tensor:
+    if codebooks is None:
+        return model(signal, quantize=False).audio
+    return model.decode(model.encode(signal, codebooks))
 
 
 def validate(
-    model: Codec, material: Excerpts, per_recording: int, quantized: bool, processes: Processes
+    model: RVQGAN, material: Excerpts, per_recording: int, quantized: bool, processes: Processes
 ) -> dict[str, float]:
     """Mean distances over all held-out excerpts, one in memory at a time; each process takes a share of them."""
     names = columns(model.config)

@@ -10,12 +10,12 @@ from numpy import ndarray
 from scipy import stats
 
 from codec.coding.pipeline import make_header, network_input, survey
-from codec.rvqgan.codec import Codec
+from codec.rvqgan.codec import RVQGAN
 from codec.streaming.stream_codec import StreamEncoder
 from render.hoa.scene import Scene
 
 
-def code_counts(model: Codec, scenes: Iterable[Scene]) -> Int64[ndarray, "codebook code"]:
+def code_counts(model: RVQGAN, scenes: Iterable[Scene]) -> Int64[ndarray, "codebook code"]:
     """Count how often the encoder takes each code of each codebook.
 
     All of them count, those too that give way to the spatial layer in a file with all codebooks.

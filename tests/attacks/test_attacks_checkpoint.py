@@ -185,7 +185,7 @@ def test_weights_that_are_no_numbers(tmp_path, value):
 
 def test_shapes_beyond_every_model(tmp_path):
     state = load_file(TRANSFORMERS) | {"encoder.conv1.weight": torch.zeros(5000, 1, 7)}
-    with pytest.raises(InputError, match="encoder_dim = 5000; possible are 1 to 1024"):
+    with pytest.raises(InputError, match="encoder_dim = 5000 must be an integer from 1 to 1024"):
         read_published(saved(tmp_path / "w.pth", state))
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from codec.rvqgan.codec import Codec, ModelConfig
+from codec.rvqgan.codec import RVQGAN
+from codec.rvqgan.config import ModelConfig
 from render.fileio.audio_file import writer
 
 
@@ -15,7 +16,7 @@ def random_codec(**config):
     sizes = dict(
         channels=4, encoder_dim=4, decoder_dim=32, latent_dim=8, codebooks=4, codebook_size=64, dilations=(1, 3)
     )
-    return Codec(ModelConfig(**(sizes | config))).fold_weight_norm().eval().requires_grad_(False)
+    return RVQGAN(ModelConfig(**(sizes | config))).fold_weight_norm().eval().requires_grad_(False)
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from codec.bitstream import inspection
 from codec.bitstream.format import CorruptStream
 from codec.checkpoints.model_file import save
 from codec.coding import complexity
-from codec.rvqgan.codec import ModelConfig
+from codec.rvqgan.config import ModelConfig
 from render.common.errors import InputError
 from render.fileio.audio_file import read, write_scene
 from render.hoa.scene import Scene

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ortho_group
 
-from codec.rvqgan.codec import ModelConfig
+from codec.rvqgan.config import ModelConfig
 from codec.side_info import analysis as spatial
 from codec.side_info import parameter_coding as spatial_code
 from codec.side_info.klt import HALF, Axes, Turn, TurnBack, axes_of, random_signs, uncorrelated

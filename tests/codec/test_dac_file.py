@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from codec.descript.dac_decode import decode_dac
 from codec.descript.dac_file import read_dac
 from codec.descript.weights import read_published
-from codec.rvqgan.codec import Codec
+from codec.rvqgan.codec import RVQGAN
 from render.common.errors import InputError
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "dac"
@@ -76,6 +76,6 @@ def test_files_that_do_not_fit_the_model(change, message):
 
 def test_models_of_more_channels_are_refused():
     torch.manual_seed(0)
-    stereo = Codec(replace(MONO.config, channels=2, output_tanh=False)).fold_weight_norm()
+    stereo = RVQGAN(replace(MONO.config, channels=2, output_tanh=False)).fold_weight_norm()
     with pytest.raises(InputError, match="needs the mono model"):
         next(decode_dac(stereo, read_dac(GOLDEN / "whole.dac"), "x.dac"))

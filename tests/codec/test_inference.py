@@ -260,10 +260,11 @@ def test_levels_that_a_header_cannot_hold_are_refused(model):
 
 
 def test_a_feed_comes_back_as_a_feed():
-    from codec.rvqgan.codec import Codec, ModelConfig
+    from codec.rvqgan.codec import RVQGAN
+    from codec.rvqgan.config import ModelConfig
 
     sizes = dict(encoder_dim=4, decoder_dim=32, latent_dim=8, codebooks=2, codebook_size=16, dilations=(1,))
-    model = Codec(ModelConfig(channels=6, layout="5.1", **sizes)).fold_weight_norm().eval().requires_grad_(False)
+    model = RVQGAN(ModelConfig(channels=6, layout="5.1", **sizes)).fold_weight_norm().eval().requires_grad_(False)
     feed = Feed(np.ones((6, 1000), np.float32) * 0.1, 44_100, layout("5.1"))
     decoded = decode(model, DIGEST, encode(model, DIGEST, feed))
     assert isinstance(decoded, Feed)

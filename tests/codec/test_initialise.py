@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from codec.rvqgan.codec import Codec, ModelConfig
+from codec.rvqgan.codec import RVQGAN
+from codec.rvqgan.config import ModelConfig
 from codec.training.initialisation import CodebookUsage, kmeans, pca
 
 
@@ -27,7 +28,7 @@ CONFIG = ModelConfig(encoder_dim=16, decoder_dim=256, latent_dim=64, codebooks=3
 def test_pca_passes_the_waveform_where_default_weights_do_not():
     x = low_passed_scenes()
     torch.manual_seed(0)
-    model = Codec(CONFIG)
+    model = RVQGAN(CONFIG)
     with torch.no_grad():
         before = model.decoder(model.encoder(x))
     assert 10 * torch.log10(x.square().sum() / (x - before).square().sum()) < 0.5
@@ -48,14 +49,14 @@ def test_pca_takes_other_channel_counts_and_wider_decoders():
         codebooks=2,
         dilations=(),
     )
-    model = Codec(config)
+    model = RVQGAN(config)
     assert pca(model, low_passed_scenes(channels=16)[:, :2], torch.Generator().manual_seed(0)) > 6
 
 
 def test_kmeans_of_clusters_finds_them():
     """Latents that take 20 values only are coded without error by codebooks of 64 codes."""
     torch.manual_seed(0)
-    model = Codec(CONFIG)
+    model = RVQGAN(CONFIG)
     generator = torch.Generator().manual_seed(1)
     directions = torch.randn(20, 64, generator=generator)
     latents = directions[torch.randint(20, (3000,), generator=generator)]
@@ -70,7 +71,7 @@ def test_kmeans_of_clusters_finds_them():
 
 def test_kmeans_reports_the_residual_of_the_quantiser():
     torch.manual_seed(0)
-    model = Codec(CONFIG)
+    model = RVQGAN(CONFIG)
     generator = torch.Generator().manual_seed(2)
     latents = torch.randn(2000, 64, generator=generator) @ torch.diag(torch.linspace(2, 0, 64))
     left = kmeans(model, latents, generator)
@@ -82,7 +83,7 @@ def test_kmeans_reports_the_residual_of_the_quantiser():
 
 def test_dead_codes_are_revived_to_where_latents_are():
     torch.manual_seed(0)
-    model = Codec(CONFIG)
+    model = RVQGAN(CONFIG)
     usage = CodebookUsage(model, decay=0.5)
     latents = torch.randn(2, 64, 300)
     with torch.no_grad():
@@ -101,7 +102,7 @@ def test_perplexity_is_the_number_of_codes_in_equal_use():
     """exp(H): k equally frequent codes give k; for others, the entropy computed with scipy."""
     from scipy.stats import entropy
 
-    usage = CodebookUsage(Codec(CONFIG), decay=0.0)
+    usage = CodebookUsage(RVQGAN(CONFIG), decay=0.0)
     generator = torch.Generator().manual_seed(0)
     skewed = (-3 * torch.rand(960, generator=generator).log()).long().clamp_max(63)
     codes = torch.stack([torch.arange(960) % 64, torch.arange(960) % 5, skewed])
@@ -112,7 +113,7 @@ def test_perplexity_is_the_number_of_codes_in_equal_use():
 
 
 def test_usage_forgets_exponentially():
-    usage = CodebookUsage(Codec(CONFIG), decay=0.9)
+    usage = CodebookUsage(RVQGAN(CONFIG), decay=0.9)
     for _ in range(3):
         usage.update(torch.zeros(2, 3, 10, dtype=torch.long))
     torch.testing.assert_close(usage.usage[:, 1], torch.full((3,), 0.9**3 / 64))
@@ -121,21 +122,21 @@ def test_usage_forgets_exponentially():
 
 def test_codes_in_use_are_not_revived():
     torch.manual_seed(0)
-    model = Codec(CONFIG)
+    model = RVQGAN(CONFIG)
     usage = CodebookUsage(model)
-    before = [q.codebook.weight.clone() for q in model.quantizer.books]
+    before = [q.codebook.weight.clone() for q in model.quantizer.codebooks]
     assert usage.revive(torch.randn(1, 64, 50), torch.Generator().manual_seed(0)) == 0
-    assert all(torch.equal(a, q.codebook.weight) for a, q in zip(before, model.quantizer.books, strict=True))
+    assert all(torch.equal(a, q.codebook.weight) for a, q in zip(before, model.quantizer.codebooks, strict=True))
     usage.usage[1, 7] = 0.0
     assert usage.revive(torch.randn(1, 64, 50), torch.Generator().manual_seed(0)) == 1
     changed = [
         (a != q.codebook.weight).any(1).nonzero().flatten().tolist()
-        for a, q in zip(before, model.quantizer.books, strict=True)
+        for a, q in zip(before, model.quantizer.codebooks, strict=True)
     ]
     assert changed == [[], [7], []]
 
 
 def test_pca_of_a_model_with_a_tanh():
     x = low_passed_scenes()
-    model = Codec(replace(CONFIG, output_tanh=True))
+    model = RVQGAN(replace(CONFIG, output_tanh=True))
     assert pca(model, x, torch.Generator().manual_seed(0)) > 6

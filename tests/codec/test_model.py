@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch.nn.functional import conv1d, conv_transpose1d, embedding, normalize
 
-from codec.rvqgan.codec import Codec, ModelConfig, contextual_frames, count_parameters
+from codec.rvqgan.codec import RVQGAN, contextual_frames, count_parameters
+from codec.rvqgan.config import ModelConfig
 from codec.training.config import load_preset
 from render.common.errors import InputError
 
@@ -90,7 +91,7 @@ def published_forward(state, x, config):
 @pytest.fixture(scope="module")
 def loaded():
     generator = torch.Generator().manual_seed(3)
-    model = Codec(SMALL)
+    model = RVQGAN(SMALL)
     state = random_published_state(model, generator)
     model.load_state_dict(state)
     return model.eval(), state, torch.randn(2, 3, 8 * 40, generator=generator)
@@ -100,7 +101,7 @@ def loaded():
 def test_published_state_dict_gives_the_published_output(loaded, folded):
     model, state, x = loaded
     if folded:
-        model = Codec(SMALL)
+        model = RVQGAN(SMALL)
         model.load_state_dict(state)
         model.fold_weight_norm()
         assert model.is_folded
@@ -117,7 +118,7 @@ def test_published_state_dict_gives_the_published_output(loaded, folded):
 def test_names_and_shapes_are_those_of_the_published_checkpoint():
     """Names and shapes read in the published 44.1 kHz, 16 kbit/s configuration; one channel."""
     with torch.device("meta"):
-        state = Codec(ModelConfig(channels=1)).state_dict()
+        state = RVQGAN(ModelConfig(channels=1)).state_dict()
     shapes = {k.replace("parametrizations.weight.original", "w"): tuple(v.shape) for k, v in state.items()}
     expected = {
         "encoder.block.0.w0": (64, 1, 1),
@@ -148,7 +149,7 @@ def test_parameter_counts_of_the_presets(preset, parts):
     """Counted in the stock package, encoder, quantiser and decoder: 64,213,250 and 64,230,080 in all."""
     config, _ = load_preset(preset)
     with torch.device("meta"):
-        model = Codec(config)
+        model = RVQGAN(config)
     assert tuple(map(count_parameters, (model.encoder, model.quantizer, model.decoder))) == parts
     assert count_parameters(model) == {"published44": 64_213_250, "paper": 64_230_080}[preset]
     assert config.bitrate_bps() == pytest.approx(15_503.9, abs=0.1)
@@ -160,13 +161,13 @@ def test_parameter_counts_of_the_presets(preset, parts):
 
 def test_parameter_count_of_the_published_8_kbps_model():
     with torch.device("meta"):
-        model = Codec(ModelConfig(channels=1, latent_dim=1024, codebooks=9, output_tanh=True))
+        model = RVQGAN(ModelConfig(channels=1, latent_dim=1024, codebooks=9, output_tanh=True))
     assert count_parameters(model) == 76_651_890
 
 
 @pytest.mark.parametrize("channels", [1, 2, 4, 6, 12, 16, 25, 64])
 def test_any_number_of_channels(channels):
-    model = Codec(replace(SMALL, channels=channels)).eval()
+    model = RVQGAN(replace(SMALL, channels=channels)).eval()
     x = torch.randn(1, channels, 8 * 12, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         codes = model.quantizer.encode(model.encoder(x))
@@ -175,7 +176,7 @@ def test_any_number_of_channels(channels):
 
 
 def test_a_tanh_limits_the_output_only_where_it_is_configured():
-    limited, free = (Codec(replace(SMALL, output_tanh=tanh)).fold_weight_norm().eval() for tanh in (True, False))
+    limited, free = (RVQGAN(replace(SMALL, output_tanh=tanh)).fold_weight_norm().eval() for tanh in (True, False))
     limited.load_state_dict(free.state_dict())
     latents = 20 * torch.randn(1, 12, 9, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
@@ -201,7 +202,7 @@ def test_nominal_rate():
 def test_context_covers_the_receptive_field():
     """The output must not change at all where only what lies beyond the stated context changes."""
     config = ModelConfig(channels=2, encoder_dim=2, decoder_dim=32, latent_dim=4, codebooks=2)
-    model = Codec(config).eval()
+    model = RVQGAN(config).eval()
     encoder_reach, decoder_reach = contextual_frames(config)
     hop, middle, generator = config.hop, 16, torch.Generator().manual_seed(0)
     x = torch.randn(1, 2, 33 * hop, generator=generator)
@@ -260,7 +261,7 @@ def test_configuration_survives_json():
 
 def test_permuting_channels_permutes_the_first_layer_only():
     """C channels enter through the first convolution alone: permuted kernels undo permuted channels."""
-    model = Codec(SMALL).eval()
+    model = RVQGAN(SMALL).eval()
     order = [2, 0, 1]
     x = torch.randn(1, 3, 64, generator=torch.Generator().manual_seed(5))
     with torch.no_grad():

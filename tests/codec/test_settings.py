@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codec.rvqgan.codec import ModelConfig
+from codec.rvqgan.config import ModelConfig
 from codec.training.config import TrainConfig, check_fit, load_preset, preset_text, refuse_other
 from render.common.errors import InputError
 

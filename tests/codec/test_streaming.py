@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codec.bitstream.format import ABSENT
-from codec.rvqgan.codec import Codec, ModelConfig, contextual_frames
+from codec.rvqgan.codec import RVQGAN, contextual_frames
+from codec.rvqgan.config import ModelConfig
 from codec.streaming.stream_codec import StreamDecoder, StreamEncoder
 from render.common.errors import InputError
 
@@ -58,7 +59,7 @@ def test_the_stream_is_the_network(model, frames):
 def test_any_configuration_streams(config):
     torch.manual_seed(1)
     sizes = dict(encoder_dim=4, decoder_dim=32, latent_dim=8, codebooks=2, codebook_size=16)
-    model = Codec(ModelConfig(**(sizes | config))).fold_weight_norm().eval().requires_grad_(False)
+    model = RVQGAN(ModelConfig(**(sizes | config))).fold_weight_norm().eval().requires_grad_(False)
     hop = model.config.hop
     x = noise(40 * hop, model.config.channels)
     latents = model.encoder(torch.from_numpy(x)[None])

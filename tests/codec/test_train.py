@@ -15,7 +15,8 @@ from codec.bitstream.format import packet_frame_counts
 from codec.checkpoints.channel_transfer import transfer
 from codec.checkpoints.model_file import load, read
 from codec.coding.pipeline import decode, encode
-from codec.rvqgan.codec import Codec, ModelConfig
+from codec.rvqgan.codec import RVQGAN
+from codec.rvqgan.config import ModelConfig
 from codec.rvqgan.discriminator import Discriminator, DiscriminatorConfig
 from codec.side_info.spatial_layer import Layer
 from codec.training import checkpoint, trainer
@@ -452,7 +453,7 @@ def test_training_can_start_from_transferred_weights_and_leave_dead_codes_alone(
     start = f"transfer:{mono}"
     state = tiny_training(tmp_path, initialisation=start, revive_every=0, learning_rate=1e-9)
     expected = transfer(read(mono), 2)
-    model = Codec(expected.config)
+    model = RVQGAN(expected.config)
     model.load_state_dict(state)
     for name, tensor in model.fold_weight_norm().state_dict().items():
         torch.testing.assert_close(tensor, expected.state_dict()[name], rtol=1e-5, atol=1e-6)

@@ -14,7 +14,7 @@ from codec.checkpoints.channel_transfer import start_from, transfer
 from codec.checkpoints.model_file import load, save
 from codec.descript.torch_file import open_torch_file
 from codec.descript.weights import read_published
-from codec.rvqgan.codec import Codec
+from codec.rvqgan.codec import RVQGAN
 from render.common.errors import InputError
 from render.common.files import sha256
 
@@ -58,7 +58,7 @@ def test_keeping_the_gain_is_what_the_state_dict_says():
     for name in ("weight_v", "weight_g", "bias"):
         shape = [16] + [1] * (state[f"{LAST}.{name}"].dim() - 1)
         state[f"{LAST}.{name}"] = state[f"{LAST}.{name}"].repeat(*shape)
-    expected = Codec(replace(MONO.config, channels=16, output_tanh=False))
+    expected = RVQGAN(replace(MONO.config, channels=16, output_tanh=False))
     expected.load_state_dict(state)
     expected.fold_weight_norm()
     ours = transfer(MONO, 16)
@@ -98,7 +98,7 @@ def test_more_channels_in_two_steps_are_those_in_one(reading):
 
 def test_different_channels_are_repeated_in_turn_with_the_gain_of_each_filter():
     torch.manual_seed(0)
-    three = Codec(replace(MONO.config, channels=3, output_tanh=False)).fold_weight_norm()
+    three = RVQGAN(replace(MONO.config, channels=3, output_tanh=False)).fold_weight_norm()
     five = transfer(three, 5)
     before, after = three.encoder.block[0].weight, five.encoder.block[0].weight
     torch.testing.assert_close(after.flatten(1).norm(dim=1), before.flatten(1).norm(dim=1))
@@ -142,7 +142,7 @@ def test_training_starts_from_the_transferred_weights(tmp_path):
     """Weight norm as new: the derived weights are those of the file."""
     save(tmp_path / "mono.safetensors", MONO, {}, exact=True)
     for path in (CHECKPOINT, tmp_path / "mono.safetensors"):
-        model = Codec(replace(MONO.config, channels=4, output_tanh=False))
+        model = RVQGAN(replace(MONO.config, channels=4, output_tanh=False))
         start_from(model, path)
         assert not model.is_folded
         assert all(parameter.requires_grad for parameter in model.parameters())
@@ -156,7 +156,7 @@ def test_training_starts_from_the_transferred_weights(tmp_path):
                 rtol=1e-5, atol=1e-5,
             )  # fmt: skip
     with pytest.raises(InputError, match="encoder_dim 4; the preset differs"):
-        start_from(Codec(replace(MONO.config, channels=4, output_tanh=False, encoder_dim=8)), CHECKPOINT)
+        start_from(RVQGAN(replace(MONO.config, channels=4, output_tanh=False, encoder_dim=8)), CHECKPOINT)
     save(tmp_path / "four.safetensors", transfer(MONO, 4), {})
     with pytest.raises(InputError, match="has channels 4; the preset differs"):
-        start_from(Codec(replace(MONO.config, channels=2, output_tanh=False)), tmp_path / "four.safetensors")
+        start_from(RVQGAN(replace(MONO.config, channels=2, output_tanh=False)), tmp_path / "four.safetensors")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from codec.rvqgan.codec import ModelConfig
+from codec.rvqgan.config import ModelConfig
 from codec.training import audio_samples as samples
 from codec.training.excerpts import Excerpts
 from codec.training.validation import columns, distances, excerpt_frames, groups, held_out

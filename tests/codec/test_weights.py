@@ -7,7 +7,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from codec.checkpoints.model_file import PRETRAINED, load, save
-from codec.rvqgan.codec import Codec, ModelConfig
+from codec.rvqgan.codec import RVQGAN
+from codec.rvqgan.config import ModelConfig
 from render.common.errors import InputError
 from render.common.files import sha256
 
@@ -19,7 +20,7 @@ CONFIG = ModelConfig(
 @pytest.fixture
 def saved(tmp_path):
     torch.manual_seed(0)
-    model = Codec(CONFIG).fold_weight_norm()
+    model = RVQGAN(CONFIG).fold_weight_norm()
     path = tmp_path / "m.safetensors"
     save(path, model, {"trained_on": "nothing"})
     return model, path

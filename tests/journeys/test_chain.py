@@ -22,7 +22,8 @@ import soxr
 import torch
 
 from codec.checkpoints.model_file import save
-from codec.rvqgan.codec import Codec, ModelConfig
+from codec.rvqgan.codec import RVQGAN
+from codec.rvqgan.config import ModelConfig
 from render.dsp.loudness import integrated_loudness_lufs, true_peak_dbtp, ungated_loudness_lufs
 from render.fileio.audio_file import info, read_scene, writer
 from render.hoa.layout import layout
@@ -76,7 +77,7 @@ def place(tmp_path_factory):
     recording(folder / "click.w64", 3, 0.3, 44_100, "FLOAT", ITEMS["click"][0])
     torch.manual_seed(0)
     tiny = ModelConfig(encoder_dim=2, decoder_dim=16, latent_dim=8, codebooks=2, dilations=())
-    model = Codec(tiny).fold_weight_norm()
+    model = RVQGAN(tiny).fold_weight_norm()
     with torch.no_grad():  # random weights are loud, and the loudest condition limits the gain
         for parameter in list(model.decoder.parameters())[-2:]:
             parameter.mul_(0.01)

@@ -12,7 +12,8 @@ from analysis.metrics.registry import measure
 from codec.bitstream.inspection import inspect
 from codec.checkpoints.model_file import load, save
 from codec.coding.pipeline import encode
-from codec.rvqgan.codec import Codec, ModelConfig
+from codec.rvqgan.codec import RVQGAN
+from codec.rvqgan.config import ModelConfig
 from listening import card
 from listening.model_card import card as card_lib
 from listening.model_card import codebook_usage as code_usage
@@ -224,7 +225,7 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("card")
     written(folder / "noise.wav")
     torch.manual_seed(0)
-    save(folder / "tiny.safetensors", Codec(TINY).fold_weight_norm(), {"what": "random weights"})
+    save(folder / "tiny.safetensors", RVQGAN(TINY).fold_weight_norm(), {"what": "random weights"})
     return folder
 
 
@@ -291,6 +292,6 @@ def test_mistakes_are_told_before_the_work(place):
         with pytest.raises(InputError, match=message):
             command(place, *arguments)
     first_order = place / "first.safetensors"
-    save(first_order, Codec(ModelConfig(**{**vars(TINY), "channels": 4})).fold_weight_norm(), {})
+    save(first_order, RVQGAN(ModelConfig(**{**vars(TINY), "channels": 4})).fold_weight_norm(), {})
     with pytest.raises(InputError, match="codes 4 channels"):
         command(place, "--set", f"a={noise}", "--model", first_order)

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from codec.checkpoints.model_file import save
-from codec.rvqgan.codec import Codec, ModelConfig
+from codec.rvqgan.codec import RVQGAN
+from codec.rvqgan.config import ModelConfig
 from listening.conditions import anchors
 from listening.conditions.registry import condition, measured_lag
 from listening.opus_codec import codec as opus
@@ -31,7 +32,7 @@ def scene():
 def model(tmp_path_factory):
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
-    save(path, Codec(TINY).fold_weight_norm(), {"what": "random weights"})
+    save(path, RVQGAN(TINY).fold_weight_norm(), {"what": "random weights"})
     return path
 
 
