@@ -48,7 +48,7 @@ def main() -> None:
 
     from codec.checkpoints.model_file import load
     from codec.coding.pipeline import LEVEL_DBFS
-    from listening.conditions.rvqgan import card_of, shipped_model
+    from listening.conditions.rvqgan import model_card, shipped_model
     from listening.model_card.card import EXCERPTS, items_of, measured, named, recordings, refused, usage_of, write
     from listening.model_card.report import OTHERS, ladder_of, report_of
     from listening.stimulus_build.executors import engine
@@ -81,7 +81,12 @@ def main() -> None:
             rows[name], config.codebooks, notes.get(name, ""), usage_of(folder, path), refused(folder)
         )
     about = {
-        "model": {"file": path.name, "sha256": sha256(path), "codebooks": config.codebooks, "card": card_of(path)},
+        "model": {
+            "file": path.name,
+            "sha256": sha256(path),
+            "codebooks": config.codebooks,
+            "card": model_card(path),
+        },
         "seconds": given.seconds,
         "level_dbfs": LEVEL_DBFS,
         "versions": versions(*LIBRARIES),

@@ -1,8 +1,12 @@
-"""The proposed codec as a condition: the one place where a listening test touches `codec`."""
+"""``prop`` and ``prop_<n>cb``: the proposed codec as a condition.
+
+Besides the model card, this is the only module of `listening` that imports `codec`.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,9 +15,55 @@ from safetensors import SafetensorError, safe_open
 
 from codec.checkpoints.model_file import PRETRAINED, load
 from codec.coding.pipeline import decode, encode
+from listening.conditions.condition import Condition, ConditionKind, ExpectedProperties, Rendition
+from listening.conditions.condition_id import ConditionId, IdForm
 from render.common.errors import InputError
-from render.common.files import read_json
+from render.common.files import read_json, sha256
 from render.hoa.scene import Scene
+
+ALL_CODEBOOKS = IdForm("prop")
+FIRST_CODEBOOKS = IdForm("prop_<n>cb", range(1, 100), 4)
+
+
+def create(condition_id: ConditionId, parameters: Mapping[str, Any]) -> Condition:
+    """Condition that sends a scene through the codec and its bit stream.
+
+    Parameters
+    ----------
+    condition_id : ConditionId
+        ``prop_<n>cb`` sets the number of codebooks; every other id means all that the model has.
+    parameters : mapping
+        ``model``: path of a model file, by default the shipped one. ``codebooks``: goes before the id's number.
+
+    Raises
+    ------
+    InputError
+        If there is no such model file, or the model has fewer codebooks.
+    """
+    model = Path(parameters["model"]) if "model" in parameters else shipped_model()
+    codebooks = parameters.get("codebooks") or condition_id.number
+    check_codebooks(model, codebooks)
+    return Condition(
+        condition_id.text,
+        __name__,
+        lambda scene: _rendition(scene, model, codebooks),
+        {"model_sha256": sha256(model), "codebooks": codebooks},
+        ExpectedProperties(is_codec=True),
+    )
+
+
+def _rendition(scene: Scene, path: Path, codebooks: int | None) -> Rendition:
+    model, digest = _load(path)
+    payload = encode(model, digest, scene, codebooks)
+    decoded = decode(model, digest, payload)
+    if not isinstance(decoded, Scene):
+        raise InputError(
+            f"{path}: this model codes loudspeaker feeds, not Ambisonics; train one with --channels 16"
+        )
+    return Rendition(decoded, payload, ".arvq")
+
+
+_load = cache(load)  # the items that one process builds share a model
 
 
 def shipped_model() -> Path:
@@ -22,41 +72,26 @@ def shipped_model() -> Path:
 
 
 def check_codebooks(path: Path, codebooks: int | None) -> None:
-    """Raise `InputError` unless a model file is there and has so many codebooks; its weights are not read."""
+    """Raise `InputError` unless `path` is a model file with at least `codebooks` codebooks.
+
+    Only the header of the file is read, not its weights.
+    """
     if not path.is_file():
         raise InputError(f"{path}: no such model file")
-    available = _codebooks(path)
+    try:
+        with safe_open(path, framework="np") as file:
+            available = int(json.loads((file.metadata() or {})["config"])["codebooks"])
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: not a model file of this codec ({error})") from None
     if codebooks is not None and not 1 <= codebooks <= available:
         raise InputError(f"{path}: has {available} codebooks, {codebooks} are asked for")
 
 
-def _codebooks(path: Path) -> int:
-
-    try:
-        with safe_open(path, framework="np") as file:
-            return int(json.loads((file.metadata() or {})["config"])["codebooks"])
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: no model file of this codec ({error})") from None
-
-
-def round_trip(path: Path, scene: Scene, codebooks: int | None) -> tuple[Scene, bytes]:
-    """Encode and decode a scene with a model; return the decoding and the ``.arvq`` file."""
-    model, digest = _loaded(path)
-    payload = encode(model, digest, scene, codebooks)
-    decoded = decode(model, digest, payload)
-    if not isinstance(decoded, Scene):
-        raise InputError(f"{path}: codes loudspeaker feeds, no Ambisonics; train one with --channels 16")
-    return decoded, payload
-
-
-@cache
-def _loaded(path: Path):
-
-    return load(path)
-
-
-def card_of(path: Path) -> dict[str, Any]:
-    """Card beside a model file; empty where there is none."""
+def model_card(path: Path) -> dict[str, Any]:
+    """Content of the JSON card beside a model file; empty if there is none."""
     card = path.with_suffix(".json")
     content = read_json(card) if card.is_file() else {}
     return content if isinstance(content, dict) else {}
+
+
+KIND = ConditionKind(create, (ALL_CODEBOOKS, FIRST_CODEBOOKS))

@@ -18,7 +18,6 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from listening.opus_codec import libopus, ogg_opus
-from listening.opus_codec.framing import framed
 from listening.opus_codec.libopus import mixing_matrix
 from listening.opus_codec.ogg_opus import SAMPLE_RATE_HZ, OpusHead, OpusTags
 from render.common.errors import InputError
@@ -214,3 +213,17 @@ def round_trip(scene: Scene, settings: OpusSettings = PAPER) -> tuple[Scene, byt
     channels, rate_hz = len(scene.samples), scene.sample_rate_hz
     back = resampled([decoded.samples], channels, SAMPLE_RATE_HZ, rate_hz, scene.length)
     return Scene(np.concatenate(list(back), axis=1), rate_hz), ogg
+
+
+def framed(
+    blocks: Iterable[Float32[ndarray, "channel time"]], channels: int, length: int, tail: int
+) -> Iterator[Float32[ndarray, "time channel"]]:
+    """Cut a signal and at least `tail` zeros after it into interleaved frames of `length` samples each."""
+    rest = np.zeros((0, channels), np.float32)
+    for block in blocks:
+        rest = np.concatenate((rest, block.T))
+        whole = len(rest) - len(rest) % length
+        yield from rest[:whole].reshape(-1, length, channels)
+        rest = rest[whole:]
+    rest = np.pad(rest, ((0, tail + -(len(rest) + tail) % length), (0, 0)))
+    yield from rest.reshape(-1, length, channels)

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from analysis.metrics.built_test import scene_file
-from listening.conditions.foreground import foreground, mixed
-from listening.conditions.registry import Condition, condition
+from listening.conditions.condition import Condition
+from listening.conditions.foreground import encode_objects, mixed
+from listening.conditions.registry import condition
 from listening.stimulus_build.contact_sheet import contact_sheet
 from listening.stimulus_build.quality_gate import examine
 from listening.stimulus_build.rendition_measures import analyse
@@ -72,7 +73,7 @@ class Making:
         """Excerpt with its rolls, and the foreground objects rendered for it (or None)."""
         if self._reference is None:
             scene = read_with_rolls(self.item.path, self.window)
-            self._reference = scene, foreground(self.objects, scene, self.window.roll)
+            self._reference = scene, encode_objects(self.objects, scene, self.window.roll)
         return self._reference
 
     def finished(self, made: Condition) -> dict[str, Any] | None:
@@ -91,8 +92,8 @@ class Making:
     def make(self, made: Condition) -> dict[str, Any]:
         """Apply a condition to the excerpt with its rolls; trim, fade, write, examine, record."""
         reference, objects = self.reference()
-        rendition = made.make(mixed(reference, objects) if made.of_mixture else reference)
-        scene = rendition.scene if made.of_mixture else mixed(rendition.scene, objects)
+        rendition = made.apply(mixed(reference, objects) if made.applies_to_mixture else reference)
+        scene = rendition.scene if made.applies_to_mixture else mixed(rendition.scene, objects)
         scene, path = self._excerpt(scene), self.folder / f"{made.id}.w64"
         write_scene(path, scene, force=True)
         files = {path.name: sha256(path)}
@@ -112,7 +113,7 @@ class Making:
         entry["sha256"] = files[path.name]
         reference_analysis, analysis = self._reference_analysis(), self._analysis(made.id, scene)
         kbps = entry.get("packet_kbps", entry.get("kbps"))
-        report = examine(reference_analysis, analysis, made.declared, kbps, with_objects=objects is not None)
+        report = examine(reference_analysis, analysis, made.expected, kbps, with_objects=objects is not None)
         entry["quality"] = report.measures
         if report.violations:
             entry["violations"] = report.violations

@@ -15,7 +15,7 @@ from numpy import ndarray
 from scipy.optimize import linear_sum_assignment
 
 from listening.conditions.anchors import TRANSITION
-from listening.conditions.condition import Declared
+from listening.conditions.condition import ExpectedProperties
 from listening.stimulus_build.rendition_measures import (
     SILENT_RMS,
     Analysis,
@@ -46,14 +46,18 @@ class Report:
 
 
 def examine(
-    reference: Analysis, test: Analysis, declared: Declared, kbps: float | None, with_objects: bool = False
+    reference: Analysis,
+    test: Analysis,
+    expected: ExpectedProperties,
+    kbps: float | None,
+    with_objects: bool = False,
 ) -> Report:
     """Measure a stimulus against its reference and hold it to what its condition declares.
 
     Parameters
     ----------
     reference, test : Analysis
-    declared : Declared
+    expected : ExpectedProperties
     kbps : float or None
         Measured bit rate of its payload, without what a container adds to a coder's packets.
     with_objects : bool
@@ -67,12 +71,12 @@ def examine(
     ):
         shape = f"{len(after.samples)} channels, {after.length} samples at {after.sample_rate_hz} Hz"
         return Report({}, [f"has {shape}; the reference {len(before.samples)}, {before.length}"])
-    heard = len(before.samples) if declared.low_pass_hz else 4
+    heard = len(before.samples) if expected.low_pass_hz else 4
     found = transfer(before.samples[:heard], after.samples[:heard], before.sample_rate_hz)
     with np.errstate(invalid="ignore"):  # silence has -inf
         loudness_lu = np.subtract(test.loudness_lufs, reference.loudness_lufs)
     measures: dict[str, Any] = {
-        "lag_samples": found.lag if _has_lag(found, declared) else None,
+        "lag_samples": found.lag if _has_lag(found, expected) else None,
         "coherence": found.coherence,
         "peak_dbfs": _dbfs(float(np.abs(after.samples).max())),
         "loudness_difference_lu": round(float(loudness_lu), 2) if np.isfinite(loudness_lu) else None,
@@ -81,24 +85,24 @@ def examine(
         "covariance_distance": [round(value, 4) for value in covariance_distance(reference, test)],
         "mel_distance": round(mel_distance(reference, test), 4),
     }
-    violations = _channel_faults(reference, test, declared, with_objects)
-    if _has_lag(found, declared) and _is_late(found, declared.coder):
-        allowed = CODER_LAG if declared.coder else 0
+    violations = _channel_faults(reference, test, expected, with_objects)
+    if _has_lag(found, expected) and _is_late(found, expected.is_codec):
+        allowed = CODER_LAG if expected.is_codec else 0
         violations.append(f"comes {found.lag} samples after the reference; {allowed} are allowed")
     if np.abs(test.mean - reference.mean).max() > DC_LIMIT * max(reference.rms[0], SILENT_RMS):
         violations.append(f"has a DC of {measures['dc']:g}")
-    constant = declared.constant_kbps
+    constant = expected.constant_kbps
     if constant and (kbps is None or abs(kbps / constant - 1) > RATE_TOLERANCE):
         violations.append(f"has {kbps} kbit/s; a constant rate of {constant} is declared")
-    if declared.low_pass_hz:
-        measures["mask"], faults = mask_of(found, declared.low_pass_hz)
+    if expected.low_pass_hz:
+        measures["mask"], faults = mask_of(found, expected.low_pass_hz)
         violations += faults
     return Report(measures, violations)
 
 
-def _has_lag(found: Transfer, declared: Declared) -> bool:
+def _has_lag(found: Transfer, expected: ExpectedProperties) -> bool:
     """Whether a lag can be told: not of noise, nor of a coder that hardly follows the waveform."""
-    return declared.waveform and (not declared.coder or found.coherence > ALIGNED_COHERENCE)
+    return expected.follows_waveform and (not expected.is_codec or found.coherence > ALIGNED_COHERENCE)
 
 
 def _is_late(found: Transfer, coder: bool) -> bool:
@@ -113,23 +117,25 @@ def _is_late(found: Transfer, coder: bool) -> bool:
     return abs(found.lag) > CODER_LAG and found.coherence > CLEARLY * allowed
 
 
-def _channel_faults(reference: Analysis, test: Analysis, declared: Declared, with_objects: bool) -> list[str]:
+def _channel_faults(
+    reference: Analysis, test: Analysis, expected: ExpectedProperties, with_objects: bool
+) -> list[str]:
     faults = []
-    kept = declared.channels if declared.channels is not None else len(test.rms)
+    kept = expected.active_channels if expected.active_channels is not None else len(test.rms)
     sounds, sounded = test.rms > SILENT_RMS, reference.rms > 10 * SILENT_RMS
     silent = np.flatnonzero(sounded[:kept] & ~sounds[:kept]).tolist()
-    if silent and not (declared.may_be_silent and sounds.any()):
+    if silent and not (expected.may_silence_channels and sounds.any()):
         faults.append(f"is silent in channels {silent}, which sound in the reference")
     loud = (kept + np.flatnonzero(sounds[kept:])).tolist()
     if loud and not with_objects:
         faults.append(f"sounds in channels {loud}, which are declared silent")
-    if not declared.waveform:
+    if not expected.follows_waveform:
         return faults
     both = np.flatnonzero(sounds & sounded)
     a, b = (analysis.scene.samples[both] for analysis in (reference, test))
     norm = np.outer(np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1))
     likeness = (a @ b.T) / np.maximum(norm, 1e-20)  # (channel of the reference, channel of the test)
-    if not declared.coder:
+    if not expected.is_codec:
         own = np.diag(likeness)
         faults += [
             f"has channel {both[index]} inverted (correlation {own[index]:.2f})"

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from analysis.metrics.built_test import MANIFEST
-from listening.conditions.foreground import check
-from listening.conditions.registry import uses_opus
-from listening.conditions.rvqgan import card_of, shipped_model
+from listening.conditions.foreground import check_objects
+from listening.conditions.registry import is_proposed_codec, needs_libopus
+from listening.conditions.rvqgan import model_card, shipped_model
 from listening.opus_codec import codec as opus
 from listening.stimulus_build.executors import Engine
 from listening.stimulus_build.item_builder import LIBRARIES, build_item, condition_of
@@ -36,7 +36,7 @@ def build(
     items: list[Item], plan: Plan, out: Path, model: Path | None, engine: Engine, strict: bool = True
 ) -> None:
     """Make all items and write the manifest; unless `strict`, it tells what is not as declared."""
-    check(plan.objects)
+    check_objects(plan.objects)
     for name in plan.conditions:
         condition_of(plan, name, model)  # what is missing is said before the work begins
     if plan.excerpts and (unknown := set(plan.excerpts) - {item.id for item in items}):
@@ -56,7 +56,7 @@ def build(
 
 def _libraries(plan: Plan) -> dict[str, Any]:
     """Libraries outside of Python that made conditions of this plan: version and path."""
-    if not any(uses_opus(name, plan.parameters.get(name)) for name in plan.conditions):
+    if not any(needs_libopus(name, plan.parameters.get(name)) for name in plan.conditions):
         return {}
     return {"libopus": {"version": opus.version(), "path": opus.library_path()}}
 
@@ -75,7 +75,7 @@ def without(plan: Plan, skipped: list[str]) -> Plan:
     """Plan without some conditions: ids, or ``opus`` for all that need libopus."""
 
     def goes(name: str) -> bool:
-        return name in skipped or ("opus" in skipped and uses_opus(name, plan.parameters.get(name)))
+        return name in skipped or ("opus" in skipped and needs_libopus(name, plan.parameters.get(name)))
 
     for name in skipped:
         if name != "opus" and name not in plan.conditions:
@@ -95,12 +95,7 @@ def refuse_commands(plan: Plan, allowed: bool) -> None:
 
 def proposed_conditions(plan: Plan) -> list[str]:
     """Conditions of a plan that are the proposed codec."""
-
-    def is_one(name: str) -> bool:
-        given = plan.parameters.get(name, {})
-        return "model" in given or ("command" not in given and name.partition("_")[0] == "prop")
-
-    return [name for name in plan.conditions if is_one(name)]
+    return [name for name in plan.conditions if is_proposed_codec(name, plan.parameters.get(name))]
 
 
 def warn_of_training_material(plan: Plan, model: Path | None) -> None:
@@ -108,7 +103,7 @@ def warn_of_training_material(plan: Plan, model: Path | None) -> None:
     for name in proposed_conditions(plan):
         given = plan.parameters.get(name, {})
         path = Path(given["model"]) if "model" in given else model or shipped_model()
-        holdout = card_of(path).get("holdout", HOLDOUT)
+        holdout = model_card(path).get("holdout", HOLDOUT)
         if plan.holdout != holdout:
             print(
                 f"warning: {name}: the plan's excerpts come from {plan.holdout!r}, and {path.name} was trained "

@@ -37,7 +37,7 @@ def external(tmp_path, text=CODEC, tail="3000", **parameters):
 
 
 def test_delay_is_taken_out_and_the_payload_counted(tmp_path, scene):
-    made = external(tmp_path, payload="coded.bin").make(scene)
+    made = external(tmp_path, payload="coded.bin").apply(scene)
     assert made.facts == {"lag_compensated_samples": 3000, "length_difference_samples": 5}
     assert len(made.payload) == 4 * scene.length
     assert made.suffix == ".bin"
@@ -47,7 +47,7 @@ def test_delay_is_taken_out_and_the_payload_counted(tmp_path, scene):
 
 
 def test_without_a_payload_no_rate_is_claimed(tmp_path, scene):
-    assert external(tmp_path).make(scene).payload is None
+    assert external(tmp_path).apply(scene).payload is None
 
 
 @pytest.mark.parametrize(
@@ -61,14 +61,14 @@ def test_without_a_payload_no_rate_is_claimed(tmp_path, scene):
 )
 def test_a_program_that_fails_is_told_in_one_line(tmp_path, scene, text, message):
     with pytest.raises(InputError) as caught:
-        external(tmp_path, text).make(scene)
+        external(tmp_path, text).apply(scene)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_missing_payload_is_told(tmp_path, scene):
     with pytest.raises(InputError, match=r"wrote no file other\.bin"):
-        external(tmp_path, payload="other.bin").make(scene)
+        external(tmp_path, payload="other.bin").apply(scene)
 
 
 @pytest.mark.parametrize(

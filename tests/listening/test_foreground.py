@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from listening.conditions.foreground import check, foreground, mixed
+from listening.conditions.foreground import check_objects, encode_objects, mixed
 from listening.test_design.test_plan import ForegroundObject
 from render.common.errors import InputError
 from render.fileio.audio_file import writer
@@ -29,7 +29,7 @@ def excerpt():
 def test_level_direction_and_start(tmp_path, excerpt):
     roll = RATE // 4
     one = ForegroundObject(sound(tmp_path / "a.wav"), azimuth_deg=60, elevation_deg=20, level_db=6.0, start_s=0.5)
-    found = foreground((one,), excerpt, roll)
+    found = encode_objects((one,), excerpt, roll)
     begin = roll + RATE // 2
     assert not found[:, :begin].any()
     assert not found[:, begin + 22_050 :].any()
@@ -44,18 +44,18 @@ def test_level_direction_and_start(tmp_path, excerpt):
 def test_objects_add_up_and_are_cut_at_the_end(tmp_path, excerpt):
     late = ForegroundObject(sound(tmp_path / "a.wav", frames=RATE), start_s=1.5)
     early = ForegroundObject(sound(tmp_path / "b.wav", rate_hz=48_000), azimuth_deg=180)
-    both = foreground((late, early), excerpt, 0)
-    assert np.allclose(both, foreground((late,), excerpt, 0) + foreground((early,), excerpt, 0), atol=1e-7)
+    both = encode_objects((late, early), excerpt, 0)
+    assert np.allclose(both, encode_objects((late,), excerpt, 0) + encode_objects((early,), excerpt, 0), atol=1e-7)
     assert both[:, -1].any()
-    assert foreground((), excerpt, 0) is None
+    assert encode_objects((), excerpt, 0) is None
     assert mixed(excerpt, None) is excerpt
 
 
 def test_what_is_no_object_is_refused(tmp_path, excerpt):
     with pytest.raises(InputError, match="2 channels; a foreground object is mono"):
-        check((ForegroundObject(sound(tmp_path / "s.wav", channels=2)),))
+        check_objects((ForegroundObject(sound(tmp_path / "s.wav", channels=2)),))
     with pytest.raises(InputError, match="no such file"):
-        check((ForegroundObject(str(tmp_path / "no.wav")),))
+        check_objects((ForegroundObject(str(tmp_path / "no.wav")),))
     silent = ForegroundObject(sound(tmp_path / "z.wav", amplitude=0.0))
     with pytest.raises(InputError, match="silent"):
-        foreground((silent,), excerpt, 0)
+        encode_objects((silent,), excerpt, 0)

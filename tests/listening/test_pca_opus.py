@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from listening.conditions import pca_opus
-from listening.conditions.condition import measured_lag
+from listening.conditions.alignment import measured_lag
 from render.common.errors import InputError
 from render.hoa.scene import Scene
 from render.hoa.spherical_harmonics import spherical_harmonics

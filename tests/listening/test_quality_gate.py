@@ -7,7 +7,7 @@ import pytest
 from scipy.signal import lfilter
 
 from listening.conditions.anchors import low_pass
-from listening.conditions.condition import Declared
+from listening.conditions.condition import ExpectedProperties
 from listening.conditions.covariance_noise import covariance_noise
 from listening.conditions.registry import condition
 from listening.stimulus_build.quality_gate import examine
@@ -73,13 +73,13 @@ def offset(samples):
     ],
 )
 def test_a_defect_is_named(scene, reference, defect, message):
-    report = examine(reference, changed(scene, defect), Declared(), None)
+    report = examine(reference, changed(scene, defect), ExpectedProperties(), None)
     assert len(report.violations) >= 1
     assert any(re.search(message, violation) for violation in report.violations), report.violations
 
 
 def test_the_reference_itself_passes_with_zeros(reference):
-    report = examine(reference, reference, Declared(), None)
+    report = examine(reference, reference, ExpectedProperties(), None)
     assert report.violations == []
     measured = report.measures
     assert (measured["lag_samples"], measured["loudness_difference_lu"], measured["mel_distance"]) == (0, 0, 0)
@@ -91,49 +91,49 @@ def test_the_reference_itself_passes_with_zeros(reference):
 @pytest.mark.parametrize("name", ["la", "ma", "mono_w", "order_1", "order_2", "cov_noise"])
 def test_conditions_are_what_they_declare(scene, reference, name):
     made = condition(name)
-    report = examine(reference, analyse(made.make(scene).scene), made.declared, None)
+    report = examine(reference, analyse(made.apply(scene).scene), made.expected, None)
     assert report.violations == []
 
 
 @pytest.mark.parametrize("name", ["opus2_160_cbr", "pca_opus_32", "opus3_160"])
 def test_coders_are_what_they_declare(scene, reference, name):
     made = condition(name)
-    rendition = made.make(scene)
+    rendition = made.apply(scene)
     whole_file = 8 * len(rendition.payload) / scene.duration_s / 1000
     kbps = rendition.facts.get("packet_kbps", whole_file)
     assert kbps <= whole_file
-    report = examine(reference, analyse(rendition.scene), made.declared, kbps)
+    report = examine(reference, analyse(rendition.scene), made.expected, kbps)
     assert report.violations == []
-    if made.declared.constant_kbps:
-        assert "kbit/s; a constant rate" in examine(reference, reference, made.declared, 1.02 * kbps).violations[0]
+    if made.expected.constant_kbps:
+        assert "kbit/s; a constant rate" in examine(reference, reference, made.expected, 1.02 * kbps).violations[0]
 
 
 def test_a_coder_is_late_only_where_another_lag_fits_clearly_better(scene, reference):
     late = changed(scene, lambda samples: np.roll(samples, 40, axis=1))
-    assert "comes 40 samples" in examine(reference, late, Declared(coder=True), None).violations[0]
+    assert "comes 40 samples" in examine(reference, late, ExpectedProperties(is_codec=True), None).violations[0]
     hum = lfilter([1], [1, -1.999, 0.9991], scene.samples[:, ::-1])  # flat around the top
     hum = Scene((0.1 * hum / np.abs(hum).max()).astype(np.float32), RATE)
     shifted = analyse(Scene(np.roll(hum.samples, 4, axis=1), RATE))
-    assert examine(analyse(hum), shifted, Declared(coder=True), None).violations == []
-    assert examine(analyse(hum), shifted, Declared(), None).violations != []
+    assert examine(analyse(hum), shifted, ExpectedProperties(is_codec=True), None).violations == []
+    assert examine(analyse(hum), shifted, ExpectedProperties(), None).violations != []
 
 
 def test_a_loud_channel_that_leaks_into_a_soft_one_is_no_swap(scene, reference):
     def leaking(samples):
         samples[12] = 0.1 * samples[12] + samples[0]
 
-    assert examine(reference, changed(scene, leaking), Declared(), None).violations == []
+    assert examine(reference, changed(scene, leaking), ExpectedProperties(), None).violations == []
 
 
 def test_gain_is_told_and_never_a_violation(scene, reference):
-    report = examine(reference, changed(scene, lambda samples: 0.5 * samples), Declared(), None)
+    report = examine(reference, changed(scene, lambda samples: 0.5 * samples), ExpectedProperties(), None)
     assert report.violations == []
     assert report.measures["loudness_difference_lu"] == pytest.approx(-6.02, abs=0.01)
     assert report.measures["order_db"] == pytest.approx([-6.02] * 4, abs=0.01)
 
 
 def test_what_is_declared_silent_must_be(scene, reference):
-    report = examine(reference, reference, Declared(channels=4), None)
+    report = examine(reference, reference, ExpectedProperties(active_channels=4), None)
     assert "sounds in channels [4, 5" in report.violations[0]
 
 
@@ -141,13 +141,13 @@ def test_channels_silent_in_the_reference_may_be_silent(scene):
     flat = scene.samples.copy()
     flat[[2, 5, 7]] = 0
     analysis = analyse(Scene(flat, RATE))
-    report = examine(analysis, analysis, Declared(), None)
+    report = examine(analysis, analysis, ExpectedProperties(), None)
     assert report.violations == []
     assert analyse(Scene(np.zeros_like(flat), RATE)).loudness_lufs == -np.inf
 
 
 def test_silence_against_a_scene_is_a_violation_not_a_crash(scene, reference):
-    report = examine(reference, analyse(Scene(np.zeros_like(scene.samples), RATE)), Declared(), None)
+    report = examine(reference, analyse(Scene(np.zeros_like(scene.samples), RATE)), ExpectedProperties(), None)
     assert "silent in channels" in report.violations[0]
     assert report.measures["loudness_difference_lu"] is None
 
@@ -157,8 +157,8 @@ def test_silence_against_a_scene_is_a_violation_not_a_crash(scene, reference):
 def test_the_anchors_pass_the_mask_by_20_db_as_filtered(rate_hz, cutoff_hz):
     noise = 0.1 * np.random.default_rng(1).standard_normal((4, 4 * rate_hz))
     scene = Scene(noise.astype(np.float32), rate_hz)
-    declared = Declared(low_pass_hz=cutoff_hz)
-    report = examine(analyse(scene), analyse(low_pass(scene, cutoff_hz)), declared, None)
+    expected = ExpectedProperties(low_pass_hz=cutoff_hz)
+    report = examine(analyse(scene), analyse(low_pass(scene, cutoff_hz)), expected, None)
     assert report.violations == []
     mask = report.measures["mask"]
     first, second = (mask[f"attenuation_db_from_{ratio * cutoff_hz:.0f}_hz"] for ratio in (8 / 7, 9 / 7))
@@ -174,13 +174,15 @@ def test_an_anchor_off_its_mask_is_named(scene, reference):
     from scipy.signal import butter, sosfiltfilt
 
     sos = butter(8, 3500, fs=RATE, output="sos")
-    report = examine(reference, changed(scene, lambda x: sosfiltfilt(sos, x)), Declared(low_pass_hz=3500.0), None)
+    report = examine(
+        reference, changed(scene, lambda x: sosfiltfilt(sos, x)), ExpectedProperties(low_pass_hz=3500.0), None
+    )
     assert any("ripple" in violation for violation in report.violations)
     assert any("50 are needed" in violation for violation in report.violations)
     early = changed(scene, lambda x: np.roll(low_pass(Scene(x, RATE)).samples, -103, axis=1))
     assert any(
         "comes -103 samples" in violation
-        for violation in examine(reference, early, Declared(low_pass_hz=3500.0), None).violations
+        for violation in examine(reference, early, ExpectedProperties(low_pass_hz=3500.0), None).violations
     )
 
 
@@ -195,6 +197,6 @@ def test_measures_against_closed_forms(scene, reference):
 
 
 def test_noise_of_equal_covariance_is_near_in_covariance_and_far_in_waveform(scene, reference):
-    report = examine(reference, analyse(covariance_noise(scene)), condition("cov_noise").declared, None)
+    report = examine(reference, analyse(covariance_noise(scene)), condition("cov_noise").expected, None)
     assert max(report.measures["covariance_distance"]) < 0.1
     assert report.measures["coherence"] < 0.2
