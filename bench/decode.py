@@ -35,11 +35,11 @@ with soundfile.SoundFile(sys.argv[1]) as scene, soundfile.SoundFile(
 """
 _PEAK_MEMORY = """
 import resource, sys
-import render.fileio.audio_file, render.dsp.convolution, render.loudspeakers.design, render.decode,
-render.dsp.loudness, render.fileio.block_stream
 from pathlib import Path
+from render.hoa.layout import layout
+from render.loudspeakers.renderer import Decoding, decode_file
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-render.decode.decode_file(Path(sys.argv[1]), Path(sys.argv[2]), render.hoa.layout.layout("7.1.4"), force=True)
+decode_file(Path(sys.argv[1]), Path(sys.argv[2]), Decoding(layout("7.1.4")), force=True)
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 """
 

@@ -87,7 +87,7 @@ def _encode_file(path: Path, output: Path, settings: OpusSettings, force: bool) 
 
     def measured() -> Iterator[ndarray]:
         nonlocal peak
-        for block in audio_file.blocks(path, block_frames=BLOCK_FRAMES):
+        for block in audio_file.blocks(path, block_length=BLOCK_FRAMES):
             peak = max(peak, coded_peak(block, settings))
             yield block
 

@@ -1,10 +1,10 @@
 """Render an Ambisonic scene to headphones.
 
-Reads an ACN/SN3D file block by block, filters it with the ear signals of a head and writes two channels, with
+Reads an ACN/SN3D file block by block, filters it with head-related responses and writes two channels, with
 a record beside them (OUT.json). The head is a rigid sphere, computed, or any set of responses in a SOFA file.
-By default the scene's channels are filtered directly (magnitude least squares); --via 7.1.4 decodes to
-loudspeakers first and lets the head hear those, which is what a listener in the loudspeaker room hears.
---yaw turns the head, anticlockwise; loudspeakers stay where they are. No limiter and no gain.
+By default the scene's channels are filtered directly (magnitude least squares); --via 7.1.4 decodes them to
+virtual loudspeakers, which the head hears as a listener in a loudspeaker room would. --yaw turns the head
+anticlockwise while loudspeakers stay where they are. There is no limiter and no gain.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ def main() -> None:
     arguments.add_argument(
         "--sofa", type=Path, metavar="FILE", help="head-related impulse responses (default: sphere)"
     )
-    arguments.add_argument("--yaw", type=float, default=0.0, metavar="DEG", help="turn of the head to the left")
+    arguments.add_argument(
+        "--yaw", type=float, default=0.0, metavar="DEG", help="angle by which the head is turned to the left"
+    )
     arguments.add_argument("--via", metavar="LAYOUT", help="decode to virtual loudspeakers, e.g. 7.1.4")
     arguments.add_argument("--decoder", default="adm", help="decoder of --via (default adm)")
     arguments.add_argument(
@@ -35,24 +37,22 @@ def main() -> None:
     given = arguments.parse_args()
     one_thread_for_linear_algebra()
 
+    from render.headphones.renderer import Listening, binaural_file
     from render.hoa.layout import layout
 
     via = layout(given.via) if given.via else None
-    from render.headphones.renderer import binaural_file
-
-    record = binaural_file(
-        given.scene, given.output, given.sofa, given.yaw, via, given.decoder, given.subtype, given.force
-    )
+    listening = Listening(given.sofa, given.yaw, via, given.decoder)
+    record = binaural_file(given.scene, given.output, listening, given.subtype, given.force)
     head = record["head"] if isinstance(record["head"], str) else record["head"]["sofa"]
     peak = "silent" if record["peak_dbfs"] is None else f"peak {record['peak_dbfs']:.2f} dBFS"
-    found = record["errors"]
+    errors = record["errors"]
     print(
         f"{given.output}: {record['method']}, {head}, {record['frames'] / record['sample_rate_hz']:.3f} s, {peak}"
     )
     print(
-        f"order {record['ambisonic_order']} against this head, mean of all directions in 36 ERB bands: magnitude "
-        f"{found['magnitude_db']:.2f} dB (below 1.5 kHz {found['magnitude_below_1500_hz_db']:.2f}), "
-        f"ILD {found['ild_db']:.2f} dB"
+        f"order {record['ambisonic_order']} against this head, mean over directions and 36 ERB bands: magnitude "
+        f"{errors['magnitude_db']:.2f} dB (below 1.5 kHz {errors['magnitude_below_1500_hz_db']:.2f}), "
+        f"ILD {errors['ild_db']:.2f} dB"
     )
     if record["clipped_values"]:
         first = record["first_clipped"]

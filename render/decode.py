@@ -73,33 +73,17 @@ def main() -> None:
 
     from render.hoa.layout import layout
     from render.hoa.scene import check_rate
+    from render.loudspeakers.calibration import read_trims
+    from render.loudspeakers.renderer import Decoding, FeedFormat, decode_file
 
     if given.rate is not None:
         check_rate(given.rate)
-    trims = None
-    if given.trim:
-        from render.hoa.calibration import trims as read_trims
-
-        if not given.layout.endswith(".toml"):
-            raise InputError(f"--trim needs a .toml file of measured positions, not layout {given.layout}")
-        trims = read_trims(Path(given.layout))
-    from render.loudspeakers.renderer import decode_file
-
-    record = decode_file(
-        given.scene,
-        given.output,
-        layout(given.layout),
-        given.decoder,
-        given.order,
-        given.subtype,
-        given.force,
-        not given.no_loudness,
-        convention=given.input,
-        lfe=given.lfe,
-        sample_rate_hz=given.rate,
-        dither=given.dither,
-        trims=trims,
-    )
+    if given.trim and not given.layout.endswith(".toml"):
+        raise InputError(f"--trim needs a .toml file of measured positions, not layout {given.layout}")
+    trims = read_trims(Path(given.layout)) if given.trim else None
+    decoding = Decoding(layout(given.layout), given.decoder, given.input, given.lfe, trims)
+    feed_format = FeedFormat(given.subtype, given.order, given.rate, given.dither)
+    record = decode_file(given.scene, given.output, decoding, feed_format, not given.no_loudness, given.force)
     print(f"{given.output}: {record['layout']}, {' '.join(c['label'] for c in record['channels'])}")
     print(f"{record['frames'] / record['sample_rate_hz']:.3f} s, {_levels(record)}")
     if record["clipped_values"]:

@@ -1,28 +1,20 @@
-"""How well a decoder keeps energy and direction.
+"""Measure how well a decoder preserves energy and direction.
 
-For plane waves from everywhere: energy relative to its mean over the sphere, length of the energy vector rE
-(1 is one loudspeaker, smaller is wider) and the angle between rE, or the velocity vector rV, and the wave
-(Gerzon 1992; ITU-R BS.2127 prescribes none of them). Prints a table by region, and for pareto what it gains and
-loses against adm over the region that the layout serves; -o also draws maps of the sphere, one row per decoder,
-loudspeakers as dots. --front prints the trade-off between focus and direction: decoders of even energy between
-adm and maxre.
+For plane waves from all directions: energy relative to its mean over the sphere, length of the energy vector rE
+(1 for a single loudspeaker, smaller for a wider source) and the angle between rE, or the velocity vector rV, and
+the wave (Gerzon 1992; ITU-R BS.2127 prescribes none of them). Prints a table by region and, for pareto, how it
+compares with adm over the region that the layout covers. -o also draws maps of the sphere, one row per decoder,
+loudspeakers as dots. --front prints the trade-off between the length of rE and its direction: decoders of even
+energy between adm and maxre.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from render.common.cli import parser, run
 
-if TYPE_CHECKING:
-    from numpy import ndarray
-
-    from render.hoa.layout import Layout
-
-
-# Name -> lowest and highest elevation in degrees
-REGIONS = {"sphere": (-90.0, 90.0), "above -10": (-10.0, 90.0), "horizon": (-10.0, 10.0)}
+REGIONS_DEG = {"sphere": (-90.0, 90.0), "above -10": (-10.0, 90.0), "horizon": (-10.0, 10.0)}  # elevation
 
 
 def main() -> None:
@@ -37,76 +29,36 @@ def main() -> None:
     given = arguments.parse_args()
 
     from render.hoa.layout import layout
+    from render.loudspeakers.decoder_quality import DIRECTIONS
+    from render.loudspeakers.design import band_matrices
 
-    to = layout(given.layout)
-    matrices = _matrices(to, given.ambisonic_order, given.decoder)
-    from render.loudspeakers.decoder_quality import _DIRECTIONS, _draw
-
-    print(f"layout {to.name}, order {given.ambisonic_order}, {_DIRECTIONS} directions; dB and degrees")
+    to, order = layout(given.layout), given.ambisonic_order
+    matrices = {}
+    for method in given.decoder:
+        matrices |= band_matrices(to, order, method)
+    print(f"layout {to.name}, order {order}, {DIRECTIONS} directions; dB and degrees")
     _print_table(matrices, to)
     if "pareto" in matrices:
-        _print_comparison(to, given.ambisonic_order)
+        _print_comparison(to, order)
     if given.front:
-        _print_front(to, given.ambisonic_order)
+        _print_front(to, order)
     if given.output:
-        _draw(matrices, to, given.output, given.force)
+        from render.loudspeakers.decoder_maps import write_decoder_maps
+
+        write_decoder_maps(matrices, to, given.output, given.force)
 
 
-def _matrices(to: Layout, order: int, methods: list[str]) -> dict[str, ndarray]:
-    """Decoding matrices by name; that of each band for dual."""
-    from render.loudspeakers.design import decoding_matrix
-    from render.loudspeakers.dual_band import low_band
-
-    matrices = {}
-    for method in methods:
-        if method == "dual":
-            matrices["dual, low"] = low_band(to, decoding_matrix(to, order, "pareto"))
-            matrices["dual, high"] = decoding_matrix(to, order, "pareto")
-        else:
-            matrices[method] = decoding_matrix(to, order, method)
-    return matrices
-
-
-def _print_comparison(to: Layout, order: int) -> None:
-    from render.loudspeakers.decoder_quality import figures
-    from render.loudspeakers.design import decoding_matrix
-    from render.loudspeakers.optimised import served_deg
-
-    theirs, ours = (figures(decoding_matrix(to, order, method), to) for method in ("adm", "pareto"))
-    low, high = served_deg(to)
-    lost = ours.losses(theirs)
-    print(f"pareto against adm, elevation {low:g} to {high:g}: ", end="")
-    print(f"worse in {', '.join(lost)}; --front shows why" if lost else "better or equal in every figure")
-
-
-def _print_front(to: Layout, order: int) -> None:
-    import numpy as np
-
-    from render.loudspeakers.design import front
-
-    print("front: even energy, from the focus of adm (0) to that of maxre (1)")
-    print("  towards maxre  energy range  sigma   |rE|  error mean   p95")
-    from render.loudspeakers.decoder_quality import figures
-
-    for share, matrix in front(to, order, np.linspace(0, 1, 5)):
-        found = figures(matrix, to)
-        print(
-            f"  {share:13.2f} {found.energy_range_db:13.2f} {found.energy_deviation_db:6.2f} {found.focus:6.3f} "
-            f"{found.error_deg:11.2f} {found.error_95_deg:5.1f}"
-        )
-
-
-def _print_table(matrices: dict[str, ndarray], layout: Layout) -> None:
+def _print_table(matrices, to) -> None:
     import numpy as np
 
     from render.hoa.spherical_harmonics import fibonacci_sphere
-    from render.loudspeakers.decoder_quality import _DIRECTIONS, quality
+    from render.loudspeakers.decoder_quality import DIRECTIONS, quality
 
-    azimuth, elevation = fibonacci_sphere(_DIRECTIONS)
+    azimuth, elevation = fibonacci_sphere(DIRECTIONS)
     print("decoder        region     energy min    max  sigma   |rE|  error mean   p95   |rV|  error mean")
     for method, matrix in matrices.items():
-        found = quality(matrix, layout, azimuth, elevation)
-        for region, (low_deg, high_deg) in REGIONS.items():
+        found = quality(matrix, to, azimuth, elevation)
+        for region, (low_deg, high_deg) in REGIONS_DEG.items():
             part = (elevation >= np.radians(low_deg)) & (elevation <= np.radians(high_deg))
             energy_db, error_deg = found.energy_db[part], found.re_error_deg[part]
             print(
@@ -115,6 +67,34 @@ def _print_table(matrices: dict[str, ndarray], layout: Layout) -> None:
                 f"{np.percentile(error_deg, 95):5.1f} "
                 f"{found.rv_length[part].mean():6.3f} {found.rv_error_deg[part].mean():11.2f}"
             )
+
+
+def _print_comparison(to, order: int) -> None:
+    from render.loudspeakers.decoder_quality import quality_summary
+    from render.loudspeakers.design import decoding_matrix
+    from render.loudspeakers.optimised import covered_elevation_deg
+
+    adm, pareto = (quality_summary(decoding_matrix(to, order, method), to) for method in ("adm", "pareto"))
+    low, high = covered_elevation_deg(to)
+    worse = pareto.worse_than(adm)
+    print(f"pareto against adm, elevation {low:g} to {high:g}: ", end="")
+    print(f"worse in {', '.join(worse)}; --front shows why" if worse else "better or equal in every measure")
+
+
+def _print_front(to, order: int) -> None:
+    import numpy as np
+
+    from render.loudspeakers.decoder_quality import quality_summary
+    from render.loudspeakers.design import pareto_front
+
+    print("front: even energy, from the |rE| of adm (0) to that of maxre (1)")
+    print("  towards maxre  energy range  sigma   |rE|  error mean   p95")
+    for share, matrix in pareto_front(to, order, np.linspace(0, 1, 5)):
+        found = quality_summary(matrix, to)
+        print(
+            f"  {share:13.2f} {found.energy_range_db:13.2f} {found.energy_deviation_db:6.2f} "
+            f"{found.re_length:6.3f} {found.error_deg:11.2f} {found.error_95_deg:5.1f}"
+        )
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from codec.rvqgan.codec import RVQGAN
 from codec.rvqgan.layers import Block, Conv1d, ConvTranspose1d, ResidualUnit
 from codec.streaming.stream_codec import StreamDecoder
 from render.common.errors import InputError
-from render.dsp.loudness import Meter
+from render.dsp.loudness import LoudnessMeter
 from render.hoa.layout import Layout, Loudspeaker
 
 MAX_CHUNK_FRAMES = 4096  # 48 s: a chunk is decoded in one go
@@ -72,11 +72,11 @@ def decode_dac_at_level(
     image, are lost. Decodes twice, since the loudness must be known first.
     """
     mono = Layout("0+1+0", (Loudspeaker("M+000", 0.0, 0.0, False),))
-    meters = [Meter(mono, model.config.sample_rate_hz) for _ in file.codes]
+    meters = [LoudnessMeter(mono, model.config.sample_rate_hz) for _ in file.codes]
     for block in decode_dac(model, file, where, threads):
         for meter, samples in zip(meters, block, strict=True):
             meter.add(samples[None])
-    loudness = [meter.integrated_lufs() if meter.gated else meter.ungated_lufs() for meter in meters]
+    loudness = [meter.loudness_lufs() for meter in meters]
     gains = [10 ** ((file.input_db - measured) / 20) if np.isfinite(measured) else 1.0 for measured in loudness]
     for block in decode_dac(model, file, where, threads):
         yield block * np.array(gains, np.float32)[:, None]

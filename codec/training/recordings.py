@@ -85,7 +85,7 @@ def _mapped(about: AudioInfo) -> Int16[ndarray, "time channel"] | None:
         header = read_header(file, str(about.path))
     if header.big_endian:
         return None
-    shape = (header.frames, header.channels)
+    shape = (header.length, header.channels)
     return np.asarray(np.memmap(about.path, "<i2", "r", header.data_offset, shape))
 
 

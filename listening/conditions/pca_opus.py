@@ -41,7 +41,7 @@ from listening.opus_codec import libopus
 from listening.opus_codec.codec import framed, version
 from listening.opus_codec.ogg_opus import SAMPLE_RATE_HZ, OpusHead
 from render.common.errors import InputError
-from render.fileio.block_stream import resampled, resampled_length
+from render.dsp.block_processing import resampled, resampled_length
 from render.hoa.scene import Scene, order_of
 from render.hoa.spherical_harmonics import sn3d_to_n3d
 

@@ -46,8 +46,8 @@ from render.common.files import (
     whole_file,
     write_json,
 )
+from render.dsp.block_processing import resampled, resampled_length
 from render.fileio.audio_file import info, read, read_scene, write_scene
-from render.fileio.block_stream import resampled, resampled_length
 from render.hoa.scene import Scene
 from stimuli.eigenscape.sources import find_sources
 from stimuli.preparation.convention_check import check_convention

@@ -21,7 +21,7 @@ from listening.opus_codec import libopus, ogg_opus
 from listening.opus_codec.libopus import mixing_matrix
 from listening.opus_codec.ogg_opus import SAMPLE_RATE_HZ, OpusHead, OpusTags
 from render.common.errors import InputError
-from render.fileio.block_stream import resampled, resampled_length
+from render.dsp.block_processing import resampled, resampled_length
 from render.hoa.scene import Scene, order_of
 
 BLOCK_FRAMES = 65_536

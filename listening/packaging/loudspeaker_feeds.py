@@ -16,10 +16,10 @@ from numpy import ndarray
 from listening.test_design.test_plan import Plan
 from render.common import files as artefact
 from render.common.errors import InputError
+from render.dsp.block_processing import resampled, resampled_length
 from render.dsp.convolution import convolved
-from render.dsp.loudness import Meter, PeakMeter
+from render.dsp.loudness import LoudnessMeter, TruePeakMeter
 from render.fileio.audio_file import blocks, info, writer
-from render.fileio.block_stream import resampled, resampled_length
 from render.hoa.layout import Layout, file_order
 from render.loudspeakers.design import decoding_filters
 from stimuli.excerpts.window import item_gain_db
@@ -131,9 +131,9 @@ def render(
 
     Measured are the loudness of the rendered reference and the true peak of all conditions.
     """
-    meter, peak_dbtp = Meter(layout, RATE_HZ), -np.inf
+    meter, peak_dbtp = LoudnessMeter(layout, RATE_HZ), -np.inf
     for name, path in paths.items():
-        peak = PeakMeter(len(layout.loudspeakers))
+        peak = TruePeakMeter(len(layout.loudspeakers))
         with writer(rendered[name], len(layout.loudspeakers), RATE_HZ, "FLOAT") as file:
             for block in feed_blocks(path, layout, method, frames):
                 if name == "href":
@@ -141,7 +141,7 @@ def render(
                 peak.add(block)
                 file.write(block)
         peak_dbtp = max(peak_dbtp, peak.true_peak_dbtp())
-    loudness_lufs = meter.integrated_lufs() if meter.gated else meter.ungated_lufs()
+    loudness_lufs = meter.loudness_lufs()
     if not np.isfinite(loudness_lufs):
         raise InputError(f"{paths['href']}: the rendered reference is silent (below -70 LUFS); choose another")
     gain_db = item_gain_db(loudness_lufs, peak_dbtp, plan.target_lufs, plan.headroom_dbtp)

@@ -9,6 +9,7 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from render.common.errors import InputError
 from render.common.files import whole_file
 
 STYLE = {
@@ -42,8 +43,11 @@ def write_figure(figure: Figure, path: Path, title: str = "", force: bool = Fals
     Raises
     ------
     InputError
-        If a file with other content is there already and not `force`.
+        If the suffix is another one, or a file with other content is there already and not `force`.
     """
-    form = path.suffix[1:]
+    file_format = path.suffix[1:].lower()
+    if file_format not in METADATA:
+        raise InputError(f"{path}: figures are written as .pdf, .svg or .png")
     with whole_file(path, force=force) as temporary:
-        figure.savefig(temporary, format=form, metadata=METADATA[form] | ({"Title": title} if title else {}))
+        metadata = METADATA[file_format] | ({"Title": title} if title else {})
+        figure.savefig(temporary, format=file_format, metadata=metadata)

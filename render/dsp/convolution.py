@@ -35,19 +35,19 @@ class Filters:
         return Filters(self.taps[list(outputs)], self.origin)
 
 
-PIECE_FRAMES = 1024  # divides every block that is read; so few that BLAS takes one thread
+PIECE_LENGTH = 1024  # divides every block that is read; so few that BLAS takes one thread
 
 
 def _mixed(signal: Float32[ndarray, "time input"], matrix: Float32[ndarray, "input output"]) -> ndarray:
     """Multiply in pieces of one shape and layout: BLAS sums in an order that depends on both (OpenBLAS on AMD)."""
-    frames = len(signal)
-    output = np.empty((-(-frames // PIECE_FRAMES) * PIECE_FRAMES, matrix.shape[1]), np.float32)
-    for start in range(0, frames, PIECE_FRAMES):
-        piece = np.ascontiguousarray(signal[start : start + PIECE_FRAMES])
-        if len(piece) < PIECE_FRAMES:
-            piece = np.pad(piece, ((0, PIECE_FRAMES - len(piece)), (0, 0)))
-        np.matmul(piece, matrix, out=output[start : start + PIECE_FRAMES])
-    return output[:frames]
+    length = len(signal)
+    output = np.empty((-(-length // PIECE_LENGTH) * PIECE_LENGTH, matrix.shape[1]), np.float32)
+    for start in range(0, length, PIECE_LENGTH):
+        piece = np.ascontiguousarray(signal[start : start + PIECE_LENGTH])
+        if len(piece) < PIECE_LENGTH:
+            piece = np.pad(piece, ((0, PIECE_LENGTH - len(piece)), (0, 0)))
+        np.matmul(piece, matrix, out=output[start : start + PIECE_LENGTH])
+    return output[:length]
 
 
 def convolved(

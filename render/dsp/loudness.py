@@ -42,20 +42,20 @@ def ungated_loudness_lufs(feed: Feed) -> float:
     return _measured(feed).ungated_lufs()
 
 
-def _measured(feed: Feed) -> Meter:
-    meter = Meter(feed.layout, feed.sample_rate_hz)
+def _measured(feed: Feed) -> LoudnessMeter:
+    meter = LoudnessMeter(feed.layout, feed.sample_rate_hz)
     for start in range(0, feed.length, feed.sample_rate_hz):
         meter.add(feed.samples[:, start : start + feed.sample_rate_hz])
     return meter
 
 
-class Meter:
+class LoudnessMeter:
     """Loudness of a feed that arrives block by block; the lengths of the blocks do not matter.
 
     Examples
     --------
     >>> from render.hoa.layout import layout
-    >>> meter = Meter(layout("stereo"), 48000)
+    >>> meter = LoudnessMeter(layout("stereo"), 48000)
     >>> time_s = np.arange(48000) / 48000
     >>> meter.add(0.1 * np.sin(2 * np.pi * 997 * time_s) * np.ones((2, 1)))
     >>> round(meter.integrated_lufs(), 1)
@@ -102,6 +102,10 @@ class Meter:
             return -np.inf
         blocks = blocks[blocks > blocks.mean() * 10 ** (_RELATIVE_GATE_LU / 10)]
         return _lufs(float(blocks.mean()))
+
+    def loudness_lufs(self) -> float:
+        """Gated loudness so far, or ungated loudness if there was too little for one gating block."""
+        return self.integrated_lufs() if self.gated else self.ungated_lufs()
 
     def ungated_lufs(self) -> float:
         """Loudness of all samples so far (annex 1, equation 2)."""
@@ -170,12 +174,12 @@ def _denominator(k: float, q: float) -> tuple[float, float, float]:
 
 def true_peak_dbtp(samples: Float32[ndarray, "channel time"]) -> float:
     """True peak over all channels in dB relative to full scale (annex 2), -inf for silence."""
-    meter = PeakMeter(len(samples))
+    meter = TruePeakMeter(len(samples))
     meter.add(samples)
     return meter.true_peak_dbtp()
 
 
-class PeakMeter:
+class TruePeakMeter:
     """True peak of a signal that arrives block by block; the lengths of the blocks do not matter.
 
     Four-fold oversampling with a longer interpolator than annex 2 has, flat within 0.01 dB up to 0.41 of

@@ -27,7 +27,7 @@ from render.fileio.pcm import decode, encode
 from render.hoa.layout import file_order
 from render.hoa.scene import Feed, Scene, check_samples, order_of
 
-BLOCK_FRAMES = 16384  # 16 channels of it stay in the cache
+BLOCK_LENGTH = 16384  # samples per channel; 16 channels of them stay in the cache
 _CONTAINERS = {".wav": "WAV", ".rf64": "RF64", ".w64": "W64", ".caf": "CAF", ".flac": "FLAC"}
 
 
@@ -90,28 +90,28 @@ def info(path: Path) -> AudioInfo:
                 path,
                 header.channels,
                 header.sample_rate_hz,
-                header.frames,
+                header.length,
                 header.container,
                 header.subtype,
                 header.channel_mask,
             )
     if not found.length:
-        raise InputError(f"{path}: holds no samples (0 frames); record or export it again")
+        raise InputError(f"{path}: holds no samples (length 0); record or export it again")
     return found
 
 
 def blocks(
-    path: Path, start: int = 0, frames: int | None = None, block_frames: int = BLOCK_FRAMES
+    path: Path, start: int = 0, length: int | None = None, block_length: int = BLOCK_LENGTH
 ) -> Iterator[Float32[ndarray, "channel time"]]:
     """Read a file block by block; memory does not depend on its length.
 
     Parameters
     ----------
     path : Path
-    start, frames : int
+    start, length : int
         Range in samples per channel; the whole file by default.
-    block_frames : int
-        Length of a block; the last one may be shorter.
+    block_length : int
+        Samples per channel in a block; the last block may be shorter.
 
     Raises
     ------
@@ -121,29 +121,29 @@ def blocks(
     """
     path = Path(path)
     about = info(path)
-    end = about.length if frames is None else start + frames
+    end = about.length if length is None else start + length
     if not 0 <= start <= end <= about.length:
-        raise InputError(f"{path}: samples {start} to {end} asked for, the file has {about.length}")
+        raise InputError(f"{path}: samples {start} to {end} were asked for, the file has {about.length}")
     with _opened(path) as file:
         if about.container == "FLAC":
-            yield from flac.blocks(path, start, end, block_frames)
+            yield from flac.blocks(path, start, end, block_length)
             return
         header = read_header(file, str(path))
-        file.seek(header.data_offset + start * header.frame_bytes)
-        for position in range(start, end, block_frames):
-            block = _read_block(file, header, min(block_frames, end - position), path)
+        file.seek(header.data_offset + start * header.block_align)
+        for position in range(start, end, block_length):
+            block = _read_block(file, header, min(block_length, end - position), path)
             if SUBTYPES[about.subtype][1]:
                 check_samples(block, str(path), position)
             yield block
 
 
-def read(path: Path, start: int = 0, frames: int | None = None) -> tuple[Float32[ndarray, "channel time"], int]:
+def read(path: Path, start: int = 0, length: int | None = None) -> tuple[Float32[ndarray, "channel time"], int]:
     """Read samples (channel, time) and sample rate in Hz; range and errors as `blocks`."""
     about = info(path)
-    count = about.length - start if frames is None else frames
+    count = about.length - start if length is None else length
     samples = np.empty((about.channels, max(count, 0)), np.float32)
     position = 0
-    for block in blocks(path, start, frames):
+    for block in blocks(path, start, length):
         samples[:, position : position + block.shape[1]] = block
         position += block.shape[1]
     return samples, about.sample_rate_hz
@@ -156,12 +156,17 @@ def read_scene(path: Path) -> Scene:
     return Scene(samples, sample_rate_hz)
 
 
+def block_count(length: int) -> int:
+    """Return how many blocks `blocks` reads a file of that length in."""
+    return -(-length // BLOCK_LENGTH)
+
+
 class Writer:
     """Samples on their way into a file; made by `writer`.
 
     Attributes
     ----------
-    frames : int
+    length : int
         Samples per channel written so far.
     peak : float
         Largest magnitude given to `write`, full scale being 1.
@@ -256,7 +261,7 @@ def writer(
                 file.write(build_header(header))
                 writing = Writer(header, lambda block: _write_bytes(file, encode(block, header.subtype)))
                 yield writing
-                complete = replace(header, data_bytes=writing.length * header.frame_bytes)
+                complete = replace(header, data_bytes=writing.length * header.block_align)
                 file.write(trailing_bytes(complete))
                 file.seek(0)
                 file.write(build_header(complete))
@@ -267,8 +272,8 @@ def writer(
 def write_scene(path: Path, scene: Scene, subtype: str = "FLOAT", force: bool = False) -> None:
     """Write a scene as an ACN/SN3D (ambiX) file."""
     with writer(path, scene.samples.shape[0], scene.sample_rate_hz, subtype, force) as file:
-        for start in range(0, scene.length, BLOCK_FRAMES):
-            file.write(scene.samples[:, start : start + BLOCK_FRAMES])
+        for start in range(0, scene.length, BLOCK_LENGTH):
+            file.write(scene.samples[:, start : start + BLOCK_LENGTH])
 
 
 def write_feed(
@@ -277,8 +282,8 @@ def write_feed(
     """Write loudspeaker signals, channels in the order ``bs2051`` or ``wav`` (`render.hoa.layout.file_order`)."""
     permutation, mask = file_order(feed.layout, order)
     with writer(path, len(permutation), feed.sample_rate_hz, subtype, force, mask) as file:
-        for start in range(0, feed.length, BLOCK_FRAMES):
-            file.write(feed.samples[list(permutation), start : start + BLOCK_FRAMES])
+        for start in range(0, feed.length, BLOCK_LENGTH):
+            file.write(feed.samples[list(permutation), start : start + BLOCK_LENGTH])
 
 
 def _write_bytes(file: FileIO, content: ndarray) -> None:
@@ -288,16 +293,16 @@ def _write_bytes(file: FileIO, content: ndarray) -> None:
         left = left[file.write(left) :]
 
 
-def _read_block(file: FileIO, header: Header, frames: int, path: Path) -> ndarray:
+def _read_block(file: FileIO, header: Header, length: int, path: Path) -> ndarray:
     # A byte of room on either side, for 24-bit samples that are read as 32-bit words, and samples aligned
-    raw = np.empty(frames * header.frame_bytes + 8, np.uint8)[3:-3]
+    raw = np.empty(length * header.block_align + 8, np.uint8)[3:-3]
     left = raw.data[1:-1]
     while left:
         got = file.readinto(left)
         if not got:
             raise InputError(f"{path}: became shorter while it was read; copy or export it again")
         left = left[got:]
-    return decode(raw, header.subtype, header.big_endian).reshape(frames, header.channels).T
+    return decode(raw, header.subtype, header.big_endian).reshape(length, header.channels).T
 
 
 @contextmanager

@@ -65,14 +65,14 @@ class Header:
     chunks: bytes = b""
 
     @property
-    def frame_bytes(self) -> int:
-        """Bytes of one sample of every channel."""
+    def block_align(self) -> int:
+        """Bytes that one sample of every channel takes up (nBlockAlign of WAVEFORMAT)."""
         return SUBTYPES[self.subtype][0] * self.channels
 
     @property
-    def frames(self) -> int:
+    def length(self) -> int:
         """Samples per channel."""
-        return self.data_bytes // self.frame_bytes
+        return self.data_bytes // self.block_align
 
 
 def read_header(file: BinaryIO, name: str) -> Header:
@@ -120,14 +120,14 @@ def _check_extent(header: Header, file: BinaryIO, file_bytes: int, name: str) ->
             f"{name}: cut off: the header declares {header.data_bytes} bytes of samples, "
             f"{present} are there ({present / header.data_bytes:.1%}); {_DAMAGED}"
         )
-    if header.data_bytes % header.frame_bytes:
+    if header.data_bytes % header.block_align:
         raise InputError(
-            f"{name}: {header.data_bytes} bytes of samples are no whole number of frames "
-            f"of {header.frame_bytes} bytes; {_DAMAGED}"
+            f"{name}: {header.data_bytes} bytes of samples are not a multiple of "
+            f"{header.block_align}, the bytes of one sample of all channels; {_DAMAGED}"
         )
     # A plain WAV that grew past 4 GiB, or whose writer was killed, declares less than it holds
     after = present - header.data_bytes
-    if header.container == "WAV" and after >= header.frame_bytes:
+    if header.container == "WAV" and after >= header.block_align:
         file.seek(header.data_offset + header.data_bytes + header.data_bytes % 2)
         following = file.read(4)
         if len(following) == 4 and not all(32 <= byte < 127 for byte in following) and any(following):
@@ -245,12 +245,12 @@ def _build_riff(header: Header) -> bytes:
     encoding = _build_wave_format(header)
     chunks = b"fmt " + struct.pack("<I", len(encoding)) + encoding
     if SUBTYPES[header.subtype][1]:
-        chunks += b"fact" + struct.pack("<II", 4, min(header.frames, _UNKNOWN))
+        chunks += b"fact" + struct.pack("<II", 4, min(header.length, _UNKNOWN))
     chunks += header.chunks
     riff_bytes = 4 + 36 + len(chunks) + 8 + header.data_bytes + header.data_bytes % 2
     if header.container in ("RF64", "BW64") or riff_bytes >= _UNKNOWN:
         magic = b"BW64" if header.container == "BW64" else b"RF64"
-        sizes = struct.pack("<QQQI", riff_bytes, header.data_bytes, header.frames, 0)
+        sizes = struct.pack("<QQQI", riff_bytes, header.data_bytes, header.length, 0)
         start = magic + struct.pack("<I", _UNKNOWN) + b"WAVE" + b"ds64" + struct.pack("<I", 28) + sizes
         return start + chunks + b"data" + struct.pack("<I", _UNKNOWN)
     start = b"RIFF" + struct.pack("<I", riff_bytes) + b"WAVE" + b"JUNK" + struct.pack("<I", 28) + bytes(28)
@@ -267,8 +267,8 @@ def _build_wave_format(header: Header) -> bytes:
         _EXTENSIBLE if extensible else tag,
         header.channels,
         header.sample_rate_hz,
-        header.sample_rate_hz * header.frame_bytes,
-        header.frame_bytes,
+        header.sample_rate_hz * header.block_align,
+        header.block_align,
         8 * sample_bytes,
     )
     if extensible:
@@ -292,7 +292,7 @@ def _build_caf(header: Header) -> bytes:
         header.sample_rate_hz,
         b"lpcm",
         2 | is_float,  # little-endian
-        header.frame_bytes,
+        header.block_align,
         1,
         header.channels,
         8 * sample_bytes,

@@ -31,12 +31,12 @@ def reading(path: Path) -> Iterator[soundfile.SoundFile]:
         raise InputError(f"{path}: damaged or cut off FLAC file ({reason}); export it again") from None
 
 
-def blocks(path: Path, start: int, end: int, block_frames: int) -> Iterator[Float32[ndarray, "channel time"]]:
+def blocks(path: Path, start: int, end: int, block_length: int) -> Iterator[Float32[ndarray, "channel time"]]:
     """Read samples `start` to `end` block by block."""
     with reading(path) as file:
         file.seek(start)
-        for position in range(start, end, block_frames):
-            wanted = min(block_frames, end - position)
+        for position in range(start, end, block_length):
+            wanted = min(block_length, end - position)
             block = file.read(wanted, dtype="float32", always_2d=True).T
             if block.shape[1] != wanted:
                 raise InputError(f"{path}: damaged at sample {position + block.shape[1]}; export it again")

@@ -1,6 +1,6 @@
 """Head-related impulse responses: measured ones from SOFA files (AES69), or those of a rigid sphere.
 
-Directions are where the sound comes from; ear 0 is the left one.
+Directions point to the sound source; ear 0 is the left one.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ RADIUS_M = 0.0875
 EAR_AZIMUTH_DEG = 100.0
 SPEED_OF_SOUND_M_S = 343.0
 _SPHERE_LENGTH_S, _SPHERE_ONSET_S = 5e-3, 1e-3
-_MAX_VALUES = 200_000_000  # 1.6 GB as float64: no set of responses is larger, a hostile file may say so
+_MAX_VALUES = 200_000_000  # 1.6 GB as float64; real sets are smaller, but a hostile file may declare more
 
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """Impulse responses from directions to both ears.
+    """Head-related impulse responses from a set of directions to both ears.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Head:
     sample_rate_hz: int
 
     def at(self, azimuth_rad: Float[ndarray, " wanted"], elevation_rad: Float[ndarray, " wanted"]) -> Head:
-        """Responses of the measured directions that are nearest to the wanted ones."""
+        """Responses from those measured directions that are nearest to the wanted ones."""
         measured = unit_vectors(self.azimuth_rad, self.elevation_rad)
         nearest = np.argmax(unit_vectors(azimuth_rad, elevation_rad) @ measured.T, axis=1)
         return Head(
@@ -52,10 +52,9 @@ class Head:
         )
 
     def resampled(self, sample_rate_hz: int) -> Head:
-        """Same responses at another rate (soxr VHQ), so that a tone keeps its level."""
+        """The same responses at another sample rate (soxr VHQ), scaled so that a tone keeps its level."""
         if sample_rate_hz == self.sample_rate_hz:
             return self
-
         directions, ears, taps = self.impulses.shape
         series = self.impulses.reshape(-1, taps).T
         series = soxr.resample(series, self.sample_rate_hz, sample_rate_hz, quality="VHQ")
@@ -66,9 +65,9 @@ class Head:
 def rigid_sphere(
     azimuth_rad: Float[ndarray, " direction"], elevation_rad: Float[ndarray, " direction"], sample_rate_hz: int
 ) -> Head:
-    """Responses of a rigid sphere with ears at ±100°, computed: a head without pinnae and torso.
+    """Compute the responses of a rigid sphere with ears at ±100°: a head without pinnae and torso.
 
-    Band-limited to 0.9 of the Nyquist frequency; the wave passes the centre of the head after 1 ms.
+    They are band-limited to 0.9 of the Nyquist frequency. A wave passes the centre of the head after 1 ms.
     """
     taps = 2 * round(_SPHERE_LENGTH_S * sample_rate_hz / 2)
     frequency_hz = np.fft.rfftfreq(taps, 1 / sample_rate_hz)
@@ -83,10 +82,20 @@ def rigid_sphere(
 
 
 def sphere_pressure(frequency_hz: Float[ndarray, " bin"], cosine: Float[ndarray, " direction"]) -> ndarray:
-    """Pressure on a rigid sphere relative to that of the wave at its centre without it, e^(+jωt).
+    """Pressure on a rigid sphere relative to the free-field pressure at its centre, for the time factor e^(+jωt).
 
-    H = Σ (2n+1) i^(n-1) P_n(cos Θ) / ((ka)² h_n'(ka)), Θ between ear and source, h_n of the second kind
-    (Rayleigh 1904; Duda & Martens 1998, eq. 3). Terms far beyond n = ka vanish.
+    H = Σ (2n+1) i^(n-1) P_n(cos Θ) / ((ka)² h_n'(ka)), with Θ the angle between ear and source and h_n the Hankel
+    function of the second kind (Rayleigh 1904; Duda & Martens 1998, eq. 3). Terms far beyond n = ka vanish.
+
+    Parameters
+    ----------
+    frequency_hz : (bin,)
+    cosine : (direction,)
+        cos Θ.
+
+    Returns
+    -------
+    complex (direction, bin)
     """
     ka = 2 * np.pi * np.maximum(frequency_hz, 1.0) * RADIUS_M / SPEED_OF_SOUND_M_S
     pressure = np.zeros((len(cosine), len(ka)), np.complex128)
@@ -94,7 +103,7 @@ def sphere_pressure(frequency_hz: Float[ndarray, " bin"], cosine: Float[ndarray,
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             derivative = spherical_jn(n, ka, True) - 1j * spherical_yn(n, ka, True)
             term = (2 * n + 1) * 1j ** ((n - 1) % 4) / (ka**2 * derivative)
-        # where h_n' overflows the term is 0
+        # Where h_n' overflows, the term is 0
         pressure += eval_legendre(n, cosine)[:, None] * np.where(np.isfinite(term), term, 0)
     return pressure
 
@@ -105,13 +114,15 @@ def read_sofa(path: Path) -> Head:
     Raises
     ------
     InputError
-        If the file is missing, no SOFA file, of another data type or damaged.
+        If the file is missing, damaged, not a SOFA file or of another data type.
     """
     path = Path(path)
     with _opened(path) as file:
         kind = _text(file.attrs.get("DataType", ""))
         if kind != "FIR":
-            raise InputError(f"{path}: SOFA data type {kind or 'none'!r}; FIR (SimpleFreeFieldHRIR) is read here")
+            raise InputError(
+                f"{path}: SOFA data type {kind or 'none'!r}; only FIR (SimpleFreeFieldHRIR) is supported"
+            )
         impulses = _values(file, "Data.IR", path)
         source = _values(file, "SourcePosition", path)
         receiver = _values(file, "ReceiverPosition", path).reshape(-1, 3)
@@ -122,7 +133,7 @@ def read_sofa(path: Path) -> Head:
     if impulses.ndim != 3 or impulses.shape[1] != 2 or source.shape != (len(impulses), 3):
         raise InputError(
             f"{path}: responses {impulses.shape} and source positions {source.shape}; "
-            "needed are (directions, 2 ears, taps) and (directions, 3)"
+            "(directions, 2 ears, taps) and (directions, 3) are needed"
         )
     if rate_hz.size != 1 or not 8000 <= rate_hz[0] <= 192000 or delay.shape not in ((1, 2), impulses.shape[:2]):
         raise InputError(f"{path}: sampling rate {rate_hz} Hz, delays {delay.shape}: not a usable SOFA file")
@@ -139,32 +150,31 @@ def read_sofa(path: Path) -> Head:
 
 
 def _delayed(impulses: ndarray, delay: ndarray) -> ndarray:
-    """Delay each response by its own number of samples, which need not be whole."""
+    """Delay each response by its own number of samples, which need not be an integer."""
     if not delay.any():
         return impulses
     taps = impulses.shape[-1] + int(np.ceil(delay.max())) + 1
-    turn = np.exp(-2j * np.pi * np.fft.rfftfreq(taps) * delay[..., None])
-    return np.fft.irfft(np.fft.rfft(impulses, taps, axis=-1) * turn, taps, axis=-1)
+    rotation = np.exp(-2j * np.pi * np.fft.rfftfreq(taps) * delay[..., None])
+    return np.fft.irfft(np.fft.rfft(impulses, taps, axis=-1) * rotation, taps, axis=-1)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator:
-
+def _opened(path: Path) -> Iterator[h5py.File]:
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
         with h5py.File(path, "r") as file:
             yield file
     except (OSError, RuntimeError) as error:
-        raise InputError(f"{path}: no SOFA file, or damaged (HDF5: {str(error).splitlines()[0]})") from None
+        raise InputError(f"{path}: not a SOFA file, or damaged (HDF5: {str(error).splitlines()[0]})") from None
 
 
 def _values(file, name: str, path: Path) -> Float64[ndarray, "*shape"]:
     if name not in file or not hasattr(file[name], "shape"):
-        raise InputError(f"{path}: SOFA file without {name}; export it again")
+        raise InputError(f"{path}: the SOFA file has no {name}; export it again")
     if file[name].size > _MAX_VALUES or file[name].dtype.kind not in "fiu":
         raise InputError(
-            f"{path}: {name} of shape {file[name].shape} and type {file[name].dtype} is not read here"
+            f"{path}: {name} of shape {file[name].shape} and type {file[name].dtype} is not supported"
         )
     values = np.asarray(file[name][()], np.float64)
     if not np.isfinite(values).all():

@@ -1,8 +1,9 @@
-"""Ear filters of Ambisonic channels: least squares below, magnitude least squares above 1.5 kHz.
+"""Ear filters for Ambisonic channels: least squares below 1.5 kHz, magnitude least squares above.
 
-A third-order scene can't carry the phase of head-related responses above about 2 kHz, but their magnitude
-(Schörkhuber, Zaunschirm & Höldrich 2018). The error is weighted by the inverse magnitude, between absolute
-and relative error: the ear in the shadow counts, which keeps the interaural level difference.
+A third-order scene cannot represent the phase of head-related responses above about 2 kHz, but it can represent
+their magnitude (Schörkhuber, Zaunschirm & Höldrich 2018). Weighting the error by the inverse magnitude makes it a
+compromise between absolute and relative error: the contralateral ear counts, which preserves the interaural level
+difference.
 """
 
 from __future__ import annotations
@@ -18,31 +19,32 @@ from render.common.errors import InputError
 from render.dsp.convolution import Filters
 from render.dsp.erb import erb_edges_hz
 from render.headphones.hrir import Head
+from render.hoa.scene import order_of
 from render.hoa.spherical_harmonics import sn3d_to_n3d, spherical_harmonics, unit_vectors
 
 MAGNITUDE_ONLY_ABOVE_HZ = 1500.0
-_LEAD_S = 1.5e-3  # before the onset, for what magnitude filters ring there
-_PHASE_STEPS = 4  # alternations between phase and filter, per frequency
+_LEAD_S = 1.5e-3  # before the onset, for the pre-ringing of magnitude filters
+_PHASE_STEPS = 4  # alternations between phase and filter at each frequency
 _REGULARISATION = 1e-4  # of the mean eigenvalue
 _MAX_CONDITION = 1e3
 _ERB_BANDS, _LOWEST_HZ, _HIGHEST_HZ = 36, 50.0, 20_000.0
 
 
 def ear_filters(head: Head, order: int) -> Filters:
-    """Filters from SN3D channels to the ears; time 0 is the mean onset of the head's responses.
+    """Design filters from ACN/SN3D channels to the ears; time 0 is the mean onset of the head's responses.
 
     Raises
     ------
     InputError
-        If the directions of the head leave the order undetermined.
+        If the directions of the head do not determine the order, or a response is silent.
     """
     onset = _mean_onset(head)
     lead = round(_LEAD_S * head.sample_rate_hz)
     length = lead + head.impulses.shape[-1]
     size = 1 << length.bit_length()
-    # Without the common delay, a phase that is continued from one frequency to the next stays at the onset
-    common = np.exp(2j * np.pi * np.fft.rfftfreq(size) * onset)
-    target = np.fft.rfft(head.impulses, size, axis=-1) * common
+    # The phase is continued from one frequency to the next; without the common delay it stays at the onset
+    common_delay_removed = np.exp(2j * np.pi * np.fft.rfftfreq(size) * onset)
+    target = np.fft.rfft(head.impulses, size, axis=-1) * common_delay_removed
     harmonics = spherical_harmonics(order, head.azimuth_rad, head.elevation_rad) * sn3d_to_n3d(order)
     _check_coverage(harmonics, order)
     area = _areas(head)
@@ -62,8 +64,8 @@ def ear_filters(head: Head, order: int) -> Filters:
                 fitted = inverse @ (weighted @ wanted)
             else:
                 for _ in range(_PHASE_STEPS):
-                    heard = harmonics @ fitted
-                    fitted = inverse @ (weighted @ (magnitude * heard / np.maximum(np.abs(heard), 1e-12)))
+                    response = harmonics @ fitted
+                    fitted = inverse @ (weighted @ (magnitude * response / np.maximum(np.abs(response), 1e-12)))
             spectra[ear, :, index] = fitted
     taps = np.roll(np.fft.irfft(spectra, size, axis=-1), lead, axis=-1)[..., :length]
     taps *= _faded(length, lead // 2, 2 * lead)
@@ -71,7 +73,7 @@ def ear_filters(head: Head, order: int) -> Filters:
 
 
 def speaker_filters(head: Head) -> Filters:
-    """Filters from virtual loudspeakers, one per direction of the head, to the ears; time 0 as above."""
+    """Filters from virtual loudspeakers, one per direction of the head, to its ears; time 0 as above."""
     onset = _mean_onset(head)
     lead = min(round(_LEAD_S * head.sample_rate_hz), round(onset))
     return Filters(head.impulses[..., round(onset) - lead :].transpose(1, 0, 2), lead)
@@ -82,7 +84,7 @@ def _mean_onset(head: Head) -> float:
     magnitude = np.abs(head.impulses)
     peak = magnitude.max(axis=-1, keepdims=True)
     if not peak.all():
-        raise InputError("head-related responses hold a silent one; export the SOFA file again")
+        raise InputError("one of the head-related responses is silent; export the SOFA file again")
     return float(np.argmax(magnitude >= 0.1 * peak, axis=-1).mean())
 
 
@@ -92,14 +94,14 @@ def _check_coverage(harmonics: ndarray, order: int) -> None:
     if condition > _MAX_CONDITION:
         raise InputError(
             f"{directions} directions of the head do not determine order {order} (condition {condition:.0f}): "
-            "they are too few, or a part of the sphere is missing; use another set or a lower order"
+            "they are too few or leave out a part of the sphere; use another set or a lower order"
         )
 
 
 def _areas(head: Head) -> Float[ndarray, " direction"]:
     """Share of the sphere that each direction stands for: the inverse density of directions around it."""
     measured = unit_vectors(head.azimuth_rad, head.elevation_rad)
-    sharpness = len(measured) / 4  # a bell as wide as the area of four directions
+    sharpness = len(measured) / 4  # of a bell as wide as the area of four directions
     rows = np.array_split(measured, -(-len(measured) // 1000))
     density = np.concatenate([np.exp(sharpness * (row @ measured.T - 1)).sum(axis=1) for row in rows])
     return 1 / density / (1 / density).sum()
@@ -121,7 +123,7 @@ class HeadErrors:
     magnitude_db : float
     magnitude_below_1500_hz_db : float
     ild_db : float
-        Of the difference between left and right.
+        Error of the level difference between left and right.
     """
 
     magnitude_db: float
@@ -130,8 +132,8 @@ class HeadErrors:
 
 
 def errors(head: Head, filters: Filters) -> HeadErrors:
-    """Compare plane waves through Ambisonic ear filters with the head's own responses."""
-    order = int(np.sqrt(filters.taps.shape[1])) - 1
+    """Compare plane waves rendered through ear filters with the head's own responses."""
+    order = order_of(filters.taps.shape[1])
     size = 1 << (max(filters.taps.shape[2], head.impulses.shape[2]) - 1).bit_length()
     hz = np.fft.rfftfreq(size, 1 / head.sample_rate_hz)
     edges_hz = erb_edges_hz(_LOWEST_HZ, min(_HIGHEST_HZ, hz[-1]), _ERB_BANDS)

@@ -1,27 +1,25 @@
-"""Render an Ambisonic scene to headphones.
+"""Render Ambisonic scenes to headphones, in memory or file by file.
 
-Reads an ACN/SN3D file block by block, filters it with the ear signals of a head and writes two channels, with
-a record beside them (OUT.json). The head is a rigid sphere, computed, or any set of responses in a SOFA file.
-By default the scene's channels are filtered directly (magnitude least squares); --via 7.1.4 decodes to
-loudspeakers first and lets the head hear those, which is what a listener in the loudspeaker room hears.
---yaw turns the head, anticlockwise; loudspeakers stay where they are. No limiter and no gain.
+The head is a rigid sphere, computed, or a set of responses from a SOFA file. The scene's channels are either
+filtered directly (magnitude least squares) or decoded to virtual loudspeakers, which the head hears. When the head
+turns, virtual loudspeakers stay where they are. There is no limiter and no gain.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 from numpy import ndarray
 
 from render.common.cli import progress
 from render.common.files import record_path, sha256, write_json
 from render.dsp.convolution import Filters, convolved
-from render.fileio.audio_file import BLOCK_FRAMES, blocks, info, writer
+from render.fileio.audio_file import block_count, blocks, info, writer
 from render.headphones.hrir import Head, read_sofa, rigid_sphere
 from render.headphones.magls import HeadErrors, ear_filters, errors, speaker_filters
 from render.hoa.layout import Layout
@@ -29,80 +27,106 @@ from render.hoa.scene import Scene
 from render.hoa.spherical_harmonics import gauss_legendre_sphere, yaw_matrix
 from render.loudspeakers.design import decoding_matrix
 
-_GRID = 16  # elevations of the quadrature that the rigid sphere is sampled at: 512 directions
+_QUADRATURE_ELEVATIONS = 16  # the rigid sphere is sampled in 512 directions
+_STEREO_MASK = 0x3
+
+
+@dataclass(frozen=True)
+class Listening:
+    """Who listens to a scene over headphones, and how.
+
+    Attributes
+    ----------
+    sofa : Path, optional
+        SOFA file of head-related impulse responses; without it the head is a rigid sphere.
+    yaw_deg : float
+        Direction that the head faces, anticlockwise from the front of the scene.
+    via : Layout, optional
+        Virtual loudspeakers that the scene is decoded to and the head hears; without it the scene's channels are
+        filtered directly.
+    decoder : str
+        Decoder for `via`, see `render.loudspeakers.design.decoding_matrix`.
+    """
+
+    sofa: Path | None = None
+    yaw_deg: float = 0.0
+    via: Layout | None = None
+    decoder: str = "adm"
+
+    @property
+    def method(self) -> str:
+        """How the scene is rendered, for records."""
+        return (
+            f"loudspeakers of {self.via.name}, decoder {self.decoder}" if self.via else "magnitude least squares"
+        )
+
+
+RIGID_SPHERE = Listening()
 
 
 def binaural_filters(
-    order: int,
-    sample_rate_hz: int,
-    sofa: Path | None = None,
-    yaw_deg: float = 0.0,
-    via: Layout | None = None,
-    decoder: str = "adm",
+    order: int, sample_rate_hz: int, listening: Listening = RIGID_SPHERE
 ) -> tuple[Filters, HeadErrors]:
-    """Filters from ACN/SN3D channels to the left and right ear.
+    """Design filters from ACN/SN3D channels to the left and right ear.
 
     Parameters
     ----------
     order : int
         Ambisonic order, 0..7.
     sample_rate_hz : int
-    sofa : Path, optional
-        File of head-related impulse responses; a rigid sphere without.
-    yaw_deg : float
-        Where the head looks, anticlockwise from the front of the scene.
-    via : Layout, optional
-        Loudspeakers that the scene is decoded to and the head hears, by `decoder`.
+    listening : Listening
 
     Returns
     -------
     filters : Filters
         Time 0 is the mean onset of the head's responses.
     errors : HeadErrors
-        Of the filters, for plane waves from all directions of the head before it is turned.
+        Of the filters, for plane waves from all directions of the head before it turns.
 
     Raises
     ------
     InputError
-        If the SOFA file can't be read or its directions don't determine the order.
+        If the SOFA file cannot be read or its directions do not determine the order, or as
+        `render.loudspeakers.design.decoding_matrix`.
     """
-    yaw_rad = np.radians(yaw_deg)
-    head = read_sofa(sofa).resampled(sample_rate_hz) if sofa else None
-    azimuth, elevation, _ = gauss_legendre_sphere(_GRID)
-    everywhere = head or _sphere(azimuth, elevation, sample_rate_hz)
-    if via:
-        filters = _heard_loudspeakers(head, via, order, decoder, sample_rate_hz, yaw_rad)
-        unturned = _heard_loudspeakers(head, via, order, decoder, sample_rate_hz, 0.0) if yaw_deg else filters
-        return filters, errors(everywhere, unturned)
-    filters = ear_filters(everywhere, order)
-    # For a head that turns to the left the scene turns to the right
-    return filters.after(yaw_matrix(order, -yaw_rad)), errors(everywhere, filters)
+    yaw_rad = np.radians(listening.yaw_deg)
+    measured = read_sofa(listening.sofa).resampled(sample_rate_hz) if listening.sofa else None
+    azimuth, elevation, _ = gauss_legendre_sphere(_QUADRATURE_ELEVATIONS)
+    head = measured or rigid_sphere(azimuth, elevation, sample_rate_hz)
+    if listening.via:
+        matrix = decoding_matrix(listening.via, order, listening.decoder)
+        filters = _loudspeaker_filters(measured, listening.via, sample_rate_hz, yaw_rad, matrix)
+        unturned = filters
+        if listening.yaw_deg:
+            unturned = _loudspeaker_filters(measured, listening.via, sample_rate_hz, 0.0, matrix)
+        return filters, errors(head, unturned)
+    filters = ear_filters(head, order)
+    # For a head that turns to the left, the scene turns to the right
+    return filters.after(yaw_matrix(order, -yaw_rad)), errors(head, filters)
 
 
-def _sphere(azimuth: ndarray, elevation: ndarray, sample_rate_hz: int) -> Head:
-
-    return rigid_sphere(azimuth, elevation, sample_rate_hz)
-
-
-def _heard_loudspeakers(
-    head: Head | None, via: Layout, order: int, decoder: str, sample_rate_hz: int, yaw_rad: float
+def _loudspeaker_filters(
+    measured: Head | None,
+    via: Layout,
+    sample_rate_hz: int,
+    yaw_rad: float,
+    matrix: Float[ndarray, "loudspeaker acn"],
 ) -> Filters:
-    """Decode, and let the head hear each loudspeaker from where it stands to the turned head."""
-    heard = [index for index, speaker in enumerate(via.loudspeakers) if not speaker.is_lfe]
-    azimuth = np.radians([via.loudspeakers[index].azimuth_deg for index in heard]) - yaw_rad
-    elevation = np.radians([via.loudspeakers[index].elevation_deg for index in heard])
-    speakers = head.at(azimuth, elevation) if head else _sphere(azimuth, elevation, sample_rate_hz)
-    return speaker_filters(speakers).after(decoding_matrix(via, order, decoder)[heard])
+    """Filters from the scene through a decoder and loudspeakers to the ears of the turned head."""
+    full_range = [index for index, speaker in enumerate(via.loudspeakers) if not speaker.is_lfe]
+    azimuth = np.radians([via.loudspeakers[index].azimuth_deg for index in full_range]) - yaw_rad
+    elevation = np.radians([via.loudspeakers[index].elevation_deg for index in full_range])
+    head = measured.at(azimuth, elevation) if measured else rigid_sphere(azimuth, elevation, sample_rate_hz)
+    return speaker_filters(head).after(matrix[full_range])
 
 
-def binaural(
-    scene: Scene,
-    sofa: Path | None = None,
-    yaw_deg: float = 0.0,
-    via: Layout | None = None,
-    decoder: str = "adm",
-) -> Float32[ndarray, "ear time"]:
-    """Ear signals (left, right) of a scene, as long as it; arguments as `binaural_filters`.
+def binaural(scene: Scene, listening: Listening = RIGID_SPHERE) -> Float32[ndarray, "ear time"]:
+    """Render a scene to ear signals (left, right) of the same length.
+
+    Raises
+    ------
+    InputError
+        As `binaural_filters`.
 
     Examples
     --------
@@ -111,34 +135,52 @@ def binaural(
     >>> binaural(Scene(np.zeros((4, 480), np.float32), 48000)).shape
     (2, 480)
     """
-    filters, _ = binaural_filters(scene.order, scene.sample_rate_hz, sofa, yaw_deg, via, decoder)
+    filters, _ = binaural_filters(scene.order, scene.sample_rate_hz, listening)
     return np.concatenate(list(convolved([scene.samples], filters)), axis=1)
 
 
 def binaural_file(
     source: Path,
     destination: Path,
-    sofa: Path | None = None,
-    yaw_deg: float = 0.0,
-    via: Layout | None = None,
-    decoder: str = "adm",
+    listening: Listening = RIGID_SPHERE,
     subtype: str = "PCM_24",
     force: bool = False,
 ) -> dict[str, Any]:
-    """Render a file block by block and write its record beside it; arguments as `binaural_filters`."""
+    """Render an ACN/SN3D file block by block and write its record beside it (``OUT.json``).
+
+    Parameters
+    ----------
+    source, destination : Path
+    listening : Listening
+    subtype : str
+        Sample format, see `render.fileio.audio_file.writer`.
+    force : bool
+        Replace an existing file that differs.
+
+    Returns
+    -------
+    dict
+        The record: input, head, method, errors against the head, peak and clipping.
+
+    Raises
+    ------
+    InputError
+        As `binaural_filters`, or if a file cannot be read or written.
+    """
     about = info(source)
-    filters, errors = binaural_filters(about.ambisonic_order, about.sample_rate_hz, sofa, yaw_deg, via, decoder)
-    scene = progress(blocks(source), f"render {about.path.name} in blocks", -(-about.length // BLOCK_FRAMES))
-    with writer(destination, 2, about.sample_rate_hz, subtype, force, 0x3) as file:
-        for block in convolved(scene, filters):
+    filters, errors = binaural_filters(about.ambisonic_order, about.sample_rate_hz, listening)
+    signal = progress(blocks(source), f"render {about.path.name} in blocks", block_count(about.length))
+    with writer(destination, 2, about.sample_rate_hz, subtype, force, _STEREO_MASK) as file:
+        for block in convolved(signal, filters):
             file.write(block)
+    sofa = listening.sofa
     record = {
         "input": about.path.name,
         "ambisonic_order": about.ambisonic_order,
         "normalisation": "ACN/SN3D",
         "head": {"sofa": Path(sofa).name, "sha256": sha256(sofa)} if sofa else "rigid sphere",
-        "yaw_deg": yaw_deg,
-        "method": f"loudspeakers of {via.name}, decoder {decoder}" if via else "magnitude least squares",
+        "yaw_deg": listening.yaw_deg,
+        "method": listening.method,
         "errors": asdict(errors),
         "sample_rate_hz": about.sample_rate_hz,
         "frames": about.length,

@@ -37,11 +37,24 @@ def beam_weights(
     return spherical_harmonics(order, azimuth_rad, elevation_rad) * gains
 
 
-def max_re_approximation(order: int) -> Float[ndarray, " order"]:
-    """Approximate max-rE weights P_n(cos(137.9° / (N + 1.51))) (Zotter and Frank 2012, eq. 10).
+def max_re_weights(order: int) -> Float[ndarray, " order"]:
+    """Weights P_n(rE), which maximise the energy vector of a plane wave (Zotter & Frank 2019, eq. 4.41).
 
-    They lie within 1e-3 of the exact ones, `render.loudspeakers.design.max_re_weights`; the measures
-    published with them are defined by the approximation.
+    rE, the largest root of P_(N+1), is the length of the energy vector that they reach.
+
+    Examples
+    --------
+    >>> max_re_weights(3).round(4).tolist()
+    [1.0, 0.8611, 0.6123, 0.3047]
+    """
+    longest = np.polynomial.legendre.leggauss(order + 1)[0].max()
+    return np.polynomial.legendre.legvander(longest, order)[0]
+
+
+def max_re_approximation(order: int) -> Float[ndarray, " order"]:
+    """Approximate max-rE weights P_n(cos(137.9° / (N + 1.51))) (Zotter & Frank 2012, eq. 10).
+
+    They lie within 3e-3 of `max_re_weights`. The spatial measures of this project are defined with them.
     """
     return np.polynomial.legendre.legvander(np.cos(np.radians(137.9 / (order + 1.51))), order)[0]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -11,7 +12,7 @@ from render.common.errors import InputError
 
 # Elevation of the layer that a label begins with, in degrees (BS.2051-3, clause 2)
 _LAYER_ELEVATION_DEG = {"B": -30.0, "M": 0.0, "U": 30.0, "UH": 45.0, "T": 90.0}
-# The standard leaves these two sets of positions open; screen loudspeakers stand inside or outside M+-030
+# The standard leaves these two sets of positions open; screen loudspeakers stand inside or outside of M+030, M-030
 _SCREEN_AZIMUTH_DEG = 15.0
 _LFE_POSITION_DEG = (45.0, -30.0)
 
@@ -35,7 +36,7 @@ class Loudspeaker:
     label : str
         BS.2051 label, e.g. ``M+030``.
     azimuth_deg, elevation_deg : float
-        Where it stands: azimuth anticlockwise from the front (-180..180), elevation upwards (-90..90).
+        Position: azimuth anticlockwise from the front (-180..180), elevation upwards (-90..90).
     is_lfe : bool
         Low-frequency effects channel: no direction, not driven by Ambisonics.
     """
@@ -57,6 +58,10 @@ class Layout:
     def labels(self) -> tuple[str, ...]:
         """Channel labels, in channel order."""
         return tuple(loudspeaker.label for loudspeaker in self.loudspeakers)
+
+    def permuted(self, permutation: Sequence[int]) -> Layout:
+        """Return the same loudspeakers in another channel order, such as that of `file_order`."""
+        return Layout(self.name, tuple(self.loudspeakers[index] for index in permutation))
 
 
 def layout(name: str) -> Layout:
@@ -90,7 +95,7 @@ def layout(name: str) -> Layout:
 
 
 def measured_layout(path: Path) -> Layout:
-    """Layout with the loudspeakers where they really stand, from a TOML file.
+    """Layout with the loudspeakers at their measured positions, from a TOML file.
 
     The file names a layout and gives the positions that are not nominal, in degrees::
 
@@ -99,7 +104,7 @@ def measured_layout(path: Path) -> Layout:
         "M+030" = { azimuth = 32.5 }
         "U-045" = { azimuth = -40.0, elevation = 42.0 }
 
-    It may also hold a ``distance`` in metres, ``gain_db`` and ``delay_ms``; see `render.hoa.calibration`.
+    It may also hold a ``distance`` in metres, ``gain_db`` and ``delay_ms``; see `render.loudspeakers.calibration`.
 
     Raises
     ------
@@ -179,7 +184,7 @@ def layout_names() -> dict[str, str]:
 
 
 def iamf_layout_names() -> dict[str, str]:
-    """User name -> name by layers of the layouts that IAMF adds."""
+    """User name -> name by layers of every layout that IAMF adds."""
     return _names("iamf.toml")
 
 
@@ -196,25 +201,25 @@ def _standard() -> dict:
     return _file("bs2051.toml") | _file("iamf.toml")
 
 
-def parent(of: Layout) -> tuple[Layout, tuple[tuple[float, ...], ...]] | None:
-    """Layout that one of IAMF's is mixed down from, and the gains (loudspeaker, parent's loudspeaker).
+def downmix_parent(of: Layout) -> tuple[Layout, tuple[tuple[float, ...], ...]] | None:
+    """Layout of BS.2051 that a layout of IAMF is mixed down from, and gains (loudspeaker, parent's loudspeaker).
 
-    None for layouts of BS.2051. The parent's loudspeakers stand where those of the same label do.
+    None for layouts of BS.2051. The parent's loudspeakers stand where those of the same label in `of` do.
 
     Examples
     --------
-    >>> whole, gains = parent(layout("7.1.2"))
-    >>> whole.name, dict(zip(whole.labels, gains[8]))["U+135"]
+    >>> parent, gains = downmix_parent(layout("7.1.2"))
+    >>> parent.name, dict(zip(parent.labels, gains[8]))["U+135"]
     ('4+7+0', 0.7071067811865476)
     """
     entry = _standard().get(of.name, {})
     if "parent" not in entry:
         return None
-    standing = dict(zip(of.labels, of.loudspeakers, strict=True))
-    whole = layout(entry["parent"])
-    whole = Layout(whole.name, tuple(standing.get(speaker.label, speaker) for speaker in whole.loudspeakers))
+    placed = dict(zip(of.labels, of.loudspeakers, strict=True))
+    nominal = layout(entry["parent"])
+    parent = Layout(nominal.name, tuple(placed.get(speaker.label, speaker) for speaker in nominal.loudspeakers))
     mixes = [{loudspeaker["label"]: 1.0, **loudspeaker.get("mix", {})} for loudspeaker in entry["loudspeakers"]]
-    return whole, tuple(tuple(mix.get(label, 0.0) for label in whole.labels) for mix in mixes)
+    return parent, tuple(tuple(mix.get(label, 0.0) for label in parent.labels) for mix in mixes)
 
 
 def _nominal(label: str) -> Loudspeaker:
@@ -228,26 +233,26 @@ def _nominal(label: str) -> Loudspeaker:
 
 
 def file_order(of: Layout, order: str) -> tuple[tuple[int, ...], int]:
-    """Order and channel mask of a layout in a file.
+    """Channel order and channel mask of a layout in a file.
 
     Parameters
     ----------
     of : Layout
     order : str
         ``bs2051``: the standard's own order; ``wav``: the order of WAVEFORMATEXTENSIBLE, rear before side; or
-        all labels in the order wanted, separated by commas.
+        all labels in the desired order, separated by commas.
 
     Returns
     -------
     permutation : tuple of int
         ``samples[list(permutation)]`` are the channels in the order of the file.
     mask : int
-        dwChannelMask that is true for this order; 0 where the standard's order is not WAV's.
+        dwChannelMask that describes this order; 0 if the order is not that of WAV.
 
     Raises
     ------
     InputError
-        If the order is unknown, a list has not every label once, or WAV has no position for a loudspeaker
+        If the order is unknown, a list does not name every label once, or WAV has no position for a loudspeaker
         (bottom layer, second LFE, ...).
 
     Examples

@@ -41,20 +41,20 @@ def spherical_harmonics(
     elevation = np.atleast_1d(np.asarray(elevation_rad, dtype=np.float64))
     sine, cosine = np.sin(elevation), np.cos(elevation)
     result = np.empty((azimuth.size, (order + 1) ** 2))
-    # Own recurrences over n (Abramowitz & Stegun 8.5.3): to load scipy takes longer than to decode a minute
+    # Own recurrences over n (Abramowitz & Stegun 8.5.3), since loading scipy takes longer than decoding a minute
     sectoral = np.ones(azimuth.size)
     for m in range(order + 1):
         if m:
             sectoral = sectoral * (2 * m - 1) * cosine
-        turn_cosine, turn_sine = np.cos(m * azimuth), np.sin(m * azimuth)
-        before, legendre = np.zeros(azimuth.size), sectoral
+        cos_m, sin_m = np.cos(m * azimuth), np.sin(m * azimuth)
+        previous, legendre = np.zeros(azimuth.size), sectoral
         for n in range(m, order + 1):
             if n > m:
-                before, legendre = legendre, ((2 * n - 1) * sine * legendre - (n + m - 1) * before) / (n - m)
+                previous, legendre = legendre, ((2 * n - 1) * sine * legendre - (n + m - 1) * previous) / (n - m)
             norm = math.sqrt((2 - (m == 0)) * math.exp(math.lgamma(n - m + 1) - math.lgamma(n + m + 1)))
-            result[:, n * n + n + m] = norm * legendre * turn_cosine
+            result[:, n * n + n + m] = norm * legendre * cos_m
             if m:
-                result[:, n * n + n - m] = norm * legendre * turn_sine
+                result[:, n * n + n - m] = norm * legendre * sin_m
     return result
 
 
@@ -64,8 +64,8 @@ CONVENTIONS = ("sn3d", "n3d", "fuma")
 def to_sn3d(order: int, convention: str) -> Float[ndarray, "acn channel"]:
     """Matrix from the channels of another convention to ACN/SN3D.
 
-    ``n3d``: ACN order, orthonormal. ``fuma``: Furse-Malham, W X Y Z R S T U V K L M N O P Q, each harmonic
-    scaled to a maximum of 1 and W by sqrt(1/2) (Malham 2003); to third order.
+    ``n3d``: ACN order, orthonormal. ``fuma``: Furse-Malham, W X Y Z R S T U V K L M N O P Q, up to third order,
+    with each harmonic scaled to a maximum of 1 and W scaled by sqrt(1/2) (Malham 2003).
 
     Raises
     ------
@@ -128,9 +128,9 @@ def gauss_legendre_sphere(
 
 
 def yaw_matrix(order: int, angle_rad: float) -> Float[ndarray, "acn acn"]:
-    """Matrix that turns a scene anticlockwise by `angle_rad` about the vertical axis.
+    """Matrix that rotates a scene anticlockwise by `angle_rad` about the vertical axis.
 
-    It mixes only the pair (n, m), (n, -m), so it is the same in SN3D and N3D.
+    It mixes only the pairs (n, m) and (n, -m), so it is the same for SN3D and N3D.
     """
     matrix = np.zeros(((order + 1) ** 2,) * 2)
     for n in range(order + 1):
@@ -144,6 +144,6 @@ def yaw_matrix(order: int, angle_rad: float) -> Float[ndarray, "acn acn"]:
 
 
 def mirror_signs(order: int) -> Float[ndarray, " acn"]:
-    """Factors that exchange left and right: -1 for every m < 0."""
+    """Factors that mirror a scene left to right: -1 for every m < 0."""
     degree = np.concatenate([np.arange(-n, n + 1) for n in range(order + 1)])
     return np.where(degree < 0, -1.0, 1.0)

@@ -1,47 +1,108 @@
-"""Render an Ambisonic scene to loudspeakers.
+"""Decode Ambisonic scenes to loudspeaker feeds, in memory or file by file.
 
-Reads a file of any order up to 7 (WAV, RF64, BW64, W64, CAF, FLAC) block by block, decodes it for a layout of
-ITU-R BS.2051 or IAMF and writes the loudspeaker signals, with a record of what was done beside them (FEED.json).
-A scene in several files (a_01-08ch.wav, a_09-16ch.wav) is named by any of them. No limiter and no gain: what
-goes beyond full scale is clipped in integer files and reported.
+Files are read and written block by block, so that memory does not depend on their length. Nothing limits or
+scales the feed: values beyond full scale are clipped in integer files and reported.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float32
+from numpy import ndarray
 
 from render.common.cli import progress
 from render.common.errors import InputError
 from render.common.files import record_path, sha256_of, write_json
-from render.dsp.convolution import Filters, convolved
-from render.dsp.loudness import Meter
-from render.fileio.audio_file import writer
-from render.fileio.block_stream import (
-    ahead,
-    block_count,
+from render.common.prefetch import prefetched
+from render.dsp.block_processing import (
     dithered,
-    joined_blocks,
-    joined_info,
-    parts,
     resampled,
     resampled_length,
-    trimmed,
-    with_bass,
+    scaled_and_delayed,
+    with_low_passed_w,
 )
-from render.hoa.calibration import Trim
+from render.dsp.convolution import Filters, convolved
+from render.dsp.loudness import LoudnessMeter
+from render.fileio.audio_file import block_count, writer
+from render.fileio.split_scene import scene_files, split_blocks, split_info
 from render.hoa.layout import Layout, file_order
 from render.hoa.scene import Feed, Scene
-from render.loudspeakers.design import decoding_filters, of_file
+from render.loudspeakers.calibration import Trim
+from render.loudspeakers.design import adapted_to_input, decoding_filters
+
+_NORMALISATION = {"sn3d": "ACN/SN3D", "n3d": "ACN/N3D", "fuma": "FuMa"}  # in records
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How a scene becomes loudspeaker signals.
+
+    Attributes
+    ----------
+    layout : Layout
+    method : str
+        A decoder of `render.loudspeakers.design.decoding_filters`.
+    convention : str
+        Convention of the scene: ``sn3d`` (ACN), ``n3d`` (ACN) or ``fuma``, as for
+        `render.hoa.spherical_harmonics.to_sn3d`.
+    lfe : str
+        ``off``: LFE channels are silent, as BS.2127 prescribes. ``libiamf``: they carry W below 120 Hz over the
+        square root of the number of other loudspeakers, as libiamf can be compiled to do.
+    trims : mapping, optional
+        Gain and delay of each loudspeaker by its label (`render.loudspeakers.calibration`); the longest delay
+        lengthens the feed.
+    """
+
+    layout: Layout
+    method: str = "adm"
+    convention: str = "sn3d"
+    lfe: str = "off"
+    trims: Mapping[str, Trim] | None = None
+
+
+@dataclass(frozen=True)
+class FeedFormat:
+    """How a feed is written to a file.
+
+    Attributes
+    ----------
+    subtype : str
+        Sample format, see `render.fileio.audio_file.writer`.
+    channel_order : str
+        ``bs2051``, ``wav`` (rear before side, channel mask set) or a list of labels, as for
+        `render.hoa.layout.file_order`.
+    sample_rate_hz : int, optional
+        The feed is resampled to this rate (soxr VHQ); without it the feed has the rate of the scene.
+    dither : bool
+        Add triangular dither before rounding, for PCM_16 only.
+
+    Raises
+    ------
+    InputError
+        If dither is asked for with another sample format.
+    """
+
+    subtype: str = "PCM_24"
+    channel_order: str = "bs2051"
+    sample_rate_hz: int | None = None
+    dither: bool = False
+
+    def __post_init__(self):
+        if self.dither and self.subtype != "PCM_16":
+            raise InputError(f"dither is for PCM_16; {self.subtype} needs none")
+
+
+DEFAULT_FORMAT = FeedFormat()
 
 
 def decode(scene: Scene, layout: Layout, method: str = "adm") -> Feed:
-    """Loudspeaker signals of a scene.
+    """Decode a scene to loudspeaker signals.
 
     Parameters
     ----------
@@ -71,102 +132,82 @@ def decode(scene: Scene, layout: Layout, method: str = "adm") -> Feed:
 def decode_file(
     source: Path,
     destination: Path,
-    layout: Layout,
-    method: str = "adm",
-    order: str = "bs2051",
-    subtype: str = "PCM_24",
+    decoding: Decoding,
+    feed_format: FeedFormat = DEFAULT_FORMAT,
+    measure_loudness: bool = True,
     force: bool = False,
-    loudness: bool = True,
-    *,
-    convention: str = "sn3d",
-    lfe: str = "off",
-    sample_rate_hz: int | None = None,
-    dither: bool = False,
-    trims: Mapping[str, Trim] | None = None,
 ) -> dict[str, Any]:
-    """Decode a file block by block and write its record beside it; memory does not depend on the length.
+    """Decode a file to a feed and write its record beside it (``FEED.json``).
 
     Parameters
     ----------
     source, destination : Path
-        `source` may be one of several files of a scene, see `render.fileio.block_stream.parts`.
-    layout : Layout
-    method : str
-        A decoder of `render.loudspeakers.design.decoding_filters`.
-    order : str
-        Channel order of the file, ``bs2051``, ``wav`` (rear before side, channel mask set) or a list of labels.
-    subtype : str
-        Sample format of the file, see `render.fileio.audio_file.writer`.
+        `source` may be any one of several files of a scene (`render.fileio.split_scene`).
+    decoding : Decoding
+    feed_format : FeedFormat
+    measure_loudness : bool
+        Measure the loudness before any trims, which takes about as long as decoding.
     force : bool
         Replace an existing file that differs.
-    loudness : bool
-        Measure the loudness, which takes about as long as decoding; before any trims.
-    convention : str
-        What the source is: ``sn3d`` (ACN), ``n3d`` (ACN) or ``fuma`` (`render.hoa.spherical_harmonics.to_sn3d`).
-    lfe : str
-        ``off``: silent, as BS.2127 asks. ``libiamf``: what libiamf feeds it when compiled to, W below 120 Hz over
-        the square root of the number of other loudspeakers.
-    sample_rate_hz : int, optional
-        Rate of the feed, by soxr VHQ; that of the source without.
-    dither : bool
-        Add triangular noise before rounding to 16 bits.
-    trims : mapping, optional
-        Gain and delay by label (`render.hoa.calibration`); the delays lengthen the feed.
 
     Returns
     -------
     dict
-        The record: input, decoder and matrix digest, channels, peak, loudness, clipping.
-    """
-    sources = parts(Path(source))
-    about = joined_info(sources)
-    rate_hz = sample_rate_hz or about.sample_rate_hz
-    permutation, mask = file_order(layout, order)
-    speakers = tuple(layout.loudspeakers[index] for index in permutation)
-    decoder = decoding_filters(layout, about.ambisonic_order, method, about.sample_rate_hz)
-    filters = of_file(decoder, layout, convention, lfe).permuted(permutation)
-    meter = None
-    if loudness:
-        meter = Meter(Layout(layout.name, speakers), rate_hz)
-    if dither and subtype != "PCM_16":
-        raise InputError(f"dither is for PCM_16; {subtype} needs none")
+        The record: input, decoder and its digest, channels, peak, loudness, clipping.
 
-    scene = progress(joined_blocks(sources), f"decode {about.path.name} in blocks", block_count(about.length))
-    if lfe != "off":
-        scene = with_bass(scene, about.sample_rate_hz)
-    frames = resampled_length(about.length, about.sample_rate_hz, rate_hz)
-    feed = resampled(convolved(scene, filters), len(speakers), about.sample_rate_hz, rate_hz, frames)
-    feed = _metered(ahead(feed), meter)
-    if trims is not None:
-        gains = [10 ** (trims[speaker.label].gain_db / 20) for speaker in speakers]
-        feed = trimmed(feed, gains, [round(trims[speaker.label].delay_s * rate_hz) for speaker in speakers])
-    if dither:
+    Raises
+    ------
+    InputError
+        If the source cannot be read, or there is no such decoder, channel order or file format.
+    """
+    sources = scene_files(Path(source))
+    scene = split_info(sources)
+    rate_hz = feed_format.sample_rate_hz or scene.sample_rate_hz
+    permutation, mask = file_order(decoding.layout, feed_format.channel_order)
+    layout = decoding.layout.permuted(permutation)
+    decoder = decoding_filters(decoding.layout, scene.ambisonic_order, decoding.method, scene.sample_rate_hz)
+    filters = adapted_to_input(decoder, decoding.layout, decoding.convention, decoding.lfe).permuted(permutation)
+    meter = LoudnessMeter(layout, rate_hz) if measure_loudness else None
+
+    signal = progress(split_blocks(sources), f"decode {scene.path.name} in blocks", block_count(scene.length))
+    if decoding.lfe != "off":
+        signal = with_low_passed_w(signal, scene.sample_rate_hz)
+    length = resampled_length(scene.length, scene.sample_rate_hz, rate_hz)
+    feed = resampled(convolved(signal, filters), len(layout.labels), scene.sample_rate_hz, rate_hz, length)
+    feed = _metered(prefetched(feed), meter)
+    if decoding.trims is not None:
+        trims = [decoding.trims[label] for label in layout.labels]
+        gains = [10 ** (trim.gain_db / 20) for trim in trims]
+        feed = scaled_and_delayed(feed, gains, [round(trim.delay_s * rate_hz) for trim in trims])
+    if feed_format.dither:
         feed = dithered(feed, 16)
-    with writer(destination, len(speakers), rate_hz, subtype, force, mask) as file:
+    with writer(destination, len(layout.labels), rate_hz, feed_format.subtype, force, mask) as file:
         for block in feed:
             file.write(block)
     first_clipped = None
     if file.first_clipped:
         channel, sample = file.first_clipped
-        first_clipped = {"channel": speakers[channel].label, "time_s": sample / rate_hz}
+        first_clipped = {"channel": layout.labels[channel], "time_s": sample / rate_hz}
+    trims = decoding.trims
     record = {
-        "input": about.path.name if len(sources) == 1 else [path.name for path in sources],
-        "ambisonic_order": about.ambisonic_order,
-        "normalisation": {"sn3d": "ACN/SN3D", "n3d": "ACN/N3D", "fuma": "FuMa"}[convention],
-        "decoder": method,
+        "input": scene.path.name if len(sources) == 1 else [path.name for path in sources],
+        "ambisonic_order": scene.ambisonic_order,
+        "normalisation": _NORMALISATION[decoding.convention],
+        "decoder": decoding.method,
         "matrix_sha256": _digest(decoder),
         "layout": layout.name,
-        "channel_order": order,
-        "channels": [asdict(speaker) for speaker in speakers],
-        "lfe": lfe,
+        "channel_order": feed_format.channel_order,
+        "channels": [asdict(loudspeaker) for loudspeaker in layout.loudspeakers],
+        "lfe": decoding.lfe,
         "trims": {label: asdict(trim) for label, trim in trims.items()} if trims is not None else None,
-        "input_sample_rate_hz": about.sample_rate_hz,
+        "input_sample_rate_hz": scene.sample_rate_hz,
         "sample_rate_hz": rate_hz,
         "frames": file.length,
-        "subtype": subtype,
-        "dither": "TPDF" if dither else None,
-        "peak_dbfs": _db(20 * np.log10(file.peak)) if file.peak else None,
-        **_loudness(meter),
+        "subtype": feed_format.subtype,
+        "dither": "TPDF" if feed_format.dither else None,
+        "peak_dbfs": _finite_db(20 * np.log10(file.peak)) if file.peak else None,
+        "loudness_lufs": _finite_db(meter.loudness_lufs()) if meter else None,
+        "loudness_gated": meter.gated if meter else None,
         "clipped_values": file.clipped,
         "first_clipped": first_clipped,
     }
@@ -175,25 +216,20 @@ def decode_file(
 
 
 def _digest(decoder: Filters) -> str:
-    """SHA-256 of a decoder to nine digits: of the matrix where it has no filters."""
+    """SHA-256 of a decoder's coefficients to nine digits; those of one tap count as a matrix."""
     taps = decoder.taps[:, :, 0] if decoder.taps.shape[2] == 1 else decoder.taps
     return sha256_of((np.round(taps, 9) + 0.0).tolist())
 
 
-def _metered(blocks, meter: Meter | None):
+def _metered(
+    blocks: Iterable[Float32[ndarray, "channel time"]], meter: LoudnessMeter | None
+) -> Iterator[Float32[ndarray, "channel time"]]:
     for block in blocks:
         if meter:
             meter.add(block)
         yield block
 
 
-def _loudness(meter: Meter | None) -> dict[str, Any]:
-    if meter is None:
-        return {"loudness_lufs": None, "loudness_gated": None}
-    level = meter.integrated_lufs() if meter.gated else meter.ungated_lufs()
-    return {"loudness_lufs": _db(level), "loudness_gated": meter.gated}
-
-
-def _db(level: float) -> float | None:
-    """Level for a record, which knows no infinity."""
+def _finite_db(level: float) -> float | None:
+    """Round a level for a record; JSON has no infinity, so silence is None."""
     return round(float(level), 4) if math.isfinite(level) else None

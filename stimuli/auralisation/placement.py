@@ -21,9 +21,9 @@ from numpy import ndarray
 from render.common.cli import progress
 from render.common.errors import InputError
 from render.common.files import record_path, sha256, write_json
+from render.dsp.block_processing import resampled, resampled_length
 from render.dsp.convolution import Filters, convolved
 from render.fileio.audio_file import blocks, info, read, writer
-from render.fileio.block_stream import resampled, resampled_length
 from render.hoa.spherical_harmonics import yaw_matrix
 
 BLOCK_FRAMES = 65_536

@@ -23,8 +23,8 @@ from scipy.signal import oaconvolve
 
 from render.common.errors import InputError
 from render.common.files import record_path, sha256, write_json
+from render.dsp.block_processing import resampled, resampled_length
 from render.fileio.audio_file import info, read, writer
-from render.fileio.block_stream import resampled, resampled_length
 from stimuli.auralisation.placement import filters_of
 from stimuli.eigenscape.corpus import CLASSES
 

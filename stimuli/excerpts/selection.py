@@ -150,7 +150,7 @@ def _measure_slices(path: Path, sample_rate_hz: int) -> _Slices:
     """Measure every full half second of a file."""
     size = round(_SLICE_S * sample_rate_hz)
     features, powers = [], []
-    for block in blocks(path, block_frames=size):
+    for block in blocks(path, block_length=size):
         if block.shape[1] == size:
             features.append(_slice_features(block))
             powers.append(_critical_bands(block[0], sample_rate_hz))

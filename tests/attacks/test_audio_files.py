@@ -95,7 +95,7 @@ def test_missing_files_and_folders_are_named(tmp_path):
 @pytest.mark.parametrize("container", ["WAV", "RF64", "W64", "CAF"])
 def test_a_file_without_samples_is_refused(tmp_path, container):
     (tmp_path / "x").write_bytes(build_header(Header(container, "PCM_24", 4, 48000)))
-    with pytest.raises(InputError, match=r"holds no samples \(0 frames\)"):
+    with pytest.raises(InputError, match=r"holds no samples \(length 0\)"):
         info(tmp_path / "x")
 
 

@@ -6,9 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.polynomial.legendre import legval
 
-from render.hoa.beams import beam_power, beam_weights, max_re_approximation
-from render.hoa.spherical_harmonics import fibonacci_sphere, spherical_harmonics, unit_vectors
-from render.loudspeakers.design import max_re_weights
+from render.hoa.beams import beam_power, beam_weights, max_re_approximation, max_re_weights
+from render.hoa.spherical_harmonics import (
+    fibonacci_sphere,
+    spherical_harmonics,
+    unit_vectors,
+)
 
 GRID = fibonacci_sphere(200)
 
@@ -65,4 +68,33 @@ def test_a_batch_of_covariances_keeps_its_shape_and_precision():
 
 @pytest.mark.parametrize("order", range(8))
 def test_the_approximation_of_max_re_is_close(order):
-    assert max_re_approximation(order) == pytest.approx(max_re_weights(order), abs=4e-3)
+    assert max_re_approximation(order) == pytest.approx(max_re_weights(order), abs=3e-3)
+
+
+def test_max_re_weights():
+    """Daniel 2000, table 3.5; the approximation by cos(137.9°/(N+1.51)) of Zotter & Frank 2012."""
+    np.testing.assert_allclose(max_re_weights(1), [1.0, np.sqrt(1 / 3)], atol=1e-12)
+    np.testing.assert_allclose(max_re_weights(2), [1.0, np.sqrt(0.6), 0.4], atol=1e-12)
+    approximate = np.cos(np.radians(137.9 / (3 + 1.51)))
+    np.testing.assert_allclose(max_re_weights(3), legendre_polynomials(3, approximate), atol=1e-3)
+
+
+def legendre_polynomials(order, at):
+    return np.polynomial.legendre.legvander(np.array([at]), order)[0]
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 5])
+def test_no_weights_have_a_longer_energy_vector_than_max_re(order):
+    """|rE| = Σ 2(n+1) g_n g_(n+1) / Σ (2n+1) g_n² of an ideal decoder is largest, and changes to second order."""
+
+    def energy_vector(weights):
+        n = np.arange(order + 1)
+        return np.sum(2 * n[1:] * weights[:-1] * weights[1:]) / np.sum((2 * n + 1) * weights**2)
+
+    best = energy_vector(max_re_weights(order))
+    assert best == pytest.approx(np.polynomial.legendre.leggauss(order + 1)[0].max(), abs=1e-12)
+    for change in np.random.default_rng(0).normal(0, 0.05, (50, order + 1)):
+        assert energy_vector(max_re_weights(order) + change) < best
+    # The option maxRE of the reference renderer (ear 2.1.0) gives every order above the weight of order 1
+    theirs = np.where(np.arange(order + 1) == 0, 1.0, max_re_weights(order)[1])
+    assert order == 1 or energy_vector(theirs) < best - 0.01

@@ -66,16 +66,18 @@ def test_24_bit_integers_come_back_as_they_were(tmp_path, integers, suffix):
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
 @given(st.integers(0, 1500), st.integers(0, 1500), st.integers(1, 700))
-def test_any_range_in_any_blocks_is_the_same_samples(tmp_path, start, frames, block_frames):
+def test_any_range_in_any_blocks_is_the_same_samples(tmp_path, start, frames, block_length):
     path = tmp_path / "x.wav"
     if not path.exists():
         write_scene(path, Scene(noise(4, 1500), 48000), "PCM_24")
     if start + frames > 1500:
-        with pytest.raises(InputError, match=f"samples {start} to {start + frames} asked for, the file has 1500"):
-            list(blocks(path, start, frames, block_frames))
+        with pytest.raises(
+            InputError, match=f"samples {start} to {start + frames} were asked for, the file has 1500"
+        ):
+            list(blocks(path, start, frames, block_length))
     elif frames:
-        pieces = list(blocks(path, start, frames, block_frames))
-        assert {piece.shape[1] for piece in pieces[:-1]} <= {block_frames}
+        pieces = list(blocks(path, start, frames, block_length))
+        assert {piece.shape[1] for piece in pieces[:-1]} <= {block_length}
         np.testing.assert_array_equal(np.hstack(pieces), read(path)[0][:, start : start + frames])
 
 

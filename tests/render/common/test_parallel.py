@@ -14,7 +14,7 @@ from render.common.errors import InputError
 from render.common.files import read_json
 from render.common.parallel import in_parallel
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def test_every_job_gives_its_result_under_its_key():

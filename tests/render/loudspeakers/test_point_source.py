@@ -13,7 +13,7 @@ from render.hoa.spherical_harmonics import fibonacci_sphere, unit_vectors
 from render.loudspeakers.point_source import pan
 
 LAYOUTS = list(layout_names().values())
-GOLDEN = json.loads((Path(__file__).parents[1] / "golden/adm_renderer.json").read_text())["panner_gains"]
+GOLDEN = json.loads((Path(__file__).parents[2] / "golden/adm_renderer.json").read_text())["panner_gains"]
 
 
 def heard(name):

@@ -31,7 +31,7 @@ class Trim:
     delay_s: float
 
 
-def trims(path: Path) -> dict[str, Trim]:
+def read_trims(path: Path) -> dict[str, Trim]:
     """Trims of all loudspeakers by label; LFE without a distance stands as far as the farthest.
 
     Raises

@@ -10,7 +10,7 @@ from scipy.signal import freqz_sos
 
 from render.common.errors import InputError
 from render.dsp.loudness import (
-    Meter,
+    LoudnessMeter,
     channel_weights,
     integrated_loudness_lufs,
     k_weighting,
@@ -125,7 +125,7 @@ def test_silence_and_what_is_too_short():
 def test_the_lengths_of_the_blocks_do_not_matter(cuts):
     of = layout("stereo")
     samples = programme(2, 8000, seconds=1.5)
-    whole, pieces = Meter(of, 8000), Meter(of, 8000)
+    whole, pieces = LoudnessMeter(of, 8000), LoudnessMeter(of, 8000)
     whole.add(samples)
     for block in np.split(samples, sorted(cuts), axis=1):
         pieces.add(block)

@@ -8,6 +8,7 @@ from render.hoa.spherical_harmonics import (
     mirror_signs,
     sn3d_to_n3d,
     spherical_harmonics,
+    to_sn3d,
     unit_vectors,
     yaw_matrix,
 )
@@ -48,3 +49,25 @@ def test_turning_and_mirroring_move_the_wave():
         waves @ yaw_matrix(5, 0.7).T, spherical_harmonics(5, azimuth + 0.7, elevation), atol=1e-12
     )
     np.testing.assert_allclose(waves * mirror_signs(5), spherical_harmonics(5, -azimuth, elevation), atol=1e-12)
+
+
+def fuma_harmonics(azimuth, elevation):
+    """Third-order Furse-Malham set as published (Malham 2003, "Higher order Ambisonic systems", table 1)."""
+    a, e = azimuth, elevation
+    sa, ca, se, ce = np.sin(a), np.cos(a), np.sin(e), np.cos(e)
+    return np.stack([
+        np.full(a.shape, np.sqrt(0.5)), ca * ce, sa * ce, se,
+        1.5 * se**2 - 0.5, ca * np.sin(2 * e), sa * np.sin(2 * e), np.cos(2 * a) * ce**2, np.sin(2 * a) * ce**2,
+        se * (5 * se**2 - 3) / 2,
+        np.sqrt(135 / 256) * ca * ce * (5 * se**2 - 1), np.sqrt(135 / 256) * sa * ce * (5 * se**2 - 1),
+        np.sqrt(27 / 4) * np.cos(2 * a) * se * ce**2, np.sqrt(27 / 4) * np.sin(2 * a) * se * ce**2,
+        np.cos(3 * a) * ce**3, np.sin(3 * a) * ce**3,
+    ], axis=1)  # fmt: skip
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_fuma_is_the_published_set(order):
+    azimuth, elevation = fibonacci_sphere(50)
+    channels = fuma_harmonics(azimuth, elevation)[:, : (order + 1) ** 2]
+    expected = spherical_harmonics(order, azimuth, elevation)
+    np.testing.assert_allclose(channels @ to_sn3d(order, "fuma").T, expected, atol=1e-6)

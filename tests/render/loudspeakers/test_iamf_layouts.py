@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from render.hoa.layout import file_order, iamf_layout_names, layout, parent
+from render.hoa.layout import downmix_parent, file_order, iamf_layout_names, layout
 from render.loudspeakers.design import decoding_matrix
 
 
@@ -14,7 +14,7 @@ def test_names_and_channels():
         "U+045", "U-045", "U+135", "U-135", "U+090", "U-090",
     )  # fmt: skip
     assert file_order(layout("7.1.2"), "wav")[1] == 0x563F
-    assert parent(layout("7.1.4")) is None
+    assert downmix_parent(layout("7.1.4")) is None
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_entries_of_iamf(name, row, expected):
 def test_what_the_parent_plays_is_played(name, order):
     """IAMF's static down-mix keeps every loudspeaker of the parent audible, and the LFE silent."""
     of = layout(name)
-    whole, gains = parent(of)
+    whole, gains = downmix_parent(of)
     gains = np.array(gains)
     assert (np.square(gains).sum(axis=0)[[not s.is_lfe for s in whole.loudspeakers]] >= 0.49).all()
     matrix = decoding_matrix(of, order)

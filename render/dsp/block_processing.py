@@ -1,0 +1,82 @@
+"""Operations on a signal that arrives block by block; the lengths of the blocks do not matter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import soxr
+from jaxtyping import Float32
+from numpy import ndarray
+from scipy.signal import lfilter
+
+Blocks = Iterable[Float32[ndarray, "channel time"]]
+_LFE_CUTOFF_HZ = 120.0
+
+
+def resampled_length(length: int, from_hz: int, to_hz: int) -> int:
+    """Return the length in samples of a signal at another rate, rounded to the nearest sample."""
+    return (2 * length * to_hz + from_hz) // (2 * from_hz)
+
+
+def resampled(
+    signal: Blocks, channels: int, from_hz: int, to_hz: int, length: int
+) -> Iterator[Float32[ndarray, "channel time"]]:
+    """Resample with soxr VHQ (linear phase, no delay) to a total of `length` samples per channel."""
+    if from_hz == to_hz:
+        yield from signal
+        return
+
+    stream = soxr.ResampleStream(from_hz, to_hz, channels, dtype="float32", quality="VHQ")
+    left = length
+    for block in signal:
+        chunk = stream.resample_chunk(np.ascontiguousarray(block.T))[:left]
+        left -= len(chunk)
+        yield chunk.T
+    chunk = stream.resample_chunk(np.zeros((0, channels), np.float32), last=True)[:left]
+    yield np.pad(chunk, ((0, left - len(chunk)), (0, 0))).T
+
+
+def scaled_and_delayed(
+    signal: Blocks, gains: Sequence[float], delays: Sequence[int]
+) -> Iterator[Float32[ndarray, "channel time"]]:
+    """Scale and delay each channel, delays in samples; the longest delay lengthens the signal."""
+    scale = np.asarray(gains, np.float32)[:, None]
+    waiting = [np.zeros(delay, np.float32) for delay in delays]
+
+    def shifted(block: ndarray) -> ndarray:
+        output = np.empty_like(block)
+        for channel, row in enumerate(block):
+            joined = np.concatenate((waiting[channel], row))
+            output[channel], waiting[channel] = joined[: row.size], joined[row.size :]
+        return output
+
+    for block in signal:
+        yield shifted(scale * block)
+    if longest := max(delays):
+        yield shifted(np.zeros((len(waiting), longest), np.float32))
+
+
+def with_low_passed_w(signal: Blocks, sample_rate_hz: int) -> Iterator[Float32[ndarray, "channel time"]]:
+    """Append the first channel (W), low-passed as libiamf does for its LFE: 120 Hz, second order, Q = 1."""
+    c = 1 / np.tan(np.pi * _LFE_CUTOFF_HZ / sample_rate_hz)
+    numerator = np.array([1.0, 2.0, 1.0]) / (1 + c + c * c)
+    denominator = np.array([1 + c + c * c, 2 * (1 - c * c), 1 - c + c * c]) / (1 + c + c * c)
+    state = np.zeros(2)
+    for block in signal:
+        low_passed, state = lfilter(numerator, denominator, block[0], zi=state)
+        yield np.concatenate((block, low_passed[None].astype(np.float32)))
+
+
+def dithered(signal: Blocks, bits: int, seed: int = 0) -> Iterator[Float32[ndarray, "channel time"]]:
+    """Add triangular (TPDF) dither of ±1 step of `bits` bits, for rounding to that word length.
+
+    Mean and power of the rounding error then no longer depend on the signal (Lipshitz, Wannamaker &
+    Vanderkooy 1992). Digital silence stays silent.
+    """
+    random = np.random.Generator(np.random.Philox(seed))
+    step = np.float32(2.0 ** (1 - bits))
+    for block in signal:
+        noise = random.random(block.shape, np.float32) - random.random(block.shape, np.float32)
+        noise[~block.any(axis=1)] = 0
+        yield block + step * noise

@@ -1,0 +1,19 @@
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from render.dsp.convolution import Filters, convolved
+
+
+@pytest.mark.parametrize("cuts", [(5000,), (1, 7, 4992), (600, 601, 602, 3197)])
+@pytest.mark.parametrize(("length", "origin"), [(1, 0), (5, 2), (300, 0), (300, 120)])
+def test_blocks_change_nothing_and_the_sum_is_that_of_numpy(cuts, length, origin):
+    random = np.random.default_rng(length)
+    signal = random.standard_normal((3, 5000)).astype(np.float32)
+    taps = random.standard_normal((2, 3, length))
+    edges = np.cumsum((0, *cuts))
+    pieces = [signal[:, a:b] for a, b in pairwise(edges)]
+    found = np.concatenate(list(convolved(pieces, Filters(taps, origin))), axis=1)
+    expected = np.stack([sum(np.convolve(signal[i], taps[o, i]) for i in range(3)) for o in range(2)])
+    np.testing.assert_allclose(found, expected[:, origin : origin + 5000], atol=2e-4)
