@@ -122,5 +122,5 @@ def test_what_is_no_sofa_file_is_refused(tmp_path):
         read_sofa(tmp_path / "none.sofa")
     with h5py.File(tmp_path / "empty.sofa", "w") as file:
         file.attrs["DataType"] = "FIR"
-    with pytest.raises(InputError, match=r"without Data\.IR"):
+    with pytest.raises(InputError, match=r"has no Data\.IR"):
         read_sofa(tmp_path / "empty.sofa")

@@ -3,7 +3,7 @@ import pytest
 
 from render.hoa.layout import layout
 from render.hoa.spherical_harmonics import fibonacci_sphere
-from render.loudspeakers.decoder_quality import QualitySummary, quality
+from render.loudspeakers.decoder_quality import QualitySummary, quality, quality_summary
 from render.loudspeakers.design import decoding_matrix
 
 
@@ -12,7 +12,7 @@ def of_decoder(name, order, method):
     return elevation, quality(decoding_matrix(layout(name), order, method), layout(name), azimuth, elevation)
 
 
-def test_figures_of_the_reference_matrix():
+def test_measures_of_the_reference_matrix():
     """Third order to 7.1.4 above -10 degrees, measured with the ADM renderer's matrix by another program."""
     elevation, found = of_decoder("4+7+0", 3, "adm")
     above = elevation > np.radians(-10)
