@@ -22,6 +22,7 @@ CLASSES = (
     "TrainStation",
     "Woodland",
 )
+RECORDINGS = range(1, 9)  # of each class
 HOLDOUT = 8
 _BY_NAME = {name.lower(): name for name in CLASSES}
 # Beach.1.wav as in the archives, Beach-01.wav as in their metadata; Busy Street as in some users' folders
@@ -99,7 +100,20 @@ def split(recordings: list[Recording], holdout: int | str = HOLDOUT) -> tuple[li
             raise InputError(f"held-out class {holdout!r}; possible are {', '.join(CLASSES)}")
         training = [r for r in recordings if r.scene_class != holdout]
         return training, [r for r in recordings if r.scene_class == holdout]
-    if not 1 <= holdout <= 8:
+    if holdout not in RECORDINGS:
         raise InputError(f"held-out recording {holdout}; possible are 1 to 8")
     training = [r for r in recordings if r.number != holdout]
     return training, [r for r in recordings if r.number == holdout]
+
+
+def recording_numbers(text: str) -> list[int]:
+    """Numbers of recordings from the text of an option --recordings, such as "1,8" or "1-7"."""
+    numbers: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        if not first.isdigit() or not (last or first).isdigit():
+            raise InputError(f"--recordings {text!r}: need numbers 1 to 8, as in 1,8 or 1-7")
+        numbers += range(int(first), int(last or first) + 1)
+    if outside := set(numbers) - set(RECORDINGS):
+        raise InputError(f"recording {min(outside)}; possible are 1 to 8")
+    return numbers

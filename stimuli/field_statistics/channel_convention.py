@@ -27,9 +27,9 @@ def convention_errors(
 ) -> dict[str, float]:
     """Relative error of each convention, 0 (it fits) to about 1.
 
-    For plane waves without mutual coherence, whatever their directions, x² + y² + z² = 1 makes the energy of the
-    first order equal to that of W. The harmonics of the second order are products of those of the first, so the
-    covariance of W with the second order follows from that of the first order: E[W R] = E[3 Z² - W²] / 2,
+    For plane waves without mutual coherence, whatever their directions, x² + y² + z² = 1 makes the energy of
+    the first order equal to that of W. The harmonics of the second order are products of those of the first, so
+    the covariance of W with the second order follows from that of the first order: E[W R] = E[3 Z² - W²] / 2,
     E[W V] = √3 E[X Y], and so on. The errors are those of these identities, over 1 to 5 kHz.
 
     Parameters

@@ -1,9 +1,9 @@
-"""From the description of a sound field to the microphone's signals, in blocks of a few seconds.
+"""Render the description of a sound field as the signals of a microphone, in blocks of a few seconds.
 
-A bed is drawn without its directions: white spectra pass through the Cholesky factor of the covariance
-C(f) = sum_d w_d T_d(f) T_d(f)^H of the microphone's channels, frame by frame, and overlap with a
-power-complementary window. An event is convolved with the responses T_d of its directions. Memory does not
-depend on the length.
+A bed is not rendered direction by direction: frame by frame, white spectra are multiplied by the Cholesky factor
+of the covariance C(f) = sum_d w_d T_d(f) T_d(f)^H of the microphone's channels, and the frames overlap with a
+power-complementary window. An event is convolved with the responses T_d of its directions. Memory does not depend
+on the length of the scene.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from stimuli.synthesis.sound_field import (
 
 HOP = 1024
 FFT = 2 * HOP
-BLOCK_FRAMES = 192
+BLOCK_HOPS = 192
 
-# The common filter is set on the first seconds, so that a long recording need not be made twice
+# The common filter is designed from the first seconds, so that a long recording need not be rendered twice
 _CALIBRATION_S = 20.0
 _EQUALISER_LIMIT_DB = 24.0
-# A bed is not drawn above the frequency where it stays 20 dB under the microphone's own noise
+# A bed is not rendered above the frequency where it stays 20 dB below the microphone's own noise
 _INAUDIBLE = 0.01
 # Independent streams of random numbers
 _REVERBERATION, _BEDS = 10, 11
@@ -44,24 +44,30 @@ _REVERBERATION, _BEDS = 10, 11
 def render(
     sound_field: SoundField,
     randomness: Callable[..., Generator],
-    frames: int,
+    length: int,
     order: int,
     sample_rate_hz: int,
 ) -> Iterator[Float32[ndarray, "acn time"]]:
-    """Yield the scene block by block (ACN/SN3D); the blocks' lengths add up to `frames`.
+    """Yield the scene block by block (ACN/SN3D, full scale 1).
 
     Parameters
     ----------
+    sound_field : SoundField
     randomness : callable
         Any integers -> generator; the same integers give the same numbers, whatever was drawn before.
+    length : int
+        Samples of the whole scene.
+    order : int
+        0 to 4.
+    sample_rate_hz : int
     """
-    renderer = _Renderer(sound_field, randomness, order, sample_rate_hz, frames)
-    for first in range(0, frames, BLOCK_FRAMES * HOP):
-        yield renderer.block(first)[:, : frames - first]
+    renderer = _Renderer(sound_field, randomness, order, sample_rate_hz, length)
+    for first in range(0, length, BLOCK_HOPS * HOP):
+        yield renderer.block(first)[:, : length - first]
 
 
 class _Renderer:
-    """Designs all filters, then makes blocks in order and carries what rings on from one to the next."""
+    """Designs all filters, then renders the blocks in order; the tails of a block are added to the next one."""
 
     def __init__(
         self,
@@ -69,21 +75,21 @@ class _Renderer:
         randomness: Callable[..., Generator],
         order: int,
         sample_rate_hz: int,
-        frames: int,
+        length: int,
     ):
         self.sound_field, self.randomness = sound_field, randomness
-        self.rate_hz, self.frames, self.channels = sample_rate_hz, frames, (order + 1) ** 2
+        self.rate_hz, self.length, self.channels = sample_rate_hz, length, (order + 1) ** 2
         self.frequency_hz = fft.rfftfreq(FFT, 1 / sample_rate_hz)
-        # Responses are designed at half the resolution: filters as long as a hop, which a block of that
-        # length can be convolved with without wrapping round
+        # Responses are designed at half the resolution: filters are one hop long, so that convolving one hop of
+        # signal with them in an FFT of two hops does not wrap around
         self.grid, isotropic, noise = _microphone(order, sample_rate_hz, sound_field.microphone_seed)
         self.signals: dict[int, Float32[ndarray, " time"]] = {}
         self.responses: dict[int, Complex64[ndarray, "frequency acn"]] = {}
-        gain = self._common_filter(_interpolated(isotropic[:, 0, 0].real))
+        gain = self._common_filter(_doubled_resolution(isotropic[:, 0, 0].real))
         self.gain = gain[::2]
-        self.beds: list[tuple[ndarray, Callable[..., ndarray]]] = [(_factor(noise), np.ones_like)]
+        self.beds: list[tuple[ndarray, Callable[..., ndarray]]] = [(_cholesky_factor(noise), np.ones_like)]
         self.beds += [(self._bed_factor(bed, noise[:, 0, 0].real), bed.envelope) for bed in sound_field.beds]
-        self.reverberation = self._impulse_response(_factor(isotropic * self.gain[:, None, None] ** 2))
+        self.reverberation = self._impulse_response(_cholesky_factor(isotropic * self.gain[:, None, None] ** 2))
         self.reverberation_spectra: dict[int, Complex64[ndarray, "acn frequency"]] = {}
         self.bed_tail = np.zeros((self.channels, HOP), np.float32)
         self.event_tail = np.zeros((self.channels, HOP), np.float32)
@@ -101,12 +107,12 @@ class _Renderer:
     ) -> Complex64[ndarray, "frequency acn acn"]:
         covariance = _covariance(self.grid, bed.spread)
         covariance *= ((self._bed_amplitude(bed)[::2] * self.gain) ** 2)[:, None, None]
-        heard = np.flatnonzero(covariance[:, 0, 0].real > _INAUDIBLE * noise_power)
-        return _factor(covariance[: heard.max(initial=0) + 2])
+        audible = np.flatnonzero(covariance[:, 0, 0].real > _INAUDIBLE * noise_power)
+        return _cholesky_factor(covariance[: audible.max(initial=0) + 2])
 
     def _common_filter(self, response_power: Float[ndarray, " frequency"]) -> Float[ndarray, " frequency"]:
-        """Gain that brings the long-term spectrum of W to the template, and W to its level."""
-        seconds = min(self.frames / self.rate_hz, _CALIBRATION_S)
+        """Gain that gives W the long-term spectrum and the level of the description."""
+        seconds = min(self.length / self.rate_hz, _CALIBRATION_S)
         times_s = np.arange(0, seconds, HOP / self.rate_hz)
         power = np.zeros(len(self.frequency_hz))
         for bed in self.sound_field.beds:
@@ -116,7 +122,7 @@ class _Renderer:
             if end > 0:
                 gain = 10 ** (event.level_db / 10) * (1 + 10 ** (event.send_db / 10))
                 power += gain / len(times_s) * _energy(self._signal(number)[max(begin, 0) : end])
-        return _towards(
+        return _equaliser_gain(
             self.sound_field.ltas_db, power * response_power, self.frequency_hz, self.sound_field.level_dbfs
         )
 
@@ -128,7 +134,7 @@ class _Renderer:
         decay /= np.sqrt(np.sum(decay**2, axis=1, keepdims=True) * HOP)
         white = _white(self.randomness(_REVERBERATION), len(factor), len(times_s), self.channels)
         spectra = (white @ factor.transpose(0, 2, 1)) * decay[..., None].astype(np.float32)
-        return np.concatenate(_overlap(spectra, np.zeros((self.channels, HOP), np.float32), _WINDOW), axis=1)
+        return np.concatenate(_overlap_add(spectra, np.zeros((self.channels, HOP), np.float32), _WINDOW), axis=1)
 
     def _response(self, direction: int) -> Complex64[ndarray, "frequency acn"]:
         """Spectrum of a direction's filters, HOP long, with a delay of HOP / 2."""
@@ -146,12 +152,12 @@ class _Renderer:
     # ---------------------------------------------------------------------------------------- blocks
 
     def block(self, begin: int) -> Float32[ndarray, "acn time"]:
-        """Samples from `begin` on, BLOCK_FRAMES hops or up to the end; asked for in order, without gaps."""
-        hops = min(BLOCK_FRAMES, -(-(self.frames - begin) // HOP))
-        result, self.bed_tail = _overlap(self._bed_spectra(begin, hops), self.bed_tail, _WINDOW)
+        """The next BLOCK_HOPS hops, or the rest of the scene; blocks are rendered in order and without gaps."""
+        hops = min(BLOCK_HOPS, -(-(self.length - begin) // HOP))
+        result, self.bed_tail = _overlap_add(self._bed_spectra(begin, hops), self.bed_tail, _WINDOW)
         buses, send = self._buses(begin, hops * HOP)
         if buses:
-            events, self.event_tail = _overlap(self._event_spectra(buses), self.event_tail)
+            events, self.event_tail = _overlap_add(self._event_spectra(buses), self.event_tail)
             result += events
         else:
             result[:, :HOP] += self.event_tail
@@ -184,7 +190,7 @@ class _Renderer:
                 continue
             piece = signal[low - start : high - start] * np.float32(10 ** (event.level_db / 20))
             send[low - begin : high - begin] += piece * np.float32(10 ** (event.send_db / 20))
-            for direction, part, gain in _panned(event, low - start, high - start, self.rate_hz):
+            for direction, part, gain in _panning_gains(event, low - start, high - start, self.rate_hz):
                 bus = buses.setdefault(direction, np.zeros(length, np.float32))
                 bus[low - begin : high - begin][part] += piece[part] * gain
         return buses, send
@@ -201,7 +207,7 @@ class _Renderer:
         return spectra
 
     def _reverberated(self, send: Float32[ndarray, " time"]) -> Float32[ndarray, "acn time"]:
-        """What the reverberation answers to this block's send and still owes to those before."""
+        """Reverberation of the signal sent in this block, and what still rings from earlier blocks."""
         length, tail = len(send), self.reverberation.shape[1]
         wet = np.zeros((self.channels, length + tail), np.float32)
         wet[:, :tail] = self.reverberation_tail
@@ -224,7 +230,7 @@ def _microphone(
     Complex128[ndarray, "coarse acn acn"],
     Complex128[ndarray, "coarse acn acn"],
 ]:
-    """Responses to the grid's directions; covariance of a unit isotropic field, and of the self-noise."""
+    """Responses to the directions of the grid, and the covariances of a unit isotropic field and of the noise."""
     frequency_hz = fft.rfftfreq(HOP, 1 / rate_hz)
     grid = microphone.plane_wave_responses(GRID_AZIMUTH_RAD, GRID_ELEVATION_RAD, frequency_hz, order, seed)
     density = 10 ** (microphone.CAPSULE_NOISE_DBFS / 10) / microphone.CAPSULE_NOISE_BAND_HZ
@@ -241,12 +247,12 @@ def _window() -> Float32[ndarray, " FFT"]:
 _WINDOW = _window()
 
 
-def _overlap(
+def _overlap_add(
     spectra: Complex64[ndarray, "frequency hop acn"],
     tail: Float32[ndarray, "acn HOP"],
     window: Float32[ndarray, " FFT"] | float = 1.0,
 ) -> tuple[Float32[ndarray, "acn time"], Float32[ndarray, "acn HOP"]]:
-    """Overlap-add of frames that are HOP apart; the second half of the last frame is returned apart."""
+    """Overlap-add of frames that are HOP apart: the signal, and the second half of the last frame."""
     frames = fft.irfft(np.ascontiguousarray(spectra.transpose(1, 2, 0)), FFT)
     frames *= window
     frames[1:, :, :HOP] += frames[:-1, :, HOP:]
@@ -258,8 +264,8 @@ def _overlap(
 def _white(rng: Generator, *shape: int) -> Complex64[ndarray, "frequency hop acn"]:
     """Spectra whose inverse FFT is Gaussian noise of unit power (bins have variance FFT).
 
-    The parts are drawn uniformly, ten times faster than Gaussian ones: each sample is a sum over all
-    bins and channels, which is Gaussian all the same.
+    Real and imaginary parts are drawn from a uniform distribution, which is ten times faster than a Gaussian one.
+    Each sample is a sum over all bins and channels, so that it is Gaussian all the same.
     """
     count = 2 * int(np.prod(shape))
     words = rng.integers(0, 2**64, size=-(-count // 4), dtype=np.uint64).view(np.int16)[:count]
@@ -269,7 +275,7 @@ def _white(rng: Generator, *shape: int) -> Complex64[ndarray, "frequency hop acn
 
 
 def _energy(signal: Float32[ndarray, " time"]) -> Float[ndarray, " frequency"]:
-    """Energy spectrum, in units of `_white`'s bins per hop."""
+    """Energy spectrum of a signal, in the units of the bins of `_white` per hop."""
     padded = np.zeros((len(signal) // HOP + 2) * HOP, np.float32)
     padded[HOP // 2 : HOP // 2 + len(signal)] = signal
     frames = np.lib.stride_tricks.sliding_window_view(padded, FFT)[::HOP] * _WINDOW
@@ -282,31 +288,39 @@ def _covariance(
     return (responses * (spread / spread.sum())[:, None]).transpose(0, 2, 1) @ responses.conj()
 
 
-def _factor(covariance: Complex128[ndarray, "coarse acn acn"]) -> Complex64[ndarray, "frequency acn acn"]:
-    """Lower Cholesky factors, at twice the resolution.
+def _cholesky_factor(covariance: Complex128[ndarray, "coarse acn acn"]) -> Complex64[ndarray, "frequency acn acn"]:
+    """Lower Cholesky factors at twice the frequency resolution.
 
-    Channels are scaled to unit power first, since orders differ by up to 150 dB at low frequencies.
+    Channels are first scaled to unit power, since orders differ by up to 150 dB at low frequencies.
     """
     scale = np.sqrt(np.maximum(np.diagonal(covariance, axis1=1, axis2=2).real, 1e-30))
     correlation = covariance / (scale[:, :, None] * scale[:, None, :])
     correlation += 1e-9 * np.eye(covariance.shape[1])
-    return _interpolated(np.linalg.cholesky(correlation) * scale[:, :, None]).astype(np.complex64)
+    return _doubled_resolution(np.linalg.cholesky(correlation) * scale[:, :, None]).astype(np.complex64)
 
 
-def _interpolated(coarse: ndarray) -> ndarray:
-    """Twice the frequency resolution, linearly."""
+def _doubled_resolution(coarse: ndarray) -> ndarray:
+    """Interpolate linearly to twice the frequency resolution."""
     fine = np.repeat(coarse, 2, axis=0)[:-1]
     fine[1::2] = (coarse[1:] + coarse[:-1]) / 2
     return fine
 
 
-def _panned(
+def _panning_gains(
     event: Event, begin: int, end: int, rate_hz: int
 ) -> Iterator[tuple[int, slice, Float32[ndarray, " time"] | np.float32]]:
-    """Grid directions of an event between two of its samples: the part of that range, and the gain there.
+    """Directions of the grid that render the samples `begin` to `end` of an event.
 
-    A source at rest takes the nearest grid point. A moving one is shared by the three nearest, with gains
-    that sum to 1 and glide over steps of HOP samples.
+    A source at rest is rendered by the nearest point of the grid. A moving source is shared by the three nearest,
+    with gains that sum to 1 and are crossfaded over HOP samples.
+
+    Yields
+    ------
+    direction : int
+        Index into the grid.
+    part : slice
+        Samples of the range to which this direction contributes.
+    gain : float32 (time,) or scalar
     """
     knots = np.arange(begin, end + HOP, HOP)
     vectors = unit_vectors(*event.path(knots / rate_hz))
@@ -316,7 +330,7 @@ def _panned(
         return
     nearest = np.argpartition(-cosine, 3, axis=1)[:, :4]
     closeness = np.take_along_axis(cosine, nearest, axis=1)
-    # The fourth nearest has weight 0, so a direction has faded out when another takes its place
+    # The fourth nearest has weight 0: a direction has faded out by the time another one replaces it
     weight = closeness - closeness.min(axis=1, keepdims=True)
     gains = np.zeros((len(knots), len(GRID_VECTORS)), np.float32)
     np.put_along_axis(gains, nearest, weight / weight.sum(axis=1, keepdims=True), axis=1)
@@ -330,13 +344,13 @@ def _panned(
         yield int(direction), part, gain[: part.stop - part.start]
 
 
-def _towards(
+def _equaliser_gain(
     ltas_db: Callable[[ndarray], ndarray],
     power: Float[ndarray, " frequency"],
     frequency_hz: Float[ndarray, " frequency"],
     level_dbfs: float,
 ) -> Float[ndarray, " frequency"]:
-    """Gain that brings half octaves of a power spectrum to a template, scaled to the total level."""
+    """Gain that gives a power spectrum the levels of `ltas_db` in half octaves, and `level_dbfs` in total."""
     centres_hz = np.geomspace(30, frequency_hz[-1] * 0.95, 40)
     cumulative = np.concatenate([[0.0], np.cumsum(power)])
     low = np.searchsorted(frequency_hz, centres_hz * 2**-0.25)

@@ -1,9 +1,9 @@
 """Description of a synthetic sound field: textures, events, reverberation.
 
-A *bed* is a stationary Gaussian texture with a distribution over directions, modulated by an envelope; an
-*event* is a mono signal that comes from a direction or moves along a path; the *reverberation* is a
-decaying isotropic field that events are sent to. Everything stands on a grid of 256 directions.
-`stimuli.synthesis.renderer` turns a description into Ambisonic signals.
+A *bed* is a stationary Gaussian texture with a distribution over directions, modulated by an envelope; an *event*
+is a mono signal that comes from one direction or moves along a path; the *reverberation* is a decaying isotropic
+field to which events are sent. All directions are those of a grid of 256 points. `stimuli.synthesis.renderer`
+turns a description into Ambisonic signals.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Bed:
     spectrum : callable
         Frequencies in Hz -> amplitude (any scale).
     spread : float (direction,)
-        Power over the grid's directions (any scale), see `lobe`.
+        Power over the directions of the grid (any scale), see `lobe`.
     envelope : callable
         Times in s -> amplitude, about 1 on average.
     """
@@ -50,11 +50,11 @@ class Event:
     Attributes
     ----------
     start_s : float
-        May be negative: the event had begun before the recording.
+        May be negative: the event began before the recording.
     duration_s : float
         Length of the signal.
     signal : callable
-        No argument -> float32 (time,), the same at each call; its loudest parts near 1.
+        No argument -> float32 (time,), the same at every call, with peaks near 1.
     level_db : float
         Gain relative to the beds, before the common equalisation.
     path : callable
@@ -73,20 +73,20 @@ class Event:
 
 @dataclass(frozen=True, eq=False)
 class SoundField:
-    """What is heard.
+    """Everything that the microphone picks up, and which microphone it is.
 
     Attributes
     ----------
     beds : list of Bed
     events : list of Event
     ltas_db : callable
-        Frequencies in Hz -> long-term level of W that one common filter brings the mixture to.
+        Frequencies in Hz -> long-term level density of W in dB, which one common filter gives to the mixture.
     level_dbfs : float
         Level of W (rms).
     t60_s : callable
         Frequencies in Hz -> reverberation time.
     microphone_seed : int
-        Which microphone: its capsules' mismatch.
+        The microphone, that is, the mismatch between its capsules.
     """
 
     beds: list[Bed]
@@ -98,7 +98,7 @@ class SoundField:
 
 
 def lobe(azimuth_deg: float, elevation_deg: float, concentration: float) -> Float[ndarray, " direction"]:
-    """Power over the grid of a von Mises-Fisher lobe, sum 1; concentration 0 is isotropic."""
+    """Power over the grid of a von Mises-Fisher lobe; the sum is 1, and a concentration of 0 is isotropic."""
     centre = unit_vectors(np.radians(azimuth_deg), np.radians(elevation_deg))
     power = np.exp(concentration * (GRID_VECTORS @ centre - 1))
     return power / power.sum()

@@ -1,8 +1,8 @@
-"""Mono sound sources made from numbers: traffic, birds, voices, steps, metal, music.
+"""Synthetic mono sound sources: traffic, birds, voices, steps, metal, music.
 
-Every function takes a generator first and returns float32 (time,), with peaks near 1; the same generator
-state gives the same samples. They need to be recognisable, not lifelike: what matters for a codec is their
-structure in time, frequency and direction.
+Every function takes a random generator first and returns float32 (time,) with peaks near 1; the same state of the
+generator gives the same samples. The sounds are meant to be recognisable, not lifelike: what matters for a codec
+is their structure in time, frequency and direction.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _VOWELS_HZ = np.array(
 def noise(
     rng: Generator, length: int, rate_hz: int, spectrum: Callable[[ndarray], ndarray]
 ) -> Float32[ndarray, " time"]:
-    """Gaussian noise with an amplitude spectrum, rms 0.25."""
+    """Gaussian noise of an rms of 0.25, shaped by an amplitude spectrum (of any scale, over frequency in Hz)."""
     size = fft.next_fast_len(max(length, 64), real=True)
     bins = rng.standard_normal((size // 2 + 1, 2), dtype=np.float32).view(np.complex64)[:, 0]
     signal = fft.irfft(bins * spectrum(np.maximum(fft.rfftfreq(size, 1 / rate_hz), 1.0)).astype(np.float32), size)
@@ -53,13 +53,13 @@ def slope(db_per_octave: float, low_hz: float = 40.0, high_hz: float = 16_000.0)
     return spectrum
 
 
-def hump(centre_hz: float, octaves: float) -> Callable[[ndarray], ndarray]:
-    """Amplitude spectrum of one broad resonance, Gaussian over log frequency."""
+def resonance(centre_hz: float, octaves: float) -> Callable[[ndarray], ndarray]:
+    """Amplitude spectrum of one broad resonance, a Gaussian over log frequency with a deviation of `octaves`."""
     return lambda frequency_hz: np.exp(-0.5 * (np.log2(frequency_hz / centre_hz) / octaves) ** 2)
 
 
-def curve(rng: Generator, seconds: float, knots_hz: float, spread: float) -> Callable[[ndarray], ndarray]:
-    """Smooth random function of time, standard deviation `spread` at the knots."""
+def smooth_curve(rng: Generator, seconds: float, knots_hz: float, spread: float) -> Callable[[ndarray], ndarray]:
+    """Smooth random function of time in s; its values at the knots have the standard deviation `spread`."""
     count = int(max(seconds, 0) * knots_hz) + 4
     values = rng.standard_normal(count) * spread
 
@@ -73,7 +73,7 @@ def curve(rng: Generator, seconds: float, knots_hz: float, spread: float) -> Cal
 
 
 def fade(signal: ndarray, rate_hz: int, seconds: float = 0.01) -> Signal:
-    """Raised-cosine edges."""
+    """Fade in and out with a raised cosine."""
     length = min(int(seconds * rate_hz), len(signal) // 2)
     ramp = 0.5 - 0.5 * np.cos(np.pi * (np.arange(length) + 0.5) / max(length, 1))
     signal = np.array(signal, dtype=np.float32)
@@ -83,7 +83,7 @@ def fade(signal: ndarray, rate_hz: int, seconds: float = 0.01) -> Signal:
 
 
 def _filtered(signal: ndarray, gain: Float[ndarray, "frame bin"], hop: int) -> Signal:
-    """Time-varying zero-phase filter: one row of gains for each `hop` samples, over 2 hop + 1 points."""
+    """Time-varying zero-phase filter with one row of gains per `hop` samples, on frames of two hops."""
     size = 2 * hop
     window = np.sin(np.pi * (np.arange(size) + 0.5) / size)
     padded = np.zeros((len(gain) + 1) * hop)
@@ -97,7 +97,7 @@ def _filtered(signal: ndarray, gain: Float[ndarray, "frame bin"], hop: int) -> S
 
 
 def voice(rng: Generator, seconds: float, rate_hz: int, pitch_hz: float, rate_syllables_hz: float = 4.5) -> Signal:
-    """Nonsense speech: a pulse train with intonation through moving formants, and noise for consonants."""
+    """Meaningless speech: a pulse train with intonation through moving formants, and noise for consonants."""
     length, hop = int(seconds * rate_hz), 256
     count = int(seconds * rate_syllables_hz) + 2
     onsets = np.cumsum(rng.uniform(0.6, 1.4, count)) / rate_syllables_hz - 0.5 / rate_syllables_hz
@@ -106,7 +106,7 @@ def voice(rng: Generator, seconds: float, rate_hz: int, pitch_hz: float, rate_sy
     formants = _VOWELS_HZ[rng.integers(len(_VOWELS_HZ), size=count)] * scale
     time = np.arange(length) / rate_hz
     fall = 1.15 - 0.3 * np.mod(time, 2.2) / 2.2
-    pitch = pitch_hz * fall * 2 ** curve(rng, seconds, rate_syllables_hz, 0.12)(time)
+    pitch = pitch_hz * fall * 2 ** smooth_curve(rng, seconds, rate_syllables_hz, 0.12)(time)
     phase = np.cumsum(pitch) / rate_hz
     pulses = np.diff(np.floor(phase), prepend=0.0)
 
@@ -129,8 +129,8 @@ def voice(rng: Generator, seconds: float, rate_hz: int, pitch_hz: float, rate_sy
         begin, width = int((onset - 0.04) * rate_hz), int(rng.uniform(0.02, 0.09) * rate_hz)
         if rng.random() < 0.6 and 0 <= begin < length - width:
             burst[begin : begin + width] += level * np.hanning(width)
-    hiss = noise(rng, length, rate_hz, hump(rng.uniform(3500, 5500), 0.6)) * burst
-    return _peak(fade(speech / max(np.abs(speech).max(), 1e-9) + 0.35 * hiss, rate_hz, 0.03))
+    hiss = noise(rng, length, rate_hz, resonance(rng.uniform(3500, 5500), 0.6)) * burst
+    return _normalised(fade(speech / max(np.abs(speech).max(), 1e-9) + 0.35 * hiss, rate_hz, 0.03))
 
 
 def announcement(rng: Generator, seconds: float, rate_hz: int) -> Signal:
@@ -144,7 +144,7 @@ def announcement(rng: Generator, seconds: float, rate_hz: int) -> Signal:
     spectrum = fft.rfft(np.concatenate([0.6 * chime, words]))
     frequency = fft.rfftfreq(len(chime) + len(words), 1 / rate_hz)
     band = 1 / np.sqrt((1 + (350 / np.maximum(frequency, 1)) ** 6) * (1 + (frequency / 4500) ** 8))
-    return _peak(fade(fft.irfft(spectrum * band, len(chime) + len(words)), rate_hz))
+    return _normalised(fade(fft.irfft(spectrum * band, len(chime) + len(words)), rate_hz))
 
 
 def bird(rng: Generator, seconds: float, rate_hz: int, centre_hz: float) -> Signal:
@@ -173,7 +173,7 @@ def bird(rng: Generator, seconds: float, rate_hz: int, centre_hz: float) -> Sign
             signal[first : first + count] += tone * np.sin(np.pi * position) ** 2 * rng.uniform(0.6, 1.0)
             begin += duration + rng.uniform(0.02, 0.09)
         begin += rng.uniform(0.15, 0.7)
-    return _peak(signal)
+    return _normalised(signal)
 
 
 def gull(rng: Generator, seconds: float, rate_hz: int) -> Signal:
@@ -191,7 +191,7 @@ def gull(rng: Generator, seconds: float, rate_hz: int) -> Signal:
         room = min(count, length - first)
         signal[first : first + room] += (cry * np.sin(np.pi * position) ** 0.7)[:room]
         begin += count / rate_hz + rng.uniform(0.05, 0.15)
-    return _peak(fade(signal, rate_hz))
+    return _normalised(fade(signal, rate_hz))
 
 
 def bark(rng: Generator, seconds: float, rate_hz: int) -> Signal:
@@ -203,11 +203,11 @@ def bark(rng: Generator, seconds: float, rate_hz: int) -> Signal:
         position = np.arange(count) / count
         phase = 2 * np.pi * np.cumsum(pitch_hz * (1.2 - 0.5 * position)) / rate_hz
         tone = sum(np.sin(k * phase) / (1 + abs(k - 2.5)) for k in range(1, 8))
-        rough = noise(rng, count, rate_hz, hump(1400, 0.8)) * 3
+        rough = noise(rng, count, rate_hz, resonance(1400, 0.8)) * 3
         first = int(begin * rate_hz)
         signal[first : first + count] += (tone + rough) * np.exp(-5 * position) * np.minimum(position * 30, 1)
         begin += rng.uniform(0.3, 0.8)
-    return _peak(signal)
+    return _normalised(signal)
 
 
 def steps(rng: Generator, seconds: float, rate_hz: int, pace_hz: float, hardness: float) -> Signal:
@@ -219,12 +219,12 @@ def steps(rng: Generator, seconds: float, rate_hz: int, pace_hz: float, hardness
     while begin < seconds - 0.3:
         for delay, level in ((0.0, 1.0), (rng.uniform(0.07, 0.11), 0.5)):
             decay_s = 0.012 if hardness > 0.5 else 0.035
-            grain = noise(rng, count, rate_hz, hump(500 + 1500 * (1 - hardness) + 400 * rng.random(), 1.3))
+            grain = noise(rng, count, rate_hz, resonance(500 + 1500 * (1 - hardness) + 400 * rng.random(), 1.3))
             knock = hardness * np.sin(2 * np.pi * rng.uniform(140, 260) * time) * np.exp(-time / 0.02)
             first = int((begin + delay) * rate_hz)
             signal[first : first + count] += level * (2 * grain * np.exp(-time / decay_s) + knock)
         begin += rng.normal(1, 0.04) / pace_hz
-    return _peak(signal)
+    return _normalised(signal)
 
 
 def bell(rng: Generator, seconds: float, rate_hz: int, pitch_hz: float, partials: int = 6) -> Signal:
@@ -236,7 +236,7 @@ def bell(rng: Generator, seconds: float, rate_hz: int, pitch_hz: float, partials
         if frequency < 0.4 * rate_hz:
             decay = np.exp(-time * (2.5 + 1.5 * number) / seconds)
             signal += decay * np.sin(2 * np.pi * frequency * time + rng.uniform(0, 6)) / (number + 1)
-    return _peak(fade(signal, rate_hz, 0.004))
+    return _normalised(fade(signal, rate_hz, 0.004))
 
 
 def thud(rng: Generator, rate_hz: int) -> Signal:
@@ -246,20 +246,20 @@ def thud(rng: Generator, rate_hz: int) -> Signal:
     signal = 1.5 * noise(rng, count, rate_hz, slope(-6, 60, 6000)) * np.exp(-time / 0.03)
     for _ in range(4):
         signal += np.sin(2 * np.pi * rng.uniform(60, 400) * time) * np.exp(-time / rng.uniform(0.03, 0.12)) * 0.5
-    return _peak(fade(signal, rate_hz, 0.002))
+    return _normalised(fade(signal, rate_hz, 0.002))
 
 
 def squeal(rng: Generator, seconds: float, rate_hz: int) -> Signal:
-    """Railway brakes: a few wavering, inharmonic tones with hiss, swelling and stopping."""
+    """Railway brakes: three wavering inharmonic tones with hiss, which swell and stop."""
     length = int(seconds * rate_hz)
     time = np.arange(length) / rate_hz
     signal = np.zeros(length)
     for _ in range(3):
-        waver = 2 ** (curve(rng, seconds, 3.0, 0.02)(time) - 0.06 * time / seconds)
-        level = np.maximum(0.3 + curve(rng, seconds, 4.0, 0.5)(time), 0)
+        waver = 2 ** (smooth_curve(rng, seconds, 3.0, 0.02)(time) - 0.06 * time / seconds)
+        level = np.maximum(0.3 + smooth_curve(rng, seconds, 4.0, 0.5)(time), 0)
         signal += level * np.sin(2 * np.pi * np.cumsum(rng.uniform(1800, 4800) * waver) / rate_hz)
-    signal += 0.8 * noise(rng, length, rate_hz, hump(3500, 0.8))
-    return _peak(fade(signal * np.sin(np.pi * time / seconds) ** 1.5, rate_hz, 0.1))
+    signal += 0.8 * noise(rng, length, rate_hz, resonance(3500, 0.8))
+    return _normalised(fade(signal * np.sin(np.pi * time / seconds) ** 1.5, rate_hz, 0.1))
 
 
 def music(rng: Generator, seconds: float, rate_hz: int, beat_hz: float) -> Signal:
@@ -277,15 +277,15 @@ def music(rng: Generator, seconds: float, rate_hz: int, beat_hz: float) -> Signa
         tone = np.sum([np.sin(k * phase) * np.exp(-time * (4 + 2 * k)) / k for k in range(1, 6)], axis=0)
         room = min(duration, length - begin)
         signal[begin : begin + room] += (tone * rng.uniform(0.6, 1.0))[:room]
-    return _peak(fade(signal, rate_hz))
+    return _normalised(fade(signal, rate_hz))
 
 
 def engine(rng: Generator, length: int, rate_hz: int, firing_hz: float, roughness: float) -> Signal:
-    """Engine harmonics over tyre noise; `roughness` is the engine's share, 0 .. 1."""
+    """Engine harmonics over tyre noise; `roughness` is the share of the engine, 0 to 1."""
     time = np.arange(length) / rate_hz
-    phase = 2 * np.pi * firing_hz * (time + curve(rng, length / rate_hz, 1.0, 0.02)(time))
+    phase = 2 * np.pi * firing_hz * (time + smooth_curve(rng, length / rate_hz, 1.0, 0.02)(time))
     tone = sum(np.sin(k * phase + rng.uniform(0, 6)) / k**0.8 for k in (0.5, 1, 1.5, 2, 3, 4, 5, 6))
-    tyres = noise(rng, length, rate_hz, lambda f: hump(900, 1.1)(f) + 0.25 * slope(-5, 60, 9000)(f))
+    tyres = noise(rng, length, rate_hz, lambda f: resonance(900, 1.1)(f) + 0.25 * slope(-5, 60, 9000)(f))
     return ((0.7 * roughness) * tone + 1.6 * (1 - 0.5 * roughness) * tyres).astype(np.float32)
 
 
@@ -298,7 +298,7 @@ class Passage:
     distance_m: float
 
     def _departure_s(self, arrival_s: ndarray) -> ndarray:
-        """When the sound that arrives left, relative to passing: from (c (t - d))² = (v d)² + r²."""
+        """When an arriving sound was emitted, relative to the closest point: (c (t - d))² = (v d)² + r²."""
         c, v, r = SPEED_OF_SOUND_M_S, self.speed_m_s, self.distance_m
         root = np.sqrt((c * v * arrival_s) ** 2 + r**2 * (c**2 - v**2))
         return (c**2 * arrival_s - root) / (c**2 - v**2)
@@ -308,16 +308,16 @@ class Passage:
         return begin + np.hypot(self.speed_m_s * begin, self.distance_m) / SPEED_OF_SOUND_M_S + since_s
 
     def bearing(self, since_s: Float[ndarray, " time"]) -> Float[ndarray, " time"]:
-        """Angle from the closest point (rad, negative before), at times since the first sound arrived."""
+        """Azimuth in radians relative to the closest point, negative before it; times since the first arrival."""
         return np.arctan2(self.speed_m_s * self._departure_s(self._arrival_s(since_s)), self.distance_m)
 
-    def heard(self, emitted: Signal, rate_hz: int) -> Signal:
-        """What arrives: Doppler shift, and gain 1/r that is 1 at the closest point."""
+    def received(self, emitted: Signal, rate_hz: int) -> Signal:
+        """Signal at the microphone: with Doppler shift, and a gain 1/r that is 1 at the closest point."""
         departure = self._departure_s(self._arrival_s(np.arange(len(emitted)) / rate_hz))
         signal = np.interp((departure + self.duration_s / 2) * rate_hz, np.arange(len(emitted)), emitted)
         gain = self.distance_m / np.hypot(self.speed_m_s * departure, self.distance_m)
         return fade(signal * gain, rate_hz, 0.3 * self.duration_s)
 
 
-def _peak(signal: ndarray) -> Signal:
+def _normalised(signal: ndarray) -> Signal:
     return (signal / max(float(np.abs(signal).max()), 1e-9)).astype(np.float32)
