@@ -11,8 +11,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from render.common.cli import parser, progress, run
+from render.common.cli import parser, run
 from render.common.errors import InputError
+from render.common.progress import progress
 
 
 def main() -> None:

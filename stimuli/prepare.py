@@ -16,8 +16,9 @@ import os
 import sys
 from pathlib import Path
 
-from render.common.cli import parser, progress, run
+from render.common.cli import parser, run
 from render.common.errors import InputError
+from render.common.progress import progress
 from stimuli.eigenscape.corpus import CLASSES, HOLDOUT
 
 

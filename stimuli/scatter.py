@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from render.common.cli import parser, progress, run
+from render.common.cli import parser, run
+from render.common.progress import progress
 from render.common.errors import InputError
 from stimuli.eigenscape.corpus import CLASSES, recording_numbers
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from render.common.cli import parser, progress, run
+from render.common.cli import parser, run
+from render.common.progress import progress
 from stimuli.eigenscape.corpus import CLASSES, recording_numbers
 
 

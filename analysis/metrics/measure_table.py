@@ -22,9 +22,9 @@ from analysis.metrics.spatial import band_distances
 from analysis.metrics.visqol import visqol_w
 from analysis.ratings.csv_text import neutralise
 from analysis.statistics.interval import t_interval
-from render.common.cli import progress
 from render.common.files import versions, whole_file, write_json
 from render.common.parallel import in_parallel
+from render.common.progress import progress
 
 BATCH_ITEMS = 16
 """Items that are worked on at a time: memory does not depend on how many there are."""

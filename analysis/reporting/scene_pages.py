@@ -20,9 +20,9 @@ from numpy import ndarray
 from analysis.metrics.evaluation import Item, Prepared, prepare
 from analysis.metrics.framing import HOP, WINDOW
 from analysis.reporting.scene_looks import AZIMUTH_DEG, BANDS_HZ, ELEVATION_DEG, Look, look, signal_names
-from render.common.cli import progress
 from render.common.files import whole_file
 from render.common.parallel import in_parallel
+from render.common.progress import progress
 from render.hoa.layout import layout
 from render.hoa.scene import order_of
 

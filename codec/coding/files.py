@@ -23,8 +23,8 @@ from codec.descript.dac_decode import decode_dac_at_level, decoded_length
 from codec.descript.dac_file import read_dac
 from codec.rvqgan.codec import RVQGAN
 from codec.side_info.spatial_layer import Layer
-from render.common.cli import progress
 from render.common.errors import InputError
+from render.common.progress import progress
 from render.common.stdio import input_path, output_path
 from render.fileio.audio_file import blocks, info, writer
 

@@ -11,9 +11,9 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from codec.descript.weights import read_published
-from render.common.cli import progress
 from render.common.errors import InputError
 from render.common.files import read_record, record_path, sha256, whole_file, write_json
+from render.common.progress import progress
 
 MAX_BYTES = 1 << 31
 _TIMEOUT_S = 30.0

@@ -16,8 +16,8 @@ from codec.bitstream.format import VERSION, packet_frame_counts
 from codec.rvqgan.config import ModelConfig
 from codec.side_info.spatial_layer import Layer
 from codec.training.recordings import measured
-from render.common.cli import progress
 from render.common.files import read_record, record_path, write_json
+from render.common.progress import progress
 from render.fileio.audio_file import blocks, info, writer
 
 

@@ -23,8 +23,8 @@ from codec.rvqgan.config import ModelConfig
 from codec.side_info.analysis import slots
 from codec.side_info.parameter_coding import layer_bytes
 from codec.training import checkpoint
-from render.common.cli import progress
 from render.common.errors import InputError
+from render.common.progress import progress
 from render.fileio.audio_file import info, read
 from render.hoa.layout import layout
 from render.hoa.scene import Feed, Scene

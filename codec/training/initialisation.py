@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from codec.rvqgan.codec import RVQGAN
 from codec.rvqgan.layers import ResidualUnit, Snake1d
 from codec.rvqgan.quantizer import VectorQuantizer
-from render.common.cli import progress
+from render.common.progress import progress
 
 TRUNK_ALPHA = 0.01  # Snakes between the stages nearly linear
 BRANCH_LEVEL = 0.005  # rms of what a residual unit adds, beside a trunk of rms 1

@@ -17,7 +17,7 @@ from codec.training.checkpoint import Groups
 from codec.training.config import TrainConfig
 from codec.training.excerpts import Excerpts
 from codec.training.initialisation import CodebookUsage, kmeans, pca
-from render.common.cli import progress
+from render.common.progress import progress
 
 Optimizer = torch.optim.AdamW
 

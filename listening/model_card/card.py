@@ -35,7 +35,6 @@ from listening.stimulus_build.executors import Engine
 from listening.stimulus_build.item_builder import LIBRARIES, code_digest
 from listening.test_design.items import Item
 from listening.test_design.test_plan import item_id
-from render.common.cli import progress
 from render.common.errors import InputError
 from render.common.files import (
     read_record,
@@ -46,6 +45,7 @@ from render.common.files import (
     whole_file,
     write_json,
 )
+from render.common.progress import progress
 from render.dsp.block_processing import resampled, resampled_length
 from render.fileio.audio_file import info, read, read_scene, write_scene
 from render.hoa.scene import Scene

@@ -28,10 +28,10 @@ from listening.packaging.room_signals import NAMES, write_signals
 from listening.packaging.webmushra import FOLDER, SUBTYPE, write_configurations
 from listening.test_design.presentation_orders import orders
 from listening.test_design.test_plan import Plan, plan_of
-from render.common.cli import progress
 from render.common.errors import InputError
 from render.common.files import sha256, whole_file, write_json
 from render.common.parallel import in_parallel
+from render.common.progress import progress
 from render.hoa.layout import file_order, layout
 
 _BLIND = re.compile(r"reference|[0-9a-f]{8}")

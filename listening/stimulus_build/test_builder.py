@@ -26,9 +26,9 @@ from listening.stimulus_build.executors import Engine
 from listening.stimulus_build.item_builder import LIBRARIES, build_item, condition_of
 from listening.test_design.items import Item
 from listening.test_design.test_plan import Plan
-from render.common.cli import progress
 from render.common.errors import InputError
 from render.common.files import versions, write_json
+from render.common.progress import progress
 from stimuli.eigenscape.corpus import HOLDOUT
 
 

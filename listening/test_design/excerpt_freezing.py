@@ -17,9 +17,9 @@ from typing import Any
 
 from listening.test_design.items import corpus_items
 from listening.test_design.test_plan import FrozenExcerpt, Plan
-from render.common.cli import progress
 from render.common.files import sha256
 from render.common.parallel import in_parallel
+from render.common.progress import progress
 from stimuli.excerpts.selection import choose_window
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from listening.stimulus_build.executors import Engine
 from listening.test_design.test_plan import Plan, item_id
-from render.common.cli import progress
 from render.common.errors import InputError
 from render.common.files import read_record, sha256
+from render.common.progress import progress
 from render.fileio.audio_file import info
 from stimuli.eigenscape.corpus import find_recordings, split
 from stimuli.excerpts.selection import choose_window

@@ -1,8 +1,8 @@
-"""Digest of the code that a result depends on: a module and all of ours that it imports, directly or not.
+"""Digest of the code that a result depends on: a module and all modules of this project that it imports.
 
-Results kept on disk are made again when this digest changes, and only then: an edit of a figure must not remake
-audio, an edit of the codec must. The import statements are read from the source, wherever they stand, so that
-nothing has to be imported and a lazily imported module counts too.
+Results kept on disk are computed again when this digest changes, and only then: editing a figure must not render
+audio again, editing the codec must. Import statements are read from the source, wherever they are, so that nothing
+has to be imported and lazy imports count too.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def code_digest(*modules: str) -> str:
     Raises
     ------
     ModuleNotFoundError
-        If one of them, or one that they import, is not part of this project: a misspelt name must not silently
-        leave code out of the key.
+        If one of them, or a module of this project that they import, does not exist: a misspelt name must not
+        silently leave code out of the digest.
     """
     return sha256_of({path.relative_to(ROOT).as_posix(): sha256(path) for path in source_files(*modules)})
 
@@ -37,18 +37,18 @@ def code_digest(*modules: str) -> str:
 def source_files(*modules: str) -> list[Path]:
     """Source files of `modules` and of all modules of this project that they import, sorted."""
     found: set[Path] = set()
-    waiting = [_file_of(module) for module in modules]
-    while waiting:
-        path = waiting.pop()
+    to_visit = [_file_of(module) for module in modules]
+    while to_visit:
+        path = to_visit.pop()
         if path not in found:
             found.add(path)
-            waiting += _imported_by(path)
+            to_visit += _imported_by(path)
     return sorted(found)
 
 
 @cache
 def _imported_by(path: Path) -> tuple[Path, ...]:
-    """Files of this project that the import statements of a file name, packages' ``__init__`` included."""
+    """Files of this project that a file imports, including the ``__init__`` files of their packages."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -71,4 +71,4 @@ def _file_of(name: str) -> Path:
     for path in (place / "__init__.py", place.with_suffix(".py")):
         if path.is_file():
             return path
-    raise ModuleNotFoundError(f"{name}: no module of this project")
+    raise ModuleNotFoundError(f"{name}: not a module of this project")

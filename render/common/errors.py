@@ -1,19 +1,19 @@
-"""The one exception whose text is meant for a user, and the suggestion for a misspelt name."""
+"""The exception whose message is meant for the user, and the suggestion for a misspelt name."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 
 class InputError(ValueError):
-    """Something the user gave cannot be used.
+    """Input by the user that cannot be used.
 
-    The message says what is wrong, where (file, channel, sample, byte offset, line) and what to do.
-    Command lines print it as one line and exit with status 2; no traceback reaches the user.
+    The message says what is wrong, where (file, channel, sample, byte offset, line) and what to do about it.
+    Commands print it as one line and exit with status 2; the user sees no traceback.
     """
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return ``"; did you mean X?"`` with the known name that is most like `name`, or nothing if none is.
+    """Return ``"; did you mean X?"`` with the known name closest to `name`, or an empty string if none is close.
 
     Examples
     --------

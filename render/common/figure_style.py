@@ -1,4 +1,4 @@
-"""The look of every figure, and figures as files: the same data give the same bytes."""
+"""The style of all figures, and figures as files: the same data give the same bytes."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ STYLE = {
     "axes.spines.right": False,
     "figure.dpi": 100,
     "savefig.dpi": 200,
-    "pdf.fonttype": 42,  # TrueType, which journals accept and editors can change
+    "pdf.fonttype": 42,  # TrueType, which journals accept and editors can edit
     "svg.fonttype": "path",
     "svg.hashsalt": "hoa-rvqgan",
 }
-# No date and no program version: a figure's bytes depend on its data only.
+# Without dates and program versions, a figure's bytes depend on its data only
 METADATA: dict[str, dict[str, str | None]] = {
     "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
     "svg": {"Date": None, "Creator": None},

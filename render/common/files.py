@@ -18,19 +18,20 @@ def whole_file(path: Path, force: bool = False) -> Iterator[Path]:
     """Yield a temporary name beside `path`, which becomes `path` only when the block ends without error.
 
     The file is flushed to the disk before it is renamed, so that neither a killed process nor a full
-    disk leaves half a file under the final name; what a killed process left is swept at the next write.
+    disk leaves half a file under the final name. Temporary files of killed
+    processes are removed at the next write.
 
     Raises
     ------
     InputError
-        If `path` is a folder or a device; if it exists with other content and `force` is not set: results are
-        never lost silently. The same content is accepted, so every command may be repeated.
+        If `path` is a folder or a device, or if it exists with other content and `force` is not set, since results
+        are never overwritten silently. The same content is accepted, so every command may be repeated.
     """
     path = Path(path)
     if path.is_dir():
-        raise InputError(f"{path}: is a folder, a file was to be written there; choose another name")
+        raise InputError(f"{path}: is a folder, but a file is to be written there; choose another name")
     if path.exists() and not path.is_file():
-        raise InputError(f"{path}: is a device or a pipe; an ordinary file was to be written there")
+        raise InputError(f"{path}: is a device or a pipe, but an ordinary file is to be written there")
     path.parent.mkdir(parents=True, exist_ok=True)
     for stale in path.parent.glob(f".{_glob_escaped(path.stem)}.part-*"):
         if not _running(stale):
@@ -52,7 +53,7 @@ def _glob_escaped(name: str) -> str:
 
 
 def _running(temporary: Path) -> bool:
-    """Whether the process that writes `temporary` (its number stands in the name) is alive, and another."""
+    """Whether another living process writes `temporary`; its process number is part of the name."""
     number = temporary.name.rpartition(".part-")[2].split(".")[0]
     try:
         os.kill(int(number), 0)
@@ -61,7 +62,7 @@ def _running(temporary: Path) -> bool:
     except PermissionError:
         return True
     try:
-        # a killed process that nobody has waited for yet still has a number (Linux: state Z)
+        # A killed process keeps its number until its parent has waited for it (Linux: state Z)
         state = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
         state = "?"
@@ -84,12 +85,18 @@ def write_json(path: Path, value: Any, force: bool = False) -> None:
     """Write a JSON file atomically, keys in the given order, never NaN."""
     text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     with whole_file(path, force=force) as temporary:
-        # A file name that is no UTF-8 holds lone surrogates; escaped by a backslash they are JSON
+        # A file name that is not UTF-8 contains lone surrogates; escaped with a backslash they are valid JSON
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file, or raise `InputError` that names the file, line and column."""
+    """Read a JSON file.
+
+    Raises
+    ------
+    InputError
+        If it is not valid JSON in UTF-8; the message gives file, line and column.
+    """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
@@ -97,11 +104,11 @@ def read_json(path: Path) -> Any:
     except json.JSONDecodeError as error:
         raise InputError(f"{path}:{error.lineno}:{error.colno}: not JSON ({error.msg})") from error
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, a tower of brackets
-        raise InputError(f"{path}: not JSON that anyone would write ({error})") from None
+        raise InputError(f"{path}: JSON with values that are not supported ({error})") from None
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """Sidecar record of an artefact; empty where there is none, or a file that is no record of ours."""
+    """Read the sidecar record of a file; return an empty one if there is none or it is not a record."""
     record = record_path(path)
     try:
         content = read_json(record) if record.is_file() else {}
@@ -111,12 +118,12 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def record_path(path: Path) -> Path:
-    """Where the sidecar record of an artefact lies: ``x.wav`` -> ``x.wav.json``."""
+    """Path of the sidecar record of a file: ``x.wav`` -> ``x.wav.json``."""
     return path.with_name(path.name + ".json")
 
 
 def versions(*packages: str) -> dict[str, str]:
-    """Return the installed version of each package, as part of what a result depends on."""
+    """Return the installed version of each package, to record what a result depends on."""
     from importlib.metadata import version
 
     return {name: version(name) for name in packages}

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import sys
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from threading import Thread
 from typing import TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
@@ -18,16 +21,16 @@ def in_parallel(
 ) -> Iterator[tuple[Key, Result]]:
     """Call ``function(*jobs[key])`` for every key, `workers` at a time; yield (key, result) as they end.
 
-    Worker processes are forked from a server that has imported the function's module once and started no
-    thread: heavy imports cost their time once, and nothing of the caller's state leaks into the work. The
-    first error stops what has not begun and is raised here. Workers never outlive this process.
+    Worker processes are forked from a server that has imported the function's module once and has started no
+    threads. Heavy imports thus cost their time only once, and no state of the caller leaks into the jobs. The
+    first error cancels all jobs that have not begun and is raised here. Workers never outlive this process.
 
     Raises
     ------
     ChildProcessError
-        If a worker is killed, which is how a machine without memory left answers.
+        If a worker is killed, which usually means that the machine ran out of memory.
     """
-    for library in ("OMP", "OPENBLAS", "MKL"):  # read by the server's libraries when they are loaded
+    for library in ("OMP", "OPENBLAS", "MKL"):  # the server's libraries read these when they are loaded
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([function.__module__])
@@ -48,19 +51,15 @@ def in_parallel(
 
 
 def _prepare_worker() -> None:
-    """Give each worker one core (the jobs are the parallel work), and let it end with its parent."""
-    import signal
-    import sys
-    from threading import Thread
-
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C: the parent alone says that it was interrupted
+    """Limit a worker to one core, since the jobs run in parallel, and end it with its parent."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # on Ctrl-C only the parent reports the interruption
     Thread(target=_end_with_parent, daemon=True).start()
-    if torch := sys.modules.get("torch"):
+    if torch := sys.modules.get("torch"):  # only where the job's module has loaded it
         torch.set_num_threads(1)
 
 
 def _end_with_parent() -> None:
-    """End this process when its parent is gone: a killed parent cannot end its workers itself."""
+    """End this process when its parent has ended: a killed parent cannot end its workers itself."""
     if parent := multiprocessing.parent_process():
         parent.join()
         os._exit(1)

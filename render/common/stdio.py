@@ -1,4 +1,4 @@
-"""The file name ``-``: standard input and output, through a temporary file, since formats are read twice."""
+"""The file name ``-``: standard input and output, by way of a temporary file, since files are read twice."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def input_path(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def output_path(path: Path, suffix: str, force: bool) -> Iterator[Path]:
-    """Yield where to write; what stands there at the end becomes `path` or goes to standard output, whole."""
+    """Yield a path to write to; the finished file becomes `path` or goes to standard output."""
     if str(path) != "-":
         with whole_file(path, force=force) as temporary:
             yield temporary

@@ -16,8 +16,8 @@ import numpy as np
 from jaxtyping import Float, Float32
 from numpy import ndarray
 
-from render.common.cli import progress
 from render.common.files import record_path, sha256, write_json
+from render.common.progress import progress
 from render.dsp.convolution import Filters, convolved
 from render.fileio.audio_file import block_count, blocks, info, writer
 from render.headphones.hrir import Head, read_sofa, rigid_sphere

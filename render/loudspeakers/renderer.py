@@ -16,10 +16,10 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from render.common.cli import progress
 from render.common.errors import InputError
 from render.common.files import record_path, sha256_of, write_json
 from render.common.prefetch import prefetched
+from render.common.progress import progress
 from render.dsp.block_processing import (
     dithered,
     resampled,

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from render.common.cli import progress
+from render.common.progress import progress
 from render.common.files import record_path, sha256, write_json
 from render.dsp.block_processing import resampled, resampled_length
 from render.dsp.convolution import convolved
