@@ -15,8 +15,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from render.common.cli import parser, run
-from render.common.progress import progress
 from render.common.errors import InputError
+from render.common.progress import progress
 from stimuli.eigenscape.corpus import CLASSES, recording_numbers
 
 MAX_SCENE_S = 60.0

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from render.common.progress import progress
 from render.common.files import record_path, sha256, write_json
+from render.common.progress import progress
 from render.dsp.block_processing import resampled, resampled_length
 from render.dsp.convolution import convolved
 from render.fileio.audio_file import blocks, info, writer
