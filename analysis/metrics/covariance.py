@@ -116,6 +116,24 @@ def correlation_distance(
     return difference, (pairs & off_diagonal).sum(axis=(-2, -1)) / 2
 
 
+def order_levels_db(
+    reference: Float64[ndarray, "acn acn"], test: Float64[ndarray, "acn acn"]
+) -> list[float | None]:
+    """Return the level of each order of the test over the reference's, in dB.
+
+    Variances count as at least `SILENCE`, so that the level of an order that the test has lost is finite; None
+    for an order that is silent in both scenes.
+    """
+    own = np.stack([np.diag(reference), np.diag(test)])
+    orders = acn_orders(order_of(own.shape[1]))
+    levels: list[float | None] = []
+    for n in range(orders[-1] + 1):
+        energy = np.maximum(own[:, orders == n], SILENCE).sum(axis=1)
+        is_silent = own[:, orders == n].max() <= SILENCE
+        levels.append(None if is_silent else float(10 * np.log10(energy[1] / energy[0])))
+    return levels
+
+
 def scale_invariant_ratio_db(sums: Moments) -> Float64[ndarray, " acn"]:
     """SI-SDR of each channel (Le Roux et al. 2019), means removed, within ± `MATCH_LIMIT_DB`.
 
@@ -142,11 +160,7 @@ def conclude(sums: Moments) -> dict[str, float | None]:
         "covu_rel": float(np.abs(reference - test).sum() / max(np.abs(reference).sum(), SILENCE)),
         "chlvl_db": float(np.abs(channel_db[sounding]).mean()) if sounding.any() else None,
     }
-    orders = acn_orders(order_of(len(reference)))
-    for n in range(orders[-1] + 1):
-        energy = powers[:, orders == n].sum(axis=1)
-        heard = max(np.diag(reference)[orders == n].max(), np.diag(test)[orders == n].max()) > SILENCE
-        result[f"ord{n}_db"] = float(10 * np.log10(energy[1] / energy[0])) if heard else None
+    result |= {f"ord{n}_db": level_db for n, level_db in enumerate(order_levels_db(reference, test))}
     ratio_db = scale_invariant_ratio_db(sums)
     result["sisdr_W_db"] = float(ratio_db[0]) if sounding[0] else None
     result["sisdr_mean_db"] = float(ratio_db[sounding].mean()) if sounding.any() else None

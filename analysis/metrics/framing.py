@@ -163,3 +163,9 @@ def erb_band_edges(sample_rate_hz: int, window: int = WINDOW, bands: int = 24) -
     for band in range(bands):
         edges[band + 1] = max(edges[band + 1], edges[band] + 1)
     return edges
+
+
+def erb_band_centres_hz(sample_rate_hz: int) -> Float64[ndarray, " band"]:
+    """Frequency halfway between the edges of each band of the shared spectrum."""
+    edges = erb_band_edges(sample_rate_hz)
+    return (edges[:-1] + edges[1:]) / 2 * sample_rate_hz / WINDOW

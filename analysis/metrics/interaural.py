@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Complex64, Float64
 from numpy import ndarray
 
-from analysis.metrics.framing import WINDOW, Segment, erb_band_edges
+from analysis.metrics.framing import WINDOW, Segment, erb_band_centres_hz, erb_band_edges
 from analysis.metrics.spatial import BLOCK_FRAMES
 from render.headphones.hrir import EAR_AZIMUTH_DEG, sphere_pressure
 from render.hoa.spherical_harmonics import gauss_legendre_sphere, mirror_signs, spherical_harmonics, unit_vectors
@@ -113,13 +113,12 @@ def describe(segment: Segment) -> Cues:
         best = correlation.argmax(axis=1)
         peak[:, band] = correlation[np.arange(len(best)), best]
         delay_s[:, band] = lags_s[best]
-    centres_hz = (edges[:-1] + edges[1:]) / 2 * segment.sample_rate_hz / WINDOW
     return Cues(
         10 * np.log10(left / right),
         delay_s * 1e6,
         np.clip(peak / np.sqrt(left * right), 0, 1),
         left + right,
-        centres_hz < ITD_BELOW_HZ,
+        erb_band_centres_hz(segment.sample_rate_hz) < ITD_BELOW_HZ,
     )
 
 

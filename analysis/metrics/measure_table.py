@@ -77,7 +77,7 @@ def _rows(prepared: Prepared, sums: dict[str, Sums], visqol: dict[str, float | N
             "material": prepared.item.material,
             "values": values,
             "silent_channels": lost_channels(found.moments),
-            "cov_bands": band_distances(found.spatial),
+            "cov_bands": band_distances(*found.spatial.mean_covariances()),
             "notes": prepared.notes[condition],
         }
 

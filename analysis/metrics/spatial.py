@@ -64,6 +64,10 @@ class SpatialSums:
     def __add__(self, other: SpatialSums) -> SpatialSums:
         return SpatialSums(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
 
+    def mean_covariances(self) -> Float64[ndarray, "scene band acn acn"]:
+        """Covariances in the bands, mean over time, of the reference and of the test."""
+        return self.covariance / self.blocks
+
 
 @cache
 def beams(order: int) -> Float64[ndarray, "point acn"]:
@@ -181,21 +185,30 @@ def _loudspeaker_sums(reference: ndarray, test: ndarray, power: float) -> Float6
     return np.array([level_db.sum(), level_db.size, share_db.sum(), share_db.size])
 
 
-def band_distances(sums: SpatialSums, matrix: Float32[ndarray, "channel acn"] | None = None) -> list[float | None]:
-    """Eq. 3 in each ERB band, mean over pairs; None where a band is silent. `matrix` decodes first."""
-    reference, test = sums.covariance / sums.blocks
-    if matrix is not None:
-        reference, test = matrix @ reference @ matrix.T, matrix @ test @ matrix.T
+def band_distances(
+    reference: Float64[ndarray, "band channel channel"], test: Float64[ndarray, "band channel channel"]
+) -> list[float | None]:
+    """Return eq. 3 of the paper in each band, mean over the pairs of channels that count; None in a silent band.
+
+    Parameters
+    ----------
+    reference, test : float (band, channel, channel)
+        Covariances of the channels in the bands, in units of variance.
+    """
     total, pairs = correlation_distance(reference, test, BAND_SILENCE)
     return [float(t / n) if n else None for t, n in zip(total, pairs, strict=True)]
 
 
 def conclude(sums: SpatialSums) -> dict[str, float | None]:
     """Weighted means; bands count alike where maps and correlations are averaged."""
-    reference, test = sums.covariance / sums.blocks
-    bands = [value for value in band_distances(sums) if value is not None]
+    reference, test = sums.mean_covariances()
     order = order_of(reference.shape[-1])
-    loudspeaker_bands = [v for v in band_distances(sums, loudspeaker_matrix(order)) if v is not None]
+    decoder = loudspeaker_matrix(order)
+    feeds = [decoder @ covariance @ decoder.T for covariance in (reference, test)]
+    bands, loudspeaker_bands = (
+        [distance for distance in band_distances(*pair) if distance is not None]
+        for pair in ((reference, test), feeds)
+    )
     size = np.abs(reference).sum(axis=(1, 2))
     heard = size > BAND_SILENCE
     unnormalised = np.abs(reference - test).sum(axis=(1, 2))[heard] / size[heard]

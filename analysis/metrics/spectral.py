@@ -118,6 +118,12 @@ def loudspeaker_matrix(order: int) -> Float32[ndarray, "loudspeaker acn"]:
     return decoding_matrix(to, order)[sounding].astype(np.float32)
 
 
+def log_mel(segment: Segment, bands: int) -> Float32[ndarray, "acn frame band"]:
+    """log10 of the mel magnitudes of the shared spectrum, clamped at `FLOOR`."""
+    chunks = (np.abs(chunk) for chunk in _chunks(segment, WINDOW))
+    return np.concatenate([_log(_mel(chunk, segment.sample_rate_hz, bands)) for chunk in chunks], axis=1)
+
+
 def _log(magnitude: Float32[ndarray, "*shape"]) -> Float32[ndarray, "*shape"]:
     # The natural logarithm is vectorised in numpy, log10 is not
     return np.log(np.maximum(magnitude, FLOOR)) * np.float32(1 / np.log(10))

@@ -1,7 +1,7 @@
-"""Pictures of decoded scenes beside their reference: a page for every item and condition, a sheet for every item.
+"""Figures of decoded scenes beside their reference: pages for items and conditions, a contact sheet for each item.
 
 A page shows spectrograms (W, one channel of each order, two loudspeakers) with their differences, energy maps of
-the sphere in three bands with the loudspeakers of 7.1.4, correlation matrices with the orders' boundaries,
+the sphere in three bands with the loudspeakers of 7.1.4, correlation matrices with the boundaries of the orders,
 direction and diffuseness over time, and the level of each order. The same input gives the same bytes.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 from jaxtyping import Float64
 from matplotlib.axes import Axes
@@ -19,23 +18,25 @@ from numpy import ndarray
 
 from analysis.metrics.evaluation import Item, Prepared, prepare
 from analysis.metrics.framing import HOP, WINDOW
-from analysis.reporting.scene_looks import AZIMUTH_DEG, BANDS_HZ, ELEVATION_DEG, Look, look, signal_names
-from render.common.files import whole_file
+from analysis.reporting.scene_view import AZIMUTH_DEG, BANDS_HZ, ELEVATION_DEG, SceneView, scene_view, signal_names
+from render.common.figure_style import figure_style, write_figure
 from render.common.parallel import in_parallel
 from render.common.progress import progress
 from render.hoa.layout import layout
 from render.hoa.scene import order_of
 
 RANGE_DB = 80.0
+"""Range of levels that a spectrogram shows."""
 DIFFERENCE_DB = 20.0
 MAP_RANGE_DB = 15.0
-# Okabe and Ito's colours, which colour-blind readers tell apart
+# Colours of Okabe and Ito (2008), which colour-blind readers can tell apart
 REFERENCE_COLOUR, TEST_COLOUR = "#000000", "#D55E00"
-_STYLE = {"font.family": "DejaVu Sans", "font.size": 8, "axes.titlesize": 8, "svg.hashsalt": "hoa-rvqgan"}
+# Images and maps have a frame on all four sides
+_STYLE = {"axes.titlesize": 8, "savefig.dpi": 110, "axes.spines.top": True, "axes.spines.right": True}
 
 
-def page(prepared: Prepared, condition: str, reference: Look, test: Look) -> Figure:
-    """Everything of one item and condition."""
+def page(prepared: Prepared, condition: str, reference: SceneView, test: SceneView) -> Figure:
+    """Draw the page of one item and condition; `reference` and `test` are its two scenes."""
     order = order_of(prepared.channels)
     names = signal_names(order)
     rows = len(names)
@@ -82,7 +83,10 @@ def _spectrogram_row(
 def draw_spectrogram(
     axes: Axes, level_db: ndarray, rate_hz: int, seconds: float, limits: tuple[float, float], colours: str
 ) -> None:
-    """Spectrogram (frame, bin) on a logarithmic axis of frequency from 60 Hz."""
+    """Draw a spectrogram of the shared spectrum (frame, bin); frequency is logarithmic from 60 Hz.
+
+    `limits` are the lowest and highest level (dB) of the colour map, `seconds` the duration of the signal.
+    """
     hz = np.geomspace(60, rate_hz / 2, 121)
     bins = np.clip((np.sqrt(hz[1:] * hz[:-1]) * WINDOW / rate_hz).round().astype(int), 1, level_db.shape[1] - 1)
     axes.imshow(level_db[:, bins].T, origin="lower", aspect="auto", cmap=colours, vmin=limits[0], vmax=limits[1],
@@ -90,7 +94,7 @@ def draw_spectrogram(
     axes.set_yticks([2, 3, 4], ["100", "1k", "10k"])
 
 
-def _maps(figure, condition: str, reference: Look, test: Look) -> None:
+def _maps(figure, condition: str, reference: SceneView, test: SceneView) -> None:
     grid = figure.subplots(2, len(BANDS_HZ), sharex=True, sharey=True, squeeze=False)
     for column, (low, high) in enumerate(BANDS_HZ):
         loudest = 10 * np.log10(reference.maps[column].max())
@@ -108,7 +112,7 @@ def _maps(figure, condition: str, reference: Look, test: Look) -> None:
 
 
 def draw_map(axes: Axes, level_db: Float64[ndarray, "elevation azimuth"]) -> None:
-    """Energy over the sphere with the loudspeakers of 7.1.4."""
+    """Draw the power of beams over the sphere, and the positions of the loudspeakers of 7.1.4."""
     axes.pcolormesh(AZIMUTH_DEG, ELEVATION_DEG, level_db, vmin=-MAP_RANGE_DB, vmax=0, cmap="cividis",
                            shading="gouraud", rasterized=True)  # fmt: skip
     speakers = [speaker for speaker in layout("7.1.4").loudspeakers if not speaker.is_lfe]
@@ -119,7 +123,7 @@ def draw_map(axes: Axes, level_db: Float64[ndarray, "elevation azimuth"]) -> Non
     axes.set_yticks([-90, 0, 90])
 
 
-def _matrices(figure, condition: str, reference: Look, test: Look, order: int) -> None:
+def _matrices(figure, condition: str, reference: SceneView, test: SceneView, order: int) -> None:
     grid = figure.subplots(1, 3, sharey=True)
     for axes, matrix, name in (
         (grid[0], reference.correlation, "reference"),
@@ -127,14 +131,14 @@ def _matrices(figure, condition: str, reference: Look, test: Look, order: int) -
         (grid[2], test.correlation - reference.correlation, "difference"),
     ):
         image = draw_matrix(axes, matrix, order)
-        axes.set_title(f"{name}")
+        axes.set_title(name)
         axes.set_xlabel("channel (ACN)")
     grid[0].set_ylabel("channel (ACN)")
     figure.colorbar(image, ax=grid, label="correlation, 50 Hz to 16 kHz", orientation="horizontal", shrink=0.6)
 
 
 def draw_matrix(axes: Axes, matrix: Float64[ndarray, "acn acn"], order: int):
-    """Correlation matrix with the boundaries of the orders."""
+    """Draw a correlation matrix with the boundaries of the orders; return the image, for a colour bar."""
     image = axes.imshow(matrix, vmin=-1, vmax=1, cmap="PuOr_r", interpolation="nearest")
     for n in range(1, order + 1):
         axes.axhline(n * n - 0.5, color="black", linewidth=0.8)
@@ -144,7 +148,7 @@ def draw_matrix(axes: Axes, matrix: Float64[ndarray, "acn acn"], order: int):
     return image
 
 
-def _tracks_and_levels(figure, condition: str, reference: Look, test: Look, seconds: float) -> None:
+def _tracks_and_levels(figure, condition: str, reference: SceneView, test: SceneView, seconds: float) -> None:
     axes = figure.subplots(3, 1)
     draw_directions(axes[0], reference, test, seconds)
     axes[0].set_ylabel("azimuth (deg)")
@@ -161,8 +165,8 @@ def _tracks_and_levels(figure, condition: str, reference: Look, test: Look, seco
     draw_levels(axes[2], reference, test)
 
 
-def draw_directions(axes: Axes, reference: Look, test: Look, seconds: float) -> None:
-    """Azimuth over time, the louder the larger."""
+def draw_directions(axes: Axes, reference: SceneView, test: SceneView, seconds: float) -> None:
+    """Draw the direction over time; the louder, the larger the marker."""
     time_s = np.linspace(0, seconds, len(reference.energy))
     size = 14 * np.sqrt(reference.energy / max(reference.energy.max(), 1e-30))
     axes.scatter(time_s, reference.azimuth_deg, s=size, color=REFERENCE_COLOUR, marker="o", linewidths=0)
@@ -172,8 +176,8 @@ def draw_directions(axes: Axes, reference: Look, test: Look, seconds: float) -> 
     axes.set_xlim(0, seconds)
 
 
-def draw_levels(axes: Axes, reference: Look, test: Look) -> None:
-    """Level of each order as bars, the floor at least 20 dB under the quietest of the reference."""
+def draw_levels(axes: Axes, reference: SceneView, test: SceneView) -> None:
+    """Draw the level of each order as bars, from at least 20 dB below the quietest order of the reference."""
     at = np.arange(len(reference.order_db))
     floor = np.floor(reference.order_db.min() / 10) * 10 - 20
     for offset, of, colour in ((-0.2, reference, REFERENCE_COLOUR), (0.2, test, TEST_COLOUR)):
@@ -183,14 +187,14 @@ def draw_levels(axes: Axes, reference: Look, test: Look) -> None:
     axes.set_ylabel("level (dB re full scale)")
 
 
-def contact_sheet(prepared: Prepared, looks: dict[str, Look], reference: Look) -> Figure:
-    """One row for each condition: W's spectrogram, the middle band's map, correlations, directions, orders."""
+def contact_sheet(prepared: Prepared, views: dict[str, SceneView], reference: SceneView) -> Figure:
+    """Draw a row for each condition: spectrogram of W, map of the middle band, correlations, direction, orders."""
     order, rate_hz = order_of(prepared.channels), prepared.sample_rate_hz
-    figure = Figure(figsize=(15, 1.75 * len(looks) + 0.9), layout="constrained")
-    grid = figure.subplots(len(looks), 5, squeeze=False, width_ratios=[1.7, 1.5, 0.9, 1.6, 1.2])
+    figure = Figure(figsize=(15, 1.75 * len(views) + 0.9), layout="constrained")
+    grid = figure.subplots(len(views), 5, squeeze=False, width_ratios=[1.7, 1.5, 0.9, 1.6, 1.2])
     seconds, loudest = reference.spectrograms_db.shape[1] * HOP / rate_hz, reference.spectrograms_db[0].max()
     map_loudest = 10 * np.log10(reference.maps[1].max())
-    for row, (condition, test) in zip(grid, looks.items(), strict=True):
+    for row, (condition, test) in zip(grid, views.items(), strict=True):
         draw_spectrogram(
             row[0], test.spectrograms_db[0], rate_hz, seconds, (loudest - RANGE_DB, loudest), "cividis"
         )
@@ -215,19 +219,15 @@ def contact_sheet(prepared: Prepared, looks: dict[str, Look], reference: Look) -
 def draw_item(item: Item, folder: Path, take_as_aligned: bool, force: bool) -> None:
     """Draw and write the pages and the contact sheet of an item."""
     prepared = prepare(item, take_as_aligned)
-    reference = look(prepared, None)
-    looks = {condition: look(prepared, condition) for condition in item.tests}
-    with mpl.rc_context(_STYLE):
-        for condition, test in looks.items():
+    reference = scene_view(prepared, None)
+    views = {condition: scene_view(prepared, condition) for condition in item.tests}
+    with figure_style(8, **_STYLE):
+        for condition, test in views.items():
             if item.tests[condition] != item.reference:
-                name = "".join(mark if mark.isalnum() or mark in "-_." else "_" for mark in condition)
-                _save(page(prepared, condition, reference, test), folder / item.id / f"{name}.png", force)
-        _save(contact_sheet(prepared, looks, reference), folder / f"{item.id}.png", force)
-
-
-def _save(figure: Figure, path: Path, force: bool) -> None:
-    with whole_file(path, force=force) as temporary:
-        figure.savefig(temporary, dpi=110, metadata={"Software": None})
+                name = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in condition)
+                figure = page(prepared, condition, reference, test)
+                write_figure(figure, folder / item.id / f"{name}.png", force=force)
+        write_figure(contact_sheet(prepared, views, reference), folder / f"{item.id}.png", force=force)
 
 
 def draw_items(items: Sequence[Item], folder: Path, workers: int, take_as_aligned: bool, force: bool) -> None:

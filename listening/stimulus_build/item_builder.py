@@ -11,9 +11,8 @@ from analysis.metrics.built_test import scene_file
 from listening.conditions.condition import Condition
 from listening.conditions.foreground import encode_objects, mixed
 from listening.conditions.registry import condition
-from listening.stimulus_build.contact_sheet import contact_sheet
-from listening.stimulus_build.quality_gate import examine
-from listening.stimulus_build.rendition_measures import analyse
+from listening.stimulus_build.contact_sheet import write_contact_sheet
+from listening.stimulus_build.quality_gate import describe, examine
 from listening.test_design.items import Item, window_of
 from listening.test_design.test_plan import ForegroundObject, Plan
 from render.common.errors import InputError
@@ -135,7 +134,7 @@ class Making:
     def _analysis(self, name: str, scene: Scene) -> Any:
 
         if name not in self.analyses:
-            self.analyses[name] = analyse(scene)
+            self.analyses[name] = describe(scene)
         return self.analyses[name]
 
     def draw_sheet(self, entries: dict[str, Any]) -> None:
@@ -151,17 +150,17 @@ class Making:
                 self._analysis(name, read_scene(self.folder / f"{name}.w64"))
         analyses = {name: self.analyses[name] for name in sorted(entries, key=lambda name: name != "href")}
         captions = {name: _caption(entry) for name, entry in entries.items()}
-        with whole_file(path, force=True) as temporary:
-            temporary.write_bytes(contact_sheet(self.item.id, analyses, captions))
+        write_contact_sheet(path, self.item.id, analyses, captions)
         write_json(record_path(path), {"key": key, "sha256": sha256(path)}, force=True)
 
 
 def _caption(entry: dict[str, Any]) -> str:
     quality = entry["quality"]
     rate = f"{entry['kbps']:.1f} kbit/s, " if "kbps" in entry else ""
-    covariance = sum(quality["covariance_distance"]) / len(quality["covariance_distance"])
+    distances = [distance for distance in quality["covariance_distance"] if distance is not None]
+    covariance = f"{sum(distances) / len(distances):.2f}" if distances else "-"
     lag = "no lag" if quality["lag_samples"] is None else f"lag {quality['lag_samples']}"
-    return f"{rate}{lag}, mel {quality['mel_distance']:.2f}, covariance {covariance:.2f}"
+    return f"{rate}{lag}, mel {quality['mel_distance']:.2f}, covariance {covariance}"
 
 
 def key_of(made: Condition, source: dict[str, Any]) -> str:

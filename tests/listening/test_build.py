@@ -171,7 +171,7 @@ def test_the_gate_stops_the_build_and_names_the_stimulus(tmp_path, run, monkeypa
     from listening.conditions import anchors
 
     monkeypatch.setattr(anchors, "low_pass_taps", lambda cutoff_hz, rate_hz: np.ones(9) / 9)
-    with pytest.raises(InputError, match=r"la\.w64: la of a .*has a ripple of .*; is down by"):
+    with pytest.raises(InputError, match=r"la\.w64: la of a .*has a ripple of .*; is attenuated by"):
         run("--input", written(tmp_path / "a.wav"))
     assert not (tmp_path / "out/manifest.json").exists()
     monkeypatch.undo()

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
+from analysis.metrics.registry import measure
 from listening.conditions.anchors import low_pass
 from listening.conditions.condition import ExpectedProperties
 from listening.conditions.covariance_noise import covariance_noise
 from listening.conditions.registry import condition
-from listening.stimulus_build.quality_gate import examine
-from listening.stimulus_build.rendition_measures import analyse, covariance_distance, mel_distance, transfer
+from listening.stimulus_build.quality_gate import describe, examine
 from render.hoa.scene import Scene
 
 RATE = 44_100
@@ -29,13 +29,13 @@ def scene():
 
 @pytest.fixture(scope="module")
 def reference(scene):
-    return analyse(scene)
+    return describe(scene)
 
 
 def changed(scene, function):
     samples = scene.samples.copy()
     result = function(samples)
-    return analyse(Scene(np.ascontiguousarray(samples if result is None else result, np.float32), RATE))
+    return describe(Scene(np.ascontiguousarray(samples if result is None else result, np.float32), RATE))
 
 
 def swapped(samples):
@@ -91,7 +91,7 @@ def test_the_reference_itself_passes_with_zeros(reference):
 @pytest.mark.parametrize("name", ["la", "ma", "mono_w", "order_1", "order_2", "cov_noise"])
 def test_conditions_are_what_they_declare(scene, reference, name):
     made = condition(name)
-    report = examine(reference, analyse(made.apply(scene).scene), made.expected, None)
+    report = examine(reference, describe(made.apply(scene).scene), made.expected, None)
     assert report.violations == []
 
 
@@ -102,7 +102,7 @@ def test_coders_are_what_they_declare(scene, reference, name):
     whole_file = 8 * len(rendition.payload) / scene.duration_s / 1000
     kbps = rendition.facts.get("packet_kbps", whole_file)
     assert kbps <= whole_file
-    report = examine(reference, analyse(rendition.scene), made.expected, kbps)
+    report = examine(reference, describe(rendition.scene), made.expected, kbps)
     assert report.violations == []
     if made.expected.constant_kbps:
         assert "kbit/s; a constant rate" in examine(reference, reference, made.expected, 1.02 * kbps).violations[0]
@@ -113,9 +113,9 @@ def test_a_coder_is_late_only_where_another_lag_fits_clearly_better(scene, refer
     assert "comes 40 samples" in examine(reference, late, ExpectedProperties(is_codec=True), None).violations[0]
     hum = lfilter([1], [1, -1.999, 0.9991], scene.samples[:, ::-1])  # flat around the top
     hum = Scene((0.1 * hum / np.abs(hum).max()).astype(np.float32), RATE)
-    shifted = analyse(Scene(np.roll(hum.samples, 4, axis=1), RATE))
-    assert examine(analyse(hum), shifted, ExpectedProperties(is_codec=True), None).violations == []
-    assert examine(analyse(hum), shifted, ExpectedProperties(), None).violations != []
+    shifted = describe(Scene(np.roll(hum.samples, 4, axis=1), RATE))
+    assert examine(describe(hum), shifted, ExpectedProperties(is_codec=True), None).violations == []
+    assert examine(describe(hum), shifted, ExpectedProperties(), None).violations != []
 
 
 def test_a_loud_channel_that_leaks_into_a_soft_one_is_no_swap(scene, reference):
@@ -125,7 +125,7 @@ def test_a_loud_channel_that_leaks_into_a_soft_one_is_no_swap(scene, reference):
     assert examine(reference, changed(scene, leaking), ExpectedProperties(), None).violations == []
 
 
-def test_gain_is_told_and_never_a_violation(scene, reference):
+def test_gain_is_reported_and_never_a_violation(scene, reference):
     report = examine(reference, changed(scene, lambda samples: 0.5 * samples), ExpectedProperties(), None)
     assert report.violations == []
     assert report.measures["loudness_difference_lu"] == pytest.approx(-6.02, abs=0.01)
@@ -140,14 +140,14 @@ def test_what_is_declared_silent_must_be(scene, reference):
 def test_channels_silent_in_the_reference_may_be_silent(scene):
     flat = scene.samples.copy()
     flat[[2, 5, 7]] = 0
-    analysis = analyse(Scene(flat, RATE))
-    report = examine(analysis, analysis, ExpectedProperties(), None)
+    description = describe(Scene(flat, RATE))
+    report = examine(description, description, ExpectedProperties(), None)
     assert report.violations == []
-    assert analyse(Scene(np.zeros_like(flat), RATE)).loudness_lufs == -np.inf
+    assert describe(Scene(np.zeros_like(flat), RATE)).loudness_lufs == -np.inf
 
 
 def test_silence_against_a_scene_is_a_violation_not_a_crash(scene, reference):
-    report = examine(reference, analyse(Scene(np.zeros_like(scene.samples), RATE)), ExpectedProperties(), None)
+    report = examine(reference, describe(Scene(np.zeros_like(scene.samples), RATE)), ExpectedProperties(), None)
     assert "silent in channels" in report.violations[0]
     assert report.measures["loudness_difference_lu"] is None
 
@@ -158,7 +158,7 @@ def test_the_anchors_pass_the_mask_by_20_db_as_filtered(rate_hz, cutoff_hz):
     noise = 0.1 * np.random.default_rng(1).standard_normal((4, 4 * rate_hz))
     scene = Scene(noise.astype(np.float32), rate_hz)
     expected = ExpectedProperties(low_pass_hz=cutoff_hz)
-    report = examine(analyse(scene), analyse(low_pass(scene, cutoff_hz)), expected, None)
+    report = examine(describe(scene), describe(low_pass(scene, cutoff_hz)), expected, None)
     assert report.violations == []
     mask = report.measures["mask"]
     first, second = (mask[f"attenuation_db_from_{ratio * cutoff_hz:.0f}_hz"] for ratio in (8 / 7, 9 / 7))
@@ -187,16 +187,35 @@ def test_an_anchor_off_its_mask_is_named(scene, reference):
 
 
 def test_measures_against_closed_forms(scene, reference):
-    """Independent noise leaves correlations of 1 / (1 + 10^(-SNR/10)) of what they were."""
+    """Channels without correlation are at 1 from channels that are all equal; a factor of 10 is 1 in log10."""
     noise = np.random.default_rng(5).standard_normal(scene.samples.shape)
     white = Scene((0.05 * noise).astype(np.float32), RATE)
-    loud = analyse(Scene(white.samples[:1].repeat(16, 0), RATE))  # every pair has R = 1
-    assert np.allclose(covariance_distance(loud, analyse(white)), 1.0, atol=0.12)
-    assert mel_distance(reference, changed(scene, lambda x: 10 * x)) == pytest.approx(1.0, abs=0.01)
-    assert transfer(scene.samples, 0.5 * np.roll(scene.samples, 3, axis=1), RATE).lag == 3
+    equal = describe(Scene(white.samples[:1].repeat(16, 0), RATE))  # every pair has R = 1
+    distances = examine(equal, describe(white), ExpectedProperties(follows_waveform=False), None).measures[
+        "covariance_distance"
+    ]
+    assert np.allclose(distances[8:], 1.0, atol=0.12)  # above, a band has few independent values
+    assert np.mean(distances) == pytest.approx(1, abs=0.1)
+    louder = examine(reference, changed(scene, lambda x: 10 * x), ExpectedProperties(), None)
+    assert louder.measures["mel_distance"] == pytest.approx(1.0, abs=0.01)
+
+
+def test_the_measures_are_those_of_the_analysis(scene, reference):
+    noise = 0.01 * np.random.default_rng(6).standard_normal(scene.samples.shape)
+    noisy = changed(scene, lambda x: (x + noise) * np.where(np.arange(16) < 4, 1.0, 0.5)[:, None])
+    found = examine(reference, noisy, ExpectedProperties(), None).measures
+    expected = measure(scene, noisy.scene)
+    assert np.mean(found["covariance_distance"]) == pytest.approx(expected["covband_mean"], abs=1e-4)
+    assert found["order_db"] == pytest.approx([expected[f"ord{n}_db"] for n in range(4)], abs=0.006)
+
+
+def test_an_order_that_was_lost_has_no_level(scene, reference):
+    first_order = changed(scene, lambda x: x * (np.arange(16) < 4)[:, None])
+    levels = examine(reference, first_order, ExpectedProperties(active_channels=4), None).measures["order_db"]
+    assert levels == [0, 0, None, None]
 
 
 def test_noise_of_equal_covariance_is_near_in_covariance_and_far_in_waveform(scene, reference):
-    report = examine(reference, analyse(covariance_noise(scene)), condition("cov_noise").expected, None)
+    report = examine(reference, describe(covariance_noise(scene)), condition("cov_noise").expected, None)
     assert max(report.measures["covariance_distance"]) < 0.1
     assert report.measures["coherence"] < 0.2
