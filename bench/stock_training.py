@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss, pad
 
-from codec.losses.reconstruction import MEL_SCALES, mel_filter_bank
+from codec.losses.mel import MEL_SCALES, mel_filter_bank
 
 WEIGHTS = dict(mel=15.0, feature=2.0, adversarial=1.0, quantizer=1.0, covariance=1.0)
 RATE_HZ = 44_100

@@ -1,7 +1,7 @@
 """Distances between magnitude spectra, as the published neural codec trains and evaluates with them.
 
 All are computed channel by channel and averaged over channels: they hear timbre, and nothing between channels.
-The mel distance exists in `codec.losses.reconstruction` too, in torch: a test makes each the other's oracle.
+The mel distance exists in `codec.losses.mel` too, in torch: a test makes each the other's oracle.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Adversarial training: the losses of the published codec, and the passes of a step that they need.
+"""Adversarial training: the losses of the published codec, and the passes of the discriminator in each step.
 
-A step judges twice: `discriminator_pass` for the discriminator's update, then `generator_pass` with the updated
-one. Both give what the published loop's two forward passes give, with less work: the first makes one over real
-and generated signals together, the second none of the gradients that nobody uses.
+A step runs the discriminator twice: `discriminator_pass` for its own update, then `generator_pass` after it. The
+results are those of the published training loop, with less work: the first runs real and generated signals in one
+batch, the second computes no gradients that are not used.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 from torch.nn.utils import parametrize
 
-Maps = list[list[Tensor]]  # feature maps of every discriminator, its logits last
+Maps = list[list[Tensor]]  # for every discriminator its feature maps, the logits last
 
 
 def discriminator_loss(real: Maps, fake: Maps) -> Float[Tensor, ""]:
-    """Least squares (Mao et al. 2017): mean of (1 - D(real))² and of D(fake)², summed over the discriminators."""
+    """Least-squares loss (Mao et al. 2017): mean (1 - D(real))² plus mean D(fake)², summed over discriminators."""
     terms = [
         (1 - r[-1].float()).square().mean() + f[-1].float().square().mean()
         for r, f in zip(real, fake, strict=True)
@@ -29,27 +29,27 @@ def discriminator_loss(real: Maps, fake: Maps) -> Float[Tensor, ""]:
 
 
 def generator_loss(fake: Maps) -> Float[Tensor, ""]:
-    """Least squares: mean of (1 - D(fake))², summed over the discriminators."""
+    """Least-squares loss: mean (1 - D(fake))², summed over the discriminators."""
     return torch.stack([(1 - maps[-1].float()).square().mean() for maps in fake]).sum()
 
 
 def feature_loss(real: Maps, fake: Maps) -> Float[Tensor, ""]:
-    """Mean |D_k(real) - D_k(fake)| of every feature map k but the logits, summed over all of them.
+    """Feature matching loss: mean |D_k(real) - D_k(fake)| of every feature map k except the logits, summed.
 
-    The real maps get no gradient.
+    The maps of the real signals get no gradient.
     """
-    pairs = (
-        (r.detach(), f)
-        for one, other in zip(real, fake, strict=True)
-        for r, f in zip(one[:-1], other[:-1], strict=True)
-    )
-    return torch.stack([l1_loss(f.float(), r.float()) for r, f in pairs]).sum()
+    distances = [
+        l1_loss(f.float(), r.detach().float())
+        for real_maps, fake_maps in zip(real, fake, strict=True)
+        for r, f in zip(real_maps[:-1], fake_maps[:-1], strict=True)
+    ]
+    return torch.stack(distances).sum()
 
 
 def discriminator_pass(
     discriminator: nn.Module, real: Float[Tensor, "batch channel time"], fake: Float[Tensor, "batch channel time"]
 ) -> Float[Tensor, ""]:
-    """`discriminator_loss` of signals, in one pass over both; the generated ones get no gradient."""
+    """Return the `discriminator_loss` of real and generated signals; the generated ones get no gradient."""
     maps = discriminator(torch.cat([real, fake.detach()]))
     return discriminator_loss(
         [[m[: len(real)] for m in part] for part in maps], [[m[len(real) :] for m in part] for part in maps]
@@ -62,10 +62,11 @@ def generator_pass(
     fake: Float[Tensor, "batch channel time"],
     names: Collection[str] = ("adversarial", "feature"),
 ) -> dict[str, Float[Tensor, ""]]:
-    """`generator_loss` and `feature_loss` of signals, those that are named; gradients for the generator only.
+    """Return the `generator_loss` ("adversarial") and the `feature_loss` ("feature"), whichever are named.
 
-    The discriminator gets none, its weights are put together once for both passes, and the real signals are judged
-    only for the features. With DistributedDataParallel give the module inside: nothing here is to be reduced.
+    The parameters of the discriminator get no gradient, their weight norm is computed once for both passes, and
+    the real signals pass the discriminator only if the feature loss is needed. Of a DistributedDataParallel the
+    module inside must be given, since no gradients are reduced here.
     """
     losses = {}
     with frozen(discriminator), parametrize.cached():
@@ -81,12 +82,12 @@ def generator_pass(
 
 @contextmanager
 def frozen(module: nn.Module) -> Iterator[None]:
-    """Leave the module's parameters out of the graphs that are made inside."""
-    learning = [p for p in module.parameters() if p.requires_grad]
+    """Exclude the parameters of a module from the autograd graphs that are made in this context."""
+    trainable = [p for p in module.parameters() if p.requires_grad]
     try:
-        for parameter in learning:
+        for parameter in trainable:
             parameter.requires_grad_(False)
         yield
     finally:
-        for parameter in learning:
+        for parameter in trainable:
             parameter.requires_grad_()

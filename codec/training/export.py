@@ -17,7 +17,8 @@ from torch import Tensor
 
 from codec.bitstream.format import PACKET_FRAMES
 from codec.coding.pipeline import check_signal, decode, encode
-from codec.losses import reconstruction as losses
+from codec.losses.covariance import correlation_matrix
+from codec.losses.mel import MEL_SCALES, log_mel
 from codec.rvqgan.codec import RVQGAN
 from codec.rvqgan.config import ModelConfig
 from codec.side_info.analysis import slots
@@ -40,12 +41,12 @@ class Features(NamedTuple):
 
 def features(samples: Tensor, rate_hz: int) -> Features:
     """Features of one signal (channel, time)."""
-    mels = [losses.log_mel(samples, rate_hz, window, bands) for window, bands in losses.MEL_SCALES]
-    return Features(mels, losses.correlation_matrix(samples[None])[0])
+    mels = [log_mel(samples, rate_hz, window, bands) for window, bands in MEL_SCALES]
+    return Features(mels, correlation_matrix(samples[None])[0])
 
 
 def distances(a: Features, b: Features) -> tuple[float, float]:
-    """Mel distance and covariance distance (eq. 3), as in `codec.losses.reconstruction`."""
+    """Mel distance and covariance distance (eq. 3), as in `codec.losses`."""
     mel = sum(float((x - y).abs().mean()) for x, y in zip(a.mels, b.mels, strict=True))
     return mel, 0.5 * float((a.correlation - b.correlation).abs().sum())
 

@@ -10,9 +10,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from codec.losses import reconstruction as losses
 from codec.losses.adversarial import generator_pass
+from codec.losses.bands import BAND_COUNT, BAND_WINDOW, erb_bands
+from codec.losses.covariance import band_covariance_distance, covariance_distance, relative_covariance_distance
+from codec.losses.intensity import intensity_distance
+from codec.losses.mel import MEL_SCALES, mel_distance
 from codec.losses.stft import Spectra
+from codec.losses.waveform import squared_error_distance, waveform_distance
 from codec.training.config import ADVERSARIAL, TrainConfig
 from codec.training.distributed import Processes
 
@@ -31,9 +35,9 @@ def draw_mel_sample(config: TrainConfig, channels: int, random: np.random.Genera
     """Draw `mel_channels`, channel 0 always, and `mel_scales`: all of them cost more than a small network."""
     kept = min(config.mel_channels or channels, channels)
     others = 1 + random.permutation(channels - 1)[: kept - 1]
-    scales = random.permutation(len(losses.MEL_SCALES))[: config.mel_scales or None]
+    scales = random.permutation(len(MEL_SCALES))[: config.mel_scales or None]
     return MelSample(
-        None if kept == channels else [0, *map(int, others)], tuple(losses.MEL_SCALES[s] for s in sorted(scales))
+        None if kept == channels else [0, *map(int, others)], tuple(MEL_SCALES[s] for s in sorted(scales))
     )
 
 
@@ -50,21 +54,21 @@ def reconstruction_losses(
     def mel() -> Tensor:
         chosen = sample.channels
         pair = spectra if chosen is None else (Spectra(reference[:, chosen]), Spectra(decoded[:, chosen]))
-        return losses.mel_distance(*pair, sample_rate_hz, sample.scales)
+        return mel_distance(*pair, sample_rate_hz, sample.scales)
 
     def in_bands(distance: Callable[..., Tensor]) -> Tensor:
-        bands = losses.erb_bands(sample_rate_hz, losses.BAND_WINDOW, losses.BANDS).to(decoded.device)
-        return distance(*(of(losses.BAND_WINDOW, losses.BAND_WINDOW // 4) for of in spectra), bands)
+        bands = erb_bands(sample_rate_hz, BAND_WINDOW, BAND_COUNT).to(decoded.device)
+        return distance(*(of(BAND_WINDOW, BAND_WINDOW // 4) for of in spectra), bands)
 
     reduction = "mean" if config.covariance_reduction == "mean" else "sum"
     known: dict[str, Callable[[], Tensor]] = {
         "mel": mel,
-        "covariance": lambda: losses.covariance_distance(reference, decoded, reduction),
-        "waveform": lambda: losses.waveform_distance(reference, decoded),
-        "squared_error": lambda: losses.squared_error_distance(reference, decoded),
-        "band_covariance": lambda: in_bands(losses.band_covariance_distance),
-        "relative_covariance": lambda: in_bands(losses.relative_covariance_distance),
-        "intensity": lambda: in_bands(losses.intensity_distance),
+        "covariance": lambda: covariance_distance(reference, decoded, reduction),
+        "waveform": lambda: waveform_distance(reference, decoded),
+        "squared_error": lambda: squared_error_distance(reference, decoded),
+        "band_covariance": lambda: in_bands(band_covariance_distance),
+        "relative_covariance": lambda: in_bands(relative_covariance_distance),
+        "intensity": lambda: in_bands(intensity_distance),
     }
     return {name: loss() for name, loss in known.items() if config.weights.get(name)}
 

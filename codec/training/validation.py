@@ -15,7 +15,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from codec.bitstream.format import packet_frame_counts
-from codec.losses import reconstruction as losses
+from codec.losses.bands import BAND_COUNT, BAND_WINDOW, erb_bands
+from codec.losses.covariance import band_covariance_distance, covariance_distance
+from codec.losses.intensity import intensities
+from codec.losses.mel import mel_distance
+from codec.losses.stft import stft
 from codec.rvqgan.codec import RVQGAN
 from codec.rvqgan.config import ModelConfig
 from codec.side_info.spatial_layer import Layer, codebooks_beside
@@ -51,9 +55,9 @@ def excerpt_frames(lengths: list[int], sample_rate_hz: int, hop: int) -> int:
     """6 s, or the shortest recording, in whole frames of the codec."""
     frames = min(int(EXCERPT_S * sample_rate_hz), *lengths)
     frames -= frames % hop
-    if frames < losses.BAND_WINDOW:
+    if frames < BAND_WINDOW:
         raise InputError(
-            f"the shortest held-out recording has {min(lengths)} samples; validation needs {losses.BAND_WINDOW}"
+            f"the shortest held-out recording has {min(lengths)} samples; validation needs {BAND_WINDOW}"
         )
     return frames
 
@@ -87,19 +91,19 @@ def distances(
     level of each group of channels, above that of the reference.
     """
     rate = config.sample_rate_hz
-    bands = losses.erb_bands(rate, losses.BAND_WINDOW, losses.BANDS).to(decoded.device)
-    x, y = (losses.stft(signal, losses.BAND_WINDOW, losses.BAND_WINDOW // 4) for signal in (reference, decoded))
+    bands = erb_bands(rate, BAND_WINDOW, BAND_COUNT).to(decoded.device)
+    x, y = (stft(signal, BAND_WINDOW, BAND_WINDOW // 4) for signal in (reference, decoded))
     pairs = max(config.channels * (config.channels - 1) / 2, 1)
-    low = round(LOW_HZ * losses.BAND_WINDOW / rate)
+    low = round(LOW_HZ * BAND_WINDOW / rate)
     found = {
-        "mel": losses.mel_distance(reference, decoded, rate),
-        "covariance": losses.covariance_distance(reference, decoded),
-        "band_covariance": losses.band_covariance_distance(x, y, bands) / pairs,
+        "mel": mel_distance(reference, decoded, rate),
+        "covariance": covariance_distance(reference, decoded),
+        "band_covariance": band_covariance_distance(x, y, bands) / pairs,
         "snr_db": _decibels(_energy(reference), _energy(reference - decoded)),
         "snr_low_db": _decibels(_energy(x[:, :, :low]), _energy((x - y)[:, :, :low])),
     }
     if "direction_deg" in columns(config):
-        (u, e), (v, f) = (losses.intensities(spectrum, bands) for spectrum in (x, y))
+        (u, e), (v, f) = (intensities(spectrum, bands) for spectrum in (x, y))
         lengths = torch.linalg.vector_norm(u, dim=2), torch.linalg.vector_norm(v, dim=2)
         cosine = (u * v).sum(2) / (lengths[0] * lengths[1]).clamp_min(1e-20)
         angle = torch.rad2deg(torch.arccos(cosine.clamp(-1, 1)))

@@ -53,7 +53,7 @@ EDGES = {
 def test_the_training_loss_is_the_measure_and_its_gradient_is_finite(case):
     import torch
 
-    from codec.losses.reconstruction import covariance_distance
+    from codec.losses.covariance import covariance_distance
 
     # The loss counts the diagonal too, which differs where a channel sounds in one scene only
     sounding = [np.ptp(part, axis=1) > 0 for part in EDGES[case]]

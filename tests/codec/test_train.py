@@ -336,7 +336,7 @@ def test_balanced_gradients_have_the_norms_of_their_weights():
     loose = replace(config, weights={"waveform": 3.0}, balance=False, discriminator=None)
     values, gradient = output_gradient(x, y, 44_100, loose, sample, {}, None, ALONE)
     y.requires_grad_()
-    from codec.losses.reconstruction import waveform_distance
+    from codec.losses.waveform import waveform_distance
 
     (3.0 * waveform_distance(x, y)).backward()
     torch.testing.assert_close(gradient, y.grad)
