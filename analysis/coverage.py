@@ -1,9 +1,9 @@
-"""How often does a 95 % interval hold what it is an interval of? Simulated listening tests count it out.
+"""Count by simulation how often each 95 % interval holds the value that it is meant to hold.
 
 Each trial draws listeners, items and noise with the variance components of a published test and asks whether
 the interval of one condition's mean holds the true value: the mean over the population of listeners for these
-items (items fixed), and for all items of their kind (items random). A convention is honest for a target where
-its coverage is near 95 %. Percentile bootstraps are known to be too narrow for few listeners, and it shows.
+items (items fixed), and for all items of their kind (items random). A convention is honest for a target if
+its coverage is near 95 %. Percentile bootstraps are known to be too narrow for few listeners.
 """
 
 from __future__ import annotations

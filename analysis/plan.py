@@ -1,8 +1,8 @@
-"""Freeze the plan of a test's analysis before the first rating, so that the results can be held against it.
+"""Freeze the plan of a test's analysis before the first rating, so that the results can be checked against it.
 
 The plan fixes post-screening, confidence intervals, comparisons, test and correction, level, number of listeners,
 conditions, items and the digest of every sound file. `analysis.mushra --plan` and `analysis.report --plan` run it
-and list every deviation. The digest that is printed here belongs where others can see it (a registry, a mail): it
+and list every deviation. Put the digest that is printed here where others can see it (a registry, an e-mail): it
 proves later that the plan is the one of that day.
 """
 
@@ -46,26 +46,39 @@ def main() -> None:
     command.add_argument("--force", action="store_true", help="replace a plan that differs")
     arguments = command.parse_args()
 
+    from analysis.ratings.conditions import condition_order
+    from analysis.ratings.table import read_key
     from analysis.study.preregistration import Plan, check, digests, write_plan
 
     conditions, items = tuple(arguments.conditions), tuple(arguments.items)
     if arguments.key:
-        from analysis.ratings.table import condition_order, read_key
-
         key = read_key(arguments.key)
         items = items or tuple(sorted(key))
         named = {condition for stimuli in key.values() for condition in stimuli.values()}
         conditions = conditions or tuple(condition_order(named))
-    plan = check(Plan(
-        arguments.title, datetime.now(UTC).isoformat(timespec="seconds"), arguments.listeners, conditions, items,
-        arguments.screening, arguments.ci, tuple((a, b) for a, b in arguments.compare), arguments.test,
-        arguments.correction, arguments.alpha, arguments.margin, arguments.draws, arguments.seed,
-        digests(arguments.package) if arguments.package else {},
-    ))  # fmt: skip
+    plan = check(
+        Plan(
+            title=arguments.title,
+            frozen=datetime.now(UTC).isoformat(timespec="seconds"),
+            listeners=arguments.listeners,
+            conditions=conditions,
+            items=items,
+            screening=arguments.screening,
+            ci=arguments.ci,
+            comparisons=tuple((a, b) for a, b in arguments.compare),
+            test=arguments.test,
+            correction=arguments.correction,
+            alpha=arguments.alpha,
+            margin=arguments.margin,
+            draws=arguments.draws,
+            seed=arguments.seed,
+            stimuli=digests(arguments.package) if arguments.package else {},
+        )
+    )
     digest = write_plan(arguments.output, plan, arguments.force)
     print(f"wrote {arguments.output}, frozen on {plan.frozen}\nsha256 {digest}")
     if not plan.stimuli:
-        print("note: no --package, so the plan does not say what will be played")
+        print("note: without --package the plan does not record what will be played")
 
 
 if __name__ == "__main__":

@@ -1,18 +1,19 @@
-"""How many listeners a test needs, and what difference a number of listeners can find.
+"""Tell how many listeners a test needs, and what difference a number of listeners can detect.
 
-For the paired comparison of two conditions on the listeners' means over the items (two-sided t test). What it
-depends on is the standard deviation, over listeners, of the difference of their means: taken from a pilot's
-ratings, given with --sd, or from two published tests of codecs, whose systems have medians of 8.0 (4.7 to
-13.0) and 10.9 (5.6 to 19.9) points. With --items it follows from variance components (the pilot's, else those
-of a published test) for that number of items, sd^2 = 2 (listener:condition + residual / items).
+The test is the paired comparison of two conditions on the listeners' means over the items (two-sided t test). Its
+power depends on the standard deviation, over listeners, of the difference of their means. This is taken from a
+pilot's ratings, given with --sd, or taken from two published tests of codecs, whose systems have medians of 8.0
+(4.7 to 13.0) and 10.9 (5.6 to 19.9) points. With --items it follows from variance components (the pilot's, else
+those of a published test) for that number of items, sd^2 = 2 (listener:condition + residual / items).
 
-With --margin the listeners needed to show equivalence (two one-sided tests) and non-inferiority within that
-margin are counted too, should the conditions truly be equal: a claim of transparency needs these, not a
-difference that was not found. With --pilot, --pair and --margin these tests are also made on the ratings.
+With --margin the command also counts the listeners needed to show equivalence (two one-sided tests) and
+non-inferiority within that margin, if the conditions are truly equal: a claim of transparency needs these tests,
+not a difference that was not found. With --pilot, --pair and --margin they are also carried out on the ratings.
 """
 
 from __future__ import annotations
 
+import argparse
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from render.common.cli import one_thread_for_linear_algebra, parser, run
 from render.common.errors import InputError
 
 PUBLISHED_SD = (8.0, 10.9)
+LISTENERS = (6, 8, 10, 12, 16, 20, 30)
+"""Numbers of listeners of the printed table."""
 
 
 def main() -> None:
@@ -38,44 +41,34 @@ def main() -> None:
     )
     command.add_argument("--force", action="store_true", help="replace figures that differ")
     arguments = command.parse_args()
+    check(arguments)
     one_thread_for_linear_algebra()
-    for name in ("difference", "sd", "margin"):
-        value = getattr(arguments, name)
-        if value is not None and not 0 < value <= 100:
-            raise InputError(f"--{name} must be above 0 and at most 100 points")
-    if not 0 < arguments.alpha < arguments.power < 1:
-        raise InputError("--alpha and --power must lie between 0 and 1, alpha below power")
 
-    if arguments.items is not None and not 1 <= arguments.items <= 1000:
-        raise InputError("--items must be from 1 to 1000")
-    if arguments.sd and (arguments.pilot or arguments.items):
-        raise InputError("--sd says what --pilot and --items compute; give the one or the others")
-    if arguments.pair and not arguments.pilot:
-        raise InputError("--pair names conditions of a pilot; give --pilot too")
-
+    from analysis.ratings.table import read
+    from analysis.reporting.power_figure import write_power_curves
     from analysis.statistics.power import (
         MAX_LISTENERS,
         detectable,
         equivalence_power,
         listeners_needed,
         non_inferiority_power,
-        pilot_components,
-        pilot_sd,
         sd_of_items,
         t_power,
-        tests_of_claims,
     )
+    from analysis.study.pilot import margin_tests, pilot_components, pilot_name, pilot_sd
+    from analysis.study.simulation import VARIANCES
 
-    if arguments.items and arguments.pilot:
-        components, kind = pilot_components(arguments.pilot, arguments.pair)
-        sds = {f"components of the {kind}, {arguments.items} items": sd_of_items(components, arguments.items)}
+    pilot = read(arguments.pilot) if arguments.pilot else None
+    if arguments.items and pilot:
+        components = pilot_components(pilot, arguments.pair)
+        origin = f"components of the {pilot_name(pilot)}, {arguments.items} items"
+        sds = {origin: sd_of_items(components, arguments.items)}
     elif arguments.items:
-        from analysis.study.simulation import VARIANCES
-
         components = {name.replace("_", ":"): value for name, value in VARIANCES.items()}
         sds = {f"published components, {arguments.items} items": sd_of_items(components, arguments.items)}
-    elif arguments.pilot:
-        sds = dict([pilot_sd(arguments.pilot, arguments.pair)[::-1]])
+    elif pilot:
+        design = f"{pilot.table['listener'].nunique()} listeners x {pilot.table['item'].nunique()} items"
+        sds = {f"{pilot_name(pilot)}, {design}": pilot_sd(pilot, arguments.pair)}
     elif arguments.sd:
         sds = {"given": arguments.sd}
     else:
@@ -93,16 +86,37 @@ def main() -> None:
         for claim, power_of in claims.items():
             needed = listeners_needed(partial(power_of, sd=sd, alpha=alpha), power)
             print(f"  {claim + ' points:':<44}{needed or f'more than {MAX_LISTENERS}'} listeners")
-        print("  " + "listeners".ljust(22) + "".join(f"{n:>7}" for n in (6, 8, 10, 12, 16, 20, 30)))
-        found = "".join(f"{detectable(n, sd, power, alpha):>7.1f}" for n in (6, 8, 10, 12, 16, 20, 30))
+        print("  " + "listeners".ljust(22) + "".join(f"{n:>7}" for n in LISTENERS))
+        found = "".join(f"{detectable(n, sd, power, alpha):>7.1f}" for n in LISTENERS)
         print("  " + "find a difference of".ljust(22) + found + "\n")
-    if arguments.pilot and arguments.pair and arguments.margin:
-        print("\n".join(tests_of_claims(arguments.pilot, arguments.pair, arguments.margin)))
+    if pilot and arguments.pair and arguments.margin:
+        first, second = arguments.pair
+        row, back = margin_tests(pilot, arguments.pair, arguments.margin).itertuples()
+        margin = f"{arguments.margin:g} points"
+        print(f"{first} - {second}: {row.difference:.2f} points, 95 % CI [{row.ci_low:.2f}, {row.ci_high:.2f}], "
+              f"{row.n} listeners, no post-screening\n"
+              f"  equivalent within {margin}: p = {row.p_equivalent:.3g} (two one-sided t tests)\n"
+              f"  {first} no worse than {second} by {margin}: p = {row.p_non_inferior:.3g}\n"
+              f"  {second} no worse than {first} by {margin}: p = {back.p_non_inferior:.3g}")  # fmt: skip
     if arguments.output:
-        from analysis.reporting.power_figure import power_curves
-
-        power_curves(sds, arguments.difference, power, alpha, arguments.output, arguments.force)
+        write_power_curves(sds, arguments.difference, power, alpha, arguments.output, arguments.force)
         print(f"wrote {arguments.output}/power.pdf, .png, .svg")
+
+
+def check(arguments: argparse.Namespace) -> None:
+    """Refuse options that are out of range or contradict each other."""
+    for name in ("difference", "sd", "margin"):
+        value = getattr(arguments, name)
+        if value is not None and not 0 < value <= 100:
+            raise InputError(f"--{name} must be above 0 and at most 100 points")
+    if not 0 < arguments.alpha < arguments.power < 1:
+        raise InputError("--alpha and --power must lie between 0 and 1, alpha below power")
+    if arguments.items is not None and not 1 <= arguments.items <= 1000:
+        raise InputError("--items must be from 1 to 1000")
+    if arguments.sd and (arguments.pilot or arguments.items):
+        raise InputError("--sd gives what --pilot and --items compute; give either it or them")
+    if arguments.pair and not arguments.pilot:
+        raise InputError("--pair names conditions of a pilot; give --pilot too")
 
 
 if __name__ == "__main__":

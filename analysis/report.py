@@ -8,8 +8,11 @@ report is printed as PDF too.
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
+from analysis.reporting.checklist import read_facts, template
+from analysis.study.options import add_options
 from render.common.cli import one_thread_for_linear_algebra, parser, run
 from render.common.errors import InputError
 
@@ -17,16 +20,12 @@ from render.common.errors import InputError
 def main() -> None:
     """Run the command line."""
     command = parser(__doc__, "analysis.report")
-    from analysis.study.options import add_options
-
     add_options(command, files="*")
     command.add_argument("--facts", type=Path, metavar="FACTS.toml", help="what the ratings cannot tell")
     command.add_argument("--template", action="store_true", help="print an empty file of facts and stop")
     command.add_argument("-o", "--output", type=Path, default=Path("report.html"), metavar="REPORT.html")
     command.add_argument("--force", action="store_true", help="replace a report that differs")
     arguments = command.parse_args()
-    from analysis.reporting.checklist import read_facts, template
-
     if arguments.template:
         print(template())
         return
@@ -34,33 +33,27 @@ def main() -> None:
         raise InputError("name the rating files of the test, or give --template")
     if arguments.output.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"{arguments.output}: the report is HTML; name it .html (a PDF is written beside it)")
+    one_thread_for_linear_algebra()
 
-    import tempfile
-
+    from analysis.reporting import mushra_figures as figures
+    from analysis.reporting.html import report
     from analysis.reporting.pdf import browser, print_pdf
+    from analysis.study.analysis import analyse_files
     from render.common.files import whole_file
 
     facts = read_facts(arguments.facts) if arguments.facts else {}
-    one_thread_for_linear_algebra()
-    from analysis.study.session import analysed
-
-    test = analysed(arguments)
-
-    from analysis.reporting import mushra_figures as figures
-
+    test = analyse_files(arguments)
     with tempfile.TemporaryDirectory() as folder:
         drawn = {}
         for name in figures.drawable(test.results):
             figures.save(test.results, name, Path(folder), ("svg",))
             drawn[name] = (Path(folder) / f"{name}.svg").read_bytes()
-    from analysis.reporting.html import report
-
     text, pdf = report(test, facts, drawn).encode(), arguments.output.with_suffix(".pdf")
-    printed = pdf.is_file() and arguments.output.is_file() and arguments.output.read_bytes() == text
+    unchanged = pdf.is_file() and arguments.output.is_file() and arguments.output.read_bytes() == text
     with whole_file(arguments.output, force=arguments.force) as temporary:
         temporary.write_bytes(text)
     print(f"wrote {arguments.output}")
-    if printed:
+    if unchanged:
         print(f"kept {pdf}, which was printed from the same report")
     elif program := browser():
         with whole_file(pdf, force=arguments.force) as temporary:

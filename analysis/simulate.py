@@ -1,9 +1,9 @@
-"""Write simulated ratings, for planning, teaching and tests. No listener is behind them, and they say so.
+"""Write simulated ratings, for planning, teaching and tests. No listener gave them, and they say so.
 
 Score = mean of the condition + effects of the listener, the item, and of both with the condition + noise, cut
 to 0..100 and rounded. The variances are those of a published test of Ambisonics coding (22 listeners x 13
 items); the means are guesses in the order that the paper reports. Sessions and listeners are named
-simulated-..., by which every reader here knows the file again: what is made from it says SIMULATED.
+simulated-..., by which our commands recognise the file: everything made from it says SIMULATED.
 """
 
 from __future__ import annotations
@@ -40,17 +40,15 @@ def main() -> None:
         raise InputError(f"--listeners {arguments.listeners}: must be from 1 to 9999")
     if arguments.items is not None and (arguments.key or not 1 <= arguments.items <= 9999):
         raise InputError("--items must be from 1 to 9999; with --key the items are the key's")
-    from analysis.study.simulation import effects_of, simulate, variances_of
-
-    variances = variances_of(arguments.variance)
     if arguments.seed < 0:
         raise InputError(f"--seed {arguments.seed}: must not be negative")
 
     from analysis.ratings.table import read_key, write
-
-    key = read_key(arguments.key) if arguments.key else None
+    from analysis.study.simulation import effects_of, simulate, variances_of
     from stimuli.eigenscape.corpus import CLASSES
 
+    variances = variances_of(arguments.variance)
+    key = read_key(arguments.key) if arguments.key else None
     if key:
         items = list(key)
         conditions = list(dict.fromkeys(c for stimuli in key.values() for c in stimuli.values()))
@@ -58,15 +56,15 @@ def main() -> None:
         items = [f"item{i + 1:02d}" for i in range(arguments.items)] if arguments.items else list(CLASSES)
         conditions = list(CONDITIONS) + [e.partition("=")[0] for e in arguments.effect]
     effects = effects_of(arguments.effect, list(dict.fromkeys(conditions)))
-    ratings = simulate(effects, arguments.listeners, items, arguments.seed, variances)
+    table = simulate(effects, arguments.listeners, items, arguments.seed, variances)
     if key:
         names = {(item, c): stimulus for item, stimuli in key.items() for stimulus, c in stimuli.items()}
-        pairs = list(zip(ratings["item"], ratings["condition"], strict=True))
-        ratings = ratings[[pair in names for pair in pairs]]
-        ratings = ratings.assign(condition=[names[pair] for pair in pairs if pair in names])
-    write(arguments.output, ratings, force=arguments.force, blinded=key is not None)
+        cells = list(zip(table["item"], table["condition"], strict=True))
+        table = table[[cell in names for cell in cells]]
+        table = table.assign(condition=[names[cell] for cell in cells if cell in names])
+    write(arguments.output, table, force=arguments.force, blinded=key is not None)
     design = f"{arguments.listeners} listeners x {len(items)} items"
-    print(f"wrote {arguments.output}: {len(ratings)} SIMULATED ratings, {design}")
+    print(f"wrote {arguments.output}: {len(table)} SIMULATED ratings, {design}")
 
 
 if __name__ == "__main__":

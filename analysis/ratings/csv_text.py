@@ -1,4 +1,4 @@
-"""Spreadsheet text, in and out: decoding, delimiters, line numbers and formula injection."""
+"""Text of spreadsheets, in and out: encodings, delimiters, line numbers and formula injection."""
 
 from __future__ import annotations
 
@@ -7,44 +7,54 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from render.common.errors import InputError
 from render.common.files import whole_file
 
 FIELD_LIMIT = 65536
-"""Longest cell that is read, in characters; a rating sheet's longest is a comment."""
+"""Longest cell that is accepted, in characters; the longest in practice is a listener's comment."""
 
 csv.field_size_limit(FIELD_LIMIT)
 
-# A spreadsheet runs a cell that begins with one of these (OWASP, CSV injection; the full-width forms too).
-# Quotes before it are counted in, so that neutralising and restoring are each other's inverse for every text.
+Row = tuple[int, list[str]]
+"""Line number (from 1, of the row's last line) and cells of one row."""
+
+# A spreadsheet evaluates a cell that begins with one of these (OWASP, CSV Injection; the full-width forms too).
+# Leading apostrophes are part of the pattern, so that `neutralise` and `restore` are inverses for every text.
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
 
 
 def neutralise(cell: str) -> str:
-    """Put an apostrophe before a cell that a spreadsheet would take for a formula."""
+    """Put an apostrophe before a cell that a spreadsheet would evaluate as a formula."""
     return "'" + cell if _FORMULA.match(cell) else cell
 
 
 def restore(cell: str) -> str:
-    """Take away the apostrophe that `neutralise` put there; the inverse of `neutralise` for every text."""
+    """Remove the apostrophe that `neutralise` added; its inverse for every text."""
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 def read_text(path: Path) -> str:
-    """Read a UTF-8 file, with or without byte order mark, or say at which line it is something else."""
+    """Read a UTF-8 file, with or without a byte order mark.
+
+    Raises
+    ------
+    InputError
+        If the file does not exist or is a folder; with the line, if it is UTF-16, binary or in another encoding.
+    """
     try:
         data = Path(path).read_bytes()
     except IsADirectoryError as error:
-        raise InputError(f"{path}: is a folder; name the rating files in it") from error
+        raise InputError(f"{path}: is a folder; name the files in it") from error
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such file") from error
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise InputError(f"{path}: is UTF-16 text; save it as 'CSV UTF-8'")
     if (nul := data.find(b"\0")) >= 0:
         raise InputError(
-            f"{path}:{_line(data, nul)}: NUL byte (byte {nul}); this is no text file, or a damaged one"
+            f"{path}:{_line(data, nul)}: NUL byte (byte {nul}); the file is damaged, or it is not a text file"
         )
     try:
         return data.decode("utf-8-sig")
@@ -58,18 +68,82 @@ def _line(data: bytes, offset: int) -> int:
     return data.count(b"\n", 0, offset) + 1
 
 
-def rows(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield line number and cells of every row that is not blank; cells are stripped and restored.
+@dataclass(frozen=True)
+class CsvTable:
+    """A CSV file whose header has been read and whose rows are still to come.
 
-    The delimiter is the one of comma, semicolon and tab that makes the most cells of the first row.
+    Attributes
+    ----------
+    path
+        The file, for error messages.
+    line
+        Line number of the header.
+    header
+        Cells of the header; empty if the file is.
+    rows
+        The remaining rows that are not blank, each with its line number; they can be iterated once.
+    """
+
+    path: Path
+    line: int
+    header: list[str]
+    rows: Iterator[Row]
+
+    def full_rows(self) -> Iterator[Row]:
+        """Yield the remaining rows.
+
+        Raises
+        ------
+        InputError
+            With file and line, at the first row that has not as many cells as the header.
+        """
+        for line, row in self.rows:
+            if len(row) != len(self.header):
+                raise InputError(f"{self.path}:{line}: has {len(row)} cells, the header has {len(self.header)}")
+            yield line, row
+
+
+def read_table(path: Path, text: str, decimal_comma: bool = False) -> CsvTable:
+    """Read the header of a CSV text.
+
+    Parameters
+    ----------
+    path
+        Where the text comes from, for error messages.
+    text
+        Text as `read_text` returns it. The delimiter is the comma, semicolon or tab that splits the first row
+        into the most cells.
+    decimal_comma
+        Turn 87,5 into 87.5 if the delimiter is not the comma, as European spreadsheets write it.
 
     Raises
     ------
     InputError
-        With file and line: a quote that never closes, a cell longer than `FIELD_LIMIT`.
+        With file and line, here or while rows are iterated: a quote is never closed, or a cell is longer than
+        `FIELD_LIMIT`.
     """
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(text), strict=True)
-    cells: dict[str, str] = {}
+    delimiter = _delimiter(text)
+    rows = _rows(path, text, delimiter, decimal_comma and delimiter != ",")
+    line, header = next(rows, (1, []))
+    return CsvTable(path, line, header, rows)
+
+
+def _delimiter(text: str) -> str:
+    head = io.StringIO(text[:FIELD_LIMIT], newline=None)
+    first = next((line for line in head if line.strip()), "")
+    return max(",;\t", key=lambda d: len(next(csv.reader([first], delimiter=d), [])))
+
+
+def _rows(path: Path, text: str, delimiter: str, decimal_comma: bool) -> Iterator[Row]:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    seen: dict[str, str] = {}  # most cells of a rating file repeat
+
+    def clean(cell: str) -> str:
+        cell = restore(cell.strip(" "))
+        if decimal_comma and cell.replace(",", "", 1).isdecimal():
+            return cell.replace(",", ".")
+        return cell
+
     while True:
         try:
             row = next(reader)
@@ -78,20 +152,21 @@ def rows(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
         except csv.Error as error:
             raise InputError(f"{path}:{reader.line_num}: not a readable CSV row ({error})") from error
         if any(row):
-            yield reader.line_num, [cells.get(c) or cells.setdefault(c, restore(c.strip(" "))) for c in row]
+            yield reader.line_num, [seen.get(cell) or seen.setdefault(cell, clean(cell)) for cell in row]
 
 
-def delimiter_of(text: str) -> str:
-    """Comma, semicolon or tab: whichever splits the first row that is not blank into the most cells."""
-    head = io.StringIO(text[:FIELD_LIMIT], newline=None)
-    first = next((line for line in head if line.strip()), "")
-    return max(",;\t", key=lambda d: len(next(csv.reader([first], delimiter=d), [])))
+def write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence], force: bool = False) -> None:
+    """Write a CSV file atomically (UTF-8, comma, LF).
 
+    Texts are neutralised (`neutralise`), numbers are written as they are and NaN as an empty cell.
 
-def write_rows(path: Path, header: Sequence[str], body: Iterable[Sequence], force: bool = False) -> None:
-    """Write a CSV file atomically (UTF-8, comma, LF), every text neutralised, numbers as they are, NaN empty."""
+    Raises
+    ------
+    InputError
+        If a file with other content exists and `force` is not set.
+    """
 
-    def plain(cell: object) -> object:
+    def written(cell: object) -> object:
         if isinstance(cell, str):
             return neutralise(cell)
         return None if cell != cell else cell
@@ -102,4 +177,4 @@ def write_rows(path: Path, header: Sequence[str], body: Iterable[Sequence], forc
     ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([neutralise(cell) for cell in header])
-        writer.writerows([plain(cell) for cell in row] for row in body)
+        writer.writerows([written(cell) for cell in row] for row in rows)

@@ -1,16 +1,30 @@
-"""A rating as a file holds it, and what every importer does with rows of a table."""
+"""One rating as a file holds it, and the names and the blinding key that all importers share."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from render.common.errors import InputError
 
+Key = Mapping[str, Mapping[str, str]]
+"""The blinding key: item -> name of the stimulus -> condition."""
+
+REFERENCE_NAMES = {"reference", "ref", "hidden_reference", "hidden reference", "href"}
+ANCHOR_NAMES = {
+    "35anchor": "la",
+    "anchor35": "la",
+    "lp35": "la",
+    "7anchor": "ma",
+    "anchor70": "ma",
+    "lp70": "ma",
+}
+
 
 class Record(NamedTuple):
-    """One rating as an importer found it: everything still text, with the place it stands at."""
+    """One rating as an importer found it: every value is still text; `line` says where it stands."""
 
     line: int
     session: str
@@ -19,26 +33,53 @@ class Record(NamedTuple):
     condition: str
     score: str
     replicate: str = "1"
-    extra: tuple[str, ...] = ()
+    further: tuple[str, ...] = ()
 
 
-Key = Mapping[str, Mapping[str, str]]
-"""The blinding key: item -> name of the stimulus -> condition."""
+@dataclass(frozen=True)
+class RatingFile:
+    """A rating file whose format has been recognised.
+
+    Attributes
+    ----------
+    format
+        Name of the format, as summaries and reports print it.
+    further_columns
+        Names of the values in `Record.further`.
+    records
+        The ratings, read from the file while they are iterated.
+    """
+
+    format: str
+    further_columns: tuple[str, ...]
+    records: Iterator[Record]
 
 
-Row = tuple[int, list[str]]
-
-
-def full(path: Path, body: Iterator[Row], width: int) -> Iterator[Row]:
-    """Pass rows of the header's width on and refuse others."""
-    for line, row in body:
-        if len(row) != width:
-            raise InputError(f"{path}:{line}: has {len(row)} cells, the header has {width}")
-        yield line, row
+def common_name(condition: str) -> str:
+    """Return ``href``, ``la`` or ``ma`` for the names that other programs give them, else the name itself."""
+    plain = condition.lower()
+    if plain in REFERENCE_NAMES or plain.startswith("reference_"):
+        return "href"
+    return ANCHOR_NAMES.get(plain, condition)
 
 
 def unblind(path: Path, line: int, key: Key, item: str, stimulus: str | None, condition: str) -> str:
-    """Condition of a stimulus by the key; a condition that the file itself names must agree with it."""
+    """Look up the condition of a stimulus.
+
+    Parameters
+    ----------
+    path, line
+        Where the rating stands, for error messages.
+    stimulus
+        Name of the stimulus; None if the file names conditions.
+    condition
+        Condition that the file itself names, else empty.
+
+    Raises
+    ------
+    InputError
+        If the key does not hold the item, stimulus or condition, or contradicts the file.
+    """
     if item not in key:
         raise InputError(f"{path}:{line}: item '{item}' is not in the key, which has {', '.join(sorted(key))}")
     if stimulus is None:
@@ -47,7 +88,8 @@ def unblind(path: Path, line: int, key: Key, item: str, stimulus: str | None, co
         return condition
     if stimulus not in key[item]:
         raise InputError(
-            f"{path}:{line}: stimulus '{stimulus}' of item '{item}' is not in the key (another package's?)"
+            f"{path}:{line}: stimulus '{stimulus}' of item '{item}' is not in the key; "
+            "the key may belong to another package"
         )
     if condition and condition != key[item][stimulus]:
         raise InputError(

@@ -9,7 +9,7 @@ One row is one rating. The columns are always
 ``replicate``  1, 2, ... where a listener rated the same cell of the design more than once
 ``score``      0 to 100
 
-and further columns follow them as text, untouched. Where a program's file holds them they are named
+and further columns follow them as text, unchanged. Where a program's file holds them they are named
 
 ``time_ms``          how long the listener was on the page of the item
 ``plays``            how often the stimulus was played
@@ -22,37 +22,64 @@ and further columns follow them as text, untouched. Where a program's file holds
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float64
 
 from analysis.ratings.csv_text import write_rows
-from analysis.ratings.importers import detect
+from analysis.ratings.importers.detect import open_ratings
 from analysis.ratings.record import Key, Record
 from render.common.errors import InputError
 from render.common.files import read_json
 
 DESIGN = ("session", "listener", "item", "condition", "replicate")
 COLUMNS = (*DESIGN, "score")
+
 SIMULATED = "simulated"
-"""Sessions and listeners whose names begin so were simulated; see `is_simulated`."""
+"""Sessions and listeners whose names begin so were simulated; see `Ratings.simulated`."""
 
-MAX_BLANKS = 10
-"""Places of cells without a score that are named; the others are counted."""
-
-MAX_DESIGN_CELLS = 50_000_000
-"""Cells (listener x item x condition) up to which the analysis is held in memory."""
+MAX_NAME_LENGTH = 200
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
+@dataclass(frozen=True)
+class Ratings:
+    """The ratings of one test.
+
+    Attributes
+    ----------
+    table
+        The tidy table: columns `COLUMNS`, then what else the files held.
+    formats
+        Formats of the files that were read, sorted.
+    unscored
+        Places (file:line) where a file has no score: these cells of the design are missing.
+    """
+
+    table: pd.DataFrame
+    formats: tuple[str, ...] = ()
+    unscored: tuple[str, ...] = ()
+
+    @property
+    def simulated(self) -> bool:
+        """Whether any rating was simulated: its session or listener is named ``simulated...``."""
+        names = [name for column in ("session", "listener") for name in self.table[column].unique()]
+        return any(name.lower().startswith(SIMULATED) for name in names)
+
+
 def read_key(path: Path) -> Key:
-    """Read the key that stands beside a blinded package: ``{"items": {item: {stimulus: condition}}}``."""
+    """Read the key that stands beside a blinded package: ``{"items": {item: {stimulus: condition}}}``.
+
+    Raises
+    ------
+    InputError
+        If the file is not JSON of this form, or names one condition of an item twice.
+    """
     key = read_json(path)
     items = key.get("items") if isinstance(key, dict) else None
     if not isinstance(items, dict) or not items:
@@ -65,26 +92,17 @@ def read_key(path: Path) -> Key:
     return items
 
 
-def read(
-    paths: Path | Sequence[Path], key: Key | None = None, rename: Mapping[str, str] | None = None
-) -> pd.DataFrame:
+def read(paths: Path | Sequence[Path], key: Key | None = None, rename: Mapping[str, str] | None = None) -> Ratings:
     """Read the ratings of one test from one or more files, each in any known format.
 
     Parameters
     ----------
     paths
-        CSV, XML or JSON files; the format is recognised by content.
+        CSV, XML or JSON files; the format is recognised by content (`analysis.ratings.importers`).
     key
         Undoes the blinding of files that name stimuli instead of conditions.
     rename
         Condition name in the files -> our name, as ``{"Reference": "href"}``.
-
-    Returns
-    -------
-    DataFrame
-        The tidy table: columns `COLUMNS`, then what else the files held. ``attrs["formats"]`` names what
-        the files were recognised as, ``attrs["blanks"]`` the first places (file:line) without a score and
-        ``attrs["blank"]`` their number: those cells of the design are missing.
 
     Raises
     ------
@@ -92,86 +110,93 @@ def read(
         With file and line: not a number, outside 0 to 100, rated twice, unknown item, stimulus or condition,
         damaged or hostile files.
     """
-    tables, formats = [], []
-    blanks: list[str] = []
-    for path in [paths] if isinstance(paths, str | Path) else paths:
-        form, extra, records = detect.records(Path(path), key)
-        if rename:
-            records = (r._replace(condition=rename.get(r.condition, r.condition)) for r in records)
-        tables.append(_tidy(Path(path), records, extra, blanks))
-        formats.append(form)
-    table = pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
-    for column in [c for c in table.columns if c not in COLUMNS and len(tables) > 1]:
-        table[column] = table[column].fillna("")  # what only some of the files hold
-    if len(tables) > 1 and (twice := table.duplicated(list(DESIGN), keep=False)).any():
-        raise InputError(f"{_cell(table[twice].iloc[0])} is rated in more than one of the files")
-    if rename and (unknown := set(rename.values()) - set(table["condition"])):
-        raise InputError(f"no condition of these ratings was named as {', '.join(sorted(unknown))}; "
-                         f"the conditions are {', '.join(sorted(set(table['condition'])))}")  # fmt: skip
-    table.attrs |= {"formats": sorted(set(formats)), "blank": len(blanks), "blanks": blanks[:MAX_BLANKS]}
-    return table
+    rename = rename or {}
+    files = [_read_file(Path(p), key, rename) for p in ([paths] if isinstance(paths, str | Path) else paths)]
+    ratings = files[0] if len(files) == 1 else _merge(files)
+    present = set(ratings.table["condition"])
+    if unknown := set(rename.values()) - present:
+        raise InputError(f"none of the conditions was named as {', '.join(sorted(unknown))}; "
+                         f"the conditions are {', '.join(sorted(present))}")  # fmt: skip
+    return ratings
 
 
-def _tidy(path: Path, records: Iterable[Record], extra: Sequence[str], blanks: list[str]) -> pd.DataFrame:
-    """Check every record and lay them side by side as columns; places without a score go to `blanks`."""
+def _read_file(path: Path, key: Key | None, rename: Mapping[str, str]) -> Ratings:
+    """Check every rating of a file and lay the ratings side by side as columns."""
+    file = open_ratings(path, key)
     lines: list[int] = []
-    columns: list[list] = [[] for _ in (*COLUMNS, *extra)]
+    unscored: list[str] = []
+    design: list[list] = [[] for _ in DESIGN]
+    scores: list[float] = []
+    further: list[list[str]] = [[] for _ in file.further_columns]
+    parsed: dict[str, float] = {}  # most scores and names of a file repeat
     names: dict[str, str] = {}
-    numbers: dict[str, float] = {}
-    for record in records:
-        line = record.line
+    for record in file.records:
         if not record.score:
-            blanks.append(f"{path.name}:{line}")
-            continue  # not rated: a missing cell of the design
-        if record.score not in numbers:
-            numbers[record.score] = _score(path, record)
-        lines.append(line)
-        for column, what, name in zip(columns, DESIGN[:4], record[1:5], strict=False):
-            column.append(names.get(name) or names.setdefault(name, _name(path, line, what, name)))
-        if not (record.replicate.isascii() and record.replicate.isdigit() and 1 <= int(record.replicate) <= 999):
-            raise InputError(
-                f"{path}:{line}: replicate '{_short(record.replicate)}' is not a number from 1 to 999"
-            )
-        columns[4].append(int(record.replicate))
-        columns[5].append(numbers[record.score])
-        for column, cell in zip(columns[6:], record.extra, strict=True):
+            unscored.append(f"{path.name}:{record.line}")
+            continue
+        if record.score not in parsed:
+            parsed[record.score] = _score(path, record)
+        lines.append(record.line)
+        scores.append(parsed[record.score])
+        condition = rename.get(record.condition, record.condition)
+        given = (record.session, record.listener, record.item, condition)
+        for column, what, name in zip(design, DESIGN, given, strict=False):
+            column.append(names.get(name) or names.setdefault(name, _name(path, record, what, name)))
+        design[-1].append(_replicate(path, record))
+        for column, cell in zip(further, record.further, strict=True):
             column.append(cell)
     if not lines:
         raise InputError(f"{path}: holds no rating")
-    table = pd.DataFrame(dict(zip((*COLUMNS, *extra), columns, strict=True)))
+    columns = (*COLUMNS, *file.further_columns)
+    table = pd.DataFrame(dict(zip(columns, (*design, scores, *further), strict=True)))
     twice = table.duplicated(list(DESIGN))
     if twice.any():
-        at = int(np.argmax(twice))
-        same = (table[list(DESIGN)] == table[list(DESIGN)].iloc[at]).all(axis=1)
-        first = lines[int(np.argmax(same))]
-        raise InputError(f"{path}:{lines[at]}: {_cell(table.iloc[at])} is already rated in line {first}; "
-                         "number repeated ratings in a column 'replicate'")  # fmt: skip
-    return table
+        second = int(np.argmax(twice))
+        first = int(np.argmax((table[list(DESIGN)] == table[list(DESIGN)].iloc[second]).all(axis=1)))
+        raise InputError(f"{path}:{lines[second]}: {_cell(table.iloc[second])} is already rated in line "
+                         f"{lines[first]}; number repeated ratings in a column 'replicate'")  # fmt: skip
+    return Ratings(table, (file.format,), tuple(unscored))
+
+
+def _merge(files: Sequence[Ratings]) -> Ratings:
+    table = pd.concat([file.table for file in files], ignore_index=True)
+    for column in [name for name in table.columns if name not in COLUMNS]:
+        table[column] = table[column].fillna("")  # what only some of the files hold
+    if (twice := table.duplicated(list(DESIGN), keep=False)).any():
+        raise InputError(f"{_cell(table[twice].iloc[0])} is rated in more than one of the files")
+    formats = {name for file in files for name in file.formats}
+    return Ratings(table, tuple(sorted(formats)), tuple(place for file in files for place in file.unscored))
 
 
 def _score(path: Path, record: Record) -> float:
     if not _NUMBER.fullmatch(record.score):
-        raise InputError(f"{path}:{record.line}: score '{_short(record.score)}' is not a number")
+        raise InputError(f"{path}:{record.line}: score '{_printable(record.score)}' is not a number")
     value = float(record.score)
     if not 0 <= value <= 100:
-        raise InputError(f"{path}:{record.line}: score {_short(record.score)} is outside 0 to 100")
+        raise InputError(f"{path}:{record.line}: score {_printable(record.score)} is outside 0 to 100")
     return value
 
 
-def _name(path: Path, line: int, what: str, name: str) -> str:
-    if not name or len(name) > 200 or _CONTROL.search(name):
-        fault = (
-            "is empty"
-            if not name
-            else "is longer than 200 characters"
-            if len(name) > 200
-            else "holds control characters"
-        )
-        raise InputError(f"{path}:{line}: {what} '{_short(name)}' {fault}")
-    return name
+def _replicate(path: Path, record: Record) -> int:
+    text = record.replicate
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= 999):
+        raise InputError(f"{path}:{record.line}: replicate '{_printable(text)}' is not a number from 1 to 999")
+    return int(text)
 
 
-def _short(text: str) -> str:
+def _name(path: Path, record: Record, what: str, name: str) -> str:
+    if not name:
+        fault = "is empty"
+    elif len(name) > MAX_NAME_LENGTH:
+        fault = f"is longer than {MAX_NAME_LENGTH} characters"
+    elif _CONTROL.search(name):
+        fault = "holds control characters"
+    else:
+        return name
+    raise InputError(f"{path}:{record.line}: {what} '{_printable(name)}' {fault}")
+
+
+def _printable(text: str) -> str:
     return _CONTROL.sub("?", text if len(text) <= 40 else text[:40] + "...")
 
 
@@ -179,79 +204,22 @@ def _cell(row: pd.Series) -> str:
     return f"listener '{row['listener']}', item '{row['item']}', condition '{row['condition']}'"
 
 
-def write(path: Path, ratings: pd.DataFrame, force: bool = False, blinded: bool = False) -> None:
-    """Write a tidy table as our CSV; `read` gives the same table back.
+def write(path: Path, table: pd.DataFrame, force: bool = False, blinded: bool = False) -> None:
+    """Write a tidy table as our CSV; `read` returns the same table.
 
-    With `blinded` the column ``condition`` holds names of stimuli and is headed so.
+    With `blinded` the column ``condition`` holds names of stimuli and is headed ``stimulus``.
+
+    Raises
+    ------
+    InputError
+        If a file with other content exists and `force` is not set.
     """
-    header = [c for c in ("session", "listener", "item", "condition", "score") if c in ratings]
-    if (ratings["replicate"] != 1).any():
+    header = [c for c in ("session", "listener", "item", "condition", "score") if c in table]
+    if (table["replicate"] != 1).any():
         header.append("replicate")
-    header += [str(c) for c in ratings.columns if c not in COLUMNS]
-    text = {c: ratings[c].tolist() for c in header} | {
-        "score": [repr(s).removesuffix(".0") for s in ratings["score"].tolist()]
+    header += [str(c) for c in table.columns if c not in COLUMNS]
+    text = {c: table[c].tolist() for c in header} | {
+        "score": [repr(s).removesuffix(".0") for s in table["score"].tolist()]
     }
     title = ["stimulus" if blinded and c == "condition" else c for c in header]
     write_rows(path, title, zip(*([str(v) for v in text[c]] for c in header), strict=True), force=force)
-
-
-def is_simulated(ratings: pd.DataFrame) -> bool:
-    """Whether any rating was simulated: its session or listener is named ``simulated...``."""
-    return any(name.lower().startswith(SIMULATED) for c in ("session", "listener") for name in ratings[c].unique())
-
-
-@dataclass(frozen=True)
-class Cells:
-    """The ratings as a cube, repeated ratings of a cell averaged; NaN where a cell was not rated."""
-
-    listeners: tuple[str, ...]
-    items: tuple[str, ...]
-    conditions: tuple[str, ...]
-    scores: Float64[np.ndarray, "listener item condition"]
-
-    @property
-    def complete(self) -> bool:
-        """Whether every listener rated every condition of every item."""
-        return not np.isnan(self.scores).any()
-
-
-def cells(ratings: pd.DataFrame) -> Cells:
-    """Arrange ratings by listener, item and condition (in the order of `condition_order`)."""
-    listeners, items = sorted(ratings["listener"].unique()), sorted(ratings["item"].unique())
-    conditions = condition_order(ratings["condition"].unique())
-    shape = len(listeners), len(items), len(conditions)
-    if np.prod(shape, dtype=float) > MAX_DESIGN_CELLS:
-        raise InputError(f"{shape[0]} listeners x {shape[1]} items x {shape[2]} conditions are too many; "
-                         "are the columns listener, item and condition what they should be?")  # fmt: skip
-    at = np.ravel_multi_index(
-        tuple(pd.Index(names).get_indexer(pd.Index(ratings[column])) for names, column in
-              ((listeners, "listener"), (items, "item"), (conditions, "condition"))),
-        shape,
-    )  # fmt: skip
-    size = int(np.prod(shape))
-    count = np.bincount(at, minlength=size)
-    total = np.bincount(at, weights=ratings["score"].to_numpy(float), minlength=size)
-    mean = np.divide(total, count, out=np.full(size, np.nan), where=count > 0)
-    return Cells(tuple(listeners), tuple(items), tuple(conditions), mean.reshape(shape))
-
-
-def missing(cube: Cells) -> Iterator[tuple[str, str, str]]:
-    """Yield listener, item and condition of every cell of the complete design that nobody rated."""
-    for listener, item, condition in np.argwhere(np.isnan(cube.scores)):
-        yield cube.listeners[listener], cube.items[item], cube.conditions[condition]
-
-
-def condition_order(conditions: Iterable[str]) -> list[str]:
-    """Order as in the paper's figure: anchors, systems in natural order of their names, hidden reference."""
-    ends = {"la": 0, "ma": 1, "href": 3}
-
-    def natural(name: str) -> list[tuple[int, str]]:
-        return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"([0-9]+)", name.lower())]
-
-    return sorted(set(conditions), key=lambda c: (ends.get(c, 2), natural(c), c))
-
-
-def labels(conditions: Iterable[str]) -> dict[str, str]:
-    """Names of conditions in tables and figures: the paper's for its four, other lower-case ids in capitals."""
-    known = {"href": "H-REF", "la": "LA", "ma": "MA", "opus3_160": "OPUS", "prop": "PROP"}
-    return {c: known.get(c, c.upper() if re.fullmatch("[a-z0-9_-]+", c) else c) for c in conditions}

@@ -1,4 +1,7 @@
-"""What the report of a MUSHRA test must say (BS.1534-3, section 10), and the file of what ratings cannot tell."""
+"""The checklist of BS.1534-3, section 10, for the report of a MUSHRA test, and the file of facts that fills it.
+
+The command reads this module before it decides whether to load anything heavy, so it imports none of that.
+"""
 
 from __future__ import annotations
 
@@ -39,14 +42,13 @@ SECTIONS: dict[str, dict[str, str]] = {
         "conclusions": "Conclusions and on what they rest",
     },
 }
-"""Section of the report -> key in the file of facts -> what must be said there; ratings cannot tell it."""
-
+"""Section of the report -> key in the file of facts -> what must be said there, which ratings cannot tell."""
 
 FACTS = {key: what for points in SECTIONS.values() for key, what in points.items()}
 
 
 def template() -> str:
-    """Empty file of facts, to be filled in."""
+    """Return an empty file of facts, to be filled in."""
     parts = []
     for section, points in SECTIONS.items():
         parts.append(f"# ---- {section}")
@@ -55,14 +57,20 @@ def template() -> str:
 
 
 def read_facts(path: Path) -> dict[str, str]:
-    """Read the file of facts (TOML); keys must be those of `FACTS`."""
+    """Read a file of facts.
+
+    Raises
+    ------
+    InputError
+        If it is not TOML, a key is not one of `FACTS`, or a value is not a text.
+    """
     try:
         facts = tomllib.loads(read_text(path))
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path}: not TOML ({error})") from error
     for key, value in facts.items():
         if key not in FACTS:
-            raise InputError(f"{path}: '{key[:40]}' is no point of the checklist: {', '.join(FACTS)}")
+            raise InputError(f"{path}: '{key[:40]}' is not a point of the checklist, which are {', '.join(FACTS)}")
         if not isinstance(value, str):
             raise InputError(f"{path}: '{key}' is not a text")
     return facts

@@ -1,33 +1,40 @@
-"""Write the report of a MUSHRA test as one self-contained HTML file, by the checklist of BS.1534-3, section 10.
+"""The report of a MUSHRA test as one self-contained HTML page, by the checklist of BS.1534-3, section 10.
 
-What the ratings tell (design, listeners, post-screening, results, statistical methods, versions, hashes) is filled
-in. What they cannot tell is taken from a TOML file (--facts), one line for each point of the checklist; a point
-that is missing is flagged as missing. --template prints such a file to fill in. Where Chromium is installed the
-report is printed as PDF too.
+What the ratings tell (design, listeners, post-screening, results, statistical methods, versions, digests) is
+filled in. Everything else is taken from a file of facts (`analysis.reporting.checklist`); a point that it lacks is
+marked as missing.
 """
 
 from __future__ import annotations
 
+import base64
 import importlib.metadata
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from analysis.ratings.table import labels
+from analysis.ratings.conditions import REFERENCE_AND_ANCHORS, labels
 from analysis.reporting.checklist import FACTS, SECTIONS
-from analysis.reporting.report_sections import (
-    comparisons_section,
-    methods_section,
-    plan_section,
-    results_section,
-    screening_section,
-)
 from analysis.statistics.intervals import CONVENTIONS
-from analysis.study.analysis import Results
-from analysis.study.session import Analysed
+from analysis.study.analysis import AnalysedTest
+from analysis.study.results import Results
+
+MAX_UNBROKEN_ROWS = 30
+"""Largest number of rows of a table that is kept on one page."""
+
+CAPTIONS = {
+    "mushra": "Mean scores of all conditions",
+    "items": "Mean scores of each item",
+    "boxes": "Distribution of the ratings",
+    "listeners": "Ratings of each listener",
+    "differences": "Differences between conditions",
+    "ranks": "Ranks of the conditions",
+}
+"""Name of a figure -> its text for readers who cannot see it."""
 
 _STYLE = """
 @page{size:A4;margin:18mm 16mm}
@@ -46,17 +53,17 @@ figure,tr,table.short{break-inside:avoid}p:has(+table){break-after:avoid}thead{d
 """
 
 
-def report(test: Analysed, facts: Mapping[str, str], figures: Mapping[str, bytes]) -> str:
-    """Compose the HTML text.
+def report(test: AnalysedTest, facts: Mapping[str, str], figures: Mapping[str, bytes]) -> str:
+    """Compose the page.
 
     Parameters
     ----------
     test
         The analysed test.
     facts
-        Text for keys of `analysis.reporting.checklist.FACTS`.
+        Key of `analysis.reporting.checklist.FACTS` -> text.
     figures
-        Name of each figure and its SVG.
+        Name of each figure -> its SVG.
     """
     results = test.results
     title = escape(facts.get("title") or "Report of a MUSHRA listening test")
@@ -72,10 +79,10 @@ def report(test: Analysed, facts: Mapping[str, str], figures: Mapping[str, bytes
     for section, points in SECTIONS.items():
         if section == "Conclusions":
             parts += [
-                *screening_section(results),
-                *results_section(results, figures),
-                *comparisons_section(test),
-                *plan_section(test),
+                *_screening(results),
+                *_means(results, figures),
+                *_comparisons(test),
+                *_deviations(test),
             ]
         parts.append(f"<h2>{section}</h2>")
         if section == "Assessors":
@@ -83,7 +90,7 @@ def report(test: Analysed, facts: Mapping[str, str], figures: Mapping[str, bytes
         if section == "Material and systems":
             parts += _design(results)
         parts += [f"<p><b>{escape(what)}.</b> {_fact(facts, key)}</p>" for key, what in points.items()]
-    parts += [*methods_section(results), *_sources(test), *_checklist(test, facts)]
+    parts += [*_statistical_tests(results), *_sources(test), *_checklist(test, facts)]
     head = f"<meta charset=utf-8><title>{title}</title><style>{_STYLE}</style>"
     return f"<!doctype html><html lang=en><head>{head}</head><body>{chr(10).join(parts)}</body></html>\n"
 
@@ -92,63 +99,172 @@ def _fact(facts: Mapping[str, str], key: str) -> str:
     return escape(facts[key]) if facts.get(key) else "<span class=missing>MISSING</span>"
 
 
-def _summary(test: Analysed) -> list[str]:
-    """Say in words what was done and found; no more than the tables below hold."""
+def _summary(test: AnalysedTest) -> list[str]:
+    """Say in words what was done and found; the tables below hold the same."""
     results = test.results
     named = {c: escape(name) for c, name in labels(results.cube.conditions).items()}
     means = ", ".join(f"{named[str(row.condition)]} {row.mean:.1f} [{row.ci_low:.1f}, {row.ci_high:.1f}]"
                       for row in results.summary.itertuples())  # fmt: skip
-    found = [f"<p>{escape(results.design)} x {len(results.cube.conditions)} conditions were rated on the scale 0 "
+    parts = [f"<p>{escape(results.design)} x {len(results.cube.conditions)} conditions were rated on the scale 0 "
              f"to 100 of Recommendation ITU-R BS.1534. {escape(results.screened)}. Mean scores with "
              f"{escape(CONVENTIONS[results.ci])}: {means}.</p>"]  # fmt: skip
-    if results.effects:
-        effect, quoted = results.effects[0], results.chosen[results.effects[0].name]
+    if results.omnibus.effects:
+        effect = results.omnibus.effects[0]
+        chosen = results.omnibus.chosen[effect.name]
+        p = effect.quoted(chosen)
         agree = int(results.pairs["agree"].sum())
-        found.append(
-            f"<p>The conditions {'differ' if effect.quoted(quoted) < 0.05 else 'are not shown to differ'} "
-            f"(p = {effect.quoted(quoted):.2g}, {quoted}). Parametric and rank tests agree on {agree} of "
-            f"{len(results.pairs)} pairs.</p>"
+        parts.append(
+            f"<p>The conditions {'differ' if p < 0.05 else 'are not shown to differ'} (p = {p:.2g}, {chosen}). "
+            f"Parametric and rank tests agree on {agree} of {len(results.pairs)} pairs.</p>"
         )
     if test.plan:
         count = len(test.deviations)
-        found.append(f"<p>The analysis follows a plan frozen on {escape(test.plan.frozen)}, with "
+        parts.append(f"<p>The analysis follows a plan frozen on {escape(test.plan.frozen)}, with "
                      f"{count or 'no'} deviation{'s' * (count != 1)}.</p>")  # fmt: skip
-    return found + [f"<p class=note>{escape(warning)}</p>" for warning in results.warnings]
+    return parts + [f"<p class=note>{escape(warning)}</p>" for warning in results.warnings]
 
 
 def _listeners(results: Results) -> list[str]:
     screening = results.screening
-    sessions = results.ratings["session"].nunique()
-    repeated = len(results.ratings) - int((~_isnan(results.cube.scores)).sum())
+    sessions = results.table["session"].nunique()
+    repeated = len(results.table) - int((~np.isnan(results.cube.scores)).sum())
     return [f"<p>{screening.flow[0][1]} listeners rated, {len(results.cube.listeners)} remained after "
             f"post-screening. Their ratings come from {sessions} session{'s' * (sessions != 1)}; {repeated} of "
             "them repeat a rating of the same cell of the design (they are averaged).</p>"]  # fmt: skip
 
 
-def _isnan(values: Any) -> Any:
-
-    return np.isnan(values)
-
-
 def _design(results: Results) -> list[str]:
-
     cube = results.cube
     conditions = ", ".join(escape(f"{name} ({c})") for c, name in labels(cube.conditions).items())
-    absent = f"{len(results.not_rated)} cells were not rated." if results.not_rated else "Every cell was rated."
-    names = {"href": "hidden reference", "la": "low anchor (3.5 kHz)", "ma": "mid anchor (7 kHz)"}
-    there = [what for c, what in names.items() if c in cube.conditions]
-    lacking = [what for c, what in names.items() if c not in cube.conditions]
-    used = f"Among them: {', '.join(there)}. " if there else ""
-    absent_anchor = f"<b>Not among them, though the standard asks for it: {', '.join(lacking)}.</b>"
+    present = [what for c, what in REFERENCE_AND_ANCHORS.items() if c in cube.conditions]
+    absent = [what for c, what in REFERENCE_AND_ANCHORS.items() if c not in cube.conditions]
+    anchors = f"Among them: {', '.join(present)}. " if present else ""
+    if absent:
+        anchors += f"<b>Not among them, though the standard asks for it: {', '.join(absent)}.</b>"
+    gaps = f"{len(results.not_rated)} cells were not rated." if results.not_rated else "Every cell was rated."
     return [
-        f"<p>{len(cube.conditions)} conditions: {conditions}. {used}{absent_anchor if lacking else ''}</p>",
+        f"<p>{len(cube.conditions)} conditions: {conditions}. {anchors}</p>",
         f"<p>{len(cube.items)} items: {escape(', '.join(cube.items))}.</p>",
-        f"<p>{len(results.ratings)} ratings were analysed. {absent}</p>",
+        f"<p>{len(results.table)} ratings were analysed. {gaps}</p>",
     ]
 
 
-def _sources(test: Analysed) -> list[str]:
+def _screening(results: Results) -> list[str]:
+    """Report the post-screening, rule by rule and listener by listener."""
+    parts = ["<h2>Post-screening</h2>", f"<p>{escape(results.screened)}.</p>"]
+    parts.append("<table><tr><th>after</th><th>listeners</th></tr>")
+    parts += [f"<tr><td>{escape(step)}</td><td>{count}</td></tr>" for step, count in results.screening.flow]
+    parts.append("</table>")
+    if results.screening.excluded:
+        parts.append("<table><tr><th>left out</th><th class=text>rule</th><th class=text>on</th></tr>")
+        for listener, evidence in results.screening.excluded.items():
+            for e in evidence:
+                items = ", ".join(f"{i} ({s:g})" for i, s in zip(e.items, e.scores, strict=True))
+                parts.append(f"<tr><td>{escape(listener)}</td><td class=text>{escape(e.rule)}</td>"
+                             f"<td class=text>{escape(items)}, of {e.of}</td></tr>")  # fmt: skip
+        parts.append("</table>")
+    parts.append(f"<p>{len(results.outliers)} ratings lie more than 1.5 interquartile ranges beyond the hinges "
+                 "of their item and condition. None was removed.</p>")  # fmt: skip
+    return parts
 
+
+def _means(results: Results, figures: Mapping[str, bytes]) -> list[str]:
+    """Report means, medians and spread, and show the figures."""
+    named = labels(results.cube.conditions)
+    spread = results.spread
+    summary = results.summary.assign(condition=results.summary["condition"].map(named))
+    summary = summary.assign(iqr=spread["q3"] - spread["q1"], q1=spread["q1"], q3=spread["q3"],
+                             bimodality=spread["bimodality"])  # fmt: skip
+    parts = [
+        "<h2>Results</h2>",
+        f"<p>Mean with {escape(CONVENTIONS[results.ci])}; median, interquartile range and coefficient of "
+        "bimodality (above 5/9 several modes are suspected) of all ratings.</p>",
+        _table(summary),
+    ]
+    if results.screening.excluded:
+        everybody = results.summary_unscreened
+        parts.append("<p>Without post-screening:</p>")
+        parts.append(_table(everybody.assign(condition=everybody["condition"].map(named))))
+    for name, svg in figures.items():
+        data = base64.b64encode(svg).decode()
+        alt = escape(CAPTIONS.get(name, name))
+        parts.append(f'<figure><img alt="{alt}" src="data:image/svg+xml;base64,{data}"></figure>')
+    return parts
+
+
+def _comparisons(test: AnalysedTest) -> list[str]:
+    """Report the planned comparisons and all pairs."""
+    results = test.results
+    named = labels(results.cube.conditions)
+
+    def pair_table(pairs: pd.DataFrame, columns: list[str], kind: str = "") -> str:
+        names = [f"{named[a]} − {named[b]}" for a, b in zip(pairs["a"], pairs["b"], strict=True)]
+        shared = ["pair", "n", "difference", "ci_low", "ci_high", "dz", "cliffs_delta"]
+        return _table(pairs.assign(pair=names)[[*shared, *columns]], kind)
+
+    margin_tests = [c for c in ("p_equivalent", "p_non_inferior") if c in results.pairs]
+    parts = ["<h2>Comparisons</h2>"]
+    if test.plan and results.planned is not None:
+        plan = test.plan
+        parts.append(f"<p>Planned: {escape(plan.test)} test, {escape(plan.correction)} over these "
+                     f"{len(results.planned)} pairs, alpha = {plan.alpha:g}.</p>")  # fmt: skip
+        parts.append(pair_table(results.planned, ["p", "p_adjusted", "different", *margin_tests]))
+        parts.append("<p>All pairs, exploratory:</p>")
+    columns = ["p_t_holm", "p_t_hochberg", "p_w_exact_holm"]
+    columns += [c for c in ("p_permutation_holm", *margin_tests) if c in results.pairs]
+    parts.append(pair_table(results.pairs, [*columns, "agree"], "wide"))
+    parts.append("<p>Differences of the listeners' means over items with their 95 % t interval, each pair by "
+                 "itself; dz is their mean over their standard deviation. p of the t test (t) and of Wilcoxon's "
+                 "test (w), adjusted over all pairs; agree: both decide alike at 5 % after Holm.</p>")  # fmt: skip
+    return parts
+
+
+def _deviations(test: AnalysedTest) -> list[str]:
+    """Report the deviations from the plan; nothing without one."""
+    if not test.plan:
+        return []
+    head = [
+        "<h2>Deviations from the plan</h2>",
+        f"<p>Plan {escape(test.plan.title)} frozen on {escape(test.plan.frozen)}.</p>",
+    ]
+    listed = "".join(f"<li>{escape(deviation)}</li>" for deviation in test.deviations)
+    return [*head, f"<ul>{listed}</ul>" if listed else "<p>None.</p>"]
+
+
+def _statistical_tests(results: Results) -> list[str]:
+    """Report the omnibus tests, variance components and bootstraps."""
+    parts = ["<h2>Statistical tests</h2>"]
+    omnibus = results.omnibus
+    if omnibus.effects:
+        rows = [(e.name, e.f, f"{e.df}, {e.df_error}", e.p, e.gg, e.p_gg, e.hf, e.p_hf, e.partial_eta2,
+                 omnibus.chosen[e.name]) for e in omnibus.effects]  # fmt: skip
+        columns = ["effect", "F", "df", "p", "GG eps", "p GG", "HF eps", "p HF", "partial eta²", "to be quoted"]
+        parts.append("<p>Repeated-measures analysis of variance; the last column is the choice of BS.1534-3, "
+                     "attachment 4.</p>")  # fmt: skip
+        parts.append(_table(pd.DataFrame(rows, columns=columns), "wide"))
+        rows = [(e.name, e.multivariate.wilks, e.multivariate.f, f"{e.multivariate.df}, {e.multivariate.df_error}",
+                 e.multivariate.p) for e in omnibus.effects if e.multivariate]  # fmt: skip
+        if rows:
+            parts.append(_table(pd.DataFrame(rows, columns=["multivariate", "Wilks", "F", "df", "p"])))
+        parts.append(f"<p>Residuals: skewness {omnibus.residuals[0]:.2f}, excess kurtosis "
+                     f"{omnibus.residuals[1]:.2f} (BS.1534-3 flags 0.5, and 1.0 as severe).</p>")  # fmt: skip
+    if f := omnibus.friedman:
+        parts.append(f"<p>Friedman's test: chi² = {f.chi2:.3f}, {f.df} degrees of freedom, p = {f.p:.3g}; "
+                     f"Kendall's W = {f.kendall_w:.3f}.</p>")  # fmt: skip
+    if results.mixed:
+        values = results.mixed.variances | {"residual": results.mixed.residual}
+        listed = escape(", ".join(f"{k} {v:.1f}" for k, v in values.items()))
+        parts.append(f"<p>Variance components (mixed model with crossed listeners and items): {listed}.</p>")
+    if results.bootstraps:
+        named = labels(results.cube.conditions)
+        bounds = {scheme: [f"[{i.low:.1f}, {i.high:.1f}]" for i in found.values()]
+                  for scheme, found in results.bootstraps.items()}  # fmt: skip
+        parts.append("<p>Bootstrap 95 % intervals of the means, by what is drawn:</p>")
+        parts.append(_table(pd.DataFrame({"condition": list(named.values()), **bounds})))
+    return parts
+
+
+def _sources(test: AnalysedTest) -> list[str]:
     versions = {"Python": platform.python_version()}
     for package in ("hoa-rvqgan", "numpy", "pandas", "scipy", "matplotlib"):
         try:
@@ -163,31 +279,50 @@ def _sources(test: Analysed) -> list[str]:
     return [*parts, "</table>"]
 
 
-def _stimuli(test: Analysed) -> list[tuple[str, str]]:
-    """Digest of what was played: as the ratings carry it, else as the plan recorded it."""
-    ratings = test.results.ratings
-    if "stimulus_sha256" in ratings:
-        rows = ratings[["item", "condition", "stimulus_sha256"]].drop_duplicates()
+def _stimuli(test: AnalysedTest) -> list[tuple[str, str]]:
+    """Return the digests of what was played, as the ratings carry them, else as the plan recorded them."""
+    table = test.results.table
+    if "stimulus_sha256" in table:
+        rows = table[["item", "condition", "stimulus_sha256"]].drop_duplicates()
         rows = rows.sort_values(["item", "condition"])
         return [(f"{item} / {condition}", digest) for item, condition, digest in rows.itertuples(index=False)]
     return list(test.plan.stimuli.items()) if test.plan else []
 
 
-def _checklist(test: Analysed, facts: Mapping[str, str]) -> list[str]:
+def _checklist(test: AnalysedTest, facts: Mapping[str, str]) -> list[str]:
     results = test.results
-    told = {
+    given = {
         "Test materials, number of assessors, conditions": True,
         "Hidden reference, low and mid anchor used": {"href", "la", "ma"} <= set(results.cube.conditions),
         "Post-screening named, every exclusion with its evidence": results.screening.preset != "none",
         "Means with 95 % confidence intervals, medians, interquartile ranges": True,
-        "Significance of differences, and the method": bool(results.effects),
+        "Significance of differences, and the method": bool(results.omnibus.effects),
         "Plan of the analysis frozen before the test": test.plan is not None,
         "Digests of the stimuli": bool(_stimuli(test)),
         "Ratings of listeners, not simulated": not results.simulated,
     } | {what: bool(facts.get(key)) for key, what in FACTS.items()}
     rows = "".join(
-        f"<tr><td>{escape(what)}</td><td>{'given' if there else '<span class=missing>MISSING</span>'}</td></tr>"
-        for what, there in told.items()
+        f"<tr><td>{escape(what)}</td><td>{'given' if is_given else '<span class=missing>MISSING</span>'}</td></tr>"
+        for what, is_given in given.items()
     )
     return ["<h2>Checklist of BS.1534-3, section 10</h2>",
             f"<table><tr><th>point</th><th></th></tr>{rows}</table>"]  # fmt: skip
+
+
+def _table(content: pd.DataFrame, kind: str = "") -> str:
+    """Write a table as HTML; underscores in its headings become spaces."""
+
+    def cell(value: Any) -> str:
+        if isinstance(value, float):
+            return "–" if value != value else f"{value:.2g}" if abs(value) < 0.1 else f"{value:.2f}"
+        if isinstance(value, bool):
+            return "yes" if value else "no"
+        return escape(str(value))
+
+    def row(cells: Iterable[str]) -> str:
+        return f"<tr>{''.join(cells)}</tr>"
+
+    head = row(f"<th>{escape(str(c).replace('_', ' '))}</th>" for c in content.columns)
+    body = "".join(row(f"<td>{cell(v)}</td>" for v in line) for line in content.itertuples(index=False, name=None))
+    kind += " short" if len(content) <= MAX_UNBROKEN_ROWS else ""
+    return f"<table class='{kind.strip()}'><thead>{head}</thead><tbody>{body}</tbody></table>"

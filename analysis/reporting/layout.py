@@ -1,4 +1,4 @@
-"""Sheets for figures, laid out in inches: room for names of any length, and a caption under everything."""
+"""Figures laid out in inches: they leave space for names of any length, and for a caption at the bottom."""
 
 from __future__ import annotations
 
@@ -8,65 +8,98 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.ratings.table import labels
+from analysis.ratings.conditions import labels, shorten
 
 SLANT_DEG = 40
-CHARACTER = 0.62
-"""Mean width of a character of DejaVu Sans over its size."""
+"""Slant of tick labels that do not fit side by side."""
+
+CHARACTER_WIDTH = 0.62
+"""Mean width of a character of DejaVu Sans in relation to the font size."""
 
 MAX_NAME_LENGTH = 28
-"""Characters of a condition's name that are drawn where names stand slanted."""
+"""Largest number of characters of a slanted name."""
+
+TOP_MARGIN = 0.32
+"""Inches above the panels."""
+
+MIN_WIDTH = 4.6
+"""Smallest width of a figure, in inches."""
 
 
 def inches(characters: int, size: float) -> float:
-    """Width of a text of this many characters at a size in points."""
-    return characters * CHARACTER * size / 72
+    """Return the approximate width in inches of a text at a font size in points."""
+    return characters * CHARACTER_WIDTH * size / 72
 
 
-def cut(name: str, length: int) -> str:
-    """Shorten a name to `length` characters, the last of them an ellipsis."""
-    return name if len(name) <= length else name[: length - 1].rstrip() + "…"
-
-
-def unique_cut(names: Sequence[str], length: int) -> list[str]:
-    """Shorten names at their ends, or at their beginnings where that makes more of them distinct."""
-    from_left = [cut(name, length) for name in names]
-    from_right = [cut(name[::-1], length)[::-1] for name in names]
+def shorten_all(names: Sequence[str], length: int) -> list[str]:
+    """Shorten names at their ends, or at their beginnings if more of them then stay distinct."""
+    from_left = [shorten(name, length) for name in names]
+    from_right = [shorten(name[::-1], length)[::-1] for name in names]
     return from_right if len(set(from_right)) > len(set(from_left)) else from_left
 
 
-def tick_names(conditions: Sequence[str], each: float, size: float) -> tuple[list[str], bool, float, float]:
+@dataclass(frozen=True)
+class TickLabels:
     """Names of conditions as tick labels.
+
+    Attributes
+    ----------
+    names
+        The names, broken into lines if they then fit side by side, else shortened.
+    slanted
+        Whether they have to be drawn slanted.
+    below, left
+        Inches that they need below the axis and to the left of it.
+    """
+
+    names: list[str]
+    slanted: bool
+    below: float
+    left: float
+
+
+def tick_labels(conditions: Sequence[str], spacing: float, size: float) -> TickLabels:
+    """Fit the names of conditions under an axis.
 
     Parameters
     ----------
-    each
+    conditions
+        Ids of the conditions.
+    spacing
         Inches between two ticks.
     size
         Font size in points.
-
-    Returns
-    -------
-    tuple
-        The names (in lines where they then fit side by side, else cut), whether they stand slanted, and how
-        many inches they take below the axis and to the left of it.
     """
     names = list(labels(conditions).values())
-    fit = int((each - 0.04) / inches(1, size))
-    lines = [textwrap.wrap(name, max(fit, 1), break_long_words=False) or [""] for name in names]
-    if max(map(len, lines)) <= 3 and max(len(line) for of_name in lines for line in of_name) <= fit:
-        return ["\n".join(of_name) for of_name in lines], False, max(map(len, lines)) * size / 52 + 0.12, 0.0
-    names = [cut(name, MAX_NAME_LENGTH) for name in names]
+    fitting = int((spacing - 0.04) / inches(1, size))
+    lines = [textwrap.wrap(name, max(fitting, 1), break_long_words=False) or [""] for name in names]
+    count = max(map(len, lines))
+    if count <= 3 and max(len(line) for name in lines for line in name) <= fitting:
+        return TickLabels(["\n".join(name) for name in lines], False, count * size / 52 + 0.12, 0.0)
+    names = [shorten(name, MAX_NAME_LENGTH) for name in names]
     slant = math.radians(SLANT_DEG)
-    beside = max(inches(len(name), size) * math.cos(slant) - (i + 0.5) * each for i, name in enumerate(names))
-    return names, True, inches(max(map(len, names)), size) * math.sin(slant) + 0.25, beside + 0.1
+    left = max(inches(len(name), size) * math.cos(slant) - (i + 0.5) * spacing for i, name in enumerate(names))
+    return TickLabels(names, True, inches(max(map(len, names)), size) * math.sin(slant) + 0.25, left + 0.1)
 
 
 @dataclass(frozen=True)
-class Sheet:
-    """Sizes in inches: of a panel, and of the room around the grid of panels and between them."""
+class Grid:
+    """A grid of equal panels; all sizes in inches.
+
+    Attributes
+    ----------
+    width, height
+        Size of one panel.
+    left, right, below
+        Margins around the grid; `below` does not include the caption.
+    rows, columns
+        Numbers of panels.
+    column_gap, row_gap
+        Distances between panels.
+    """
 
     width: float
     height: float
@@ -75,34 +108,37 @@ class Sheet:
     below: float
     rows: int = 1
     columns: int = 1
-    between_columns: float = 0.0
-    between_rows: float = 0.0
+    column_gap: float = 0.0
+    row_gap: float = 0.0
 
 
-ABOVE = 0.32
-
-
-def sheet(sizes: Sheet, caption: str) -> tuple[Figure, np.ndarray]:
-    """Figure with a grid of panels and a caption; returned with the array (row, column) of its axes."""
-    grid_width = sizes.columns * sizes.width + (sizes.columns - 1) * sizes.between_columns
-    grid_height = sizes.rows * sizes.height + (sizes.rows - 1) * sizes.between_rows
-    width = max(sizes.left + grid_width + sizes.right, 4.6)
+def figure_with_panels(grid: Grid, caption: str) -> tuple[Figure, np.ndarray]:
+    """Create a figure with a grid of panels and a caption; return it with the array (row, column) of its axes."""
+    grid_width = grid.columns * grid.width + (grid.columns - 1) * grid.column_gap
+    grid_height = grid.rows * grid.height + (grid.rows - 1) * grid.row_gap
+    width = max(grid.left + grid_width + grid.right, MIN_WIDTH)
     lines = textwrap.wrap(caption, int((width - 0.3) / inches(1, 8)))
-    under = sizes.below + 0.155 * len(lines) + 0.12
-    height = ABOVE + grid_height + under
+    bottom = grid.below + 0.155 * len(lines) + 0.12
+    height = TOP_MARGIN + grid_height + bottom
     figure = Figure(figsize=(width, height))
-    grid = figure.subplots(
-        sizes.rows,
-        sizes.columns,
+    panels = figure.subplots(
+        grid.rows,
+        grid.columns,
         squeeze=False,
         gridspec_kw={
-            "left": sizes.left / width,
-            "right": (sizes.left + grid_width) / width,
-            "bottom": under / height,
-            "top": 1 - ABOVE / height,
-            "wspace": sizes.between_columns / sizes.width,
-            "hspace": sizes.between_rows / sizes.height,
+            "left": grid.left / width,
+            "right": (grid.left + grid_width) / width,
+            "bottom": bottom / height,
+            "top": 1 - TOP_MARGIN / height,
+            "wspace": grid.column_gap / grid.width,
+            "hspace": grid.row_gap / grid.height,
         },
     )
     figure.text(0.5, 0.07 / height, "\n".join(lines), ha="center", va="bottom", fontsize=8, color="0.25")
-    return figure, grid
+    return figure, panels
+
+
+def watermark(axes: Axes, text: str, size: float) -> None:
+    """Write a text across a panel, in grey, behind the data; `size` is the font size in points."""
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", rotation=25, fontsize=size,
+              color="0.78", weight="bold", zorder=1)  # fmt: skip

@@ -1,6 +1,6 @@
-"""Figures of a listening test, in the style of the paper's Figure 2; the same input gives the same bytes.
+"""Figures of a listening test, in the style of the paper's Figure 2.
 
-All are drawn in black and greys, and conditions are told apart by place: nothing depends on colour.
+All are drawn in black and greys, and conditions are told apart by their position, so nothing depends on colour.
 """
 
 from __future__ import annotations
@@ -9,47 +9,40 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.ratings.table import labels
-from analysis.reporting.layout import Sheet, cut, inches, sheet, tick_names, unique_cut
+from analysis.ratings.conditions import ANCHORS, labels, shorten
+from analysis.reporting.layout import (
+    SLANT_DEG,
+    Grid,
+    TickLabels,
+    figure_with_panels,
+    inches,
+    shorten_all,
+    tick_labels,
+    watermark,
+)
 from analysis.statistics.intervals import CONVENTIONS, means_over_items
 from analysis.statistics.paired_tests import midranks
-from analysis.study.analysis import Results
-from render.common.files import whole_file
+from analysis.study.results import Results
+from render.common.figure_style import figure_style, write_figure
+
+FONT_SIZE = 10
 
 BANDS = ("Bad", "Poor", "Fair", "Good", "Excellent")
 """The five intervals of the continuous quality scale, 20 points each (BS.1534-3)."""
 
-STYLE = {
-    "font.family": "DejaVu Sans",
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "figure.dpi": 100,
-    "savefig.dpi": 200,
-    "pdf.fonttype": 42,
-    "svg.fonttype": "path",
-    "svg.hashsalt": "hoa-rvqgan",
-}
-# No date and no program version: a figure's bytes depend on the ratings only.
-_METADATA = {
-    "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
-    "svg": {"Date": None, "Creator": None},
-    "png": {"Software": None},
-}
 MAX_PANELS = 60
-"""Items or listeners up to which a figure with a panel for each is drawn."""
+"""Largest number of items or listeners for which a figure with a panel or row for each is drawn."""
 
 MAX_PAIRS = 30
-"""Pairs up to which those with an anchor are drawn too."""
+"""Largest number of pairs of which those with an anchor are drawn too."""
 
 
 def quality_scale(axes: Axes, named: bool = True) -> None:
-    """Give the ordinate the scale 0 to 100 with its five intervals."""
+    """Give the ordinate the scale 0 to 100 with its five intervals; with `named`, write their names beside it."""
     axes.set_ylim(0, 100)
     axes.set_yticks(range(0, 101, 20))
     for i, band in enumerate(BANDS):
@@ -59,52 +52,52 @@ def quality_scale(axes: Axes, named: bool = True) -> None:
             axes.text(1.01, (20 * i + 10) / 100, band, transform=axes.transAxes, va="center", color="0.35")
 
 
-def _condition_axis(axes: Axes, names: Sequence[str], slanted: bool, size: float) -> None:
-    """Give the abscissa one place for each condition."""
-    axes.set_xlim(-0.5, len(names) - 0.5)
+def _condition_axis(axes: Axes, ticks: TickLabels, size: float, named: bool = True) -> None:
+    """Give the abscissa one tick for each condition."""
+    axes.set_xlim(-0.5, len(ticks.names) - 0.5)
+    names = ticks.names if named else [""] * len(ticks.names)
     axes.set_xticks(range(len(names)), names, fontsize=size)
-    if slanted:
+    if ticks.slanted and named:
         for label in axes.get_xticklabels():
-            label.set(rotation=40, ha="right", rotation_mode="anchor")
+            label.set(rotation=SLANT_DEG, ha="right", rotation_mode="anchor")
 
 
-def _scored(results: Results, caption: str) -> tuple[Figure, Axes]:
-    """Figure with one panel: score against condition."""
+def _score_panel(results: Results, caption: str) -> tuple[Figure, Axes]:
+    """Create a figure with one panel, score against condition."""
     conditions = results.cube.conditions
-    names, slanted, below, beside = tick_names(conditions, 0.8, 10)
-    figure, ((axes,),) = sheet(
-        Sheet(width=0.8 * max(len(conditions), 3), height=3.3, left=max(0.65, beside), right=0.95, below=below),
-        _caption(results, caption),
+    ticks = tick_labels(conditions, 0.8, 10)
+    grid = Grid(
+        width=0.8 * max(len(conditions), 3), height=3.3, left=max(0.65, ticks.left), right=0.95, below=ticks.below
     )
+    figure, ((axes,),) = figure_with_panels(grid, _caption(results, caption))
     quality_scale(axes)
     axes.set_ylabel("MUSHRA score")
-    _condition_axis(axes, names, slanted, 10)
+    _condition_axis(axes, ticks, 10)
     return figure, axes
 
 
 def overall(results: Results) -> Figure:
-    """Mean and confidence interval of every condition over all items and listeners: the paper's Figure 2."""
+    """Draw mean and confidence interval of every condition over all items and listeners: the paper's Figure 2."""
     summary = results.summary
-    figure, axes = _scored(results, f"Mean and {CONVENTIONS[results.ci]}.")
+    figure, axes = _score_panel(results, f"Mean and {CONVENTIONS[results.ci]}.")
     at = range(len(summary))
     error = [summary["mean"] - summary["ci_low"], summary["ci_high"] - summary["mean"]]
     axes.errorbar(at, summary["mean"], yerr=error, fmt="o", color="black", markersize=4.5, capsize=7,
                   linewidth=1.4, clip_on=False, zorder=3)  # fmt: skip
     for x, mean in zip(at, summary["mean"], strict=True):
-        place = {"xytext": (9, 0), "textcoords": "offset points", "va": "center", "fontsize": 8}
-        axes.annotate(f"{mean:.1f}", (x, mean), **place)
-    return _marked(figure, results)
+        axes.annotate(f"{mean:.1f}", (x, mean), xytext=(9, 0), textcoords="offset points", va="center", fontsize=8)
+    return _mark_simulated(figure, results)
 
 
 def boxes(results: Results) -> Figure:
-    """Median, quartiles and all ratings of every condition; the standard asks for medians and quartiles."""
-    figure, axes = _scored(results, "Median, quartiles, whiskers to 1.5 IQR; diamond: mean; dots: ratings.")
-    by_condition = results.ratings.groupby("condition")["score"]
+    """Draw median, quartiles and all ratings of every condition; BS.1534-3 asks for medians and quartiles."""
+    figure, axes = _score_panel(results, "Median, quartiles, whiskers to 1.5 IQR; diamond: mean; dots: ratings.")
+    by_condition = results.table.groupby("condition")["score"]
     rng = np.random.Generator(np.random.Philox(1))
     for x, condition in enumerate(results.cube.conditions):
         scores = by_condition.get_group(condition).to_numpy(float)
-        place = x + rng.uniform(-0.3, 0.3, scores.size)
-        axes.plot(place, scores, ".", color="0.6", markersize=3, zorder=2, clip_on=False, rasterized=True)
+        jittered = x + rng.uniform(-0.3, 0.3, scores.size)
+        axes.plot(jittered, scores, ".", color="0.6", markersize=3, zorder=2, clip_on=False, rasterized=True)
         drawn = axes.boxplot(
             scores, positions=[x], widths=0.5, showfliers=False, zorder=3, manage_ticks=False, showmeans=True,
             medianprops={"color": "black", "linewidth": 2.2},
@@ -112,11 +105,11 @@ def boxes(results: Results) -> Figure:
         )  # fmt: skip
         for artist in chain.from_iterable(drawn.values()):
             artist.set_clip_on(False)
-    return _marked(figure, results)
+    return _mark_simulated(figure, results)
 
 
 def per_item(results: Results) -> Figure:
-    """Mean and t interval over the listeners, a panel for each item."""
+    """Draw mean and t interval over the listeners, in a panel for each item."""
     items = results.cube.items
     figure, panels = _panels(results, items, "Mean and 95 % CI (t over listeners) of each item.")
     table = results.per_item.groupby("item")
@@ -125,38 +118,37 @@ def per_item(results: Results) -> Figure:
         error = [rows["mean"] - rows["ci_low"], rows["ci_high"] - rows["mean"]]
         axes.errorbar(range(len(rows)), rows["mean"], yerr=error, fmt="o", color="black", markersize=3,
                       capsize=3, linewidth=1.1, clip_on=False, zorder=3)  # fmt: skip
-    return _marked(figure, results)
+    return _mark_simulated(figure, results)
 
 
 def per_listener(results: Results) -> Figure:
-    """Each listener's ratings, a panel for each listener."""
+    """Draw each listener's ratings, in a panel for each listener."""
     cube = results.cube
     caption = "Ratings (dots) and mean over items (discs) of each listener."
     figure, panels = _panels(results, cube.listeners, caption)
     means = means_over_items(cube.scores)
     x = np.arange(len(cube.conditions))
     for i, axes in enumerate(panels):
-        dots = np.tile(x, (len(cube.items), 1)).ravel()
-        axes.plot(dots, cube.scores[i].ravel(), ".", color="0.55", markersize=3, clip_on=False)
+        axes.plot(
+            np.tile(x, len(cube.items)), cube.scores[i].ravel(), ".", color="0.55", markersize=3, clip_on=False
+        )
         axes.plot(x, means[i], "o", color="black", markersize=4, clip_on=False, zorder=3)
-    return _marked(figure, results)
+    return _mark_simulated(figure, results)
 
 
 def _panels(results: Results, titles: Sequence[str], caption: str) -> tuple[Figure, list[Axes]]:
-    """Figure with a grid of panels, score against condition; the conditions are named under each column."""
+    """Create a figure with a panel (score against condition) per title; the conditions are named at the bottom."""
     conditions = results.cube.conditions
     columns = min(4, len(titles))
     rows = -(-len(titles) // columns)
     width = max(2.1, 0.2 * len(conditions)) if columns > 1 else max(3.0, 0.5 * len(conditions))
-    names, slanted, below, beside = tick_names(conditions, width / len(conditions), 7)
-    figure, grid = sheet(
-        Sheet(width, 1.25, max(0.55, beside), 0.75, below, rows, columns, 0.3, 0.38), _caption(results, caption)
-    )
-    shown = unique_cut(titles, int(width / inches(1, 9)))
-    for number, axes in enumerate(grid.flat):
-        lowest, drawn = number >= columns * (rows - 1), number < len(titles)
-        _condition_axis(axes, names if lowest else [""] * len(names), slanted and lowest, 7)
-        if not drawn:  # below a column that ends earlier stand only the conditions' names
+    ticks = tick_labels(conditions, width / len(conditions), 7)
+    grid = Grid(width, 1.25, max(0.55, ticks.left), 0.75, ticks.below, rows, columns, column_gap=0.3, row_gap=0.38)
+    figure, panels = figure_with_panels(grid, _caption(results, caption))
+    shortened = shorten_all(titles, int(width / inches(1, 9)))
+    for number, axes in enumerate(panels.flat):
+        _condition_axis(axes, ticks, 7, named=number >= columns * (rows - 1))
+        if number >= len(titles):  # below a column that ends earlier there are only the conditions' names
             axes.spines[:].set_visible(False)
             axes.tick_params(left=False, bottom=False, labelleft=False)
             axes.patch.set_visible(False)
@@ -171,26 +163,27 @@ def _panels(results: Results, titles: Sequence[str], caption: str) -> tuple[Figu
                 axes.text(
                     1.02, 0.2 * i + 0.1, band, transform=axes.transAxes, va="center", color="0.35", fontsize=7
                 )
-        axes.set_title(shown[number], fontsize=8, pad=4)
-    return figure, list(grid.flat[: len(titles)])
+        axes.set_title(shortened[number], fontsize=8, pad=4)
+    return figure, list(panels.flat[: len(titles)])
 
 
 def differences(results: Results) -> Figure:
-    """Paired differences between conditions with their confidence intervals."""
+    """Draw the paired differences between conditions with their confidence intervals."""
     pairs = results.pairs[::-1]
     caption = "Difference of listener means, 95 % CI (t, each pair by itself); open: the interval holds 0."
     if len(pairs) > MAX_PAIRS:
-        pairs = pairs[~pairs[["a", "b"]].isin(["la", "ma"]).any(axis=1)]
+        pairs = pairs[~pairs[["a", "b"]].isin(ANCHORS).any(axis=1)]
         caption += " Pairs with an anchor are in pairs.csv."
-    named = {c: cut(name, 26) for c, name in labels(results.cube.conditions).items()}
+    named = {c: shorten(name, 26) for c, name in labels(results.cube.conditions).items()}
     names = [f"{named[a]} − {named[b]}" for a, b in zip(pairs["a"], pairs["b"], strict=True)]
     left = inches(max(map(len, names), default=0), 8) + 0.25
-    figure, ((axes,),) = sheet(Sheet(4.2, 0.25 * max(len(pairs), 2), left, 0.3, 0.5), _caption(results, caption))
+    grid = Grid(width=4.2, height=0.25 * max(len(pairs), 2), left=left, right=0.3, below=0.5)
+    figure, ((axes,),) = figure_with_panels(grid, _caption(results, caption))
     y = np.arange(len(pairs))
-    clear = ((pairs["ci_low"] > 0) | (pairs["ci_high"] < 0)).to_numpy()
+    significant = ((pairs["ci_low"] > 0) | (pairs["ci_high"] < 0)).to_numpy()
     error = np.array([pairs["difference"] - pairs["ci_low"], pairs["ci_high"] - pairs["difference"]])
     axes.axvline(0, color="0.5", linewidth=0.8)
-    for chosen, face in ((clear, "black"), (~clear, "white")):
+    for chosen, face in ((significant, "black"), (~significant, "white")):
         axes.errorbar(pairs["difference"][chosen], y[chosen], xerr=error[:, chosen], fmt="o", color="black",
                       markerfacecolor=face, markersize=4.5, capsize=3, linewidth=1.2)  # fmt: skip
     axes.set_yticks(y, names, fontsize=8)
@@ -199,36 +192,35 @@ def differences(results: Results) -> Figure:
     axes.tick_params(axis="x", labelsize=8)
     axes.grid(axis="x", color="0.9")
     axes.set_axisbelow(True)
-    return _marked(figure, results)
+    return _mark_simulated(figure, results)
 
 
 def ranks(results: Results) -> Figure:
-    """Rank of every condition by its mean, for each item and over the items (1 is best)."""
+    """Draw the rank of every condition by its mean, for each item and over the items (1 is best)."""
     cube = results.cube
     rated = ~np.isnan(cube.scores)
     total = np.where(rated, cube.scores, 0.0).sum(axis=0)
-    of_items = np.divide(total, rated.sum(axis=0), out=np.full(total.shape, -1.0), where=rated.any(axis=0))
-    table = np.array([midranks(-row) for row in of_items])
+    item_means = np.divide(total, rated.sum(axis=0), out=np.full(total.shape, -1.0), where=rated.any(axis=0))
+    table = np.array([midranks(-row) for row in item_means])
     table = np.vstack([table, table.mean(axis=0)])
-    rows = [*(cut(item, 30) for item in cube.items), "mean rank"]
+    rows = [*(shorten(item, 30) for item in cube.items), "mean rank"]
     count = len(cube.conditions)
-    names, slanted, below, beside = tick_names(cube.conditions, 0.75, 8)
-    left = max(inches(max(map(len, rows)), 8) + 0.2, beside)
-    figure, ((axes,),) = sheet(Sheet(0.75 * count, 0.25 * len(rows), left, 0.2, below), _caption(results, RANKED))
+    ticks = tick_labels(cube.conditions, 0.75, 8)
+    left = max(inches(max(map(len, rows)), 8) + 0.2, ticks.left)
+    grid = Grid(width=0.75 * count, height=0.25 * len(rows), left=left, right=0.2, below=ticks.below)
+    caption = "Rank of the means over listeners, 1 is best; equal means share their ranks' mean."
+    figure, ((axes,),) = figure_with_panels(grid, _caption(results, caption))
     axes.imshow(table, cmap="Greys_r", vmin=1 - 1.5 * count, vmax=count, aspect="auto")
     for i, j in np.ndindex(table.shape):
         last = i == len(rows) - 1
         text = f"{table[i, j]:.1f}" if last or table[i, j] % 1 else f"{table[i, j]:.0f}"
-        weight = "bold" if last else "normal"
-        axes.text(j, i, text, ha="center", va="center", fontsize=8, weight=weight)
+        axes.text(j, i, text, ha="center", va="center", fontsize=8, weight="bold" if last else "normal")
     axes.axhline(len(rows) - 1.5, color="black", linewidth=0.8)
     axes.set_yticks(range(len(rows)), rows, fontsize=8)
     axes.tick_params(length=0)
-    _condition_axis(axes, names, slanted, 8)
-    return _marked(figure, results)
+    _condition_axis(axes, ticks, 8)
+    return _mark_simulated(figure, results)
 
-
-RANKED = "Rank of the means over listeners, 1 is best; equal means share their ranks' mean."
 
 FIGURES: dict[str, Callable[[Results], Figure]] = {
     "mushra": overall,
@@ -238,11 +230,11 @@ FIGURES: dict[str, Callable[[Results], Figure]] = {
     "differences": differences,
     "ranks": ranks,
 }
-"""File name -> the function that draws it."""
+"""File name -> the function that draws the figure."""
 
 
 def drawable(results: Results) -> list[str]:
-    """Names of the figures that can be drawn: those with a panel for each item or listener have a limit."""
+    """Return the names of the figures that can be drawn: not too many panels, and at least one pair."""
     panels = {"items": len(results.cube.items), "listeners": len(results.cube.listeners),
               "ranks": len(results.cube.items)}  # fmt: skip
     few = {name for name in FIGURES if panels.get(name, 0) <= MAX_PANELS}
@@ -254,26 +246,25 @@ def _caption(results: Results, text: str) -> str:
     return f"{simulated}{text} {results.design}. {results.screened}."
 
 
-def _marked(figure: Figure, results: Results) -> Figure:
+def _mark_simulated(figure: Figure, results: Results) -> Figure:
     """Mark simulated ratings in every panel."""
     for axes in figure.axes if results.simulated else ():
         box = axes.get_position()
         size = min(box.width * figure.get_figwidth(), 1.6 * box.height * figure.get_figheight())
-        look = {"rotation": 25, "fontsize": min(26, 5.2 * size), "color": "0.78", "weight": "bold"}
-        axes.text(0.5, 0.5, "SIMULATED RATINGS", transform=axes.transAxes, ha="center", va="center",
-                  zorder=1, **look)  # fmt: skip
+        watermark(axes, "SIMULATED RATINGS", min(26, 5.2 * size))
     return figure
 
 
-def save(results: Results, name: str, folder: Path, forms: Sequence[str], force: bool = False) -> None:
-    """Draw a figure of `FIGURES` and write ``folder/name.form`` in every form, whole and free of dates."""
+def save(results: Results, name: str, folder: Path, formats: Sequence[str], force: bool = False) -> None:
+    """Draw a figure of `FIGURES` and write ``folder/name.format`` in every format (``pdf``, ``png``, ``svg``).
+
+    Raises
+    ------
+    InputError
+        If a file with other content exists and `force` is not set.
+    """
     title = f"{'SIMULATED RATINGS: ' if results.simulated else ''}{name}, {results.design}"
-    with mpl.rc_context(STYLE):
-        write(FIGURES[name](results), name, title, folder, forms, force)
-
-
-def write(figure: Figure, name: str, title: str, folder: Path, forms: Sequence[str], force: bool) -> None:
-    """Write a figure in every form, with a title in its metadata; to be called within `STYLE`."""
-    for form in forms:
-        with whole_file(Path(folder) / f"{name}.{form}", force=force) as temporary:
-            figure.savefig(temporary, metadata=_METADATA[form] | {"Title": title})
+    with figure_style(FONT_SIZE):
+        figure = FIGURES[name](results)
+        for suffix in formats:
+            write_figure(figure, Path(folder) / f"{name}.{suffix}", title, force)

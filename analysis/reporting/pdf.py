@@ -1,4 +1,4 @@
-"""Print an HTML file as PDF with the Chromium that is installed, if one is."""
+"""Print an HTML file as PDF with an installed Chromium."""
 
 from __future__ import annotations
 
@@ -11,21 +11,28 @@ from pathlib import Path
 from render.common.errors import InputError
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-LIMIT_S = 120
+TIMEOUT_S = 120
 
 
 def browser() -> str | None:
-    """Path of a Chromium, or None."""
+    """Return the path of the first installed browser of `BROWSERS`; None if there is none."""
     return next((found for name in BROWSERS if (found := shutil.which(name))), None)
 
 
 def print_pdf(html: Path, pdf: Path, program: str) -> None:
-    """Print `html` to `pdf`; the bytes hold the date and differ from print to print.
+    """Print a page; the PDF contains the date, so its bytes differ from print to print.
+
+    Parameters
+    ----------
+    html, pdf
+        Source and destination.
+    program
+        Path of the browser.
 
     Raises
     ------
     InputError
-        The browser fails or does not end within `LIMIT_S`.
+        If the browser fails or does not finish within `TIMEOUT_S`.
     """
     with tempfile.TemporaryDirectory() as profile:
         call = [
@@ -35,10 +42,10 @@ def print_pdf(html: Path, pdf: Path, program: str) -> None:
         if hasattr(os, "geteuid") and os.geteuid() == 0:
             call.insert(1, "--no-sandbox")  # Chromium refuses to run as root otherwise
         try:
-            # The program is one of BROWSERS as found on the PATH; the page holds no script and loads nothing.
-            done = subprocess.run(call, capture_output=True, text=True, timeout=LIMIT_S, check=False)  # noqa: S603
+            # The program is one of BROWSERS from the PATH; the page contains no script and loads nothing.
+            done = subprocess.run(call, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)  # noqa: S603
         except subprocess.TimeoutExpired:
-            raise InputError(f"{program}: no PDF within {LIMIT_S} s; print the HTML from a browser") from None
+            raise InputError(f"{program}: no PDF within {TIMEOUT_S} s; print the HTML from a browser") from None
     if not pdf.is_file():
-        last = (done.stderr.strip().splitlines() or ["no word about why"])[-1]
+        last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise InputError(f"{program}: wrote no PDF ({last[:200]}); print the HTML from a browser")

@@ -1,7 +1,8 @@
 """Analysis of variance for repeated measures: every listener rates every condition (of every item).
 
-Univariate F tests with the sphericity corrections of Greenhouse-Geisser and Huynh-Feldt, Mauchly's test, the
-multivariate alternative, and the rule by which BS.1534-3 (attachment 4) chooses between them.
+The module computes univariate F tests with the sphericity corrections of Greenhouse and Geisser and of Huynh and
+Feldt, Mauchly's test, the multivariate alternative, and the rule by which BS.1534-3 (attachment 4) chooses
+between them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from render.common.errors import InputError
 
 @dataclass(frozen=True)
 class Multivariate:
-    """Hotelling's T squared on the contrasts of the conditions, as F; with one group all four tests agree."""
+    """Hotelling's T squared on the contrasts of the conditions, as F.
+
+    With a single group of listeners the four usual multivariate tests agree.
+    """
 
     wilks: float
     pillai: float
@@ -29,10 +33,11 @@ class Multivariate:
 
 @dataclass(frozen=True)
 class Effect:
-    """One line of the analysis: sums of squares, F, and p uncorrected and corrected for lack of sphericity.
+    """One line of the analysis: sums of squares, F, and p without and with correction for lack of sphericity.
 
-    `gg` and `hf` are the epsilons of Greenhouse-Geisser and Huynh-Feldt (the latter capped at 1), `w` and
-    `p_sphericity` Mauchly's test (NaN where the listeners are too few for it).
+    `gg` and `hf` are the epsilons of Greenhouse-Geisser and Huynh-Feldt (the latter at most 1), `w` and
+    `p_sphericity` are Mauchly's test (NaN for too few listeners). Everything from `f` on is NaN, and
+    `multivariate` is None, if the contrasts do not vary over the listeners. The names are those of summary.json.
     """
 
     name: str
@@ -52,31 +57,39 @@ class Effect:
     multivariate: Multivariate | None
 
     def quoted(self, chosen: str) -> float:
-        """Return p by the result that `chosen_test` names."""
+        """Return p of the result that `chosen_test` names."""
         if chosen == "multivariate" and self.multivariate:
             return self.multivariate.p
         return self.p_hf if chosen == "huynh-feldt" else self.p_gg
 
 
 def one_way(scores: Float64[np.ndarray, "listener condition"], name: str = "condition") -> Effect:
-    """Repeated-measures analysis of one factor.
+    """Analyse one factor.
 
     Parameters
     ----------
     scores
         One complete row for each listener, usually means over the items.
+    name
+        Name of the factor.
 
     Raises
     ------
     InputError
-        Fewer than 2 listeners or 2 levels, or missing ratings.
+        If there are fewer than 2 listeners or 2 levels, or ratings are missing.
     """
     _check(scores)
     return _effect(name, scores @ _contrasts(scores.shape[1]))
 
 
 def two_way(scores: Float64[np.ndarray, "listener item condition"]) -> tuple[Effect, Effect, Effect]:
-    """Repeated-measures analysis of condition, item and their interaction, each against its own error."""
+    """Analyse condition, item and their interaction, each tested against its own error term.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than 2 listeners or 2 cells, or ratings are missing.
+    """
     listeners, items, conditions = scores.shape
     _check(scores.reshape(listeners, -1))
     of_items, of_conditions = _contrasts(items), _contrasts(conditions)
@@ -89,12 +102,12 @@ def two_way(scores: Float64[np.ndarray, "listener item condition"]) -> tuple[Eff
 
 
 def residuals(scores: Float64[np.ndarray, "listener item condition"]) -> Float64[np.ndarray, " cell"]:
-    """What listener and cell of the design leave of the scores: ``y_lic - mean_l - mean_ic + mean``.
+    """Return the residuals of the additive model, ``y_lic - mean_l - mean_ic + mean``.
 
-    The standard's check of normality (BS.1534-3, attachment 4) is of these, not of the scores.
+    BS.1534-3 (attachment 4) checks these for normality, not the scores.
     """
-    rest = scores - scores.mean(axis=0)
-    return (rest - rest.mean(axis=(1, 2), keepdims=True)).ravel()
+    deviation = scores - scores.mean(axis=0)
+    return (deviation - deviation.mean(axis=(1, 2), keepdims=True)).ravel()
 
 
 def _check(scores: Float64[np.ndarray, "listener cell"]) -> None:
@@ -105,7 +118,7 @@ def _check(scores: Float64[np.ndarray, "listener cell"]) -> None:
 
 
 def _contrasts(levels: int) -> Float64[np.ndarray, "level contrast"]:
-    """Orthonormal (Helmert) contrasts: the columns are orthogonal to the mean and to one another."""
+    """Return orthonormal (Helmert) contrasts: the columns are orthogonal to the mean and to one another."""
     matrix = np.zeros((levels, levels - 1))
     for k in range(1, levels):
         matrix[:k, k - 1] = 1.0
@@ -115,11 +128,11 @@ def _contrasts(levels: int) -> Float64[np.ndarray, "level contrast"]:
 
 
 def _effect(name: str, contrasts: Float64[np.ndarray, "listener contrast"]) -> Effect:
-    """Test that the mean of orthonormal contrasts is zero, from their scatter over the listeners.
+    """Test whether the mean of orthonormal contrasts is zero, from their scatter over the listeners.
 
-    With S the covariance of the contrasts, epsilon GG is ``tr(S)^2 / (p tr(S S))``; epsilon HF is
-    ``(n p GG - 2) / (p (n - 1 - p GG))`` (Huynh and Feldt 1976, as R's car prints it). For two listeners that is
-    0 / 0, and GG is taken.
+    With S the covariance of the p contrasts, epsilon GG is ``tr(S)^2 / (p tr(S S))`` and epsilon HF is
+    ``(n p GG - 2) / (p (n - 1 - p GG))`` (Huynh and Feldt 1976, as R's car prints it). For two listeners the
+    latter is 0 / 0, and GG is used in its place.
     """
     n, p = contrasts.shape
     mean = contrasts.mean(axis=0)
@@ -129,31 +142,47 @@ def _effect(name: str, contrasts: Float64[np.ndarray, "listener contrast"]) -> E
     gram = spread @ spread.T if n < p else spread.T @ spread
     squares = float(np.sum(gram**2))
     if ss_error <= 1e-12 * max(1.0, ss):
-        nan = float("nan")
-        return Effect(name, ss, df, 0.0, df_error, nan, nan, nan, nan, nan, nan, nan, nan, nan, None)
+        undefined = dict.fromkeys(
+            ("f", "p", "gg", "p_gg", "hf", "p_hf", "w", "p_sphericity", "partial_eta2"), np.nan
+        )
+        return Effect(name, ss, df, 0.0, df_error, **undefined, multivariate=None)
     f = (ss / df) / (ss_error / df_error)
     gg = ss_error**2 / (p * squares)
-    below = p * (n - 1 - p * gg)
-    hf = min(1.0, (n * p * gg - 2) / below) if below > 1e-9 else gg if n == 2 else 1.0
-    hf = max(hf, gg)  # rounding
+    denominator = p * (n - 1 - p * gg)
+    hf = gg if n == 2 else 1.0
+    if denominator > 1e-9:
+        hf = min(1.0, (n * p * gg - 2) / denominator)
+    hf = max(hf, gg)  # against rounding errors
     w, p_sphericity = _mauchly(spread.T @ spread / (n - 1), n) if p < n else (float("nan"), float("nan"))
     return Effect(
-        name, ss, df, ss_error, df_error, f, f_tail(df, df_error, f),
-        gg, f_tail(gg * df, gg * df_error, f), hf, f_tail(hf * df, hf * df_error, f),
-        w, p_sphericity, ss / (ss + ss_error), _multivariate(contrasts),
-    )  # fmt: skip
+        name=name,
+        ss=ss,
+        df=df,
+        ss_error=ss_error,
+        df_error=df_error,
+        f=f,
+        p=f_tail(df, df_error, f),
+        gg=gg,
+        p_gg=f_tail(gg * df, gg * df_error, f),
+        hf=hf,
+        p_hf=f_tail(hf * df, hf * df_error, f),
+        w=w,
+        p_sphericity=p_sphericity,
+        partial_eta2=ss / (ss + ss_error),
+        multivariate=_multivariate(contrasts),
+    )
 
 
 def f_tail(df: float, df_error: float, f: float) -> float:
-    """Probability of an F at least this large."""
+    """Return the probability of an F at least this large."""
     return float(special.fdtrc(df, df_error, f))
 
 
 def _mauchly(covariance: Float64[np.ndarray, "contrast contrast"], n: int) -> tuple[float, float]:
-    """Mauchly's W and its p by Box's chi-squared series to second order (Muirhead 1982, 8.3.7).
+    """Return Mauchly's W and its p by Box's chi-squared series to second order (Muirhead 1982, 8.3.7).
 
-    R's ``mauchly.test`` has the number of levels in one place of omega where the series has p, one less: its
-    p-values differ in the third digit.
+    At one place in omega R's ``mauchly.test`` uses the number of levels where the series has p, which is one
+    less: its p-values differ in the third digit.
     """
     p = covariance.shape[0]
     sign, logdet = np.linalg.slogdet(covariance)
@@ -170,9 +199,9 @@ def _mauchly(covariance: Float64[np.ndarray, "contrast contrast"], n: int) -> tu
 
 
 def _multivariate(contrasts: Float64[np.ndarray, "listener contrast"]) -> Multivariate | None:
-    """Test the contrasts' means without assuming sphericity; None where the listeners are too few for it.
+    """Test the contrasts' means without assuming sphericity; None for too few listeners.
 
-    ``T^2 = n m' S^-1 m`` over the p contrasts; ``F = T^2 (n - p) / (p (n - 1))`` with p, n - p degrees of
+    ``T^2 = n m' S^-1 m`` over the p contrasts, and ``F = T^2 (n - p) / (p (n - 1))`` with p and n - p degrees of
     freedom.
     """
     n, p = contrasts.shape
@@ -189,11 +218,11 @@ def _multivariate(contrasts: Float64[np.ndarray, "listener contrast"]) -> Multiv
 
 
 def chosen_test(effect: Effect, listeners: int) -> str:
-    """``huynh-feldt``, ``multivariate`` or ``greenhouse-geisser``: which result of an effect is to be quoted.
+    """Choose the result to be quoted: ``huynh-feldt``, ``multivariate`` or ``greenhouse-geisser``.
 
-    BS.1534-3, attachment 4: the univariate test with Huynh-Feldt correction where its epsilon is above 0.85
-    and the listeners are fewer than the levels + 30, else the multivariate test, which needs as many
-    listeners as levels. Where there are fewer, only the more careful univariate correction is left.
+    BS.1534-3, attachment 4, asks for the univariate test with the Huynh-Feldt correction if its epsilon is above
+    0.85 and there are fewer listeners than levels + 30, else for the multivariate test, which needs at least as
+    many listeners as levels. With fewer, only the more conservative univariate correction is left.
     """
     levels = effect.df + 1
     if effect.hf > 0.85 and listeners < levels + 30:

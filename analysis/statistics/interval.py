@@ -11,15 +11,18 @@ from scipy import special
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean and its confidence interval; the limits are NaN where the data cannot give one."""
+    """A mean and its confidence interval; the limits are NaN if the data are too few for one."""
 
     mean: float
     low: float
     high: float
 
 
-def t_interval(values: Float64[np.ndarray, " rating"], level: float = 0.95) -> Interval:
-    """Student's interval of the mean of independent values."""
+def t_interval(values: Float64[np.ndarray, " n"], level: float = 0.95) -> Interval:
+    """Return Student's interval for the mean of independent values.
+
+    NaN values are left out. The limits are NaN for fewer than 2 values, the mean too for none.
+    """
     values = values[~np.isnan(values)]
     if values.size < 2:
         return Interval(float(values.mean()) if values.size else np.nan, np.nan, np.nan)
@@ -27,6 +30,6 @@ def t_interval(values: Float64[np.ndarray, " rating"], level: float = 0.95) -> I
 
 
 def interval_from(mean: float, variance: float, df: float, level: float) -> Interval:
-    """Interval of a mean from its variance and degrees of freedom."""
+    """Return the interval of a mean from the mean's own variance and its degrees of freedom."""
     half = special.stdtrit(df, 0.5 + level / 2) * np.sqrt(variance)
     return Interval(float(mean), float(mean - half), float(mean + half))

@@ -1,11 +1,11 @@
-"""Means of a listening test with confidence intervals that say what they are intervals of.
+"""Means of the conditions with confidence intervals, by three conventions.
 
-The same ratings give intervals that differ several-fold in width, by what is taken for an independent draw:
+The same ratings give intervals whose widths differ several-fold, depending on what counts as independent:
 
-``paper``     t over all ratings of a condition. It takes every rating for independent of every other, which
-              the ratings of one listener are not; it is kept to regenerate published figures.
-``listener``  t over the listeners' means: listeners are drawn from a population, the items are these items.
-``crossed``   listeners and items are both drawn: the claim reaches to other material like this.
+``paper``     t over all ratings of a condition. This treats all ratings as independent, which those of one
+              listener are not; the convention is kept in order to reproduce published figures.
+``listener``  t over the listeners' means: the listeners are a sample of a population, the items are fixed.
+``crossed``   Listeners and items are both samples: the result extends to other items of the same kind.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float64
 
-from analysis.ratings.table import Cells, cells
+from analysis.ratings.cells import Cells
 from analysis.statistics.interval import Interval, interval_from, t_interval
 from analysis.statistics.mixed_models import crossed_interval_incomplete
 
@@ -25,31 +25,17 @@ CONVENTIONS = {
 }
 
 
-def shape(values: Float64[np.ndarray, " n"]) -> tuple[float, float]:
-    """Skewness and excess kurtosis, corrected for sample size (G1 and G2 of SAS; Joanes and Gill 1998).
-
-    NaN for fewer than 4 values or for equal ones.
-    """
-    n = values.size
-    deviation = values - values.mean() if n else values
-    m2 = np.mean(deviation**2) if n else 0.0
-    if n < 4 or m2 <= 1e-12:
-        return float("nan"), float("nan")
-    g1 = np.mean(deviation**3) / m2**1.5
-    g2 = np.mean(deviation**4) / m2**2 - 3
-    excess = (n - 1) / ((n - 2) * (n - 3)) * ((n + 1) * g2 + 6)
-    return float(g1 * np.sqrt(n * (n - 1)) / (n - 2)), float(excess)
-
-
 def crossed_interval(scores: Float64[np.ndarray, "listener item"], level: float = 0.95) -> Interval:
-    """Interval of a mean over random listeners and random items.
+    """Return the interval of a mean if listeners and items are both random.
 
-    Where cells are missing the model is fitted by REML itself (`analysis.statistics.mixed_models`). For a
-    complete table and
-    the mean squares of listeners, items and residual, ``var = (MS_L + MS_I - MS_E) / (L I)`` with
-    Satterthwaite's degrees of freedom equals REML of ``score ~ 1 + (1|listener) + (1|item)``. Where
-    the estimated component of items (listeners) is not positive, REML takes it for zero: the factor is then
-    pooled with the residual, and what is left is the t interval over listener (item) means.
+    For a complete table with the mean squares of listeners, items and residual,
+    ``var = (MS_L + MS_I - MS_E) / (L I)`` with Satterthwaite's degrees of freedom equals REML of
+    ``score ~ 1 + (1|listener) + (1|item)``. If the estimated component of the items (listeners) is not positive,
+    REML estimates it as zero: the factor is then pooled with the residual, and the t interval over the listener
+    (item) means remains. If cells are missing (NaN), the model is fitted by REML itself
+    (`analysis.statistics.mixed_models`).
+
+    The limits are NaN for a single listener.
 
     Source: Satterthwaite, Biometrics Bulletin 2 (1946); Searle, Casella, McCulloch, Variance Components.
     """
@@ -87,39 +73,45 @@ def crossed_interval(scores: Float64[np.ndarray, "listener item"], level: float 
     return interval_from(mean, variance / scores.size, df, level)
 
 
-def intervals(ratings: pd.DataFrame, cube: Cells, ci: str, level: float = 0.95) -> dict[str, Interval]:
-    """Interval of every condition's mean by a convention of `CONVENTIONS`."""
-    if ci == "paper":
-        by_condition = ratings.groupby("condition")["score"]
-        return {c: t_interval(by_condition.get_group(c).to_numpy(), level) for c in cube.conditions}
-    if ci == "listener":
-        means = means_over_items(cube.scores)
-        return {c: t_interval(means[:, i], level) for i, c in enumerate(cube.conditions)}
-    if ci == "crossed":
-        return {c: crossed_interval(cube.scores[:, :, i], level) for i, c in enumerate(cube.conditions)}
-    raise ValueError(f"no convention {ci!r}; there are {', '.join(CONVENTIONS)}")
-
-
 def means_over_items(
     scores: Float64[np.ndarray, "listener item ..."],
 ) -> Float64[np.ndarray, "listener ..."]:
-    """Each listener's mean over the items that he or she rated; NaN where none was."""
+    """Return each listener's mean over the items that he or she rated; NaN if there is none."""
     rated = ~np.isnan(scores)
     count = rated.sum(axis=1)
     total = np.where(rated, scores, 0.0).sum(axis=1)
     return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
 
 
-def summarise(ratings: pd.DataFrame, ci: str = "listener", cube: Cells | None = None) -> pd.DataFrame:
-    """Per condition: ``condition``, ``n`` ratings, ``mean, ci_low, ci_high`` by `ci`, ``median``."""
-    cube = cube or cells(ratings)
-    score = ratings.groupby("condition")["score"]
-    count, median = score.count(), score.median()
-    found = intervals(ratings, cube, ci)
-    return pd.DataFrame(
-        [
-            (c, int(count[c]), found[c].mean, found[c].low, found[c].high, float(median[c]))
-            for c in cube.conditions
-        ],
-        columns=["condition", "n", "mean", "ci_low", "ci_high", "median"],
-    )
+def summarise(table: pd.DataFrame, cube: Cells, ci: str = "listener", level: float = 0.95) -> pd.DataFrame:
+    """Summarise every condition.
+
+    Parameters
+    ----------
+    table
+        Tidy table of ratings.
+    cube
+        The same ratings as an array.
+    ci
+        Convention of mean and interval, one of `CONVENTIONS`.
+    level
+        Probability that the interval holds the true mean.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``condition, n`` (ratings), ``mean, ci_low, ci_high, median`` (of the ratings).
+    """
+    if ci not in CONVENTIONS:
+        raise ValueError(f"no convention {ci!r}; there are {', '.join(CONVENTIONS)}")
+    by_condition = table.groupby("condition")["score"]
+    means = means_over_items(cube.scores)
+    rows = []
+    for i, condition in enumerate(cube.conditions):
+        scores = by_condition.get_group(condition).to_numpy(float)
+        if ci == "crossed":
+            interval = crossed_interval(cube.of(condition), level)
+        else:
+            interval = t_interval(scores if ci == "paper" else means[:, i], level)
+        rows.append((condition, scores.size, interval.mean, interval.low, interval.high, float(np.median(scores))))
+    return pd.DataFrame(rows, columns=["condition", "n", "mean", "ci_low", "ci_high", "median"])

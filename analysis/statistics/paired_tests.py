@@ -1,4 +1,4 @@
-"""Comparisons of conditions rated by the same listeners: parametric, by ranks, and by permutation."""
+"""Comparisons of conditions that the same listeners rated: parametric, by ranks, and by permutation."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from scipy import special
 
 from analysis.statistics.interval import t_interval
 
-_BLOCK = 2_000_000
-"""Numbers held at a time while permuting."""
+_MAX_NUMBERS = 2_000_000
+"""Largest number of values that are held in memory at a time while permuting."""
 
-EXACT_UP_TO = 15
-"""Number of differences up to which Wilcoxon's distribution is counted out rather than approximated."""
+MAX_EXACT = 15
+"""Largest number of differences for which Wilcoxon's distribution is enumerated rather than approximated."""
 
 
 def midranks(values: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
-    """Ranks from 1; equal values share the mean of their ranks."""
+    """Return ranks from 1; equal values share the mean of their ranks."""
     _, inverse, count = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(count)
     return (last - (count - 1) / 2.0)[inverse]
@@ -39,11 +39,11 @@ class Friedman:
 
 
 def friedman(scores: Float64[np.ndarray, "listener condition"]) -> Friedman:
-    """Test equal ranks of the conditions within listeners; rows must be complete."""
+    """Test whether the conditions have equal ranks within listeners; there must be no missing values."""
     n, k = scores.shape
     ranks = np.array([midranks(row) for row in scores])
     expected = (k + 1) / 2
-    spread = np.sum((ranks - expected) ** 2)  # n k (k^2 - 1) / 12 less the correction for ties
+    spread = np.sum((ranks - expected) ** 2)  # n k (k^2 - 1) / 12 minus the correction for ties
     if spread == 0:
         return Friedman(0.0, k - 1, 1.0, 0.0)
     chi2 = float(n * n * (k - 1) * np.sum((ranks.mean(axis=0) - expected) ** 2) / spread)
@@ -51,7 +51,7 @@ def friedman(scores: Float64[np.ndarray, "listener condition"]) -> Friedman:
 
 
 def t_test(difference: Float64[np.ndarray, " listener"]) -> tuple[float, float]:
-    """Student's t and two-sided p of paired differences; p is NaN for fewer than 2, and for equal ones."""
+    """Return Student's t and two-sided p of paired differences; NaN for fewer than 2 or for equal ones."""
     n = difference.size
     deviation = difference.std(ddof=1) if n > 1 else 0.0
     if deviation <= 1e-12:
@@ -61,14 +61,14 @@ def t_test(difference: Float64[np.ndarray, " listener"]) -> tuple[float, float]:
 
 
 def non_inferior(difference: Float64[np.ndarray, " listener"], margin: float) -> float:
-    """One-sided p of the claim that the mean of paired differences is above ``-margin``."""
+    """Return the one-sided p for the claim that the mean of paired differences is above ``-margin``."""
     return _one_sided(difference + margin)
 
 
 def equivalent(difference: Float64[np.ndarray, " listener"], margin: float) -> float:
-    """Return p of the claim that the mean of paired differences lies within ``-margin`` to ``margin``.
+    """Return p for the claim that the mean of paired differences lies between ``-margin`` and ``margin``.
 
-    Two one-sided t tests (Schuirmann 1987): the larger of their p. A transparency claim needs this test; a
+    This is the larger p of two one-sided t tests (Schuirmann 1987). A claim of transparency needs this test: a
     difference that is not significant proves nothing.
     """
     return max(_one_sided(difference + margin), _one_sided(margin - difference))
@@ -82,12 +82,12 @@ def _one_sided(difference: Float64[np.ndarray, " listener"]) -> float:
     return float(special.stdtr(n - 1, -difference.mean() / (deviation / np.sqrt(n))))
 
 
-def wilcoxon(difference: Float64[np.ndarray, " listener"], exact_up_to: int = EXACT_UP_TO) -> tuple[float, float]:
-    """Signed-rank statistic (sum of positive ranks) and two-sided p; zero differences are left out.
+def wilcoxon(difference: Float64[np.ndarray, " listener"], max_exact: int = MAX_EXACT) -> tuple[float, float]:
+    """Return the signed-rank statistic (sum of positive ranks) and its two-sided p.
 
-    Up to `exact_up_to` differences the distribution over all signs is counted, ties included; above, the
-    normal approximation with correction for ties and without one for continuity, as R's
-    ``wilcox.test(exact = FALSE, correct = FALSE)``.
+    Zero differences are left out. For up to `max_exact` differences the distribution over all signs is
+    enumerated, ties included. For more, p follows from the normal approximation with correction for ties and
+    without continuity correction, as in R's ``wilcox.test(exact = FALSE, correct = FALSE)``.
     """
     d = difference[difference != 0]
     n = d.size
@@ -95,27 +95,27 @@ def wilcoxon(difference: Float64[np.ndarray, " listener"], exact_up_to: int = EX
         return 0.0, 1.0
     ranks = midranks(np.abs(d))
     statistic = float(ranks[d > 0].sum())
-    if n <= exact_up_to:
-        whole = np.rint(2 * ranks).astype(int)  # midranks are multiples of one half
-        ways = np.zeros(whole.sum() + 1)
+    if n <= max_exact:
+        doubled = np.rint(2 * ranks).astype(int)  # midranks are multiples of one half
+        ways = np.zeros(doubled.sum() + 1)
         ways[0] = 1.0
-        for rank in whole:
+        for rank in doubled:
             ways[rank:] = ways[rank:] + ways[: ways.size - rank]
         cumulative = np.cumsum(ways) / 2.0**n
-        lower = min(2 * statistic, whole.sum() - 2 * statistic)
+        lower = min(2 * statistic, doubled.sum() - 2 * statistic)
         return statistic, float(min(1.0, 2 * cumulative[round(lower)]))
-    variance = np.sum(ranks**2) / 4  # n (n+1) (2n+1) / 24 less the correction for ties
+    variance = np.sum(ranks**2) / 4  # n (n+1) (2n+1) / 24 minus the correction for ties
     z = (statistic - ranks.sum() / 2) / np.sqrt(variance)
     return statistic, float(2 * special.ndtr(-abs(z)))
 
 
 def holm(p: ArrayLike) -> Float64[np.ndarray, " test"]:
-    """Holm's step-down adjustment: ``max over smaller p of (m - rank + 1) p``; NaN is passed over."""
+    """Return Holm's step-down adjustment, ``max over smaller p of (m - rank + 1) p``; NaN stays NaN."""
     return _stepwise(p, np.maximum.accumulate)
 
 
 def hochberg(p: ArrayLike) -> Float64[np.ndarray, " test"]:
-    """Hochberg's step-up adjustment, which BS.1534-3 names: ``min over larger p of (m - rank + 1) p``."""
+    """Return Hochberg's step-up adjustment, ``min over larger p of (m - rank + 1) p``; BS.1534-3 names it."""
     return _stepwise(p, lambda scaled: np.minimum.accumulate(scaled[::-1])[::-1])
 
 
@@ -129,18 +129,11 @@ def _stepwise(p: ArrayLike, accumulate: Callable[[np.ndarray], np.ndarray]) -> F
 
 
 def cliffs_delta(a: Float64[np.ndarray, " m"], b: Float64[np.ndarray, " n"]) -> float:
-    """Share of pairs in which `a` is above `b` less the share in which it is below: -1 to 1."""
+    """Return the share of pairs in which `a` is above `b` minus the share in which it is below: -1 to 1."""
     ordered = np.sort(b)
     above = np.searchsorted(ordered, a, side="left").sum()
     below = b.size * a.size - np.searchsorted(ordered, a, side="right").sum()
     return float((above - below) / (a.size * b.size))
-
-
-def decide(pairs: pd.DataFrame, test: str, correction: str, alpha: float) -> pd.DataFrame:
-    """Add what a plan decides by: ``p`` of its test, ``p_adjusted`` over these pairs, ``different`` at `alpha`."""
-    p = pairs[{"t": "p_t", "wilcoxon": "p_w_exact", "permutation": "p_permutation"}[test]].to_numpy(float)
-    adjusted = {"holm": holm, "hochberg": hochberg, "none": lambda p: p}[correction](p)
-    return pairs.assign(p=p, p_adjusted=adjusted, different=adjusted < alpha)
 
 
 def median_permutation(
@@ -148,16 +141,25 @@ def median_permutation(
     draws: int,
     rng: np.random.Generator,
 ) -> Float64[np.ndarray, " pair"]:
-    """Two-sided p of each pair's difference of medians over random divisions of its pooled ratings.
+    """Return the two-sided p of each pair's difference of medians, over random divisions of its pooled ratings.
 
-    BS.1534-3, attachment 3: the share of draws whose difference is as large as the observed one. The observed
-    division counts as one of them, so that p is never zero and the test keeps its level (Phipson and Smyth
-    2010). Pairs of equal size share their divisions.
+    By BS.1534-3, attachment 3, p is the share of divisions whose difference is at least the observed one. The
+    observed division is counted too, so p is never zero and the test keeps its level (Phipson and Smyth 2010).
+    Pairs of equal size share their random divisions.
+
+    Parameters
+    ----------
+    pairs
+        The single ratings of the two conditions of each pair.
+    draws
+        Number of random divisions.
+    rng
+        Source of the divisions.
     """
     pooled = [np.concatenate(pair) for pair in pairs]
     observed = [abs(np.median(a) - np.median(b)) for a, b in pairs]
     extreme = np.zeros(len(pairs))
-    block = max(1, _BLOCK // max((values.size for values in pooled), default=1))
+    block = max(1, _MAX_NUMBERS // max((values.size for values in pooled), default=1))
     for start in range(0, draws, block):
         orders: dict[int, np.ndarray] = {}
         for k, values in enumerate(pooled):
@@ -180,24 +182,40 @@ def compare_pairs(
     margin: float | None = None,
     pairs: Sequence[tuple[str, str]] | None = None,
 ) -> pd.DataFrame:
-    """Compare pairs of conditions on the listeners' means: those given, or all.
+    """Compare pairs of conditions on the listeners' means.
 
-    Columns: ``a, b, n`` listeners who rated both, ``difference`` (a - b) with its 95 % t interval, ``dz``
-    (mean over standard deviation of the differences), ``cliffs_delta``, three p with Holm's and Hochberg's
-    adjustment over these pairs, and ``agree``: t and Wilcoxon decide alike at 5 % after Holm. With a `margin`
-    (points) also ``p_equivalent`` and ``p_non_inferior`` (a no worse than b by it), not adjusted.
+    Parameters
+    ----------
+    means
+        Each listener's mean over the items; NaN if he or she did not rate the condition.
+    conditions
+        Names of the columns of `means`.
+    margin
+        Points within which two conditions count as equivalent; None leaves those tests out.
+    pairs
+        The pairs to compare; None for all.
 
-    ``p_t`` is Student's. ``p_w`` is Wilcoxon's by the normal approximation, on the differences as they were
-    computed: what R's ``wilcox.test(exact = FALSE, correct = FALSE)`` gives. Means over items carry rounding
-    errors that break ties which the scores have; ``p_w_exact`` ranks these ties as ties and counts the
-    distribution out up to `EXACT_UP_TO` listeners. It is the one that is quoted.
+    Returns
+    -------
+    DataFrame
+        ``a, b``; ``n`` listeners who rated both; ``difference`` (a - b) with its 95 % t interval; ``dz`` (mean
+        over standard deviation of the differences); ``cliffs_delta``; three p with Holm's and Hochberg's
+        adjustment over these pairs; and ``agree``, whether t and Wilcoxon decide alike at 5 % after Holm. With a
+        `margin` also ``p_equivalent`` and ``p_non_inferior`` (a no worse than b by it), not adjusted.
+
+    Notes
+    -----
+    ``p_t`` is Student's. ``p_w`` is Wilcoxon's by the normal approximation on the differences as computed, as R's
+    ``wilcox.test(exact = FALSE, correct = FALSE)`` gives it. Means over items carry rounding errors that break
+    ties in the scores; ``p_w_exact`` treats these ties as ties and enumerates the distribution for up to
+    `MAX_EXACT` listeners. It is the one to be quoted.
     """
-    rows, of_margin = [], []
+    rows, margin_tests = [], []
     for first, second in combinations(conditions, 2) if pairs is None else pairs:
         i, j = conditions.index(first), conditions.index(second)
         both = ~np.isnan(means[:, [i, j]]).any(axis=1)
         a, b = means[both, i], means[both, j]
-        difference = np.round(a - b, 9)  # without the rounding errors, so that ties are ties
+        difference = np.round(a - b, 9)  # removes rounding errors, so that ties are ties
         interval = t_interval(difference)
         sd = difference.std(ddof=1) if difference.size > 1 else 0.0
         rows.append({
@@ -205,16 +223,55 @@ def compare_pairs(
             "difference": interval.mean, "ci_low": interval.low, "ci_high": interval.high,
             "dz": interval.mean / sd if sd > 1e-12 else np.nan,
             "cliffs_delta": cliffs_delta(np.round(a, 9), np.round(b, 9)) if a.size else np.nan,
-            "p_t": t_test(difference)[1], "p_w": wilcoxon(a - b, exact_up_to=0)[1],
+            "p_t": t_test(difference)[1], "p_w": wilcoxon(a - b, max_exact=0)[1],
             "p_w_exact": wilcoxon(difference)[1],
         })  # fmt: skip
         if margin is not None:
-            of_margin.append((equivalent(difference, margin), non_inferior(difference, margin)))
+            margin_tests.append((equivalent(difference, margin), non_inferior(difference, margin)))
     table = pd.DataFrame(rows, columns=PAIR_COLUMNS)
-    for track in ("t", "w", "w_exact"):
-        table[f"p_{track}_holm"] = holm(table[f"p_{track}"])
-        table[f"p_{track}_hochberg"] = hochberg(table[f"p_{track}"])
+    for test in ("t", "w", "w_exact"):
+        table[f"p_{test}_holm"] = holm(table[f"p_{test}"])
+        table[f"p_{test}_hochberg"] = hochberg(table[f"p_{test}"])
     if margin is not None:
-        table[["p_equivalent", "p_non_inferior"]] = np.array(of_margin).reshape(-1, 2)
+        table[["p_equivalent", "p_non_inferior"]] = np.array(margin_tests).reshape(-1, 2)
     table["agree"] = (table["p_t_holm"] < 0.05) == (table["p_w_exact_holm"] < 0.05)
     return table
+
+
+def permute_pairs(table: pd.DataFrame, pairs: pd.DataFrame, draws: int, seed: int) -> Float64[np.ndarray, " pair"]:
+    """Return p of `median_permutation` for every row ``a, b`` of a table of pairs.
+
+    Parameters
+    ----------
+    table
+        Tidy table of ratings.
+    pairs
+        As `compare_pairs` returns it.
+    """
+    scores = {str(c): group.to_numpy(float) for c, group in table.groupby("condition")["score"]}
+    pooled = [(scores[a], scores[b]) for a, b in zip(pairs["a"], pairs["b"], strict=True)]
+    return median_permutation(pooled, draws, np.random.Generator(np.random.Philox(seed)))
+
+
+def decide(pairs: pd.DataFrame, test: str, correction: str, alpha: float) -> pd.DataFrame:
+    """Add the decisions by one test to a table of pairs.
+
+    Parameters
+    ----------
+    pairs
+        As `compare_pairs` returns it; for ``permutation`` with a column ``p_permutation``.
+    test
+        ``t``, ``wilcoxon`` or ``permutation``.
+    correction
+        ``holm``, ``hochberg`` or ``none``, over these pairs.
+    alpha
+        Level of significance.
+
+    Returns
+    -------
+    DataFrame
+        `pairs` with ``p`` of the test, ``p_adjusted`` and ``different`` (``p_adjusted < alpha``).
+    """
+    p = pairs[{"t": "p_t", "wilcoxon": "p_w_exact", "permutation": "p_permutation"}[test]].to_numpy(float)
+    adjusted = {"holm": holm, "hochberg": hochberg, "none": lambda p: p}[correction](p)
+    return pairs.assign(p=p, p_adjusted=adjusted, different=adjusted < alpha)

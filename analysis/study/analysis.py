@@ -1,173 +1,171 @@
-"""From ratings to results: screening, summary, both tracks of tests, and what a reader must be warned of."""
+"""From rating files to results: read, screen, summarise, test, and say what a reader must be warned of."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, is_dataclass
-from typing import Any
+import argparse
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float64
 
-from analysis.ratings.table import Cells, cells, is_simulated, labels, missing
-from analysis.statistics import anova
-from analysis.statistics import paired_tests as paired
+from analysis.ratings.cells import Cells, cells
+from analysis.ratings.conditions import REFERENCE_AND_ANCHORS
+from analysis.ratings.table import Ratings, read, read_key
+from analysis.statistics import anova, paired_tests
 from analysis.statistics.bootstrap import bootstrap
-from analysis.statistics.interval import Interval, t_interval
-from analysis.statistics.intervals import CONVENTIONS, means_over_items, shape, summarise
-from analysis.statistics.mixed_models import MixedModel
-from analysis.statistics.screening import Screening, bimodality, outliers, screen
-from analysis.statistics.variance_components import condition_model
-from analysis.study.preregistration import Plan
+from analysis.statistics.distribution import BIMODAL, bimodality, outliers, skewness_and_kurtosis
+from analysis.statistics.interval import t_interval
+from analysis.statistics.intervals import means_over_items, summarise
+from analysis.statistics.mixed_models import MixedModel, condition_model
+from analysis.statistics.screening import screen
+from analysis.study.options import DEFAULTS, Settings, chosen_settings, renamed_conditions
+from analysis.study.preregistration import Plan, deviations, read_plan
+from analysis.study.results import OmnibusTests, Results
 from render.common.errors import InputError
+from render.common.files import sha256
+
+MAX_LISTED = 10
+"""Largest number of places that a warning lists; further ones are only counted."""
 
 
 @dataclass(frozen=True)
-class Results:
-    """Everything that is printed, written and drawn of one test.
+class AnalysedTest:
+    """Results of a test, with the files that they come from and the plan that was followed.
 
-    `ratings` and `cube` hold the listeners that post-screening left; what is None could not be computed, for
-    a reason that stands in `warnings`. `planned` are the comparisons of a plan; None without one. `residuals`
-    are skewness and excess kurtosis of the residuals.
+    Attributes
+    ----------
+    results
+        The results.
+    sources
+        Name and SHA-256 of every rating file.
+    formats
+        Formats of these files.
+    plan, deviations
+        The plan, if there was one, and every deviation from it in words.
     """
 
-    ratings: pd.DataFrame
-    cube: Cells
-    ci: str
-    simulated: bool
-    screening: Screening
-    not_rated: tuple[tuple[str, str, str], ...]
-    summary: pd.DataFrame
-    summary_unscreened: pd.DataFrame
-    spread: pd.DataFrame
-    per_item: pd.DataFrame
-    pairs: pd.DataFrame
-    planned: pd.DataFrame | None
-    outliers: pd.DataFrame
-    effects: tuple[anova.Effect, ...]
-    chosen: dict[str, str]
-    friedman: paired.Friedman | None
-    residuals: tuple[float, float]
-    mixed: MixedModel | None
-    bootstraps: Mapping[str, Mapping[str, Interval]]
-    warnings: tuple[str, ...]
-
-    @property
-    def design(self) -> str:
-        """Size of the analysed design in words."""
-        return f"{len(self.cube.listeners)} listeners x {len(self.cube.items)} items"
-
-    @property
-    def screened(self) -> str:
-        """Post-screening in words, for captions."""
-        if self.screening.preset == "none":
-            return "No post-screening"
-        gone = len(self.screening.excluded)
-        named = {"bs1534-3": "BS.1534-3", "mpeg-strict": "MPEG strict"}[self.screening.preset]
-        return f"Post-screening {named}: {gone} of {gone + len(self.cube.listeners)} left out"
+    results: Results
+    sources: tuple[tuple[str, str], ...] = ()
+    formats: tuple[str, ...] = ()
+    plan: Plan | None = None
+    deviations: tuple[str, ...] = ()
 
 
-def analyse(
-    ratings: pd.DataFrame,
-    ci: str = "listener",
-    screening: str = "bs1534-3",
-    draws: int = 0,
-    seed: int = 1,
-    margin: float | None = None,
-    plan: Plan | None = None,
-) -> Results:
+def analyse_files(arguments: argparse.Namespace) -> AnalysedTest:
+    """Analyse rating files by the options of `analysis.study.options.add_options`.
+
+    Settings of the command line take precedence over those of a plan, and are then listed as deviations.
+
+    Raises
+    ------
+    InputError
+        For bad options, ratings, keys or plans.
+    """
+    if arguments.package and not arguments.plan:
+        raise InputError("--package is compared with a plan; give --plan too")
+    plan, found = read_plan(arguments.plan) if arguments.plan else (None, [])
+    settings = chosen_settings(arguments, plan.settings if plan else DEFAULTS)
+    key = read_key(arguments.key) if arguments.key else None
+    ratings = read(arguments.results, key, renamed_conditions(arguments))
+    if plan:
+        found += deviations(plan, ratings.table, settings, arguments.package)
+    return AnalysedTest(
+        results=analyse(ratings, settings, plan),
+        sources=tuple((path.name, sha256(path)) for path in arguments.results),
+        formats=ratings.formats,
+        plan=plan,
+        deviations=tuple(found),
+    )
+
+
+def analyse(ratings: Ratings, settings: Settings = DEFAULTS, plan: Plan | None = None) -> Results:
     """Analyse the ratings of one test.
 
     Parameters
     ----------
     ratings
-        Tidy table as `analysis.ratings.table.read` gives it.
-    ci
-        Convention of the intervals, one of `analysis.statistics.intervals.CONVENTIONS`.
-    screening
-        Preset of `analysis.statistics.screening`.
-    draws
-        Draws of the bootstrap intervals and permutation tests; 0 leaves both out.
-    seed
-        Seed of the draws.
-    margin
-        Points within which two conditions count as equivalent; None leaves those tests out.
+        As `analysis.ratings.table.read` returns them.
+    settings
+        How they are analysed.
     plan
-        Whose comparisons, test, correction and level are to be carried out (`Results.planned`).
+        Plan whose comparisons, test, correction and level fill `Results.planned`; `settings` are followed even
+        where the plan's differ.
+
+    Raises
+    ------
+    InputError
+        If post-screening leaves no listener, or the design is too large.
     """
-    everybody = cells(ratings)
-    outcome = screen(everybody, screening)
-    kept = ratings[~ratings["listener"].isin(outcome.excluded)] if outcome.excluded else ratings
-    cube = cells(kept) if outcome.excluded else everybody
-    warnings = list(outcome.notes)
-    if blank := ratings.attrs.get("blank"):
-        places = ", ".join(ratings.attrs["blanks"])
-        more = f" and {blank - len(ratings.attrs['blanks'])} more" if blank > len(ratings.attrs["blanks"]) else ""
-        warnings.append(f"no score in {places}{more}: those cells count as not rated")
+    everybody = cells(ratings.table)
+    screening = screen(everybody, settings.screening)
+    table = ratings.table[~ratings.table["listener"].isin(screening.excluded)]
+    cube = everybody.without(screening.excluded)
+    summary = summarise(table, cube, settings.ci)
     means = means_over_items(cube.scores)
+    not_rated = tuple(cube.missing())
     complete = np.asarray(~np.isnan(cube.scores).any(axis=(1, 2)))
-    absent = tuple(missing(cube))
-    if absent:
-        warnings.append(
-            f"{len(absent)} cells of the design not rated: analysis of variance and Friedman's test use the "
-            f"{complete.sum()} listeners who rated all of it"
-        )
-    effects, chosen, ranks, residuals = _tests(cube, means, complete, warnings)
-    pairs = paired.compare_pairs(means, cube.conditions, margin)
-    bootstraps = {}
-    if draws:
-        bootstraps = bootstrap(kept, cube, draws, seed)
-        pairs = pairs.assign(p_permutation=_permutation(kept, pairs, draws, seed))
-        pairs = pairs.assign(p_permutation_holm=paired.holm(pairs["p_permutation"]))
-    planned = None
-    if plan:
-        planned = paired.compare_pairs(means, cube.conditions, margin, plan.pairs(cube.conditions))
-        if plan.test == "permutation":
-            planned = planned.assign(p_permutation=_permutation(kept, planned, draws or plan.draws, seed))
-        planned = paired.decide(planned, plan.test, plan.correction, plan.alpha)
-    try:
-        mixed = condition_model(cube)
-    except InputError as error:
-        mixed = None
-        warnings.append(str(error))
-    summary = summarise(kept, ci, cube)
-    if lacking := summary["condition"][summary["ci_low"].isna()].tolist():
-        warnings.append(f"no interval for {', '.join(lacking)}: its ratings are too few for this convention")
-    spread = _spread(kept, cube)
-    _warn_of_scale(summary, spread, warnings)
+    omnibus, omnibus_warnings = _omnibus_tests(cube.scores[complete], means[complete])
+    mixed, mixed_warnings = _mixed_model(cube)
+    spread = _spread(table, cube)
     return Results(
-        ratings=kept,
+        table=table,
         cube=cube,
-        ci=ci,
-        simulated=is_simulated(ratings),
-        screening=outcome,
-        not_rated=absent,
+        ci=settings.ci,
+        simulated=ratings.simulated,
+        screening=screening,
+        not_rated=not_rated,
         summary=summary,
-        summary_unscreened=summarise(ratings, ci, everybody) if outcome.excluded else summary,
+        summary_unscreened=summarise(ratings.table, everybody, settings.ci) if screening.excluded else summary,
         spread=spread,
         per_item=_per_item(cube),
-        pairs=pairs,
-        planned=planned,
-        outliers=outliers(kept),
-        effects=effects,
-        chosen=chosen,
-        friedman=ranks,
-        residuals=residuals,
+        pairs=_all_pairs(table, means, cube.conditions, settings),
+        planned=_planned_pairs(table, means, cube.conditions, settings, plan) if plan else None,
+        outliers=outliers(table),
+        omnibus=omnibus,
         mixed=mixed,
-        bootstraps=bootstraps,
-        warnings=tuple(warnings),
+        bootstraps=bootstrap(table, cube, settings.draws, settings.seed) if settings.draws else {},
+        warnings=(
+            *screening.notes,
+            *_missing_score_warnings(ratings.unscored, len(not_rated), int(complete.sum())),
+            *omnibus_warnings,
+            *mixed_warnings,
+            *_scale_warnings(summary, spread),
+        ),
     )
 
 
-def _tests(
-    cube: Cells, means: np.ndarray, complete: np.ndarray, warnings: list[str]
-) -> tuple[tuple[anova.Effect, ...], dict[str, str], paired.Friedman | None, tuple[float, float]]:
-    """Omnibus tests of both tracks, and the residuals' shape, on the listeners who rated every cell."""
-    if complete.sum() < 2 or len(cube.conditions) < 2:
-        warnings.append("tests of all conditions together need 2 listeners who rated every cell, and 2 conditions")
-        return (), {}, None, (np.nan, np.nan)
-    scores, listener_means = cube.scores[complete], means[complete]
-    if len(cube.items) > 1:
+def _all_pairs(
+    table: pd.DataFrame, means: np.ndarray, conditions: tuple[str, ...], settings: Settings
+) -> pd.DataFrame:
+    pairs = paired_tests.compare_pairs(means, conditions, settings.margin)
+    if settings.draws:
+        p = paired_tests.permute_pairs(table, pairs, settings.draws, settings.seed)
+        pairs = pairs.assign(p_permutation=p, p_permutation_holm=paired_tests.holm(p))
+    return pairs
+
+
+def _planned_pairs(
+    table: pd.DataFrame, means: np.ndarray, conditions: tuple[str, ...], settings: Settings, plan: Plan
+) -> pd.DataFrame:
+    planned = paired_tests.compare_pairs(means, conditions, settings.margin, plan.pairs(conditions))
+    if plan.test == "permutation":
+        p = paired_tests.permute_pairs(table, planned, settings.draws or plan.draws, settings.seed)
+        planned = planned.assign(p_permutation=p)
+    return paired_tests.decide(planned, plan.test, plan.correction, plan.alpha)
+
+
+def _omnibus_tests(
+    scores: Float64[np.ndarray, "listener item condition"], means: Float64[np.ndarray, "listener condition"]
+) -> tuple[OmnibusTests, list[str]]:
+    """Test all conditions together on complete scores and the means over their items; also return warnings."""
+    listeners, items, conditions = scores.shape
+    if listeners < 2 or conditions < 2:
+        return OmnibusTests(), [
+            "tests of all conditions together need 2 listeners who rated every cell, and 2 conditions"
+        ]
+    warnings = []
+    if items > 1:
         effects: tuple[anova.Effect, ...] = anova.two_way(scores)
         interaction = effects[2]
         if interaction.p_gg < 0.05:
@@ -176,53 +174,71 @@ def _tests(
                 "differences depend on the item, so look at each item before trusting the means over items"
             )
     else:
-        effects = (anova.one_way(listener_means),)
-    chosen = {effect.name: anova.chosen_test(effect, int(complete.sum())) for effect in effects}
-    residuals = shape(anova.residuals(scores))
+        effects = (anova.one_way(means),)
+    chosen = {effect.name: anova.chosen_test(effect, listeners) for effect in effects}
+    residuals = skewness_and_kurtosis(anova.residuals(scores))
     if (worst := max(map(abs, residuals))) > 0.5:
         degree = "severely " if worst > 1 else ""
         warnings.append(
             f"residuals are {degree}off the normal distribution (skewness {residuals[0]:.2f}, excess kurtosis "
             f"{residuals[1]:.2f}; BS.1534-3 flags 0.5, and 1.0 as severe): prefer the tests by ranks"
         )
-    friedman = paired.friedman(listener_means.round(9))
+    friedman = paired_tests.friedman(means.round(9))
     quoted = effects[0].quoted(chosen[effects[0].name])
     if (quoted < 0.05) != (friedman.p < 0.05):
         warnings.append(
             f"analysis of variance (p = {quoted:.2g}) and Friedman's test (p = {friedman.p:.2g}) disagree at 5 %"
         )
-    return effects, chosen, friedman, residuals
+    return OmnibusTests(effects, chosen, friedman, residuals), warnings
 
 
-def _permutation(ratings: pd.DataFrame, pairs: pd.DataFrame, draws: int, seed: int) -> np.ndarray:
-    """BS.1534-3, attachment 3, for every row of a table of pairs, on single ratings."""
-    scores = {str(c): group.to_numpy(float) for c, group in ratings.groupby("condition")["score"]}
-    pooled = [(scores[a], scores[b]) for a, b in zip(pairs["a"], pairs["b"], strict=True)]
-    return paired.median_permutation(pooled, draws, np.random.Generator(np.random.Philox(seed)))
+def _mixed_model(cube: Cells) -> tuple[MixedModel | None, list[str]]:
+    try:
+        return condition_model(cube), []
+    except InputError as error:
+        return None, [str(error)]
 
 
-def _warn_of_scale(summary: pd.DataFrame, spread: pd.DataFrame, warnings: list[str]) -> None:
-    """BS.1534-3: systems mostly in the uppermost fifth may not be told apart; ratings may have several modes.
+def _missing_score_warnings(unscored: tuple[str, ...], not_rated: int, complete: int) -> list[str]:
+    warnings = []
+    if unscored:
+        more = f" and {len(unscored) - MAX_LISTED} more" if len(unscored) > MAX_LISTED else ""
+        places = ", ".join(unscored[:MAX_LISTED])
+        warnings.append(f"no score in {places}{more}: those cells count as not rated")
+    if not_rated:
+        warnings.append(
+            f"{not_rated} cells of the design not rated: analysis of variance and Friedman's test use the "
+            f"{complete} listeners who rated all of it"
+        )
+    return warnings
 
-    Reference and anchors lie at the ends of the scale, where the coefficient is high for skewness alone.
+
+def _scale_warnings(summary: pd.DataFrame, spread: pd.DataFrame) -> list[str]:
+    """Warn of missing intervals, of systems crowded at the top of the scale, and of several modes.
+
+    Reference and anchors are left out of the latter two: they lie at the ends of the scale, where the coefficient
+    of bimodality is high because of skewness alone.
     """
-    systems = summary[~summary["condition"].isin(["href", "la", "ma"])]
+    warnings = []
+    if lacking := summary["condition"][summary["ci_low"].isna()].tolist():
+        warnings.append(f"no interval for {', '.join(lacking)}: its ratings are too few for this convention")
+    systems = summary[~summary["condition"].isin(list(REFERENCE_AND_ANCHORS))]
     if len(systems) and (systems["mean"] > 80).mean() > 0.5:
         warnings.append(
             "most systems have means in 80..100: the test may not be able to tell them apart (BS.1534-3)"
         )
-    several = spread[(spread["bimodality"] > 5 / 9) & spread["condition"].isin(systems["condition"])]
+    several = spread[(spread["bimodality"] > BIMODAL) & spread["condition"].isin(systems["condition"])]
     for condition, b in zip(several["condition"], several["bimodality"], strict=True):
         warnings.append(
             f"ratings of {condition} may have several modes (coefficient of bimodality {b:.2f} > 5/9): "
             "a mean may stand for nobody"
         )
+    return warnings
 
 
-def _spread(ratings: pd.DataFrame, cube: Cells) -> pd.DataFrame:
-    """Quartiles, extremes and coefficient of bimodality of each condition's ratings."""
+def _spread(table: pd.DataFrame, cube: Cells) -> pd.DataFrame:
     rows = []
-    by_condition = ratings.groupby("condition")["score"]
+    by_condition = table.groupby("condition")["score"]
     for condition in cube.conditions:
         scores = by_condition.get_group(condition).to_numpy(float)
         q1, median, q3 = np.quantile(scores, [0.25, 0.5, 0.75])
@@ -232,51 +248,10 @@ def _spread(ratings: pd.DataFrame, cube: Cells) -> pd.DataFrame:
 
 
 def _per_item(cube: Cells) -> pd.DataFrame:
-    """Mean of every item and condition over the listeners, with the t interval."""
     rows = []
     for j, item in enumerate(cube.items):
         for k, condition in enumerate(cube.conditions):
             values = cube.scores[:, j, k]
-            found = t_interval(values)
-            rows.append((item, condition, int(np.sum(~np.isnan(values))), found.mean, found.low, found.high))
+            mean = t_interval(values)
+            rows.append((item, condition, int(np.sum(~np.isnan(values))), mean.mean, mean.low, mean.high))
     return pd.DataFrame(rows, columns=["item", "condition", "n", "mean", "ci_low", "ci_high"])
-
-
-def as_json(results: Results) -> dict[str, Any]:
-    """Results as plain values; NaN becomes null."""
-    value = {
-        "rows": results.summary.to_dict("records"),
-        "screening": results.screening.as_json(),
-        "rows_without_screening": results.summary_unscreened.to_dict("records"),
-        "ci": {"convention": results.ci, "meaning": CONVENTIONS[results.ci]},
-        "simulated": results.simulated,
-        "labels": labels(results.cube.conditions),
-        "listeners": results.cube.listeners,
-        "items": results.cube.items,
-        "not_rated": results.not_rated,
-        "warnings": results.warnings,
-        "spread": results.spread.to_dict("records"),
-        "anova": [asdict(effect) | {"quote": results.chosen[effect.name]} for effect in results.effects],
-        "residuals": dict(zip(("skewness", "excess_kurtosis"), results.residuals, strict=True)),
-        "friedman": results.friedman,
-        "mixed_model": None if results.mixed is None else
-            {"variances": results.mixed.variances, "residual": results.mixed.residual},
-        "pairs": results.pairs.to_dict("records"),
-        "planned": None if results.planned is None else results.planned.to_dict("records"),
-        "tracks_agree": bool(results.pairs["agree"].all()) if len(results.pairs) else None,
-        "outliers": results.outliers.to_dict("records"),
-        "bootstraps": results.bootstraps,
-    }  # fmt: skip
-    return _plain(value)
-
-
-def _plain(value: Any) -> Any:
-    if is_dataclass(value) and not isinstance(value, type):
-        value = asdict(value)
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -1,12 +1,9 @@
-"""How well do objective measures follow the listeners? Compare a table of measures with the mean scores.
+"""Correlation of objective measures with the listeners' mean scores.
 
-RATINGS are the files of one listening test, OBJECTIVE.csv is the table of analysis.objective (columns item,
-condition and one for each measure). Each measure is compared with the mean score of every item and condition,
-the hidden reference left out (any measure finds it equal to itself): pooled over all conditions; over the
-systems, which leaves out the anchors too, as any measure tells them from the rest; and over the items of each
-condition. Pearson's,
-Spearman's and Kendall's coefficients come with 95 % bootstrap intervals over the items. The logarithm of the bit
-rate is the baseline to beat: where the table has rates, the last columns say by how much |Spearman| is larger.
+Each measure is compared with the mean score of every item and condition, except those of the hidden reference,
+which any measure finds equal to itself: over all conditions; over the systems, without the anchors, which any
+measure tells from the rest; and over the items of each condition. The logarithm of the bit rate is the baseline
+that a measure has to surpass.
 """
 
 from __future__ import annotations
@@ -17,18 +14,16 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float64
 
-from analysis.ratings.csv_text import read_text, rows
+from analysis.ratings.conditions import ANCHORS
+from analysis.ratings.csv_text import read_table, read_text
 from render.common.errors import InputError
 
-TEXT = ("item", "condition", "material")
+TEXT_COLUMNS = ("item", "condition", "material")
 
-
-OTHER = (*TEXT, "lag_samples", "align_corr", "silent_channels")
-"""Columns of a table of measures that are no measures."""
-
+OTHER_COLUMNS = (*TEXT_COLUMNS, "lag_samples", "align_corr", "silent_channels")
+"""Columns of a table of measures that are not measures."""
 
 BASELINE = "log2_kbps"
-
 
 COEFFICIENTS = ("pearson", "spearman", "kendall")
 
@@ -39,23 +34,24 @@ def read_measures(path: Path) -> pd.DataFrame:
     Raises
     ------
     InputError
-        With file and line: a column missing or twice, a cell that is no finite number, a pair that is there twice.
+        With file and line: a column is missing or occurs twice, a cell is not a finite number, or an item and
+        condition occur twice.
     """
-    body = rows(path, read_text(path))
-    line, header = next(body, (1, []))
+    content = read_table(path, read_text(path))
+    header = content.header
     if not {"item", "condition"} < set(header) or len(set(header)) < len(header):
-        raise InputError(f"{path}:{line}: needs the columns item, condition and at least one measure, each once")
+        raise InputError(
+            f"{path}:{content.line}: needs the columns item, condition and at least one measure, each once"
+        )
     found = []
-    for line, row in body:
-        if len(row) != len(header):
-            raise InputError(f"{path}:{line}: has {len(row)} cells, the header has {len(header)}")
+    for line, row in content.full_rows():
         values: dict[str, str | float] = {}
         for name, cell in zip(header, row, strict=True):
-            values[name] = cell if name in TEXT else _number(path, line, name, cell)
+            values[name] = cell if name in TEXT_COLUMNS else _number(path, line, name, cell)
         found.append(values)
     table = pd.DataFrame(found, columns=header)
     if table.duplicated(["item", "condition"]).any():
-        raise InputError(f"{path}: an item and condition stands there twice")
+        raise InputError(f"{path}: one item and condition occurs twice")
     return table
 
 
@@ -72,29 +68,32 @@ def _number(path: Path, line: int, name: str, cell: str) -> float:
 def coefficients(
     x: Float64[np.ndarray, " n"], y: Float64[np.ndarray, " n"], weights: Float64[np.ndarray, "draw n"]
 ) -> Float64[np.ndarray, "draw 3"]:
-    """Pearson's r, Spearman's rho and Kendall's tau-b of pairs that count `weights` times; NaN where undefined.
+    """Return Pearson's r, Spearman's rho and Kendall's tau-b of pairs that count `weights` times.
 
-    With s_ij = sign(x_i - x_j) the midranks of a weighted sample are Σ_j w_j s_ij / 2 and a constant, and
-    tau-b is Σ w_i w_j s_ij t_ij over the root of the same sums of s² and t².
+    With s_ij = sign(x_i - x_j) the midranks of a weighted sample are Σ_j w_j s_ij / 2 plus a constant, and
+    tau-b is Σ w_i w_j s_ij t_ij divided by the square root of the same sums of s² and t². A coefficient is NaN
+    for fewer than 3 different pairs and for constant values.
     """
     signs = [np.sign(v[:, None] - v) for v in (x, y)]
     total = weights.sum(axis=1, keepdims=True)
 
     def correlated(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         a, b = (v - (weights * v).sum(axis=1, keepdims=True) / np.maximum(total, 1) for v in (a, b))
-        return _over((weights * a * b).sum(axis=1), (weights * a * a).sum(axis=1), (weights * b * b).sum(axis=1))
+        return _normalised(
+            (weights * a * b).sum(axis=1), (weights * a * a).sum(axis=1), (weights * b * b).sum(axis=1)
+        )
 
     products = [((weights @ (p * q)) * weights).sum(axis=1) for p, q in
                 ((signs[0], signs[1]), (signs[0], signs[0]), (signs[1], signs[1]))]  # fmt: skip
     found = np.stack(
-        [correlated(x, y), correlated(weights @ signs[0].T, weights @ signs[1].T), _over(*products)], axis=1
+        [correlated(x, y), correlated(weights @ signs[0].T, weights @ signs[1].T), _normalised(*products)], axis=1
     )
     found[np.count_nonzero(weights, axis=1) < 3] = np.nan
     return found
 
 
-def _over(product: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Product over the root of a·b; NaN where either is 0 but for rounding."""
+def _normalised(product: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Divide a product by the square root of a·b; NaN if either of them is 0 apart from rounding errors."""
     scale = np.sqrt(np.maximum(a, 0)) * np.sqrt(np.maximum(b, 0))
     defined = scale > 1e-12 * max(scale.max(initial=0.0), 1e-300)
     return np.where(defined, product / np.where(defined, scale, 1.0), np.nan)
@@ -110,15 +109,22 @@ def correlate(scores: pd.DataFrame, measures: pd.DataFrame, draws: int = 2000, s
     measures
         Columns ``item, condition`` and measures; ``kbps`` gives the baseline `BASELINE`.
     draws
-        Bootstrap draws of the items.
+        Bootstrap draws of the items, for 95 % intervals.
+    seed
+        Seed of the draws.
 
     Returns
     -------
     DataFrame
-        ``measure, conditions, n``; of each coefficient its value, ``_low`` and ``_high``; ``within_items``, the
-        mean of Spearman's within items; ``rmse``, the error of scores predicted by a straight line;
-        ``over_rate``, |Spearman| less that of the bit rate over the same pairs. `conditions` is ``all``,
-        ``systems`` or a condition.
+        ``measure, conditions, n``; each coefficient with its limits, ``_low`` and ``_high``; ``within_items``,
+        the mean of Spearman's coefficients within items; ``rmse``, the error of scores that a straight line
+        predicts, in points; ``over_rate``, |Spearman| minus that of the bit rate over the same pairs, with its
+        limits. ``conditions`` is ``all``, ``systems`` or a condition.
+
+    Raises
+    ------
+    InputError
+        If fewer than 3 items and conditions have both scores and measures.
     """
     if "kbps" in measures.columns:
         rates = measures["kbps"].where(measures["kbps"] > 0)
@@ -129,8 +135,8 @@ def correlate(scores: pd.DataFrame, measures: pd.DataFrame, draws: int = 2000, s
         raise InputError(
             f"only {len(joined)} items and conditions have both scores and measures; do the names agree?"
         )
-    names = [c for c in measures.columns if c not in OTHER and joined[c].notna().sum() >= 3]
-    anchors = joined["condition"].isin(("la", "ma"))
+    names = [c for c in measures.columns if c not in OTHER_COLUMNS and joined[c].notna().sum() >= 3]
+    anchors = joined["condition"].isin(ANCHORS)
     parts = {"all": joined, **({"systems": joined[~anchors]} if anchors.any() else {})}
     parts |= dict(iter(joined.groupby("condition", sort=False)))
     found = []
@@ -138,12 +144,11 @@ def correlate(scores: pd.DataFrame, measures: pd.DataFrame, draws: int = 2000, s
         for kind, part in parts.items():
             pairs = part.dropna(subset=[name])
             if len(pairs) >= 3:
-                found.append({"measure": name, "conditions": kind, **_compared(pairs, name, draws, seed)})
+                found.append({"measure": name, "conditions": kind, **_correlation(pairs, name, draws, seed)})
     return pd.DataFrame(found)
 
 
-def _compared(pairs: pd.DataFrame, name: str, draws: int, seed: int) -> dict[str, float]:
-
+def _correlation(pairs: pd.DataFrame, name: str, draws: int, seed: int) -> dict[str, float]:
     x, y = (np.array(pairs[column].tolist(), np.float64) for column in (name, "mean"))
     items, of_item = np.unique(pairs["item"].tolist(), return_inverse=True)
     weights = np.ones((1, len(x)))
@@ -166,15 +171,14 @@ def _compared(pairs: pd.DataFrame, name: str, draws: int, seed: int) -> dict[str
         rated = np.array(pairs[BASELINE].notna().tolist())
         if rated.sum() >= 3:
             rate = np.array(pairs[BASELINE].tolist(), np.float64)[rated]
-            both = [coefficients(of, y[rated], weights[:, rated])[:, 1] for of in (x[rated], rate)]
-            lead = np.abs(both[0]) - np.abs(both[1])
-            low, high = _interval(lead[1:])
-            row |= {"over_rate": lead[0], "over_rate_low": low, "over_rate_high": high}
+            measure, baseline = (coefficients(v, y[rated], weights[:, rated])[:, 1] for v in (x[rated], rate))
+            advantage = np.abs(measure) - np.abs(baseline)
+            low, high = _interval(advantage[1:])
+            row |= {"over_rate": advantage[0], "over_rate_low": low, "over_rate_high": high}
     return row
 
 
 def _interval(drawn: np.ndarray) -> tuple[float, float]:
-
     kept = drawn[~np.isnan(drawn)]
     low, high = np.quantile(kept, [0.025, 0.975]) if kept.size else (np.nan, np.nan)
     return float(low), float(high)

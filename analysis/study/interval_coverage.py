@@ -1,9 +1,9 @@
-"""How often does a 95 % interval hold what it is an interval of? Simulated listening tests count it out.
+"""Coverage of the 95 % intervals, counted over simulated listening tests.
 
-Each trial draws listeners, items and noise with the variance components of a published test and asks whether
-the interval of one condition's mean holds the true value: the mean over the population of listeners for these
-items (items fixed), and for all items of their kind (items random). A convention is honest for a target where
-its coverage is near 95 %. Percentile bootstraps are known to be too narrow for few listeners, and it shows.
+Each trial draws listeners, items and noise with the variance components of a published test and asks whether the
+interval of one condition's mean holds the true value: the mean over the population of listeners for these items
+(items fixed), and for all items of their kind (items random). A convention is honest for a target if its coverage
+is near 95 %. Percentile bootstraps are known to be too narrow for few listeners.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float64
 
-from analysis.statistics.bootstrap import bca, draw_both, draw_listeners
+from analysis.statistics.bootstrap import bca, draw_listeners, draw_listeners_and_items, draw_ratings
 from analysis.statistics.interval import t_interval
 from analysis.statistics.intervals import crossed_interval
 
@@ -26,41 +26,62 @@ TARGETS = {
     "bootstrap of listeners, BCa": "items fixed, many listeners",
     "bootstrap two-way": "items random, many of both",
 }
-"""Interval -> the target that it claims to hold; ``neither``: kept for comparison only."""
+"""Interval -> the target that it claims to cover; ``neither`` is kept for comparison only."""
 
 
 def coverage(
     listeners: int, items: int, trials: int, draws: int, seed: int, variances: Mapping[str, float]
 ) -> dict[str, tuple[float, float, float]]:
-    """Coverage for items fixed, for items random, and the mean half-width, of every interval of `TARGETS`.
+    """Count how often every interval of `TARGETS` holds the true value.
 
-    Bootstraps are left out where `draws` is 0.
+    Parameters
+    ----------
+    listeners, items
+        Size of the simulated tests.
+    trials
+        Number of simulated tests.
+    draws
+        Bootstrap draws of each test; 0 leaves the bootstraps out.
+    seed
+        The same seed gives the same tests.
+    variances
+        Variance components, as `analysis.study.simulation.VARIANCES`.
+
+    Returns
+    -------
+    dict
+        Interval -> coverage with items fixed and with items random (0 to 1), and mean half-width in points.
     """
     rng = np.random.Generator(np.random.Philox(seed))
-    held = {name: np.zeros(3) for name in TARGETS if draws or not name.startswith("bootstrap")}
+    sums = {name: np.zeros(3) for name in TARGETS if draws or not name.startswith("bootstrap")}
     for _ in range(trials):
-        scores, of_these_items = _trial(rng, listeners, items, variances)
+        scores, fixed_mean = _draw_test(rng, listeners, items, variances)
         means = scores.mean(axis=1)
-        found = [t_interval(scores.ravel()), t_interval(means), crossed_interval(scores)]
-        limits = [(i.low, i.high) for i in found]
+        intervals = [t_interval(scores.ravel()), t_interval(means), crossed_interval(scores)]
+        limits = [(interval.low, interval.high) for interval in intervals]
         if draws:
-            ratings = scores.ravel()[rng.integers(scores.size, size=(draws, scores.size))].mean(axis=1)
-            drawn = draw_listeners(means[:, None], draws, rng)[:, 0]
-            corrected = bca(drawn, means)
-            both = draw_both(scores[:, :, None], draws, rng)[:, 0]
-            limits += [tuple(np.quantile(ratings, [0.025, 0.975])), tuple(np.quantile(drawn, [0.025, 0.975]))]
-            limits += [(corrected.low, corrected.high), tuple(np.quantile(both, [0.025, 0.975]))]
-        for name, (low, high) in zip(held, limits, strict=True):
-            held[name] += (low <= of_these_items <= high, low <= 0 <= high, (high - low) / 2)
-    return {name: tuple((sums / trials).tolist()) for name, sums in held.items()}
+            rating_draws = draw_ratings(scores.ravel(), draws, rng)
+            listener_draws = draw_listeners(means[:, None], draws, rng)[:, 0]
+            corrected = bca(listener_draws, means)
+            two_way_draws = draw_listeners_and_items(scores[:, :, None], draws, rng)[:, 0]
+            limits += [_percentile(rating_draws), _percentile(listener_draws)]
+            limits += [(corrected.low, corrected.high), _percentile(two_way_draws)]
+        for name, (low, high) in zip(sums, limits, strict=True):
+            sums[name] += (low <= fixed_mean <= high, low <= 0 <= high, (high - low) / 2)
+    return {name: tuple((total / trials).tolist()) for name, total in sums.items()}
 
 
-def _trial(
+def _percentile(drawn: Float64[np.ndarray, " draw"]) -> tuple[float, float]:
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return low, high
+
+
+def _draw_test(
     rng: np.random.Generator, listeners: int, items: int, variances: Mapping[str, float]
 ) -> tuple[Float64[np.ndarray, "listener item"], float]:
-    """Scores of one condition whose mean over everything is 0, and its true mean for the items drawn."""
-    of_listeners = variances["listener"] + variances["listener_condition"]
-    of_items = variances["item"] + variances["item_condition"]
-    item = rng.normal(0, of_items**0.5, items)
+    """Draw scores of one condition whose mean over everything is 0, and return its true mean for these items."""
+    listener_variance = variances["listener"] + variances["listener_condition"]
+    item_variance = variances["item"] + variances["item_condition"]
+    item = rng.normal(0, item_variance**0.5, items)
     noise = rng.normal(0, variances["residual"] ** 0.5, (listeners, items))
-    return rng.normal(0, of_listeners**0.5, (listeners, 1)) + item + noise, float(item.mean())
+    return rng.normal(0, listener_variance**0.5, (listeners, 1)) + item + noise, float(item.mean())

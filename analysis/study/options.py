@@ -1,9 +1,16 @@
-"""Options that every command shares that analyses a test."""
+"""How a test is analysed: the settings, and the options by which commands accept them.
+
+This module is imported before the options are parsed, so it loads neither numpy nor pandas. The names of presets
+and conventions are therefore repeated here; the tests compare them with the functions that they select.
+"""
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass, fields
 from pathlib import Path
+
+from render.common.errors import InputError
 
 SCREENINGS = ("bs1534-3", "mpeg-strict", "none")
 INTERVALS = ("paper", "listener", "crossed")
@@ -11,8 +18,36 @@ TESTS = ("t", "wilcoxon", "permutation")
 CORRECTIONS = ("holm", "hochberg", "none")
 
 
+@dataclass(frozen=True)
+class Settings:
+    """How a test is analysed.
+
+    Attributes
+    ----------
+    screening
+        Preset of the post-screening, one of `SCREENINGS`.
+    ci
+        Convention of means and intervals, one of `INTERVALS`.
+    draws
+        Draws of the bootstrap intervals and permutation tests; 0 leaves both out.
+    seed
+        Seed of the draws.
+    margin
+        Points within which two conditions count as equivalent; None leaves the tests of equivalence out.
+    """
+
+    screening: str = "bs1534-3"
+    ci: str = "listener"
+    draws: int = 0
+    seed: int = 1
+    margin: float | None = None
+
+
+DEFAULTS = Settings()
+
+
 def add_options(command: argparse.ArgumentParser, files: str = "+") -> None:
-    """Add the rating files and every option that decides how they are analysed."""
+    """Add the rating files (`files` is their ``nargs``) and every option that decides how they are analysed."""
     command.add_argument("results", nargs=files, type=Path, metavar="RESULTS", help="rating file(s) of one test")
     command.add_argument("--key", type=Path, metavar="KEY.json", help="key that stands beside a blinded package")
     command.add_argument("--reference", metavar="NAME", help="the hidden reference's name in RESULTS, if not href")
@@ -29,4 +64,28 @@ def add_options(command: argparse.ArgumentParser, files: str = "+") -> None:
                          help="test whether pairs are equivalent, and a no worse than b, by POINTS")  # fmt: skip
     command.add_argument("--plan", type=Path, metavar="PLAN.json",
                          help="run this frozen plan (analysis.plan) and list every deviation from it")  # fmt: skip
-    command.add_argument("--package", type=Path, metavar="DIR", help="compare the sound files in DIR with it")
+    command.add_argument("--package", type=Path, metavar="DIR",
+                         help="compare the sound files in DIR with the plan")  # fmt: skip
+
+
+def chosen_settings(arguments: argparse.Namespace, planned: Settings) -> Settings:
+    """Return the settings that the command line gives; those that it does not give are `planned`.
+
+    Raises
+    ------
+    InputError
+        If a setting is out of its range.
+    """
+    given = {field.name: getattr(arguments, field.name) for field in fields(Settings)}
+    settings = Settings(**{n: getattr(planned, n) if value is None else value for n, value in given.items()})
+    if not 0 <= settings.draws <= 1_000_000 or settings.seed < 0:
+        raise InputError("--draws must be from 0 to 1000000 and --seed not negative")
+    if settings.margin is not None and not 0 < settings.margin <= 100:
+        raise InputError("--margin must be above 0 and at most 100 points")
+    return settings
+
+
+def renamed_conditions(arguments: argparse.Namespace) -> dict[str, str]:
+    """Return name in the rating files -> our id, for the reference and anchors that the command line names."""
+    names = {arguments.reference: "href", arguments.low_anchor: "la", arguments.mid_anchor: "ma"}
+    return {name: condition for name, condition in names.items() if name is not None}

@@ -1,9 +1,9 @@
-"""Freeze the plan of a test's analysis before the first rating, so that the results can be held against it.
+"""The frozen plan of a test's analysis, and the deviations of the actual analysis from it.
 
-The plan fixes post-screening, confidence intervals, comparisons, test and correction, level, number of listeners,
-conditions, items and the digest of every sound file. `analysis.mushra --plan` and `analysis.report --plan` run it
-and list every deviation. The digest that is printed here belongs where others can see it (a registry, a mail): it
-proves later that the plan is the one of that day.
+A plan fixes post-screening, confidence intervals, comparisons, test and correction, level, number of listeners,
+conditions, items and the digest of every sound file before the first rating is given. It is stored with its own
+SHA-256, so a later change is found. That the whole file was not written anew can be proved only by a copy of the
+digest that is kept elsewhere.
 """
 
 from __future__ import annotations
@@ -17,19 +17,38 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.study.options import CORRECTIONS, INTERVALS, SCREENINGS, TESTS
+from analysis.ratings.conditions import ANCHORS
+from analysis.study.options import CORRECTIONS, INTERVALS, SCREENINGS, TESTS, Settings
 from render.common.errors import InputError
 from render.common.files import read_json, sha256, sha256_of, write_json
 
-SOUNDS = {".wav", ".w64", ".rf64", ".flac", ".caf"}
-
+SOUND_SUFFIXES = {".wav", ".w64", ".rf64", ".flac", ".caf"}
 
 MAX_LISTED = 10
+"""Largest number of names that a deviation lists; further ones are only counted."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is decided before the first rating. Empty conditions or items are left open."""
+    """What is decided before the first rating.
+
+    Attributes
+    ----------
+    title, frozen
+        Title of the test, and when the plan was frozen (ISO 8601).
+    listeners
+        How many listeners are to rate.
+    conditions, items
+        What they are to rate; empty if the plan leaves it open.
+    screening, ci, margin, draws, seed
+        As in `analysis.study.options.Settings`.
+    comparisons
+        Pairs of conditions to be compared; empty for every pair without anchors.
+    test, correction, alpha
+        Test of these pairs, adjustment of its p over them, and level of significance.
+    stimuli
+        Path of every sound file in the package -> its SHA-256.
+    """
 
     title: str
     frozen: str
@@ -48,17 +67,28 @@ class Plan:
     stimuli: Mapping[str, str]
 
     def pairs(self, conditions: Sequence[str]) -> list[tuple[str, str]]:
-        """Comparisons of the plan that `conditions` allow; where it names none, every pair without anchors."""
-        pairs = self.comparisons or combinations([c for c in conditions if c not in ("la", "ma")], 2)
+        """Return the planned comparisons of which both `conditions` are there, or every pair without anchors."""
+        pairs = self.comparisons or combinations([c for c in conditions if c not in ANCHORS], 2)
         return [(a, b) for a, b in pairs if a in conditions and b in conditions]
+
+    @property
+    def settings(self) -> Settings:
+        """The planned settings of the analysis."""
+        return Settings(self.screening, self.ci, self.draws, self.seed, self.margin)
 
 
 def check(plan: Plan) -> Plan:
-    """Refuse a plan that cannot be carried out."""
+    """Return the plan.
+
+    Raises
+    ------
+    InputError
+        If the plan cannot be carried out.
+    """
     choices = {"screening": SCREENINGS, "ci": INTERVALS, "test": TESTS, "correction": CORRECTIONS}
     for name, known in choices.items():
         if getattr(plan, name) not in known:
-            raise InputError(f"plan: {name} '{getattr(plan, name)}' is none of {', '.join(known)}")
+            raise InputError(f"plan: {name} '{getattr(plan, name)}' is not one of {', '.join(known)}")
     if not all(type(n) is int for n in (plan.listeners, plan.draws, plan.seed)) or not isinstance(
         plan.stimuli, dict
     ):
@@ -66,7 +96,7 @@ def check(plan: Plan) -> Plan:
     try:
         datetime.fromisoformat(plan.frozen)
     except (TypeError, ValueError):
-        raise InputError(f"plan: '{plan.frozen}' is no date") from None
+        raise InputError(f"plan: '{plan.frozen}' is not a date") from None
     if plan.listeners < 2:
         raise InputError("plan: a test needs at least 2 listeners")
     if not 0 < plan.alpha < 0.5:
@@ -77,24 +107,30 @@ def check(plan: Plan) -> Plan:
         raise InputError("plan: permutation tests need --draws (10000 is usual)")
     for a, b in plan.comparisons:
         if a == b or (plan.conditions and not {a, b} <= set(plan.conditions)):
-            raise InputError(f"plan: comparison {a} {b} is not of two planned conditions")
+            raise InputError(f"plan: comparison {a} {b} does not name two different planned conditions")
     return plan
 
 
 def write_plan(path: Path, plan: Plan, force: bool = False) -> str:
-    """Write a plan with its SHA-256, which is returned."""
+    """Write a plan with its SHA-256, and return the latter."""
     digest = sha256_of(asdict(plan))
     write_json(path, {"plan": asdict(plan), "sha256": digest}, force=force)
     return digest
 
 
 def read_plan(path: Path) -> tuple[Plan, list[str]]:
-    """Read a plan; a digest that does not fit is the first deviation."""
+    """Read a plan, and a list that is empty or holds the first deviation: that the digest does not fit.
+
+    Raises
+    ------
+    InputError
+        If the file is not a plan, is damaged, or the plan cannot be carried out.
+    """
     content = read_json(path)
     values = content.get("plan") if isinstance(content, dict) else None
     names = [field.name for field in fields(Plan)]
     if not isinstance(values, dict) or set(values) != set(names):
-        raise InputError(f"{path}: is no frozen plan; python -m analysis.plan writes one")
+        raise InputError(f"{path}: is not a frozen plan; python -m analysis.plan writes one")
     try:
         listed: dict[str, Any] = {name: tuple(map(str, values[name])) for name in ("conditions", "items")}
         listed["comparisons"] = tuple((str(a), str(b)) for a, b in values["comparisons"])
@@ -110,79 +146,92 @@ def read_plan(path: Path) -> tuple[Plan, list[str]]:
 
 
 def digests(package: Path) -> dict[str, str]:
-    """SHA-256 of every sound file in a folder, by its path in there."""
-    files = sorted(p for p in package.rglob("*") if p.suffix.lower() in SOUNDS and not p.name.startswith("."))
+    """Return the SHA-256 of every sound file in a folder, by its path relative to the folder.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    files = sorted(
+        p for p in package.rglob("*") if p.suffix.lower() in SOUND_SUFFIXES and not p.name.startswith(".")
+    )
     if not files:
-        raise InputError(f"{package}: holds no sound file ({', '.join(sorted(SOUNDS))})")
+        raise InputError(f"{package}: holds no sound file ({', '.join(sorted(SOUND_SUFFIXES))})")
     return {file.relative_to(package).as_posix(): sha256(file) for file in files}
 
 
-def deviations(plan: Plan, ratings: pd.DataFrame, used: Mapping[str, Any], package: Path | None) -> list[str]:
-    """What was done otherwise than planned, in words; also what could not be checked.
+def deviations(plan: Plan, table: pd.DataFrame, settings: Settings, package: Path | None) -> list[str]:
+    """Describe in words what was not done as planned, and what could not be checked.
 
     Parameters
     ----------
     plan
         The frozen plan.
-    ratings
-        Tidy table before post-screening.
-    used
-        Settings of the analysis by the names of the plan's fields.
+    table
+        Tidy table of ratings before post-screening.
+    settings
+        Settings of the analysis.
     package
-        Folder of the sound files, if it is there to be compared.
+        Folder of the sound files; None if they are not at hand.
     """
-    found = []
-    for name, value in used.items():
-        if value != getattr(plan, name):
-            found.append(f"{name}: planned {getattr(plan, name)}, used {value}")
-    rated = ratings["listener"].nunique()
+    planned = asdict(plan.settings)
+    found = [
+        f"{name}: planned {planned[name]}, used {used}"
+        for name, used in asdict(settings).items()
+        if used != planned[name]
+    ]
+    rated = table["listener"].nunique()
     if rated != plan.listeners:
         found.append(f"listeners: planned {plan.listeners}, {rated} rated")
-    for what, planned in (("condition", plan.conditions), ("item", plan.items)):
-        names = set(ratings[what])
-        if planned:
-            found += _differences(what, set(planned) - names, names - set(planned))
-    if missing := [pair for pair in plan.comparisons if not set(pair) <= set(ratings["condition"])]:
+    for what, names in (("condition", plan.conditions), ("item", plan.items)):
+        if names:
+            found += _name_deviations(what, set(names), set(table[what]))
+    if missing := [pair for pair in plan.comparisons if not set(pair) <= set(table["condition"])]:
         found.append(f"comparisons that cannot be made: {_listed(' - '.join(pair) for pair in missing)}")
-    return found + _of_stimuli(plan, ratings, package) + _of_dates(plan, ratings)
+    return found + _stimulus_deviations(plan, table, package) + _date_deviations(plan, table)
 
 
-def _differences(what: str, lacking: set[str], further: set[str]) -> list[str]:
-    found = [f"{what}s planned but not rated: {_listed(sorted(lacking))}"] if lacking else []
-    return found + ([f"{what}s rated but not planned: {_listed(sorted(further))}"] if further else [])
+def _name_deviations(what: str, planned: set[str], rated: set[str]) -> list[str]:
+    found = []
+    if planned - rated:
+        found.append(f"{what}s planned but not rated: {_listed(sorted(planned - rated))}")
+    if rated - planned:
+        found.append(f"{what}s rated but not planned: {_listed(sorted(rated - planned))}")
+    return found
 
 
-def _of_stimuli(plan: Plan, ratings: pd.DataFrame, package: Path | None) -> list[str]:
+def _stimulus_deviations(plan: Plan, table: pd.DataFrame, package: Path | None) -> list[str]:
     if not plan.stimuli:
         return ["stimuli: the plan holds no digest of a sound file, so what was played cannot be checked"]
     found = []
     if package:
         now = digests(package)
-        lacking, further = set(plan.stimuli) - set(now), set(now) - set(plan.stimuli)
         changed = [name for name in now if name in plan.stimuli and now[name] != plan.stimuli[name]]
-        found += [f"sound files changed since: {_listed(changed)}"] if changed else []
-        found += [f"sound files gone since: {_listed(sorted(lacking))}"] if lacking else []
-        found += [f"sound files added since: {_listed(sorted(further))}"] if further else []
-    if "stimulus_sha256" in ratings:
+        gone, added = sorted(set(plan.stimuli) - set(now)), sorted(set(now) - set(plan.stimuli))
+        for what, names in (("changed", changed), ("gone", gone), ("added", added)):
+            if names:
+                found.append(f"sound files {what} since: {_listed(names)}")
+    if "stimulus_sha256" in table:
         known = set(plan.stimuli.values())
-        played = ratings[~ratings["stimulus_sha256"].isin(known)][["item", "condition"]].drop_duplicates()
-        if len(played):
-            names = [f"{item} / {condition}" for item, condition in played.itertuples(index=False)]
+        unknown = table[~table["stimulus_sha256"].isin(known)][["item", "condition"]].drop_duplicates()
+        if len(unknown):
+            names = [f"{item} / {condition}" for item, condition in unknown.itertuples(index=False)]
             found.append(f"stimuli whose digest the plan does not hold: {_listed(names)}")
     elif not package:
         found.append("stimuli: not checked; the ratings carry no stimulus_sha256, and --package was not given")
     return found
 
 
-def _of_dates(plan: Plan, ratings: pd.DataFrame) -> list[str]:
-    """Ratings given before the plan was frozen, as far as their dates can be read."""
-    if "date" not in ratings:
+def _date_deviations(plan: Plan, table: pd.DataFrame) -> list[str]:
+    """Describe ratings that are older than the plan, or whose dates are not readable (ISO 8601)."""
+    if "date" not in table:
         return ["dates: not checked; the ratings carry none"]
-    given = pd.to_datetime(ratings["date"], utc=True, errors="coerce", format="ISO8601")
+    given = pd.to_datetime(table["date"], utc=True, errors="coerce", format="ISO8601")
     early = int((given < pd.Timestamp(plan.frozen)).sum())
-    unread = int(given.isna().sum())
+    unreadable = int(given.isna().sum())
     found = [f"{early} ratings are older than the plan, which was frozen on {plan.frozen}"] if early else []
-    return found + ([f"dates: {unread} ratings carry none that can be read"] if unread else [])
+    return found + ([f"dates: {unreadable} ratings carry none that can be read"] if unreadable else [])
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -27,9 +27,10 @@ def reference_ratings() -> Path:
 @pytest.fixture(scope="session")
 def cube(reference_ratings):
     """The 22 x 13 x 8 cells of the published test that R analysed."""
-    from analysis.ratings.table import cells, read
+    from analysis.ratings.cells import cells
+    from analysis.ratings.table import read
 
-    return cells(read(reference_ratings / "expected" / "A.csv"))
+    return cells(read(reference_ratings / "expected" / "A.csv").table)
 
 
 Done = namedtuple("Done", "returncode stdout stderr")

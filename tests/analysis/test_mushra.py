@@ -8,11 +8,12 @@ import sys
 
 import pytest
 
-from analysis.ratings.table import cells, read, read_key, write
-from analysis.reporting import mushra_figures as figures
+from analysis.ratings.cells import cells
+from analysis.ratings.table import read, read_key, write
 from analysis.statistics.intervals import summarise
-from analysis.study.analysis import analyse, as_json
-from analysis.study.simulation import EFFECTS, VARIANCES, linear_scores, simulate
+from analysis.study.analysis import analyse
+from analysis.study.options import Settings
+from analysis.study.simulation import simulate
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def folder(tmp_path_factory, command):
     )
     assert done.returncode == 0, done.stderr
     (folder / "terminal.txt").write_text(done.stdout)
-    write(folder / "plain.csv", read(folder / "ratings.csv", read_key(folder / "key.json")))
+    write(folder / "plain.csv", read(folder / "ratings.csv", read_key(folder / "key.json")).table)
     return folder
 
 
@@ -63,8 +64,8 @@ def test_summary_files_hold_what_the_design_fixes(folder):
     assert summary["simulated"] is True
     assert summary["ci"]["convention"] == "paper"
     assert summary["screening"]["excluded"] == []
-    ratings = read(folder / "ratings.csv", read_key(folder / "key.json"))
-    assert summary["rows"] == summarise(ratings, "paper").to_dict("records")
+    table = read(folder / "ratings.csv", read_key(folder / "key.json")).table
+    assert summary["rows"] == summarise(table, cells(table), "paper").to_dict("records")
 
 
 def test_terminal_says_what_it_is(folder):
@@ -131,7 +132,7 @@ def test_the_other_verbs(folder, tmp_path, command):
     pilot = ["analysis.power", "--pilot", folder / "plain.csv", "--pair", "prop", "opus3_160"]
     piloted = command(*pilot, "--margin", 15)
     assert "SIMULATED pilot, 6 listeners x 3 items" in piloted.stdout
-    pairs = analyse(read(folder / "plain.csv"), margin=15).pairs.set_index(["a", "b"])
+    pairs = analyse(read(folder / "plain.csv"), Settings(margin=15)).pairs.set_index(["a", "b"])
     row = pairs.loc[("opus3_160", "prop")]
     assert f"opus3_160 no worse than prop by 15 points: p = {row.p_non_inferior:.3g}" in "".join(
         command(*pilot[:3], "--pair", "opus3_160", "prop", "--margin", 15).stdout
@@ -191,102 +192,15 @@ def test_help_is_quick(verb):
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
 
 
-@pytest.fixture(scope="module")
-def results():
-    ratings = simulate(EFFECTS, 5, ["Beach", "Park"], seed=2)
-    return analyse(ratings, draws=50)
-
-
-@pytest.mark.parametrize("name", figures.FIGURES)
-def test_figures_say_simulated_and_repeat_to_the_byte(results, tmp_path, name):
-    figure = figures.FIGURES[name](results)
-    for axes in figure.axes:
-        assert any(text.get_text() == "SIMULATED RATINGS" for text in axes.texts)
-    for folder in "ab":
-        figures.save(results, name, tmp_path / folder, ("svg",))
-    assert (tmp_path / "a" / f"{name}.svg").read_bytes() == (tmp_path / "b" / f"{name}.svg").read_bytes()
-
-
-def test_figure_of_listeners_does_not_say_simulated(results):
-    ratings = results.ratings.assign(session="s", listener=results.ratings["listener"].str[-2:])
-    figure = figures.overall(analyse(ratings))
-    texts = [t.get_text() for t in figure.axes[0].texts] + [t.get_text() for t in figure.texts]
-    assert not any("SIMULATED" in text for text in texts)
-    assert {*figures.BANDS} <= set(texts)
-    assert figure.axes[0].get_ylim() == (0, 100)
-    assert [t.get_text() for t in figure.axes[0].get_xticklabels()] == ["LA", "MA", "OPUS", "PROP", "H-REF"]
-    caption = " ".join(" ".join(texts).split())
-    for word in ("5 listeners x 2 items", "Post-screening BS.1534-3: 0 of 5 left out", "t over listener means"):
-        assert word in caption
-
-
-LONG = ["la", "ma", *(f"Proposed codec {rate} kbit/s, fine-tuned on speech" for rate in (12, 16, 24, 32)),
-        "EVS-based transport, 4 transport channels", "DirAC", "opus3_96", "opus3_160", "prop", "href"]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def crowded():
-    """12 conditions with long names, 30 listeners with long names, 10 items with long names."""
-    items = [f"Shopping centre {i}, in the rain" for i in range(10)]
-    ratings = simulate(dict(zip(LONG, range(10, 100, 8), strict=False)), 30, items, seed=2)
-    names = "3fa85f64-5717-4562-b3fc-" + ratings["listener"].str[-2:].str.zfill(12)
-    return analyse(ratings.assign(session="s", listener=names), screening="none")
-
-
-@pytest.mark.parametrize("name", figures.FIGURES)
-def test_nothing_overlaps_or_leaves_the_figure_with_many_long_names(crowded, name):
-    """Boxes of the drawn texts, slanted ones by their corners, against one another and the figure's edges."""
-    import numpy as np
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    with rc_context(figures.STYLE):
-        figure = figures.FIGURES[name](crowded)
-        renderer = FigureCanvasAgg(figure).get_renderer()
-        texts = list(figure.texts)
-        for axes in figure.axes:
-            low, high = axes.get_xlim()
-            texts += [t for t in axes.get_xticklabels() if low <= t.get_position()[0] <= high]
-            texts += [axes.title, *axes.get_yticklabels()]
-        texts = [t for t in texts if t.get_text() and t.get_visible()]
-        boxes = np.array([t.get_window_extent(renderer).extents for t in texts])
-    width, height = figure.bbox.size
-    assert boxes[:, :2].min() >= 0
-    assert boxes[:, 2].max() <= width
-    assert boxes[:, 3].max() <= height
-    upright = [i for i, t in enumerate(texts) if t.get_rotation() == 0]
-    for i in upright:
-        for j in upright:
-            if i < j:
-                apart = (boxes[i, :2] >= boxes[j, 2:]).any() or (boxes[j, :2] >= boxes[i, 2:]).any()
-                assert apart, (texts[i].get_text(), texts[j].get_text())
-    slanted = [t for t in texts if t.get_rotation() != 0]
-    ends = np.array([t.get_transform().transform(t.get_position()) for t in slanted])
-    for i, t in enumerate(slanted):  # parallel lines that end at the ticks: as far apart as sin(40 deg) of that
-        others = np.delete(ends, i, axis=0)
-        same_row = others[np.abs(others[:, 1] - ends[i, 1]) < 1]
-        gap = np.min(np.abs(same_row[:, 0] - ends[i, 0])) * np.sin(np.radians(40))
-        assert gap >= 0.9 * t.get_fontsize() * figure.dpi / 72
-
-
-def test_json_is_plain(results):
-    text = json.dumps(as_json(results), allow_nan=False)
-    assert json.loads(text)["bootstraps"]["two-way"]["prop"]["low"] < 100
-
-
-def test_simulation_keeps_its_variances_and_seed():
-    import numpy as np
-
-    rng = np.random.default_rng(1)
-    scores = linear_scores(rng, [0.0, 0.0], 300, 200, VARIANCES)
-    difference = scores[:, :, 0] - scores[:, :, 1]
-    assert scores.mean(axis=(1, 2)).var() == pytest.approx(
-        VARIANCES["listener"] + VARIANCES["listener_condition"] / 2, rel=0.2
-    )
-    expected = 2 * (VARIANCES["listener_condition"] + VARIANCES["item_condition"] + VARIANCES["residual"])
-    assert difference.var() == pytest.approx(expected, rel=0.1)
-    a, b, c = (simulate(EFFECTS, 3, ["x"], seed) for seed in (1, 1, 2))
-    assert a.equals(b)
-    assert not a["score"].equals(c["score"])
-    assert a["score"].between(0, 100).all()
-    assert cells(a).complete
+def test_names_that_a_spreadsheet_would_run_are_neutralised_in_every_table(tmp_path, command):
+    table = simulate({"=1+1": 30.0, "@b": 60.0}, 3, ["=cmd|'/C calc'!A0", "-x"], 1)
+    table.loc[table.index[0], "score"] = 99.0  # an outlier or not: the table is written either way
+    write(tmp_path / "r.csv", table)
+    done = command("analysis.mushra", tmp_path / "r.csv", "--screening", "none", "-o", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    for path in (tmp_path / "out").glob("*.csv"):
+        with open(path, newline="") as file:
+            for row in csv.reader(file):
+                for cell in row:
+                    number = cell.lstrip("-").replace(".", "").replace("e-", "").isdigit()
+                    assert number or not cell.startswith(("=", "+", "-", "@")), (path.name, cell)

@@ -313,7 +313,7 @@ def test_a_webmushra_package_has_no_hidden_reference_no_own_anchors_and_float_fi
     rows = [f"t,x,u,{item},{name},{score},1," for item in key for name, score in [("reference", 100), *(
         (n, 50) for n, made in key[item].items() if made != "href")]]  # fmt: skip
     (tmp_path / "mushra.csv").write_text("\n".join([header, *rows]) + "\n")
-    table = read(tmp_path / "mushra.csv", key)
+    table = read(tmp_path / "mushra.csv", key).table
     assert set(table["condition"]) == {"href", "order_0"}
     yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
     parsed = yaml.safe_load(text)

@@ -1,55 +1,54 @@
-"""Recognise the program that wrote a rating file by the file's content, and read its ratings."""
+"""Recognise the program that wrote a rating file by the file's content."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-from analysis.ratings.csv_text import delimiter_of, read_text, rows
-from analysis.ratings.importers import documents, webmushra
-from analysis.ratings.importers.tables import (
-    OURS,
-    _decimal_points,
-    _golisten,
-    _long,
-    _roles,
-    _wide_conditions,
-    _wide_files,
-)
-from analysis.ratings.record import Key, Record
+from analysis.ratings.csv_text import read_table, read_text
+from analysis.ratings.importers import beaqle, listening_test_app, tables, webmushra
+from analysis.ratings.record import Key, RatingFile
 from render.common.errors import InputError
 
 
-def records(path: Path, key: Key | None) -> tuple[str, tuple[str, ...], Iterator[Record]]:
-    """Recognise a file; return its format's name, the names of its further columns and its ratings."""
+def open_ratings(path: Path, key: Key | None) -> RatingFile:
+    """Recognise the format of a file and open its ratings.
+
+    Parameters
+    ----------
+    path
+        CSV, XML or JSON file.
+    key
+        Blinding key, for files that name stimuli instead of conditions.
+
+    Raises
+    ------
+    InputError
+        With file and line, if no known format fits; errors in the ratings are raised while they are iterated.
+    """
     text = read_text(path)
     start = text.lstrip()[:1]
     if start == "<":
-        return "listening-test-app XML", documents.APP_EXTRA, documents.listening_test_app(path, text)
+        return listening_test_app.ratings(path, text)
     if start in ("[", "{"):
-        return "BeaqleJS JSON", documents.BEAQLE_EXTRA, documents.beaqle(path, text)
-    body = _decimal_points(rows(path, text), delimiter_of(text))
-    try:
-        line, header = next(body)
-    except StopIteration:
-        raise InputError(f"{path}: is empty") from None
-    names = [name.lower() for name in header]
-    has = set(names)
-    if "session_test_id" in has and {"trial_id", "rating_stimulus", "rating_score"} <= has:
-        return "webMUSHRA", webmushra.further_columns(names), webmushra.webmushra(path, names, body, key)
-    if {"responses_stimulus", "responses_score", "wm_id"} <= has:
-        return "pymushra", *webmushra.pymushra(path, names, body, key)
-    if has & {"sound filename", "tags"}:
-        return "GoListen", ("date",), _golisten(path, line, header, body)
-    at = _roles(path, names)
-    if {"listener", "item", "condition", "score"} <= at.keys():
-        extra = tuple(n for n in names if n not in OURS) if "score" in has and "listener" in has else ()
-        return "long CSV", extra, _long(path, names, at, body, key, extra)
-    if {"listener", "item"} <= at.keys():
-        return "wide CSV", (), _wide_conditions(path, header, at, body)
-    if "listener" in at and "item" not in at:
-        return "wide CSV", (), _wide_files(path, line, header, at, body)
+        return beaqle.ratings(path, text)
+    table = read_table(path, text, decimal_comma=True)
+    if not table.header:
+        raise InputError(f"{path}: is empty")
+    names = {name.lower() for name in table.header}
+    if {"session_test_id", "trial_id", "rating_stimulus", "rating_score"} <= names:
+        return webmushra.webmushra(table, key)
+    if {"responses_stimulus", "responses_score", "wm_id"} <= names:
+        return webmushra.pymushra(table, key)
+    if names & {"sound filename", "tags"}:
+        return tables.golisten(table)
+    columns = tables.columns_by_role(table)
+    if {"listener", "item", "condition", "score"} <= columns.keys():
+        return tables.long(table, columns, key)
+    if {"listener", "item"} <= columns.keys():
+        return tables.wide_by_condition(table, columns)
+    if "listener" in columns:
+        return tables.wide_by_file(table, columns)
     raise InputError(
-        f"{path}:{line}: no known rating format; our CSV has the columns "
+        f"{path}:{table.line}: the rating format is not known; our CSV has the columns "
         "session,listener,item,condition,score (or stimulus in place of condition, joined with --key)"
     )

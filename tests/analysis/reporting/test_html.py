@@ -6,14 +6,12 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
-from analysis.reporting.checklist import FACTS, read_facts, template
+from analysis.ratings.table import Ratings
+from analysis.reporting.checklist import FACTS
 from analysis.reporting.html import report
-from analysis.reporting.pdf import browser, print_pdf
-from analysis.study.analysis import analyse
+from analysis.study.analysis import AnalysedTest, analyse
 from analysis.study.preregistration import Plan
-from analysis.study.session import Analysed
 from analysis.study.simulation import EFFECTS, simulate
-from render.common.errors import InputError
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +20,7 @@ def ratings():
 
 
 def analysed(table, sources=(), plan=None, deviations=()):
-    return Analysed(analyse(table, plan=plan), tuple(sources), ("long CSV",), plan, tuple(deviations))
+    return AnalysedTest(analyse(Ratings(table), plan=plan), tuple(sources), ("long CSV",), plan, tuple(deviations))
 
 
 class Tags(HTMLParser):
@@ -89,38 +87,6 @@ def test_exclusions_are_listed_with_their_evidence(ratings):
     row = re.search(r"<tr><td>simulated-02</td>.*?</tr>", text).group()
     assert "Beach (42), Park (42), of 2" in row
     assert "Without post-screening" in text
-
-
-def test_the_template_is_a_file_of_facts_that_says_nothing(tmp_path):
-    path = tmp_path / "facts.toml"
-    path.write_text(template())
-    assert read_facts(path) == dict.fromkeys(FACTS, "")
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(browser() is None, reason="Chromium is not installed")
-def test_a_browser_prints_pages(tmp_path):
-    page = tmp_path / "a.html"
-    page.write_text("<!doctype html><p style='break-after:page'>one<p>two")
-    print_pdf(page, tmp_path / "a.pdf", browser())
-    data = (tmp_path / "a.pdf").read_bytes()
-    assert data.startswith(b"%PDF-")
-    assert re.search(rb"/Count 2\b", data)
-
-
-def test_a_browser_that_fails_is_named(tmp_path):
-    with pytest.raises(InputError, match="false: wrote no PDF"):
-        print_pdf(tmp_path / "a.html", tmp_path / "a.pdf", "/bin/false")
-
-
-def test_facts_are_checked(tmp_path):
-    path = tmp_path / "facts.toml"
-    path.write_text('room = "3 m"\n')
-    assert read_facts(path) == {"room": "3 m"}
-    for text, what in (("room = 3", "not a text"), ('rooom = "x"', "no point"), ("room", "not TOML")):
-        path.write_text(text)
-        with pytest.raises(InputError, match=what):
-            read_facts(path)
 
 
 def test_incomplete_and_tiny_designs_are_reported():

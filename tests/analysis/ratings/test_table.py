@@ -2,23 +2,25 @@
 
 import json
 
-import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.ratings.table import cells, condition_order, is_simulated, labels, missing, read, read_key, write
+from analysis.ratings.cells import cells
+from analysis.ratings.table import Ratings, read, read_key, write
 from render.common.errors import InputError
 
 HEADER = "session,listener,item,condition,score\n"
+
+
 ROW = "s,anna,Beach,la,20\n"
 
 
 def read_csv(tmp_path, text, **options):
     path = tmp_path / "ratings.csv"
     path.write_text(text, encoding="utf-8")
-    return read(path, **options)
+    return read(path, **options).table
 
 
 def test_reads_our_table(tmp_path):
@@ -77,9 +79,11 @@ def test_nothing_to_read(tmp_path, text):
 
 
 def test_empty_score_is_a_missing_cell(tmp_path):
-    table = read_csv(tmp_path, HEADER + ROW + "s,anna,Beach,prop,\ns,ben,Beach,la,3\ns,ben,Beach,prop,4\n")
-    assert list(missing(cells(table))) == [("anna", "Beach", "prop")]
-    assert (table.attrs["blank"], table.attrs["blanks"]) == (1, ["ratings.csv:3"])
+    path = tmp_path / "ratings.csv"
+    path.write_text(HEADER + ROW + "s,anna,Beach,prop,\ns,ben,Beach,la,3\ns,ben,Beach,prop,4\n")
+    ratings = read(path)
+    assert list(cells(ratings.table).missing()) == [("anna", "Beach", "prop")]
+    assert ratings.unscored == ("ratings.csv:3",)
 
 
 def test_same_cell_in_two_sessions_is_a_repeated_rating(tmp_path):
@@ -90,7 +94,7 @@ def test_same_cell_in_two_sessions_is_a_repeated_rating(tmp_path):
 def test_two_files_of_one_test(tmp_path):
     for name in "ab":
         (tmp_path / f"{name}.csv").write_text(HEADER + f"s,{name},Beach,la,20\n")
-    assert len(read([tmp_path / "a.csv", tmp_path / "b.csv"])) == 2
+    assert len(read([tmp_path / "a.csv", tmp_path / "b.csv"]).table) == 2
     with pytest.raises(InputError, match="more than one of the files"):
         read([tmp_path / "a.csv", tmp_path / "a.csv"])
 
@@ -98,12 +102,12 @@ def test_two_files_of_one_test(tmp_path):
 def test_files_with_different_further_columns(tmp_path):
     (tmp_path / "a.csv").write_text("session,listener,item,condition,score,plays\ns,a,Beach,la,20,3\n")
     (tmp_path / "b.csv").write_text(HEADER + "s,b,Beach,la,20\n")
-    assert read([tmp_path / "a.csv", tmp_path / "b.csv"])["plays"].tolist() == ["3", ""]
+    assert read([tmp_path / "a.csv", tmp_path / "b.csv"]).table["plays"].tolist() == ["3", ""]
 
 
 def test_rename_makes_the_reference_known(tmp_path):
     assert read_csv(tmp_path, HEADER + ROW, rename={"la": "href"})["condition"].tolist() == ["href"]
-    with pytest.raises(InputError, match="no condition of these ratings was named as href"):
+    with pytest.raises(InputError, match="none of the conditions was named as href"):
         read_csv(tmp_path, HEADER + ROW, rename={"Ref": "href"})
 
 
@@ -153,6 +157,8 @@ def test_keys_that_are_none(tmp_path, value):
 
 
 names = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), min_size=1, max_size=20)
+
+
 names = names.map(str.strip).filter(bool)
 
 
@@ -166,32 +172,13 @@ def test_written_ratings_are_read_back_exactly(tmp_path_factory, ratings):
     columns = ["session", "listener", "item", "condition", "replicate"]
     table = pd.DataFrame(list(ratings), columns=columns).assign(score=[s + 0.0 for s in ratings.values()])
     write(path, table)
-    pd.testing.assert_frame_equal(read(path), table, check_dtype=False)
-
-
-def test_cells_average_replicates_and_leave_gaps():
-    table = pd.DataFrame(
-        [("s", "b", "y", "href", 1, 100.0), ("s", "a", "x", "la", 1, 10.0), ("s", "a", "x", "la", 2, 20.0)],
-        columns=["session", "listener", "item", "condition", "replicate", "score"],
-    )
-    cube = cells(table)
-    assert (cube.listeners, cube.items, cube.conditions) == (("a", "b"), ("x", "y"), ("la", "href"))
-    expected = np.full((2, 2, 2), np.nan)
-    expected[0, 0, 0], expected[1, 1, 1] = 15, 100
-    np.testing.assert_array_equal(cube.scores, expected)
-    assert not cube.complete
-
-
-def test_order_and_labels_are_the_papers():
-    ids = ["prop", "href", "opus3_160", "la", "ma", "prop_9cb", "prop_12cb"]
-    assert condition_order(ids) == ["la", "ma", "opus3_160", "prop", "prop_9cb", "prop_12cb", "href"]
-    assert list(labels(["la", "opus3_160", "prop", "href"]).values()) == ["LA", "OPUS", "PROP", "H-REF"]
-    assert labels(["ma", "opus3_256"]) == {"ma": "MA", "opus3_256": "OPUS3_256"}
-    assert labels(["Codec B, 24 kbit/s"]) == {"Codec B, 24 kbit/s": "Codec B, 24 kbit/s"}
+    pd.testing.assert_frame_equal(read(path).table, table, check_dtype=False)
 
 
 @pytest.mark.parametrize(("session", "listener", "simulated"), [
     ("simulated-1", "x", True), ("s", "Simulated-3", True), ("s", "x", False), ("unsimulated", "x", False),
 ])  # fmt: skip
 def test_simulated_ratings_are_known_by_either_name(session, listener, simulated):
-    assert is_simulated(pd.DataFrame({"session": ["other", session], "listener": ["y", listener]})) is simulated
+    assert (
+        Ratings(pd.DataFrame({"session": ["other", session], "listener": ["y", listener]})).simulated is simulated
+    )

@@ -84,7 +84,7 @@ def test_approximate_wilcoxon_is_scipys(values):
 
 
 def test_exact_and_approximate_wilcoxon_meet_at_the_change():
-    n = paired.EXACT_UP_TO
+    n = paired.MAX_EXACT
     d = np.array([(-1) ** (i % 3 == 0) * (i + 1.0) for i in range(n + 1)])
     assert paired.wilcoxon(d[:n])[1] == pytest.approx(stats.wilcoxon(d[:n], method="exact").pvalue)
     assert paired.wilcoxon(d)[1] == pytest.approx(stats.wilcoxon(d, method="asymptotic").pvalue)
@@ -160,3 +160,19 @@ def test_pairs_use_listeners_who_rated_both():
     assert table["n"].tolist() == [3, 2, 2]
     assert table.loc[("a", "b"), "difference"] == pytest.approx(-7 / 3)
     assert table.loc[("b", "c"), "difference"] == pytest.approx(2.5)
+
+
+def test_equivalence_is_two_one_sided_t_tests():
+    d = np.random.default_rng(2).normal(0.5, 2, 14)
+    low = stats.ttest_1samp(d, -3, alternative="greater").pvalue
+    high = stats.ttest_1samp(d, 3, alternative="less").pvalue
+    assert paired.equivalent(d, 3) == pytest.approx(max(low, high))
+    assert paired.non_inferior(d, 3) == pytest.approx(low)
+    assert np.isnan(paired.equivalent(np.ones(5), 3))
+
+
+def test_pairs_with_a_margin():
+    means = np.random.default_rng(3).normal(50, 5, (9, 2))
+    row = paired.compare_pairs(means, "ab", margin=4.0).iloc[0]
+    assert row["p_equivalent"] == pytest.approx(paired.equivalent(means[:, 0] - means[:, 1], 4.0))
+    assert row["p_non_inferior"] == pytest.approx(paired.non_inferior(means[:, 0] - means[:, 1], 4.0))

@@ -141,3 +141,19 @@ def test_what_cannot_be_analysed():
         with pytest.raises(InputError, match="at least 2"):
             anova.one_way(np.zeros(shape))
     assert np.isnan(anova.one_way(np.array([[1.0, 2.0], [1.0, 2.0]])).f)
+
+
+def test_residuals_are_those_of_the_additive_model():
+    """Against least squares with an indicator of every listener and of every cell of item and condition."""
+    scores = np.random.default_rng(1).normal(50, 10, (4, 3, 5))
+    listener, item, condition = np.indices(scores.shape).reshape(3, -1)
+    x = np.hstack([np.eye(4)[listener], np.eye(15)[item * 5 + condition]])
+    beta = np.linalg.lstsq(x, scores.ravel(), rcond=None)[0]
+    np.testing.assert_allclose(anova.residuals(scores), scores.ravel() - x @ beta, atol=1e-9)
+
+
+def test_two_listeners_are_not_taken_for_spherical():
+    """Huynh-Feldt's epsilon is 0 / 0 for two listeners; the careful correction is what is left."""
+    effect = anova.one_way(np.array([[1.0, 5, 3, 9], [2, 3, 8, 7]]))
+    assert (effect.gg, effect.hf) == pytest.approx((1 / 3, 1 / 3))
+    assert anova.chosen_test(effect, 2) == "greenhouse-geisser"

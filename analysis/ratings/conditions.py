@@ -1,0 +1,43 @@
+"""How conditions are ordered and named in tables and figures."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+REFERENCE_AND_ANCHORS = {
+    "href": "hidden reference",
+    "la": "low anchor (3.5 kHz)",
+    "ma": "mid anchor (7 kHz)",
+}
+"""Ids that every test shares -> what they are."""
+
+ANCHORS = ("la", "ma")
+
+
+def condition_order(conditions: Iterable[str]) -> list[str]:
+    """Order conditions as in the paper's Figure 2.
+
+    The anchors come first, then the systems in the natural order of their names (9 before 12), then the hidden
+    reference.
+    """
+    groups = {"la": 0, "ma": 1, "href": 3}
+
+    def natural(name: str) -> list[tuple[int, str]]:
+        return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"([0-9]+)", name.lower())]
+
+    return sorted(set(conditions), key=lambda c: (groups.get(c, 2), natural(c), c))
+
+
+def labels(conditions: Iterable[str]) -> dict[str, str]:
+    """Map each condition to its name in tables and figures.
+
+    The paper's conditions have the paper's names; other lower-case ids are printed in capitals.
+    """
+    known = {"href": "H-REF", "la": "LA", "ma": "MA", "opus3_160": "OPUS", "prop": "PROP"}
+    return {c: known.get(c, c.upper() if re.fullmatch("[a-z0-9_-]+", c) else c) for c in conditions}
+
+
+def shorten(name: str, length: int) -> str:
+    """Shorten a name to at most `length` characters, the last of which is then an ellipsis."""
+    return name if len(name) <= length else name[: length - 1].rstrip() + "…"

@@ -1,0 +1,134 @@
+"""What `analysis.mushra` prints of a test, as lines of text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from analysis.ratings.conditions import ANCHORS, labels, shorten
+from analysis.statistics.intervals import CONVENTIONS
+from analysis.study.analysis import AnalysedTest
+from analysis.study.results import OmnibusTests, Results
+
+MAX_PAIRS = 30
+"""Largest number of pairs that are printed."""
+
+MAX_CELLS = 10
+"""Largest number of cells without a rating that are printed."""
+
+
+def lines(test: AnalysedTest) -> Iterator[str]:
+    """Yield what a reader needs before looking at any file: design, screening, means, tests, warnings."""
+    results = test.results
+    if results.simulated:
+        yield "SIMULATED RATINGS: no listener heard anything\n"
+    yield f"{results.design}, {len(results.table)} ratings. {results.screened}. {CONVENTIONS[results.ci]}.\n"
+    names = {c: shorten(name, 40) for c, name in labels(results.cube.conditions).items()}
+    yield from _summary(results.summary, names)
+    yield from _screening(results, names)
+    if results.omnibus.effects:
+        yield from _omnibus_tests(results.omnibus)
+    yield from _planned(test, names)
+    yield from _pairs(results.pairs, names)
+    yield from _bootstraps(results, names)
+    if len(results.outliers):
+        yield (
+            f"\n{len(results.outliers)} ratings lie 1.5 IQR beyond the hinges of their item and condition:"
+            " outliers.csv"
+        )
+    for warning in results.warnings:
+        yield f"note: {warning}"
+    for listener, item, condition in results.not_rated[:MAX_CELLS]:
+        yield f"not rated: listener {listener}, item {item}, condition {condition}"
+    if len(results.not_rated) > MAX_CELLS:
+        yield f"not rated: {len(results.not_rated) - MAX_CELLS} more, in summary.json"
+
+
+def _summary(summary: pd.DataFrame, names: Mapping[str, str]) -> Iterator[str]:
+    width = max(9, *map(len, names.values())) + 1
+    yield f"{'condition':<{width}}{'n':>8}{'mean':>9}{'95 % CI':>20}{'median':>9}"
+    for row in summary.itertuples():
+        name = names[str(row.condition)]
+        yield f"{name:<{width}}{row.n:>8}{row.mean:>9.2f}{_interval(row):>20}{row.median:>9.1f}"
+
+
+def _screening(results: Results, names: Mapping[str, str]) -> Iterator[str]:
+    yield "\nListeners: " + ", ".join(
+        f"{count} after '{step}'" if step != "all" else f"{count} rated" for step, count in results.screening.flow
+    )
+    if not results.screening.excluded:
+        return
+    yield "Left out by post-screening:"
+    for listener, evidence in results.screening.excluded.items():
+        for e in evidence:
+            yield (
+                f"  {listener}: {e.rule}: {len(e.items)} of {e.of} items, "
+                f"scores {min(e.scores):g} to {max(e.scores):g}"
+            )
+    yield "\nWith all listeners:"
+    yield from _summary(results.summary_unscreened, names)
+
+
+def _omnibus_tests(omnibus: OmnibusTests) -> Iterator[str]:
+    yield (f"\n{'repeated measures':<18}{'F':>10}{'df':>12}{'p':>11}{'p (GG)':>11}{'p (HF)':>11}{'part. eta2':>12}"
+           "  to be quoted")  # fmt: skip
+    for e in omnibus.effects:
+        df = f"{e.df}, {e.df_error}"
+        yield (f"{e.name:<18}{e.f:>10.3f}{df:>12}{e.p:>11.3g}{e.p_gg:>11.3g}{e.p_hf:>11.3g}{e.partial_eta2:>12.3f}"
+               f"  {omnibus.chosen[e.name]}")  # fmt: skip
+        if m := e.multivariate:
+            df = f"{m.df}, {m.df_error}"
+            yield f"{'  multivariate':<18}{m.f:>10.3f}{df:>12}{m.p:>11.3g}   Wilks {m.wilks:.4g}"
+    if f := omnibus.friedman:
+        yield f"{'Friedman chi2':<18}{f.chi2:>10.3f}{f.df:>12}{f.p:>11.3g}   Kendall's W {f.kendall_w:.3f}"
+
+
+def _planned(test: AnalysedTest, names: Mapping[str, str]) -> Iterator[str]:
+    plan, planned = test.plan, test.results.planned
+    if plan is None or planned is None:
+        return
+    yield f"\nPlan frozen on {plan.frozen}: {plan.test}, {plan.correction}, alpha {plan.alpha:g}"
+    for row in planned.itertuples():
+        pair = f"{names[str(row.a)]} - {names[str(row.b)]}"
+        verdict = "different" if row.different else "not shown to be different"
+        yield f"{pair:<34}{row.difference:>11.2f}{_interval(row):>20}   p {row.p_adjusted:.2g}  {verdict}"
+    yield f"{len(test.deviations) or 'no'} deviation{'s' * (len(test.deviations) != 1)} from the plan"
+    yield from (f"  {deviation}" for deviation in test.deviations)
+
+
+def _pairs(pairs: pd.DataFrame, names: Mapping[str, str]) -> Iterator[str]:
+    systems = pairs[~pairs[["a", "b"]].isin(ANCHORS).any(axis=1)]
+    if not len(systems):
+        return
+    shown = systems.head(MAX_PAIRS)
+    titles = [f"{shorten(names[a], 24)} - {shorten(names[b], 24)}"
+              for a, b in zip(shown["a"], shown["b"], strict=True)]  # fmt: skip
+    width = max(map(len, titles))
+    columns = f"{'difference':>12}{'95 % CI':>20}{'dz':>7}{'delta':>7}{'t, Holm':>10}{'Wilcoxon':>10}"
+    yield f"\n{'pair':<{width}}{columns}"
+    for title, row in zip(titles, shown.itertuples(), strict=True):
+        remarks = "" if row.agree else "  the tests disagree"
+        if "p_equivalent" in systems:
+            remarks += f"  equivalent p {row.p_equivalent:.2g}, not inferior p {row.p_non_inferior:.2g}"
+        yield (f"{title:<{width}}{row.difference:>12.2f}{_interval(row):>20}{row.dz:>7.2f}"
+               f"{row.cliffs_delta:>7.2f}{row.p_t_holm:>10.2g}{row.p_w_exact_holm:>10.2g}{remarks}")  # fmt: skip
+    if len(systems) > MAX_PAIRS:
+        yield f"... and {len(systems) - MAX_PAIRS} more in pairs.csv"
+    agreeing = int(pairs["agree"].sum())
+    yield f"t and Wilcoxon tests (Holm, 5 %) agree on {agreeing} of {len(pairs)} pairs"
+
+
+def _bootstraps(results: Results, names: Mapping[str, str]) -> Iterator[str]:
+    if not results.bootstraps:
+        return
+    width = max(map(len, names.values()))
+    yield f"\n{'bootstrap of':<{width}}" + "".join(f"{scheme:>20}" for scheme in results.bootstraps)
+    for c, name in names.items():
+        limits = [f"[{of[c].low:7.2f}, {of[c].high:7.2f}]" for of in results.bootstraps.values()]
+        yield f"{name:<{width}}" + "".join(f"{limit:>20}" for limit in limits)
+
+
+def _interval(row: Any) -> str:
+    return f"[{row.ci_low:7.2f}, {row.ci_high:7.2f}]"

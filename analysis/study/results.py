@@ -1,0 +1,153 @@
+"""The results of a test, as values and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, is_dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.ratings.cells import Cells
+from analysis.ratings.conditions import labels
+from analysis.statistics.anova import Effect
+from analysis.statistics.interval import Interval
+from analysis.statistics.intervals import CONVENTIONS
+from analysis.statistics.mixed_models import MixedModel
+from analysis.statistics.paired_tests import Friedman
+from analysis.statistics.screening import Screening
+
+
+@dataclass(frozen=True)
+class OmnibusTests:
+    """Tests of all conditions together, on the listeners who rated every cell.
+
+    Attributes
+    ----------
+    effects
+        Analysis of variance; empty for too few listeners or conditions.
+    chosen
+        Name of each effect -> result that is to be quoted (`analysis.statistics.anova.chosen_test`).
+    friedman
+        Friedman's test; None for too few listeners or conditions.
+    residuals
+        Skewness and excess kurtosis of the residuals.
+    """
+
+    effects: tuple[Effect, ...] = ()
+    chosen: Mapping[str, str] = field(default_factory=dict)
+    friedman: Friedman | None = None
+    residuals: tuple[float, float] = (np.nan, np.nan)
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything that is printed, written and drawn of one test.
+
+    What could not be computed is None, for a reason given in `warnings`.
+
+    Attributes
+    ----------
+    table, cube
+        The ratings of the listeners that post-screening left.
+    ci
+        Convention of means and intervals.
+    simulated
+        Whether any rating was simulated.
+    screening
+        Who was excluded, and why.
+    not_rated
+        Listener, item and condition of every cell that was not rated.
+    summary, summary_unscreened
+        Mean, interval and median of every condition, after and before post-screening.
+    spread
+        Quartiles, extremes, standard deviation and bimodality of every condition's ratings.
+    per_item
+        Mean of every item and condition over the listeners, with the t interval.
+    pairs
+        Comparisons of all pairs of conditions.
+    planned
+        Comparisons of the plan; None without a plan.
+    outliers
+        Ratings far from the others of their item and condition.
+    omnibus
+        Tests of all conditions together.
+    mixed
+        Variance components.
+    bootstraps
+        Bootstrap intervals by scheme and condition; empty if none were drawn.
+    warnings
+        What a reader must be warned of.
+    """
+
+    table: pd.DataFrame
+    cube: Cells
+    ci: str
+    simulated: bool
+    screening: Screening
+    not_rated: tuple[tuple[str, str, str], ...]
+    summary: pd.DataFrame
+    summary_unscreened: pd.DataFrame
+    spread: pd.DataFrame
+    per_item: pd.DataFrame
+    pairs: pd.DataFrame
+    planned: pd.DataFrame | None
+    outliers: pd.DataFrame
+    omnibus: OmnibusTests
+    mixed: MixedModel | None
+    bootstraps: Mapping[str, Mapping[str, Interval]]
+    warnings: tuple[str, ...]
+
+    @property
+    def design(self) -> str:
+        """The size of the analysed design in words."""
+        return f"{len(self.cube.listeners)} listeners x {len(self.cube.items)} items"
+
+    @property
+    def screened(self) -> str:
+        """The post-screening in words, for captions."""
+        if self.screening.preset == "none":
+            return "No post-screening"
+        excluded = len(self.screening.excluded)
+        name = {"bs1534-3": "BS.1534-3", "mpeg-strict": "MPEG strict"}[self.screening.preset]
+        return f"Post-screening {name}: {excluded} of {excluded + len(self.cube.listeners)} left out"
+
+
+def as_json(results: Results) -> dict[str, Any]:
+    """Return the results as plain values for a JSON file; NaN becomes None."""
+    omnibus, mixed = results.omnibus, results.mixed
+    return _plain({
+        "rows": results.summary.to_dict("records"),
+        "screening": results.screening.as_json(),
+        "rows_without_screening": results.summary_unscreened.to_dict("records"),
+        "ci": {"convention": results.ci, "meaning": CONVENTIONS[results.ci]},
+        "simulated": results.simulated,
+        "labels": labels(results.cube.conditions),
+        "listeners": results.cube.listeners,
+        "items": results.cube.items,
+        "not_rated": results.not_rated,
+        "warnings": results.warnings,
+        "spread": results.spread.to_dict("records"),
+        "anova": [asdict(effect) | {"quote": omnibus.chosen[effect.name]} for effect in omnibus.effects],
+        "residuals": dict(zip(("skewness", "excess_kurtosis"), omnibus.residuals, strict=True)),
+        "friedman": omnibus.friedman,
+        "mixed_model": None if mixed is None else {"variances": mixed.variances, "residual": mixed.residual},
+        "pairs": results.pairs.to_dict("records"),
+        "planned": None if results.planned is None else results.planned.to_dict("records"),
+        "tracks_agree": bool(results.pairs["agree"].all()) if len(results.pairs) else None,
+        "outliers": results.outliers.to_dict("records"),
+        "bootstraps": results.bootstraps,
+    })  # fmt: skip
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        value = asdict(value)
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not np.isfinite(value) else value

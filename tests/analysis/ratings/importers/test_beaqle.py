@@ -1,0 +1,54 @@
+"""JSON of BeaqleJS."""
+
+import pytest
+
+from analysis.ratings.table import read
+from render.common.errors import InputError
+
+
+def load(tmp_path, text, name="results.csv", **options):
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    return read(path, **options).table
+
+
+def rows(table):
+    return table[["listener", "item", "condition", "score"]].values.tolist()
+
+
+BEAQLE = """[{"TestID": "s1", "Runtime": 3000, "rating": {"Reference": 100, "A": 20}},
+ {"TestID": "s2", "Runtime": 2000, "rating": {"A": 30.5, "Reference": 99}},
+ {"UserName": "anna", "UserComment": ""}]"""
+
+
+def test_beaqle(tmp_path):
+    assert rows(load(tmp_path, BEAQLE, "x.txt")) == [
+        ["anna", "s1", "href", 100], ["anna", "s1", "A", 20],
+        ["anna", "s2", "A", 30.5], ["anna", "s2", "href", 99],
+    ]  # fmt: skip
+    assert load(tmp_path, BEAQLE, "x.txt")["time_ms"].tolist() == ["3000", "3000", "2000", "2000"]
+
+
+def test_beaqle_with_a_test_that_this_listener_was_not_given(tmp_path):
+    """BeaqleJS writes every test's name, and ratings of those only that were played (MaxTestsPerRun)."""
+    text = BEAQLE.replace(' {"TestID": "s2"', ' {"TestID": "s3"},\n {"TestID": "s2"')
+    assert rows(load(tmp_path, text, "x.txt")) == rows(load(tmp_path, BEAQLE, "x.txt"))
+    with pytest.raises(InputError, match=r":3: score '-' is not a number"):
+        load(tmp_path, text.replace("30.5", '"-"'), "x.txt")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        ("30.5", "NaN", r":2: score 'NaN' is not a number"),
+        ("30.5", "1e999", r":2: score"),
+        ("30.5", "true", r":2: score of 'A' is not a number"),
+        ("30.5", "[1]", r":2: score of 'A' is not a number"),
+        ('"A": 20', '"Reference": 20', "occurs twice"),
+        ('{"Reference": 100, "A": 20}', "3", ":1: test 's1' has no ratings"),
+        ("}]", "}", r"x\.txt:3: not JSON"),
+    ],
+)
+def test_beaqle_errors(tmp_path, old, new, what):
+    with pytest.raises(InputError, match=what):
+        load(tmp_path, BEAQLE.replace(old, new), "x.txt")

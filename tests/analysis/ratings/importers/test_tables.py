@@ -1,0 +1,111 @@
+"""Long and wide tables under other headings, and exports of GoListen."""
+
+import pytest
+
+from analysis.ratings.cells import cells
+from analysis.ratings.importers.tables import split_names
+from analysis.ratings.table import read
+from render.common.errors import InputError
+
+
+def load(tmp_path, text, name="results.csv", **options):
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    return read(path, **options).table
+
+
+def rows(table):
+    return table[["listener", "item", "condition", "score"]].values.tolist()
+
+
+def test_real_golisten(reference_ratings):
+    ratings = read(reference_ratings / "drc_golisten" / "mushra.csv")
+    table = ratings.table
+    cube = cells(table)
+    assert ratings.formats == ("GoListen",)
+    assert cube.scores.shape == (19, 11, 4)
+    assert set(cube.conditions) == {"lstm-32", "side-chain-c32-f4", "single-chain-c32-f4", "TCN-300-C"}
+    assert cube.scores[0, 0, cube.conditions.index("side-chain-c32-f4")] == 93
+    assert table["date"].iloc[0] == "2023-09-06 01:50:43"
+
+
+def test_golisten_with_headings(tmp_path):
+    text = (
+        '"Tags","","","a","b"\n"","Sound filename","","x_ref.wav","x_opus.wav","y_ref.wav","y_opus.wav"\n'
+        '"Name","Date","Q","","","",""\n"T","2023-01-01","No","100","40","90","50"\n'
+    )
+    assert rows(load(tmp_path, text)) == [
+        ["01", "x", "ref", 100], ["01", "x", "opus", 40], ["01", "y", "ref", 90], ["01", "y", "opus", 50],
+    ]  # fmt: skip
+
+
+def test_golisten_of_the_generation_before_sound_filename(tmp_path):
+    """As its server wrote it: file names under the headings, a column of times after each example."""
+    text = (
+        "Tags,,speech,,,noise,,\nName,Date,Example 1,,Time (s),Example 2,,Time (s)\n"
+        ",,x_ref.wav,x_opus.wav,,y_ref.wav,y_opus.wav,\nT,2022-01-01 10:00:00,100,40,12,90,50,9\n"
+    )
+    table = load(tmp_path, text)
+    assert rows(table) == [
+        ["01", "x", "ref", 100], ["01", "x", "opus", 40], ["01", "y", "ref", 90], ["01", "y", "opus", 50],
+    ]  # fmt: skip
+    assert table["date"].unique().tolist() == ["2022-01-01 10:00:00"]
+
+
+@pytest.mark.parametrize(("text", "what"), [
+    ("Tags,,a,b\nName,Date,E,\n", "no row 'Sound filename'"),
+    (",Sound filename,x_a.wav,x_b.wav\nT,d,5\n", r":2: has 3 cells"),
+    (",Sound filename,x_a.wav,x_b.wav\nT,d,5,105\n", r":2: score 105 is outside"),
+    (",Sound filename,x_a.wav,b.wav\nT,d,5,6\n", r":1: .* do not split"),
+])  # fmt: skip
+def test_golisten_errors(tmp_path, text, what):
+    with pytest.raises(InputError, match=what):
+        load(tmp_path, text)
+
+
+def test_long_table_under_other_headings(tmp_path):
+    text = "participant;track;system;rating\nanna;x;A;87,5\n"
+    assert rows(load(tmp_path, text)) == [["anna", "x", "A", 87.5]]
+    with pytest.raises(InputError, match="may both be the condition"):
+        load(tmp_path, "participant,track,system,codec,rating\nanna,x,A,B,87\n")
+
+
+def test_lists_in_cells(tmp_path):
+    text = "subject,trial,system,rating\nanna,x,\"['A', 'B']\",\"[10, 20.5]\"\n"
+    assert rows(load(tmp_path, text)) == [["anna", "x", "A", 10], ["anna", "x", "B", 20.5]]
+    assert rows(load(tmp_path, 'subject,trial,system,rating\nanna,x,"[""it\'s"", \'B\\\'s\']","[ 10,20]"\n')) == [
+        ["anna", "x", "it's", 10], ["anna", "x", "B's", 20],
+    ]  # fmt: skip
+    for bad in (
+        '"[10, 20"',
+        '"[10, 20]]"',
+        '"[10,, 20]"',
+        '"[10 20]"',
+        "[]",
+        '"[10]"',
+        '"[10, __import__(1)]"',
+        '"[10, [1]]"',
+        '"' + "[" * 300 + '"',
+        "[10",
+    ):
+        with pytest.raises(InputError, match=r":2: "):
+            load(tmp_path, f"subject,trial,system,rating\nanna,x,\"['A', 'B']\",{bad}\n")
+
+
+def test_wide_tables(tmp_path):
+    assert rows(load(tmp_path, "listener,item,la,href\nanna,x,10,99\n")) == [
+        ["anna", "x", "la", 10], ["anna", "x", "href", 99],
+    ]  # fmt: skip
+    assert rows(load(tmp_path, "worker_id,x_la,x_href,y_la,y_href\nanna,1,2,3,4\n")) == [
+        ["anna", "x", "la", 1], ["anna", "x", "href", 2], ["anna", "y", "la", 3], ["anna", "y", "href", 4],
+    ]  # fmt: skip
+    with pytest.raises(InputError, match=r":2: score 'soon' is not a number"):
+        load(tmp_path, "listener,item,la,href\nanna,x,10,soon\n")
+
+
+def test_names_that_are_no_grid(tmp_path):
+    assert split_names(tmp_path, 1, ["a_1_x", "a_1_y", "b_2_x", "b_2_y"]) == [
+        ("a_1", "x"), ("a_1", "y"), ("b_2", "x"), ("b_2", "y"),
+    ]  # fmt: skip
+    with pytest.raises(InputError, match="do not split"):
+        split_names(tmp_path, 1, ["a_x", "a_y", "b_x", "c_y"])

@@ -1,0 +1,28 @@
+"""The scores as an array: averages, gaps, and what is left without some listeners."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.ratings.cells import cells
+from render.common.errors import InputError
+
+
+def test_cells_average_replicates_and_leave_gaps():
+    table = pd.DataFrame(
+        [("s", "b", "y", "href", 1, 100.0), ("s", "a", "x", "la", 1, 10.0), ("s", "a", "x", "la", 2, 20.0)],
+        columns=["session", "listener", "item", "condition", "replicate", "score"],
+    )
+    cube = cells(table)
+    assert (cube.listeners, cube.items, cube.conditions) == (("a", "b"), ("x", "y"), ("la", "href"))
+    expected = np.full((2, 2, 2), np.nan)
+    expected[0, 0, 0], expected[1, 1, 1] = 15, 100
+    np.testing.assert_array_equal(cube.scores, expected)
+    assert not cube.complete
+
+
+def test_names_in_which_a_whole_population_would_hide_are_refused():
+    ids = [f"{i}" for i in range(400)]
+    table = pd.DataFrame({"listener": ids, "item": ids, "condition": ids, "score": 1.0})
+    with pytest.raises(InputError, match="are too many"):
+        cells(table)

@@ -1,0 +1,11 @@
+"""Order and names of conditions."""
+
+from analysis.ratings.conditions import condition_order, labels
+
+
+def test_order_and_labels_are_the_papers():
+    ids = ["prop", "href", "opus3_160", "la", "ma", "prop_9cb", "prop_12cb"]
+    assert condition_order(ids) == ["la", "ma", "opus3_160", "prop", "prop_9cb", "prop_12cb", "href"]
+    assert list(labels(["la", "opus3_160", "prop", "href"]).values()) == ["LA", "OPUS", "PROP", "H-REF"]
+    assert labels(["ma", "opus3_256"]) == {"ma": "MA", "opus3_256": "OPUS3_256"}
+    assert labels(["Codec B, 24 kbit/s"]) == {"Codec B, 24 kbit/s": "Codec B, 24 kbit/s"}

@@ -1,0 +1,142 @@
+"""Figures: marked when simulated, equal bytes, nothing overlaps."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.ratings.table import Ratings
+from analysis.reporting import mushra_figures as figures
+from analysis.reporting.html import report
+from analysis.study.analysis import AnalysedTest, analyse
+from analysis.study.options import Settings
+from analysis.study.simulation import EFFECTS, simulate
+from render.common.figure_style import figure_style
+
+
+@pytest.fixture(scope="module")
+def results():
+    ratings = simulate(EFFECTS, 5, ["Beach", "Park"], seed=2)
+    return analyse(Ratings(ratings), Settings(draws=50))
+
+
+@pytest.mark.parametrize("name", figures.FIGURES)
+def test_figures_say_simulated_and_repeat_to_the_byte(results, tmp_path, name):
+    figure = figures.FIGURES[name](results)
+    for axes in figure.axes:
+        assert any(text.get_text() == "SIMULATED RATINGS" for text in axes.texts)
+    for folder in "ab":
+        figures.save(results, name, tmp_path / folder, ("svg",))
+    assert (tmp_path / "a" / f"{name}.svg").read_bytes() == (tmp_path / "b" / f"{name}.svg").read_bytes()
+
+
+def test_figure_of_listeners_does_not_say_simulated(results):
+    ratings = results.table.assign(session="s", listener=results.table["listener"].str[-2:])
+    figure = figures.overall(analyse(Ratings(ratings)))
+    texts = [t.get_text() for t in figure.axes[0].texts] + [t.get_text() for t in figure.texts]
+    assert not any("SIMULATED" in text for text in texts)
+    assert {*figures.BANDS} <= set(texts)
+    assert figure.axes[0].get_ylim() == (0, 100)
+    assert [t.get_text() for t in figure.axes[0].get_xticklabels()] == ["LA", "MA", "OPUS", "PROP", "H-REF"]
+    caption = " ".join(" ".join(texts).split())
+    for word in ("5 listeners x 2 items", "Post-screening BS.1534-3: 0 of 5 left out", "t over listener means"):
+        assert word in caption
+
+
+LONG = ["la", "ma", *(f"Proposed codec {rate} kbit/s, fine-tuned on speech" for rate in (12, 16, 24, 32)),
+        "EVS-based transport, 4 transport channels", "DirAC", "opus3_96", "opus3_160", "prop", "href"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def crowded():
+    """12 conditions with long names, 30 listeners with long names, 10 items with long names."""
+    items = [f"Shopping centre {i}, in the rain" for i in range(10)]
+    ratings = simulate(dict(zip(LONG, range(10, 100, 8), strict=False)), 30, items, seed=2)
+    names = "3fa85f64-5717-4562-b3fc-" + ratings["listener"].str[-2:].str.zfill(12)
+    return analyse(Ratings(ratings.assign(session="s", listener=names)), Settings(screening="none"))
+
+
+@pytest.mark.parametrize("name", figures.FIGURES)
+def test_nothing_overlaps_or_leaves_the_figure_with_many_long_names(crowded, name):
+    """Boxes of the drawn texts, slanted ones by their corners, against one another and the figure's edges."""
+    import numpy as np
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    with figure_style(figures.FONT_SIZE):
+        figure = figures.FIGURES[name](crowded)
+        renderer = FigureCanvasAgg(figure).get_renderer()
+        texts = list(figure.texts)
+        for axes in figure.axes:
+            low, high = axes.get_xlim()
+            texts += [t for t in axes.get_xticklabels() if low <= t.get_position()[0] <= high]
+            texts += [axes.title, *axes.get_yticklabels()]
+        texts = [t for t in texts if t.get_text() and t.get_visible()]
+        boxes = np.array([t.get_window_extent(renderer).extents for t in texts])
+    width, height = figure.bbox.size
+    assert boxes[:, :2].min() >= 0
+    assert boxes[:, 2].max() <= width
+    assert boxes[:, 3].max() <= height
+    upright = [i for i, t in enumerate(texts) if t.get_rotation() == 0]
+    for i in upright:
+        for j in upright:
+            if i < j:
+                apart = (boxes[i, :2] >= boxes[j, 2:]).any() or (boxes[j, :2] >= boxes[i, 2:]).any()
+                assert apart, (texts[i].get_text(), texts[j].get_text())
+    slanted = [t for t in texts if t.get_rotation() != 0]
+    ends = np.array([t.get_transform().transform(t.get_position()) for t in slanted])
+    for i, t in enumerate(slanted):  # parallel lines that end at the ticks: as far apart as sin(40 deg) of that
+        others = np.delete(ends, i, axis=0)
+        same_row = others[np.abs(others[:, 1] - ends[i, 1]) < 1]
+        gap = np.min(np.abs(same_row[:, 0] - ends[i, 0])) * np.sin(np.radians(40))
+        assert gap >= 0.9 * t.get_fontsize() * figure.dpi / 72
+
+
+def analysed(table, plan=None, **settings):
+    """Results of a tidy table."""
+    return analyse(Ratings(table), Settings(**settings), plan)
+
+
+def unusual():
+    """Designs of every odd kind, by name."""
+    table = simulate(EFFECTS, 6, ["x", "y", "z"], 1)
+    rng = np.random.default_rng(1)
+    again = table[table["listener"] == "simulated-01"].assign(replicate=2, score=50.0)
+    twice = pd.concat([table, table.assign(session="second", score=table["score"].iloc[::-1].to_numpy())])
+    balanced = table[
+        (table["item"].str.get(0).map({"x": 0, "y": 1, "z": 2}) + table["listener"].str[-1].astype(int)) % 3 > 0
+    ]
+    return {
+        "one listener": table[table["listener"] == "simulated-01"],
+        "two listeners": table[table["listener"].isin(["simulated-01", "simulated-02"])],
+        "one item": table[table["item"] == "x"],
+        "one condition": table[table["condition"] == "prop"],
+        "two conditions": table[table["condition"].isin(["prop", "href"])],
+        "one rating": table.iloc[:1],
+        "no mid anchor": table[table["condition"] != "ma"],
+        "no reference": table[table["condition"] != "href"],
+        "equal scores": table.assign(score=100.0),
+        "equal within conditions": table.assign(score=table["condition"].map(EFFECTS)),
+        "equal within listeners": table.assign(score=table["listener"].str[-1].astype(float)),
+        "ties": table.assign(score=(table["score"] / 25).round() * 25),
+        "ends of the scale": table.assign(score=(table["score"] > 50) * 100.0),
+        "replicates": pd.concat([table, again]),
+        "several sessions": twice,
+        "balanced incomplete": balanced,
+        "gaps everywhere": table[rng.random(len(table)) < 0.6],
+        "two halves without a common listener": table[
+            (table["condition"].isin(["la", "ma"])) == (table["listener"] < "simulated-04")
+        ],
+        "a condition that one listener rated": table[
+            (table["condition"] != "prop") | (table["listener"] == "simulated-02")
+        ],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["one rating", "gaps everywhere", "a condition that one listener rated"])
+def test_unusual_designs_are_drawn(name, tmp_path):
+    results = analysed(unusual()[name], screening="none")
+    for figure in figures.drawable(results):
+        figures.save(results, figure, tmp_path, ("svg",))
+        assert (tmp_path / f"{figure}.svg").stat().st_size > 1000
+    text = report(AnalysedTest(results), {}, {})
+    assert text.count("<h2>") == 13
+    assert ">nan<" not in text

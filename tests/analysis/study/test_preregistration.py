@@ -1,0 +1,141 @@
+"""The plan lock: what is frozen, and that no deviation goes unsaid."""
+
+import json
+from dataclasses import asdict, replace
+
+import pytest
+
+from analysis.ratings.table import Ratings
+from analysis.study.analysis import analyse
+from analysis.study.options import Settings
+from analysis.study.preregistration import Plan, check, deviations, digests, read_plan, write_plan
+from analysis.study.simulation import EFFECTS, simulate
+from render.common.errors import InputError
+
+PLAN = Plan(
+    title="Demo", frozen="2026-01-01T00:00:00+00:00", listeners=5, conditions=tuple(EFFECTS),
+    items=("Beach", "Park"), screening="bs1534-3", ci="listener",
+    comparisons=(("prop", "opus3_160"), ("prop", "href")), test="t",
+    correction="holm", alpha=0.05, margin=None, draws=0, seed=1, stimuli={"a.wav": "ab" * 32},
+)  # fmt: skip
+
+
+USED = Settings()
+
+
+@pytest.fixture(scope="module")
+def ratings():
+    table = simulate(EFFECTS, 5, ["Beach", "Park"], seed=2)
+    return table.assign(stimulus_sha256="ab" * 32, date="2026-02-01T10:00:00Z")
+
+
+def test_a_test_that_went_as_planned_has_no_deviation(ratings):
+    assert deviations(PLAN, ratings, USED, None) == []
+
+
+@pytest.mark.parametrize(
+    ("plan", "used", "change", "said"),
+    [
+        ({}, {"screening": "none"}, {}, "screening: planned bs1534-3, used none"),
+        ({}, {"ci": "paper"}, {}, "ci: planned listener, used paper"),
+        ({}, {"margin": 5.0}, {}, "margin: planned None, used 5.0"),
+        ({"listeners": 6}, {}, {}, "listeners: planned 6, 5 rated"),
+        ({"conditions": (*EFFECTS, "new")}, {}, {}, "conditions planned but not rated: new"),
+        ({"conditions": ("la", "ma", "opus3_160", "prop")}, {}, {}, "conditions rated but not planned: href"),
+        ({"items": ("Beach", "Wood")}, {}, {}, "items planned but not rated: Wood"),
+        ({"items": ("Beach",)}, {}, {}, "items rated but not planned: Park"),
+        ({"comparisons": (("prop", "x"),)}, {}, {}, "comparisons that cannot be made: prop - x"),
+        ({"stimuli": {}}, {}, {}, "holds no digest of a sound file"),
+        ({"stimuli": {"a.wav": "cd" * 32}}, {}, {}, "digest the plan does not hold: Beach / la, Beach / ma"),
+        ({"frozen": "2026-02-01T10:00:01+00:00"}, {}, {}, "50 ratings are older than the plan"),
+        ({}, {}, {"date": "yesterday"}, "50 ratings carry none that can be read"),
+    ],
+)
+def test_every_deviation_is_said(ratings, plan, used, change, said):
+    count = len(ratings)
+    said = said.replace("50 ratings", f"{count} ratings")
+    found = deviations(replace(PLAN, **plan), ratings.assign(**change), replace(USED, **used), None)
+    assert any(said in line for line in found), found
+
+
+def test_what_cannot_be_checked_is_said(ratings):
+    bare = ratings.drop(columns=["stimulus_sha256", "date"])
+    found = deviations(PLAN, bare, USED, None)
+    assert len(found) == 2
+    assert all("not checked" in line for line in found)
+
+
+def test_sound_files_are_compared(tmp_path, ratings):
+    for name in ("a.wav", "b.wav", "c.wav"):
+        (tmp_path / name).write_bytes(name.encode())
+    (tmp_path / "notes.txt").write_text("x")
+    plan = replace(PLAN, stimuli=digests(tmp_path))
+    assert set(plan.stimuli) == {"a.wav", "b.wav", "c.wav"}
+    bare = ratings.drop(columns=["stimulus_sha256"])
+    assert deviations(plan, bare, USED, tmp_path) == []
+    (tmp_path / "a.wav").write_bytes(b"other")
+    (tmp_path / "b.wav").rename(tmp_path / "d.wav")
+    assert deviations(plan, bare, USED, tmp_path) == [
+        "sound files changed since: a.wav", "sound files gone since: b.wav", "sound files added since: d.wav",
+    ]  # fmt: skip
+
+
+def test_written_plans_are_read_back_and_changes_are_found(tmp_path):
+    path = tmp_path / "plan.json"
+    digest = write_plan(path, PLAN)
+    assert read_plan(path) == (PLAN, [])
+    content = json.loads(path.read_text())
+    assert content["sha256"] == digest
+    content["plan"]["alpha"] = 0.1
+    path.write_text(json.dumps(content))
+    plan, found = read_plan(path)
+    assert plan.alpha == 0.1
+    assert "changed after it was frozen" in found[0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"screening": "mild"}, {"test": "z"}, {"correction": "fdr"}, {"ci": "normal"}, {"listeners": "9"},
+        {"listeners": 1}, {"draws": "x"}, {"alpha": "x"}, {"alpha": 0}, {"frozen": "soon"}, {"frozen": 3},
+        {"comparisons": [["a"]]}, {"comparisons": 3}, {"conditions": 3}, {"stimuli": []}, {"margin": 101},
+    ],
+)  # fmt: skip
+def test_damaged_plans_are_refused(tmp_path, change):
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps({"plan": asdict(PLAN) | change, "sha256": ""}))
+    with pytest.raises(InputError):
+        read_plan(path)
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"plan": {}}', '{"plan": 3}', "x"])
+def test_files_that_are_no_plan(tmp_path, text):
+    (tmp_path / "plan.json").write_text(text)
+    with pytest.raises(InputError, match=r"plan\.json"):
+        read_plan(tmp_path / "plan.json")
+
+
+def test_comparisons_left_open_are_all_pairs_without_anchors():
+    assert check(replace(PLAN, comparisons=())).pairs(["la", "ma", "a", "b", "href"]) == [
+        ("a", "b"), ("a", "href"), ("b", "href"),
+    ]  # fmt: skip
+    assert PLAN.pairs(["prop", "href"]) == [("prop", "href")]
+
+
+def test_planned_comparisons_are_adjusted_over_the_planned_family(ratings):
+    planned = analyse(Ratings(ratings), plan=PLAN).planned.set_index(["a", "b"])
+    every = analyse(Ratings(ratings)).pairs.set_index(["a", "b"])
+    assert list(planned.index) == list(PLAN.comparisons)
+    p = [every.loc[("opus3_160", "prop"), "p_t"], every.loc[("prop", "href"), "p_t"]]
+    assert planned["p"].tolist() == pytest.approx(p)
+    assert planned["p_adjusted"].tolist() == pytest.approx([max(p) if q == max(p) else 2 * min(p) for q in p])
+    assert planned["different"].tolist() == [q < 0.05 for q in planned["p_adjusted"]]
+    assert planned.loc[("prop", "opus3_160"), "difference"] == -every.loc[("opus3_160", "prop"), "difference"]
+
+
+@pytest.mark.parametrize(("test", "column"), [("wilcoxon", "p_w_exact"), ("permutation", "p_permutation")])
+def test_planned_test_and_correction_are_those_of_the_plan(ratings, test, column):
+    plan = replace(PLAN, test=test, correction="none", draws=1000, alpha=0.4)
+    planned = analyse(Ratings(ratings), plan=plan).planned
+    assert planned["p_adjusted"].tolist() == planned["p"].tolist() == planned[column].tolist()
+    assert planned["different"].tolist() == (planned[column] < 0.4).tolist()
