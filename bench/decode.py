@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from render.common.cli import parser
-from render.fileio.adm_bw64 import export
+from render.fileio.adm_bw64 import export_adm
 from render.fileio.audio_file import writer
 from render.hoa.layout import layout
 from render.loudspeakers.design import decoding_matrix
@@ -99,7 +99,7 @@ def _commands(folder: Path, seconds: int, ear: str) -> dict[str, list[str]]:
             codec = "pcm_f32le" if kind == "float" else "pcm_s24le"
             commands[f"ffmpeg pan{mark}"] = [*quiet, "-filter:a", pan, "-c:a", codec, feed]
     if shutil.which(ear):
-        export(folder / "24.wav", folder / "adm.wav")
+        export_adm(folder / "24.wav", folder / "adm.wav")
         commands["ear-render"] = [ear, "-s", "4+7+0", folder / "adm.wav", feed]
     for tool in ("ffmpeg", ear):
         if not shutil.which(tool):

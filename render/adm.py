@@ -22,10 +22,10 @@ def main() -> None:
     arguments.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.wav")
     given = arguments.parse_args()
 
-    from render.fileio.adm_bw64 import export
+    from render.fileio.adm_bw64 import export_adm
     from render.hoa.layout import layout
 
-    clipped = export(
+    clipped = export_adm(
         given.input, given.output, layout(given.layout) if given.layout else None, given.subtype, given.force
     )
     print(f"{given.output}: ADM BW64, {'DirectSpeakers of ' + given.layout if given.layout else 'HOA'}")

@@ -1,9 +1,9 @@
-"""Write the signals that a lab checks its loudspeakers with, for any layout.
+"""Write test signals for checking the loudspeakers of a listening room, for any layout.
 
-identification: pink noise from each loudspeaker in turn, so that one hears whether every channel arrives where it
-should. alignment: the same for as long as a level meter needs; set every loudspeaker to the printed level
-(BS.1116-3, clause 8.4). polarity: one positive pulse per loudspeaker, for an oscilloscope. LFE channels get pink
-noise from 20 to 120 Hz. The record beside the file (OUT.json) tells when each channel sounds.
+identification: pink noise from each loudspeaker in turn, to hear whether every channel arrives where it should.
+alignment: the same, long enough for a sound level meter; set every loudspeaker to the printed level (BS.1116-3,
+clause 8.4). polarity: one positive pulse from each loudspeaker, for an oscilloscope. LFE channels carry pink noise
+from 20 to 120 Hz. The record beside the file (OUT.json) gives the time at which each channel sounds.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ def main() -> None:
 
     from render.hoa.layout import layout
     from render.hoa.scene import check_rate
-    from render.loudspeakers.test_signals import write
+    from render.loudspeakers.test_signals import write_signal
 
     check_rate(given.rate)
-    record = write(layout(given.layout), given.kind, given.output, given.rate, given.order, given.force)
+    record = write_signal(layout(given.layout), given.kind, given.output, given.rate, given.order, given.force)
     print(f"{given.output}: {given.kind} of {record['layout']}, {record['level']}")
     for entry in record["channels"]:
         print(f"  {entry['from_s']:6.1f} s  channel {entry['channel']:2d}  {entry['label']}")

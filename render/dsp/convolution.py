@@ -1,4 +1,4 @@
-"""Matrices of FIR filters, applied to a signal that arrives block by block."""
+"""Matrices of FIR filters, and their convolution with a signal that arrives block by block."""
 
 from __future__ import annotations
 
@@ -19,27 +19,30 @@ class Filters:
     ----------
     taps : (output, input, tap)
     origin : int
-        Tap that belongs to time 0: what stands before it answers before the input, so that an output can
-        be aligned with the input although its filters are not causal.
+        Index of the tap at time 0. Taps before it respond before the input, so that the output of non-causal
+        filters is aligned with the input.
     """
 
     taps: Float[ndarray, "output input tap"]
     origin: int = 0
 
     def after(self, matrix: Float[ndarray, "input source"]) -> Filters:
-        """Filters of the sources that `matrix` mixes into the inputs."""
+        """Filters from the sources that `matrix` mixes into the inputs."""
         return Filters(np.einsum("oit,is->ost", self.taps, matrix), self.origin)
 
     def permuted(self, outputs: Sequence[int]) -> Filters:
-        """Outputs in another order."""
+        """The same filters with the outputs in another order."""
         return Filters(self.taps[list(outputs)], self.origin)
 
 
-PIECE_LENGTH = 1024  # divides every block that is read; so few that BLAS takes one thread
+PIECE_LENGTH = 1024  # samples; divides the length of blocks of files, and is so short that BLAS uses one thread
 
 
-def _mixed(signal: Float32[ndarray, "time input"], matrix: Float32[ndarray, "input output"]) -> ndarray:
-    """Multiply in pieces of one shape and layout: BLAS sums in an order that depends on both (OpenBLAS on AMD)."""
+def _product(signal: Float32[ndarray, "time input"], matrix: Float32[ndarray, "input output"]) -> ndarray:
+    """Multiply in pieces of one shape and memory layout, on which the order of summation in BLAS may depend.
+
+    The output thus has the same bits however the signal is cut into blocks (OpenBLAS on AMD needs this).
+    """
     length = len(signal)
     output = np.empty((-(-length // PIECE_LENGTH) * PIECE_LENGTH, matrix.shape[1]), np.float32)
     for start in range(0, length, PIECE_LENGTH):
@@ -53,12 +56,15 @@ def _mixed(signal: Float32[ndarray, "time input"], matrix: Float32[ndarray, "inp
 def convolved(
     blocks: Iterable[Float32[ndarray, "input time"]], filters: Filters
 ) -> Iterator[Float32[ndarray, "output time"]]:
-    """Filter a signal; the output has its length and is aligned with it (overlap-save)."""
+    """Filter a signal by overlap-save; the output is as long as the signal and aligned with it.
+
+    Filters of one tap are applied as a matrix.
+    """
     _, inputs, length = filters.taps.shape
     if length == 1:
         matrix = np.ascontiguousarray(filters.taps[:, :, 0].T, np.float32)
         for block in blocks:
-            yield _mixed(block.T, matrix).T
+            yield _product(block.T, matrix).T
         return
 
     size = 1 << (4 * length).bit_length()
@@ -80,7 +86,7 @@ def convolved(
             output = np.concatenate(ready, axis=1)
             yield output[:, skip:]
             skip = max(0, skip - output.shape[1])
-    waiting = np.pad(waiting, ((0, 0), (0, filters.origin)))  # the last outputs hear what follows: silence
+    waiting = np.pad(waiting, ((0, 0), (0, filters.origin)))  # silence follows the signal
     while waiting.shape[1] >= length:
         output = filtered(waiting[:, :size])[:, : waiting.shape[1] - length + 1]
         yield output[:, skip:]

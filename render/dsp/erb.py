@@ -1,4 +1,4 @@
-"""Bands that are equally wide for the ear."""
+"""Frequency bands of equal width on the ERB-rate scale."""
 
 from __future__ import annotations
 

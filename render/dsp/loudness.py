@@ -17,28 +17,28 @@ _ABSOLUTE_GATE_LUFS, _RELATIVE_GATE_LU = -70.0, -10.0
 _STEPS_PER_BLOCK = 4  # gating blocks of 400 ms, overlapping by 75 %
 _SIDE_WEIGHT = 1.41  # annex 3, table 4: about +1.5 dB
 _OVERSAMPLING = 4
-_HALF_TAPS = 16  # samples on either side; annex 2 has 6
+_HALF_TAPS = 16  # samples on either side; the filter of annex 2 has 6
 _PEAK_BLOCK = 2048
 
 
 def integrated_loudness_lufs(feed: Feed) -> float:
-    """Gated loudness of a feed in LUFS (annex 1); -inf if all of it lies below the absolute gate.
+    """Gated loudness of a feed in LUFS (annex 1); -inf if all of the feed lies below the absolute gate.
 
     Raises
     ------
     InputError
-        If the feed is shorter than one gating block, 0.4 s: use `ungated_loudness_lufs` and say so.
+        If the feed is shorter than one gating block of 0.4 s, for which there is `ungated_loudness_lufs`.
     """
     meter = _measured(feed)
     if not meter.gated:
         raise InputError(
-            f"feed of {feed.duration_s:.3f} s: gated loudness needs at least 0.4 s; measure it ungated"
+            f"feed of {feed.duration_s:.3f} s: gated loudness needs at least 0.4 s; measure it without gating"
         )
     return meter.integrated_lufs()
 
 
 def ungated_loudness_lufs(feed: Feed) -> float:
-    """Loudness of a feed of any length without gating, in LUFS; -inf for silence."""
+    """Loudness of a feed of any length in LUFS, without gating; -inf for silence."""
     return _measured(feed).ungated_lufs()
 
 
@@ -64,24 +64,24 @@ class LoudnessMeter:
 
     def __init__(self, layout: Layout, sample_rate_hz: int):
         self._weights = channel_weights(layout)
-        self._heard = np.flatnonzero(self._weights)
+        self._weighted = np.flatnonzero(self._weights)  # channels that count
         self._filter = k_weighting(sample_rate_hz)
-        self._state = np.zeros((2, len(self._heard), 2))
+        self._state = np.zeros((2, len(self._weighted), 2))
         self._step = round(0.1 * sample_rate_hz)
         self._steps: list[float] = []  # weighted energy of each 100 ms
         self._energy, self._filled = 0.0, 0  # of the step that is not yet complete
 
     @property
     def gated(self) -> bool:
-        """Whether there was enough for one gating block."""
+        """Whether the signal so far fills at least one gating block."""
         return len(self._steps) >= _STEPS_PER_BLOCK
 
     def add(self, block: Float[ndarray, "channel time"]) -> None:
-        """Continue with the next samples."""
+        """Add the next block of the signal."""
         if not block.size:
             return
-        weighted, self._state = sosfilt(self._filter, block[self._heard], axis=1, zi=self._state)
-        power = self._weights[self._heard] @ np.square(weighted, out=weighted)
+        weighted, self._state = sosfilt(self._filter, block[self._weighted], axis=1, zi=self._state)
+        power = self._weights[self._weighted] @ np.square(weighted, out=weighted)
         position = 0
         while position < power.size:
             part = power[position : position + self._step - self._filled]
@@ -145,9 +145,9 @@ def channel_weights(layout: Layout) -> Float[ndarray, " channel"]:
 def k_weighting(sample_rate_hz: int) -> Float[ndarray, "2 6"]:
     """K-weighting filter as second-order sections: high shelf (head), then high-pass (RLB).
 
-    The analogue filters that the standard's coefficients for 48 kHz come from by the bilinear transform
-    (De Man 2014, "Evaluation of implementations of the EBU R128 loudness measurement"), so that every
-    rate has the same response.
+    The coefficients follow by the bilinear transform from the analogue filters behind the standard's coefficients
+    for 48 kHz (De Man 2014, "Evaluation of implementations of the EBU R128 loudness measurement"), so that the
+    response is the same at every sample rate.
     """
     shelf_hz, shelf_q, shelf_db = 1681.974450955533, 0.7071752369554196, 3.999843853973347
     k = np.tan(np.pi * shelf_hz / sample_rate_hz)
@@ -157,7 +157,7 @@ def k_weighting(sample_rate_hz: int) -> Float[ndarray, "2 6"]:
     shelf_b = [high + band * k / shelf_q + k * k, 2 * (k * k - high), high - band * k / shelf_q + k * k]
     pass_hz, pass_q = 38.13547087602444, 0.5003270373238773
     pass_a0, *pass_a = _denominator(np.tan(np.pi * pass_hz / sample_rate_hz), pass_q)
-    # The standard's numerator 1, -2, 1 at 48 kHz has a gain of a0, which other rates must keep
+    # The standard's numerator 1, -2, 1 has a gain of a0 at 48 kHz, which other rates must reproduce
     gain = _denominator(np.tan(np.pi * pass_hz / 48000), pass_q)[0] / pass_a0
     return np.array(
         [
@@ -182,34 +182,36 @@ def true_peak_dbtp(samples: Float32[ndarray, "channel time"]) -> float:
 class TruePeakMeter:
     """True peak of a signal that arrives block by block; the lengths of the blocks do not matter.
 
-    Four-fold oversampling with a longer interpolator than annex 2 has, flat within 0.01 dB up to 0.41 of
-    the sample rate.
+    It oversamples four-fold with a longer interpolator than that of annex 2, which is flat within 0.01 dB up to
+    0.41 of the sample rate.
     """
 
     def __init__(self, channels: int):
         length = 2 * _HALF_TAPS * _OVERSAMPLING
         taps = _OVERSAMPLING * firwin(length + 1, 1 / _OVERSAMPLING, window=("kaiser", 8.0))
-        # Phase 0 is the sample itself
+        # Phase 0 is the sample itself and needs no filter
         self._between = taps[:-1].reshape(-1, _OVERSAMPLING)[::-1, 1:].astype(np.float32)
-        # Nothing between samples exceeds the largest of them by more: most blocks need no oversampling
+        # Upper bound of the peak between samples relative to the largest sample: most blocks need no oversampling
         self._largest_gain = np.abs(self._between).sum(axis=0).max()
-        self._rest = np.zeros((channels, _HALF_TAPS), np.float32)  # samples whose right side is still to come
+        self._rest = np.zeros(
+            (channels, _HALF_TAPS), np.float32
+        )  # samples whose right neighbours are still missing
         self._peak = 0.0
 
     def add(self, block: Float32[ndarray, "channel time"]) -> None:
-        """Continue with the next samples."""
+        """Add the next block of the signal."""
         self._peak = max(self._peak, float(np.abs(block).max(initial=0.0)))
         joined = np.concatenate((self._rest, block), axis=1)
         self._peak = self._peak_between(joined)
         self._rest = joined[:, max(0, joined.shape[1] - 2 * _HALF_TAPS + 1) :]
 
     def true_peak_dbtp(self) -> float:
-        """Peak so far in dB relative to full scale, as if silence followed; -inf for silence."""
+        """Peak so far in dB relative to full scale, assuming that silence follows; -inf for silence."""
         peak = self._peak_between(np.pad(self._rest, ((0, 0), (0, _HALF_TAPS))))
         return 20 * float(np.log10(peak)) if peak > 0 else -np.inf
 
     def _peak_between(self, samples: Float32[ndarray, "channel time"]) -> float:
-        """Peak so far, and between those samples that have the interpolator's length around them."""
+        """Largest of the peak so far and the values between samples that have enough neighbours on both sides."""
         width, peak = 2 * _HALF_TAPS, self._peak
         for channel in samples:
             for start in range(0, channel.size - width + 1, _PEAK_BLOCK):

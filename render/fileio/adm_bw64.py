@@ -1,8 +1,7 @@
-"""Export a scene or a loudspeaker feed as ADM BW64 (ITU-R BS.2076, BS.2088), which the EBU's tools read.
+"""ADM BW64 files (ITU-R BS.2076, BS.2088), which the EBU's tools read.
 
-A scene (ACN/SN3D, order 1 to 6) refers to the HOA packs of the common definitions, BS.2094. With --layout the
-input is a feed in that layout's BS.2051 order (what render.decode writes by default) and becomes DirectSpeakers
-with its labels and positions, measured ones included.
+A scene (ACN/SN3D, order 1 to 6) refers to the HOA packs of the common definitions (BS.2094). A feed becomes
+DirectSpeakers with the labels and positions of its layout, measured ones included.
 """
 
 from __future__ import annotations
@@ -17,45 +16,56 @@ from render.fileio.audio_file import blocks, info, writer
 from render.hoa.layout import Layout
 
 _MAX_ORDER = 6  # of the HOA packs in BS.2094
-
-
 _LFE_HZ = 120
-
-
 _HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n<ebuCoreMain xmlns="urn:ebu:metadata-schema:ebuCore_2015">\n'
-
-
 _PCM = 'formatLabel="0001" formatDefinition="PCM"'
 
 
-def export(
+def export_adm(
     source: Path, destination: Path, layout: Layout | None = None, subtype: str = "PCM_24", force: bool = False
 ) -> int:
-    """Write a scene, or with `layout` a feed in BS.2051 order, as ADM BW64; return how many values were clipped.
+    """Write an audio file as ADM BW64.
+
+    Parameters
+    ----------
+    source : Path
+        A scene (ACN/SN3D), or with `layout` a feed in BS.2051 order.
+    destination : Path
+        A .wav file.
+    layout : Layout, optional
+    subtype : str
+        PCM_16, PCM_24 or PCM_32.
+    force : bool
+        Replace an existing file that differs.
+
+    Returns
+    -------
+    int
+        Number of values that were clipped.
 
     Raises
     ------
     InputError
-        If the channels are no scene of order 1 to 6, or not those of the layout; as
-        `render.fileio.audio_file.blocks`.
+        If the channels are not a scene of order 1 to 6 or not those of the layout, or as
+        `render.fileio.audio_file.blocks` and `render.fileio.audio_file.writer`.
     """
     about = info(source)
     if Path(destination).suffix.lower() != ".wav":
-        raise InputError(f"{destination}: ADM is written as BW64, whose suffix is .wav")
+        raise InputError(f"{destination}: ADM files are BW64 files, whose suffix is .wav")
     if layout is None:
         order = about.ambisonic_order
         if not 1 <= order <= _MAX_ORDER:
             raise InputError(f"{source}: order {order}; BS.2094 defines HOA packs of order 1 to {_MAX_ORDER}")
-        description = _scene(order, about.path.stem, about.length, about.sample_rate_hz)
-        # The common definitions number ACN channels from 1 on, in hexadecimal
+        description = _scene_document(order, about.path.stem, about.length, about.sample_rate_hz)
+        # The common definitions number ACN channels from 1, in hexadecimal
         tracks = [(f"AT_0004{acn + 1:04x}_01", f"AP_0004{order:04x}") for acn in range(about.channels)]
     else:
         if about.channels != len(layout.loudspeakers):
             raise InputError(
-                f"{source}: {about.channels} channels, layout {layout.name} has {len(layout.loudspeakers)}"
+                f"{source}: {about.channels} channels, but layout {layout.name} has {len(layout.loudspeakers)}"
             )
-        description = _feed(layout, about.path.stem, about.length, about.sample_rate_hz)
-        tracks = [(f"AT_0001{_own(index)}_01", f"AP_0001{_own(0)}") for index in range(about.channels)]
+        description = _feed_document(layout, about.path.stem, about.length, about.sample_rate_hz)
+        tracks = [(f"AT_0001{_custom_id(index)}_01", f"AP_0001{_custom_id(0)}") for index in range(about.channels)]
     chunks = _chunk(b"chna", _track_table(tracks)) + _chunk(b"axml", description.encode())
     with writer(destination, about.channels, about.sample_rate_hz, subtype, force, chunks=chunks) as file:
         for block in blocks(source):
@@ -63,8 +73,8 @@ def export(
     return file.clipped
 
 
-def _own(index: int) -> str:
-    """Last four digits of the identifier of a definition of our own: from 1001 on (BS.2076, clause 6)."""
+def _custom_id(index: int) -> str:
+    """Last four digits of the identifier of a custom definition, which begin at 1001 (BS.2076, clause 6)."""
     return f"{0x1001 + index:04x}"
 
 
@@ -73,7 +83,7 @@ def _chunk(name: bytes, content: bytes) -> bytes:
 
 
 def _track_table(tracks: Sequence[tuple[str, str]]) -> bytes:
-    """Body of the chna chunk: which format each track of the file has (BS.2088, clause 8)."""
+    """Body of the chna chunk, which gives the format of each track of the file (BS.2088, clause 8)."""
     rows = b"".join(
         struct.pack("<H12s14s11sx", index, f"ATU_{index:08x}".encode(), track.encode(), pack.encode())
         for index, (track, pack) in enumerate(tracks, start=1)
@@ -81,21 +91,21 @@ def _track_table(tracks: Sequence[tuple[str, str]]) -> bytes:
     return struct.pack("<HH", len(tracks), len(tracks)) + rows
 
 
-def _scene(order: int, name: str, frames: int, rate_hz: int) -> str:
-    return _document(name, f"AP_0004{order:04x}", (order + 1) ** 2, frames, rate_hz, "HOA", "")
+def _scene_document(order: int, name: str, length: int, rate_hz: int) -> str:
+    return _document(name, f"AP_0004{order:04x}", (order + 1) ** 2, length, rate_hz, "HOA", "")
 
 
-def _feed(layout: Layout, name: str, frames: int, rate_hz: int) -> str:
-    pack = f"AP_0001{_own(0)}"
+def _feed_document(layout: Layout, name: str, length: int, rate_hz: int) -> str:
+    pack = f"AP_0001{_custom_id(0)}"
     lines = [
         f"<audioPackFormat audioPackFormatID={quoteattr(pack)} audioPackFormatName={quoteattr(layout.name)} "
         'typeLabel="0001" typeDefinition="DirectSpeakers">'
     ]
-    channels = [f"AC_0001{_own(index)}" for index in range(len(layout.loudspeakers))]
+    channels = [f"AC_0001{_custom_id(index)}" for index in range(len(layout.loudspeakers))]
     lines += [f"<audioChannelFormatIDRef>{channel}</audioChannelFormatIDRef>" for channel in channels]
     lines += ["</audioPackFormat>"]
     for index, speaker in enumerate(layout.loudspeakers):
-        label, digits = quoteattr(speaker.label), f"0001{_own(index)}"
+        label, digits = quoteattr(speaker.label), f"0001{_custom_id(index)}"
         lines += [
             f'<audioChannelFormat audioChannelFormatID="AC_{digits}" audioChannelFormatName={label} '
             'typeLabel="0001" typeDefinition="DirectSpeakers">',
@@ -112,22 +122,22 @@ def _feed(layout: Layout, name: str, frames: int, rate_hz: int) -> str:
             f'<audioTrackFormat audioTrackFormatID="AT_{digits}_01" audioTrackFormatName={label} {_PCM}>',
             f"<audioStreamFormatIDRef>AS_{digits}</audioStreamFormatIDRef></audioTrackFormat>",
         ]
-    return _document(name, pack, len(channels), frames, rate_hz, "DirectSpeakers", "\n".join(lines))
+    return _document(name, pack, len(channels), length, rate_hz, "DirectSpeakers", "\n".join(lines))
 
 
-def _document(name: str, pack: str, tracks: int, frames: int, rate_hz: int, kind: str, formats: str) -> str:
-    """One programme of one content of one object."""
-    # A name that is no UTF-8 holds lone surrogates
-    named = quoteattr(name.encode("utf-8", "replace").decode())
+def _document(name: str, pack: str, tracks: int, length: int, rate_hz: int, kind: str, formats: str) -> str:
+    """ADM document with one programme, which has one content with one object."""
+    # A file name that is not UTF-8 contains lone surrogates
+    quoted_name = quoteattr(name.encode("utf-8", "replace").decode())
     references = "".join(f"<audioTrackUIDRef>ATU_{index:08x}</audioTrackUIDRef>" for index in range(1, tracks + 1))
     uids = "".join(
         f'<audioTrackUID UID="ATU_{index:08x}" sampleRate="{rate_hz}"/>\n' for index in range(1, tracks + 1)
     )
     return (
         f"{_HEAD}<coreMetadata><format><audioFormatExtended>\n"
-        f'<audioProgramme audioProgrammeID="APR_1001" audioProgrammeName={named} start="00:00:00.00000" '
-        f'end="{_time(frames, rate_hz)}"><audioContentIDRef>ACO_1001</audioContentIDRef></audioProgramme>\n'
-        f'<audioContent audioContentID="ACO_1001" audioContentName={named}>'
+        f'<audioProgramme audioProgrammeID="APR_1001" audioProgrammeName={quoted_name} start="00:00:00.00000" '
+        f'end="{_time(length, rate_hz)}"><audioContentIDRef>ACO_1001</audioContentIDRef></audioProgramme>\n'
+        f'<audioContent audioContentID="ACO_1001" audioContentName={quoted_name}>'
         "<audioObjectIDRef>AO_1001</audioObjectIDRef></audioContent>\n"
         f'<audioObject audioObjectID="AO_1001" audioObjectName="{kind}">'
         f"<audioPackFormatIDRef>{pack}</audioPackFormatIDRef>{references}</audioObject>\n"
@@ -135,8 +145,8 @@ def _document(name: str, pack: str, tracks: int, frames: int, rate_hz: int, kind
     )
 
 
-def _time(frames: int, rate_hz: int) -> str:
-    """Time code of BS.2076, hh:mm:ss.zzzzz, rounded up so that the last sample is inside."""
-    units = -(-frames * 100_000 // rate_hz)
+def _time(length: int, rate_hz: int) -> str:
+    """Time code of BS.2076, hh:mm:ss.zzzzz, rounded up so that it includes the last sample."""
+    units = -(-length * 100_000 // rate_hz)
     seconds, fraction = divmod(units, 100_000)
     return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{fraction:05d}"

@@ -1,9 +1,9 @@
-"""Audio files in and out, block by block.
+"""Read and write audio files block by block.
 
-WAV, RF64, BW64, W64 and CAF are read and written here (`render.fileio.container` knows their headers), FLAC by
-libsndfile. The container is known by its first bytes when reading and by the suffix when writing. Full
-scale is 1; integer samples of b bits are multiples of 2^(1-b), and reading and writing them again gives
-the same integers.
+WAV, RF64, BW64, W64 and CAF are read and written here (see `render.fileio.container` for their headers), FLAC by
+libsndfile. The container is identified by its first bytes when reading and by the suffix when writing. Full
+scale is 1. Integer samples of b bits are multiples of 2^(1-b); reading and writing them again gives the same
+integers.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _CONTAINERS = {".wav": "WAV", ".rf64": "RF64", ".w64": "W64", ".caf": "CAF", ".f
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What a file says about itself, checked against its size.
+    """Properties of an audio file from its header, checked against its size.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class AudioInfo:
 
     @property
     def ambisonic_order(self) -> int:
-        """Order of the scene in the file; InputError if none has its number of channels."""
+        """Order of the Ambisonic scene in the file; InputError if no order has its number of channels."""
         try:
             return order_of(self.channels)
         except InputError as error:
@@ -77,7 +77,7 @@ def info(path: Path) -> AudioInfo:
     Raises
     ------
     InputError
-        If the file is missing, no audio file, empty, damaged or cut off.
+        If the file is missing, not an audio file, empty, damaged or truncated.
     """
     path = Path(path)
     with _opened(path) as file:
@@ -116,8 +116,8 @@ def blocks(
     Raises
     ------
     InputError
-        As `info`; if the range is not in the file; if a sample is NaN or infinite (channel and position
-        in the file are named).
+        As `info`, or if the range exceeds the file, or if a sample is NaN or infinite (the message names channel
+        and position).
     """
     path = Path(path)
     about = info(path)
@@ -138,7 +138,7 @@ def blocks(
 
 
 def read(path: Path, start: int = 0, length: int | None = None) -> tuple[Float32[ndarray, "channel time"], int]:
-    """Read samples (channel, time) and sample rate in Hz; range and errors as `blocks`."""
+    """Read samples (channel, time) and the sample rate in Hz; range and errors as for `blocks`."""
     about = info(path)
     count = about.length - start if length is None else length
     samples = np.empty((about.channels, max(count, 0)), np.float32)
@@ -162,18 +162,18 @@ def block_count(length: int) -> int:
 
 
 class Writer:
-    """Samples on their way into a file; made by `writer`.
+    """Writes samples to a file; created by `writer`.
 
     Attributes
     ----------
     length : int
         Samples per channel written so far.
     peak : float
-        Largest magnitude given to `write`, full scale being 1.
+        Largest magnitude passed to `write`, relative to full scale.
     clipped : int
-        Values beyond full scale that were clipped, in all channels (integer subtypes only).
+        Number of values beyond full scale that were clipped, in all channels (integer subtypes only).
     first_clipped : tuple of int, or None
-        Channel and sample of the first of them.
+        Channel and sample of the first clipped value.
     """
 
     def __init__(self, header: Header, put: Callable[[ndarray], object]):
@@ -223,18 +223,18 @@ def writer(
         The suffix chooses the container: .wav (RF64 past 4 GiB), .rf64, .w64, .caf, .flac.
     channels, sample_rate_hz : int
     subtype : str
-        PCM_16, PCM_24, PCM_32 (rounded to nearest, clipped at full scale and counted), FLOAT or DOUBLE.
+        PCM_16, PCM_24, PCM_32 (rounded to nearest; clipped values are counted), FLOAT or DOUBLE.
     force : bool
         Replace an existing file that differs.
     channel_mask : int, optional
-        dwChannelMask for WAV, RF64 and CAF; without it no positions are claimed.
+        dwChannelMask for WAV, RF64 and CAF; without it the file gives no loudspeaker positions.
     chunks : bytes
-        Other chunks of a .wav file, which becomes BW64 with them (BS.2088).
+        Further chunks of a .wav file, which makes it a BW64 file (BS.2088).
 
     Raises
     ------
     InputError
-        For an unknown suffix or subtype, what FLAC can't hold, or if no sample was written.
+        If the suffix or subtype is unknown, FLAC cannot hold the format, or no sample is written.
 
     Examples
     --------
@@ -248,7 +248,7 @@ def writer(
     if subtype not in SUBTYPES:
         raise InputError(f"{path}: subtype {subtype!r}; known are {', '.join(SUBTYPES)}")
     if chunks:
-        assert container == "WAV", "chunks are of BW64"
+        assert container == "WAV", "only BW64 files have further chunks"
         container = "BW64"
     header = Header(container, subtype, channels, int(sample_rate_hz), channel_mask or 0, chunks=chunks)
     with whole_file(path, force=force) as temporary:
@@ -266,7 +266,7 @@ def writer(
                 file.seek(0)
                 file.write(build_header(complete))
         if not writing.length:
-            raise InputError(f"{path}: there are no samples to be written")
+            raise InputError(f"{path}: there are no samples to write")
 
 
 def write_scene(path: Path, scene: Scene, subtype: str = "FLOAT", force: bool = False) -> None:
@@ -294,13 +294,13 @@ def _write_bytes(file: FileIO, content: ndarray) -> None:
 
 
 def _read_block(file: FileIO, header: Header, length: int, path: Path) -> ndarray:
-    # A byte of room on either side, for 24-bit samples that are read as 32-bit words, and samples aligned
+    # One spare byte on either side, since 24-bit samples are read as 32-bit words; the offset aligns the samples
     raw = np.empty(length * header.block_align + 8, np.uint8)[3:-3]
     left = raw.data[1:-1]
     while left:
         got = file.readinto(left)
         if not got:
-            raise InputError(f"{path}: became shorter while it was read; copy or export it again")
+            raise InputError(f"{path}: became shorter while it was being read; copy or export it again")
         left = left[got:]
     return decode(raw, header.subtype, header.big_endian).reshape(length, header.channels).T
 
@@ -310,7 +310,7 @@ def _opened(path: Path) -> Iterator[FileIO]:
     if not path.exists():
         raise InputError(f"{path}: no such file")
     if path.is_dir():
-        raise InputError(f"{path}: is a folder, an audio file is needed")
+        raise InputError(f"{path}: is a folder, but an audio file is needed")
     with open(path, "rb", buffering=0) as file:
         yield file
 

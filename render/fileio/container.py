@@ -1,7 +1,7 @@
 """Headers of the uncompressed audio containers: WAV, RF64, BW64 (BS.2088), Sony Wave64 and CAF.
 
-All of them are a list of chunks around interleaved samples; this module reads and builds what stands
-before the samples. Nothing is trusted: every size is compared with the size of the file.
+All of them are lists of chunks around interleaved samples; this module reads and builds everything before the
+samples. No size is trusted: each is compared with the size of the file.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from render.common.errors import InputError
 
-# Subtype (libsndfile's name) -> bytes per sample, is it floating point
+# Subtype (libsndfile's name) -> bytes per sample, whether it is floating point
 SUBTYPES = {
     "PCM_16": (2, False),
     "PCM_24": (3, False),
@@ -26,7 +26,9 @@ _PCM, _IEEE_FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _GUID_TAIL = bytes.fromhex("000000001000800000aa00389b71")
 _GUID_TAIL_AMBISONIC = bytes.fromhex("00002107d3118644c8c1ca000000")
 _W64_RIFF = b"riff" + bytes.fromhex("2e91cf11a5d628db04c10000")
-_W64_TAIL = bytes.fromhex("f3acd3118cd100c04f8edb8a")  # of every other Wave64 chunk, after its four letters
+_W64_TAIL = bytes.fromhex(
+    "f3acd3118cd100c04f8edb8a"
+)  # of the GUID of every other Wave64 chunk, after its four letters
 _UNKNOWN = 0xFFFFFFFF
 _MAX_CHANNELS = 1024
 _DAMAGED = "the file is damaged or incomplete: copy or export it again"
@@ -35,7 +37,7 @@ _CONVERT = "convert it to WAV, RF64, W64, CAF or FLAC"
 
 @dataclass(frozen=True)
 class Header:
-    """What stands before the samples of an uncompressed file.
+    """Format of the samples of an uncompressed file and their place in it.
 
     Attributes
     ----------
@@ -49,9 +51,9 @@ class Header:
     big_endian : bool
         Byte order of the samples (only CAF has big-endian ones).
     data_offset, data_bytes : int
-        Where the samples stand in the file.
+        Position and size of the samples in the file.
     chunks : bytes
-        Other chunks to be written before the samples, of RIFF containers; none are kept when reading.
+        Further chunks to write before the samples, in RIFF containers only; they are not kept when reading.
     """
 
     container: str
@@ -76,12 +78,12 @@ class Header:
 
 
 def read_header(file: BinaryIO, name: str) -> Header:
-    """Read the header of an open file; `name` stands in messages.
+    """Read the header of an open file, which messages call `name`.
 
     Raises
     ------
     InputError
-        If the container or encoding is unknown, a chunk is damaged, or the samples are cut off.
+        If the container or encoding is unknown, a chunk is damaged, or the samples are truncated.
     """
     file_bytes = file.seek(0, 2)
     file.seek(0)
@@ -96,7 +98,7 @@ def read_header(file: BinaryIO, name: str) -> Header:
     elif magic == b"caff":
         container, chunks = "CAF", _caf_chunks(file, file_bytes)
     else:
-        raise InputError(f"{name}: begins with {magic!r}, no audio file known here; {_CONVERT}")
+        raise InputError(f"{name}: begins with {magic!r} and is not a known audio file; {_CONVERT}")
 
     encoding = None
     for chunk, offset, size in chunks:
@@ -106,7 +108,7 @@ def read_header(file: BinaryIO, name: str) -> Header:
             encoding = _caf_encoding(body, name) if chunk == "desc" else _wave_encoding(body, name)
         elif chunk == "data":
             if encoding is None:
-                raise InputError(f"{name}: samples at byte {offset} before their format; {_DAMAGED}")
+                raise InputError(f"{name}: the samples at byte {offset} come before their format; {_DAMAGED}")
             header = Header(container, *encoding, data_offset=offset, data_bytes=size)
             _check_extent(header, file, file_bytes, name)
             return header
@@ -117,8 +119,8 @@ def _check_extent(header: Header, file: BinaryIO, file_bytes: int, name: str) ->
     present = file_bytes - header.data_offset
     if header.data_bytes > present:
         raise InputError(
-            f"{name}: cut off: the header declares {header.data_bytes} bytes of samples, "
-            f"{present} are there ({present / header.data_bytes:.1%}); {_DAMAGED}"
+            f"{name}: truncated: the header declares {header.data_bytes} bytes of samples, "
+            f"{present} are present ({present / header.data_bytes:.1%}); {_DAMAGED}"
         )
     if header.data_bytes % header.block_align:
         raise InputError(
@@ -133,7 +135,7 @@ def _check_extent(header: Header, file: BinaryIO, file_bytes: int, name: str) ->
         if len(following) == 4 and not all(32 <= byte < 127 for byte in following) and any(following):
             raise InputError(
                 f"{name}: the header declares {header.data_bytes} bytes of samples, but {after} more bytes "
-                f"follow that are no chunk (size field overflowed at 4 GiB, or never completed?); {_CONVERT}"
+                f"follow that are not a chunk (did the size field overflow at 4 GiB?); {_CONVERT}"
             )
 
 
@@ -205,7 +207,7 @@ def _caf_encoding(body: bytes, name: str) -> tuple[str, int, int, int, bool]:
         raise InputError(f"{name}: description chunk of {len(body)} bytes; {_DAMAGED}")
     rate_hz, codec, flags, _, _, channels, bits = struct.unpack(">d4sIIIII", body[:32])
     if codec != b"lpcm" or not 1 <= rate_hz < 1e9:
-        raise InputError(f"{name}: CAF encoding {codec!r} at {rate_hz} Hz is not read here; {_CONVERT}")
+        raise InputError(f"{name}: CAF encoding {codec!r} at {rate_hz} Hz is not supported; {_CONVERT}")
     subtype = _subtype(_IEEE_FLOAT if flags & 1 else _PCM, bits, name)
     return subtype, _channels(channels, name), int(rate_hz), 0, not flags & 2
 
@@ -214,7 +216,7 @@ def _subtype(tag: int, bits: int, name: str) -> str:
     for subtype, (sample_bytes, is_float) in SUBTYPES.items():
         if bits == 8 * sample_bytes and tag == (_IEEE_FLOAT if is_float else _PCM):
             return subtype
-    raise InputError(f"{name}: samples of {bits} bits in encoding {tag:#x} are not read here; {_CONVERT}")
+    raise InputError(f"{name}: samples of {bits} bits in encoding {tag:#x} are not supported; {_CONVERT}")
 
 
 def _channels(channels: int, name: str) -> int:
@@ -224,10 +226,10 @@ def _channels(channels: int, name: str) -> int:
 
 
 def build_header(header: Header) -> bytes:
-    """Bytes before the samples; their number does not depend on `data_bytes`.
+    """Build the bytes before the samples, whose number does not depend on `data_bytes`.
 
-    So a writer reserves them first and fills them in at the end. A WAV header holds a JUNK chunk where
-    RF64 needs its 64-bit sizes, and becomes an RF64 header past 4 GiB (EBU Tech 3306, clause 4).
+    A writer can therefore reserve them first and fill them in at the end. A WAV header contains a JUNK chunk where
+    RF64 has its 64-bit sizes, and becomes an RF64 header beyond 4 GiB (EBU Tech 3306, clause 4).
     """
     if header.container == "W64":
         return _build_w64(header)
@@ -237,7 +239,7 @@ def build_header(header: Header) -> bytes:
 
 
 def trailing_bytes(header: Header) -> bytes:
-    """Zero byte after an odd number of bytes of samples in RIFF; readers would take others for samples."""
+    """Padding byte of RIFF after an odd number of bytes of samples; elsewhere it would be read as a sample."""
     return bytes(header.data_bytes % 2) if header.container in ("WAV", "RF64", "BW64") else b""
 
 
@@ -260,7 +262,7 @@ def _build_riff(header: Header) -> bytes:
 def _build_wave_format(header: Header) -> bytes:
     sample_bytes, is_float = SUBTYPES[header.subtype]
     tag = _IEEE_FLOAT if is_float else _PCM
-    # libsndfile takes extensible floats in Wave64 for integers
+    # libsndfile reads floats of WAVE_FORMAT_EXTENSIBLE in Wave64 as integers
     extensible = header.container != "W64" and (header.channels > 2 or header.channel_mask)
     body = struct.pack(
         "<HHIIHH",

@@ -19,7 +19,7 @@ _MAX_CHANNELS = 8
 
 @contextmanager
 def reading(path: Path) -> Iterator[soundfile.SoundFile]:
-    """Open a file whose last sample is there; its header alone does not prove its length."""
+    """Open a file after reading its last sample, since the header alone does not prove its length."""
     try:
         with soundfile.SoundFile(path) as file:
             if file.frames:
@@ -28,7 +28,7 @@ def reading(path: Path) -> Iterator[soundfile.SoundFile]:
             yield file
     except soundfile.LibsndfileError as error:
         reason = error.error_string or f"libsndfile error {error.code}"
-        raise InputError(f"{path}: damaged or cut off FLAC file ({reason}); export it again") from None
+        raise InputError(f"{path}: damaged or truncated FLAC file ({reason}); export it again") from None
 
 
 def blocks(path: Path, start: int, end: int, block_length: int) -> Iterator[Float32[ndarray, "channel time"]]:
@@ -45,11 +45,10 @@ def blocks(path: Path, start: int, end: int, block_length: int) -> Iterator[Floa
 
 @contextmanager
 def writing(header: Header, temporary: Path, path: Path) -> Iterator[Callable[[ndarray], None]]:
-    """Open `temporary` for writing and yield the function that takes blocks; `path` stands in messages."""
+    """Open `temporary` for writing and yield a function that writes blocks; messages call the file `path`."""
     if header.channels > _MAX_CHANNELS:
         raise InputError(
-            f"{path}: FLAC holds at most {_MAX_CHANNELS} channels, {header.channels} are to be written; "
-            "choose .w64 or .rf64"
+            f"{path}: FLAC holds at most {_MAX_CHANNELS} channels, not {header.channels}; choose .w64 or .rf64"
         )
     if header.subtype not in ("PCM_16", "PCM_24"):
         raise InputError(f"{path}: FLAC holds PCM_16 or PCM_24, not {header.subtype}; choose .wav or .w64")

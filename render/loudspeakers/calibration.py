@@ -4,8 +4,8 @@
     [loudspeakers]
     "M+030" = { azimuth = 31.0, distance = 2.1, gain_db = -0.5 }
 
-Where distances (metres) are given, nearer loudspeakers are attenuated and delayed to the farthest one:
-20 lg(d/dmax) dB (free field) and (dmax - d)/c; ``gain_db`` and ``delay_ms`` are added to that.
+Where distances d (in metres) are given, nearer loudspeakers are attenuated by 20 lg(d_max/d) dB (free field) and
+delayed by (d_max - d)/c to match the farthest one. ``gain_db`` and ``delay_ms`` are added to that.
 """
 
 from __future__ import annotations
@@ -25,20 +25,22 @@ _RANGES = {"distance": (0.3, 100.0), "gain_db": (-60.0, 20.0), "delay_ms": (0.0,
 
 @dataclass(frozen=True)
 class Trim:
-    """What is done to the feed of one loudspeaker."""
+    """Gain and delay applied to the feed of one loudspeaker."""
 
     gain_db: float
     delay_s: float
 
 
 def read_trims(path: Path) -> dict[str, Trim]:
-    """Trims of all loudspeakers by label; LFE without a distance stands as far as the farthest.
+    """Read the trims of all loudspeakers, by label, from the TOML file of a measured layout.
+
+    An LFE without a distance counts as being as far away as the farthest loudspeaker.
 
     Raises
     ------
     InputError
-        As `render.hoa.layout.measured_layout`; if a value is no number or beyond its range (distance 0.3 to 100 m,
-        gain -60 to 20 dB, delay 0 to 500 ms), or some loudspeakers have a distance and others none.
+        As `render.hoa.layout.measured_layout`, or if a value is not a number or out of range (distance 0.3 to
+        100 m, gain -60 to 20 dB, delay 0 to 500 ms), or if only some loudspeakers have a distance.
     """
     of = measured_layout(path)
     given = tomllib.loads(Path(path).read_text(encoding="utf-8")).get("loudspeakers", {})
@@ -46,7 +48,7 @@ def read_trims(path: Path) -> dict[str, Trim]:
     distances = {label: value["distance"] for label, value in values.items() if "distance" in value}
     missing = [s.label for s in of.loudspeakers if not s.is_lfe and s.label not in distances]
     if distances and missing:
-        raise InputError(f"{path}: {missing[0]} has no distance, others have; give all or none")
+        raise InputError(f"{path}: {missing[0]} has no distance, but others have; give all or none")
     farthest = max(distances.values(), default=1.0)
     result = {}
     for label, value in values.items():

@@ -1,9 +1,9 @@
 """Point-source panner of Recommendation ITU-R BS.2127-1, clause 6.1, for many directions at once.
 
-The loudspeakers and some virtual ones are the vertices of a polyhedron around the listener. A direction
-is panned between the vertices of the face it passes through: vector-base amplitude panning in a triangle,
-bilinear panning in a quadrilateral. Virtual loudspeakers are then mixed down to real ones and the gains
-normalised to power 1.
+The loudspeakers and some virtual ones are the vertices of a polyhedron around the listener. A source is panned
+between the vertices of the face that its direction passes through, by vector-base amplitude panning in a triangle
+and by bilinear panning in a quadrilateral. The gains of virtual loudspeakers are then mixed down to real ones and
+all gains normalised to a power of 1.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from render.common.errors import InputError
 from render.hoa.layout import Layout, Loudspeaker, layout
 from render.hoa.spherical_harmonics import unit_vectors
 
-_LAYERS_DEG = ((-30.0, -70.0, -10.0), (30.0, 10.0, 70.0))  # elevation, lower and upper bound of its layer
+_LAYERS_DEG = ((-30.0, -70.0, -10.0), (30.0, 10.0, 70.0))  # nominal elevation of a layer, and its bounds
 _MID_LAYER_DEG = 10.0
-_EXTRA_AZIMUTH_DEG = 40.0  # how far beyond a layer's widest loudspeaker the layer is continued
+_EXTRA_AZIMUTH_DEG = 40.0  # by which a layer extends beyond its widest loudspeaker
 _TRIPLET_TOLERANCE, _QUAD_TOLERANCE = 1e-11, 1e-10
 _COPLANAR_TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True, eq=False)
 class _Polyhedron:
-    """Vertices, faces of 3 or 4 vertices in order around the face, gains from vertices to loudspeakers."""
+    """Vertices, faces (3 or 4 vertices each, in order around the face) and gains from vertices to loudspeakers."""
 
     vertices: Float[ndarray, "vertex 3"]
     faces: list[ndarray]
@@ -39,10 +39,15 @@ class _Polyhedron:
 def pan(
     to: Layout, azimuth_rad: Float[ndarray, " direction"], elevation_rad: Float[ndarray, " direction"]
 ) -> Float[ndarray, "direction loudspeaker"]:
-    """Loudspeaker gains of point sources (BS.2127-1, clause 6.1); LFE gains are 0.
+    """Compute the loudspeaker gains of point sources (BS.2127-1, clause 6.1); LFE gains are 0.
 
-    Faces are chosen from the nominal loudspeaker positions and gains computed from the real ones, as the
-    standard asks. The power of the gains is 1, for stereo between 1 (front) and 1/2 (back).
+    As the standard prescribes, faces follow from the nominal loudspeaker positions and gains from the real ones.
+    The power of the gains is 1; for stereo it falls from 1 in front to 1/2 at the back.
+
+    Raises
+    ------
+    InputError
+        If the measured positions leave a direction outside every face.
 
     Examples
     --------
@@ -67,13 +72,14 @@ def pan(
         )
         raise InputError(
             f"layout {to.name}: no loudspeakers surround azimuth {azimuth:.0f}, elevation {elevation:.0f} degrees "
-            f"({left.size} of {len(directions)} directions): neighbours stand in the wrong order; check where"
+            f"({left.size} of {len(directions)} directions); check the measured positions, whose order around the "
+            "listener differs from the nominal one"
         )
     return _unit_power(gains @ polyhedron.downmix)
 
 
 def _pan_stereo(directions: ndarray) -> ndarray:
-    """Pan over 0+5+0 and mix down as BS.775 does, centre by sqrt(1/3) to keep the velocity vector."""
+    """Pan over 0+5+0 and mix down as in BS.775, but the centre by sqrt(1/3), which keeps the velocity vector."""
     polyhedron_layout = layout("0+5+0")
     azimuth = np.arctan2(directions[:, 1], directions[:, 0])
     surround = pan(polyhedron_layout, azimuth, np.arcsin(np.clip(directions[:, 2], -1, 1)))
@@ -97,7 +103,7 @@ def _unit_power(gains: ndarray) -> ndarray:
 def _pan_triplet(
     directions: Float[ndarray, "direction 3"], vertices: Float[ndarray, "3 3"]
 ) -> tuple[Float[ndarray, "direction 3"], Bool[ndarray, " direction"]]:
-    """Vector-base amplitude panning: g with g·vertices = direction; inside where no gain is negative."""
+    """Vector-base amplitude panning: gains g with g·vertices = direction, inside the face if none is negative."""
     gains = directions @ np.linalg.inv(vertices)
     inside = np.min(gains, axis=1) >= -_TRIPLET_TOLERANCE
     return _unit_power(np.clip(gains, 0, None) + ~inside[:, None]), inside
@@ -106,7 +112,7 @@ def _pan_triplet(
 def _pan_quad(
     directions: Float[ndarray, "direction 3"], vertices: Float[ndarray, "4 3"]
 ) -> tuple[Float[ndarray, "direction 4"], Bool[ndarray, " direction"]]:
-    """Bilinear panning: the point (x, y) of the surface through four vertices that a direction meets."""
+    """Bilinear panning at the point (x, y) where a direction meets the surface through four vertices."""
     x, x_inside = _quad_coordinate(directions, vertices)
     y, y_inside = _quad_coordinate(directions, np.roll(vertices, -1, axis=0))
     gains = np.stack([(1 - x) * (1 - y), x * (1 - y), x * y, (1 - x) * y], axis=1)
@@ -115,13 +121,13 @@ def _pan_quad(
 
 
 def _quad_coordinate(directions: ndarray, vertices: ndarray) -> tuple[ndarray, ndarray]:
-    """Solve d · ((A + x(B-A)) × (D + x(C-D))) = 0 for x in [0, 1]; 0 and False where there is none."""
+    """Solve d · ((A + x(B-A)) × (D + x(C-D))) = 0 for x in [0, 1]; 0 and False where there is no solution."""
     a, b, c, d = vertices
     square = directions @ np.cross(b - a, c - d)
     linear = directions @ (np.cross(a, c - d) + np.cross(b - a, d))
     constant = directions @ np.cross(a, d)
     discriminant = linear**2 - 4 * square * constant
-    # The form without cancellation, which stays finite where the equation is linear (square = 0)
+    # The form without cancellation, which remains finite where the equation is linear (square = 0)
     half = -0.5 * (linear + np.where(linear < 0, -1.0, 1.0) * np.sqrt(np.maximum(discriminant, 0)))
     outside = np.full(len(directions), -1.0)
     roots = (
@@ -147,8 +153,8 @@ def _polyhedron(of: Layout) -> _Polyhedron:
         nominal, real = [*nominal, nominal_copy], [*real, real_copy]
         downmix = np.vstack([downmix, downmix[source]])
 
-    # Straight below, and above unless a loudspeaker is (or may be) there: a virtual loudspeaker whose
-    # gain is spread over its neighbours
+    # A virtual loudspeaker straight below, and one straight above unless a real one may be there; the gain of each
+    # is distributed over its neighbours
     poles = [[0.0, 0.0, -1.0]]
     if not {"T+000", "UH+180"} & set(of.labels):
         poles.append([0.0, 0.0, 1.0])
@@ -160,7 +166,7 @@ def _polyhedron(of: Layout) -> _Polyhedron:
 
 
 def _nominal(of: Layout) -> list[Loudspeaker]:
-    """Nominal positions; screen loudspeakers inside or outside M±030 as the real ones are (6.1.3.1)."""
+    """Nominal positions; screen loudspeakers are inside or outside of M±030 like the real ones (6.1.3.1)."""
     result = []
     for standard, real in zip(layout(of.name).loudspeakers, of.loudspeakers, strict=True):
         if standard.is_lfe:
@@ -173,10 +179,10 @@ def _nominal(of: Layout) -> list[Loudspeaker]:
 
 
 def _layer_copies(nominal: list[Loudspeaker], real: list[Loudspeaker]):
-    """Yield virtual loudspeakers above and below the middle layer, with the one each is mixed down to.
+    """Yield virtual loudspeakers (nominal, real) above and below the middle layer, each with its downmix target.
 
-    Where a layer has no loudspeakers at an azimuth, the middle layer's are copied to its elevation, so
-    that a source moving horizontally there does not also move vertically (6.1.3.1).
+    Where a layer has no loudspeakers at an azimuth, those of the middle layer are copied to its elevation, so that
+    a source that moves horizontally there does not also move vertically (6.1.3.1).
     """
     for layer_deg, low_deg, high_deg in _LAYERS_DEG:
         layer = [i for i, speaker in enumerate(nominal) if low_deg <= speaker.elevation_deg <= high_deg]
@@ -197,9 +203,9 @@ def _positions(loudspeakers: list[Loudspeaker]) -> Float[ndarray, "loudspeaker 3
 
 
 def _faces(positions: Float[ndarray, "vertex 3"]) -> list[ndarray]:
-    """Faces of the convex hull, coplanar vertices in one face, in order around it.
+    """Faces of the convex hull, with coplanar vertices in one face, in order around it.
 
-    Every plane through three of the few vertices is looked at: it is a face if no vertex lies beyond it.
+    With so few vertices every plane through three of them is tried: it is a face if no vertex lies beyond it.
     """
     triples = np.array(list(combinations(range(len(positions)), 3)))
     a, b, c = positions[triples].transpose(1, 0, 2)

@@ -50,7 +50,7 @@ def test_a_truncated_file_is_refused(tmp_path, suffix, kept):
     path = written(tmp_path / f"x{suffix}")
     raw = path.read_bytes()
     path.write_bytes(raw[: int(kept * len(raw))])
-    with pytest.raises(InputError, match=r"cut off|incomplete"):
+    with pytest.raises(InputError, match=r"truncated|incomplete"):
         read(path)
 
 
@@ -107,7 +107,7 @@ def test_a_huge_declared_size_costs_no_memory(tmp_path, declared):
     assert raw[96:100] == b"data"
     path.write_bytes(raw)
     tracemalloc.start()
-    with pytest.raises(InputError, match=f"declares {declared} bytes of samples, 1200 are there"):
+    with pytest.raises(InputError, match=f"declares {declared} bytes of samples, 1200 are present"):
         read(path)
     assert tracemalloc.get_traced_memory()[1] < 10e6
     tracemalloc.stop()
@@ -118,7 +118,7 @@ def test_rf64_that_declares_exabytes(tmp_path):
     raw = bytearray(path.read_bytes())
     raw[28:36] = struct.pack("<Q", 2**63)
     path.write_bytes(raw)
-    with pytest.raises(InputError, match="cut off"):
+    with pytest.raises(InputError, match="truncated"):
         read(path)
 
 
@@ -128,7 +128,7 @@ def test_a_size_that_overflowed_at_4_gib_or_was_never_completed(tmp_path):
     for declared in (0, 1200):
         raw[100:104] = struct.pack("<I", declared)
         path.write_bytes(raw)
-        with pytest.raises(InputError, match="more bytes follow that are no chunk"):
+        with pytest.raises(InputError, match="more bytes follow that are not a chunk"):
             info(path)
 
 
@@ -183,5 +183,5 @@ def test_impossible_formats(tmp_path, offset, value, message):
 
 def test_a_compressed_file_in_wav_is_refused(tmp_path):
     soundfile.write(tmp_path / "x.wav", noise(1).T, 48000, "ULAW")
-    with pytest.raises(InputError, match="samples of 8 bits in encoding 0x7 are not read here"):
+    with pytest.raises(InputError, match="samples of 8 bits in encoding 0x7 are not supported"):
         info(tmp_path / "x.wav")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from render.common.errors import InputError
-from render.fileio.adm_bw64 import export
+from render.fileio.adm_bw64 import export_adm
 from render.fileio.audio_file import info, read, write_feed, write_scene
 from render.hoa.layout import Layout, layout
 from render.hoa.scene import Scene
@@ -49,7 +49,7 @@ def document(axml):
 
 def test_a_scene_refers_to_the_common_definitions_track_by_track(tmp_path):
     write_scene(tmp_path / "a & <b>.wav", scene(), "PCM_24")
-    export(tmp_path / "a & <b>.wav", tmp_path / "adm.wav")
+    export_adm(tmp_path / "a & <b>.wav", tmp_path / "adm.wav")
     found = chunks(tmp_path / "adm.wav")
     # BS.2094: SN3D channels in ACN order from AC_00040001, third order is pack AP_00040003
     assert tracks(found["chna"])[0] == (1, "ATU_00000001", "AT_00040001_01", "AP_00040003")
@@ -67,7 +67,7 @@ def test_a_feed_keeps_labels_and_measured_positions(tmp_path):
     moved = replace(layout("5.1").loudspeakers[0], azimuth_deg=27.5)
     room = Layout("0+5+0", (moved, *layout("5.1").loudspeakers[1:]))
     write_feed(tmp_path / "feed.wav", decode(scene(), room))
-    export(tmp_path / "feed.wav", tmp_path / "adm.wav", room)
+    export_adm(tmp_path / "feed.wav", tmp_path / "adm.wav", room)
     found = chunks(tmp_path / "adm.wav")
     root, ns = document(found["axml"])
     formats = {f.get("audioChannelFormatID"): f for f in root.iter(f"{ns}audioChannelFormat")}
@@ -94,8 +94,8 @@ def test_the_ebu_renderer_takes_both(tmp_path):
     """Its 24-bit output is truncated and its decoder 1e-4 from ours; loudspeaker signals pass as they are."""
     write_scene(tmp_path / "scene.wav", scene(frames=48000), "PCM_24")
     write_feed(tmp_path / "feed.wav", decode(scene(frames=48000), layout("7.1.4")))
-    export(tmp_path / "scene.wav", tmp_path / "scene_adm.wav")
-    export(tmp_path / "feed.wav", tmp_path / "feed_adm.wav", layout("7.1.4"))
+    export_adm(tmp_path / "scene.wav", tmp_path / "scene_adm.wav")
+    export_adm(tmp_path / "feed.wav", tmp_path / "feed_adm.wav", layout("7.1.4"))
     for name in ("scene", "feed"):
         command = ["ear-render", "-s", "4+7+0", tmp_path / f"{name}_adm.wav", tmp_path / f"{name}_ear.wav"]
         subprocess.run(command, check=True, capture_output=True)
@@ -107,10 +107,10 @@ def test_the_ebu_renderer_takes_both(tmp_path):
 def test_what_adm_cannot_say_is_refused(tmp_path):
     write_scene(tmp_path / "a.wav", scene(order=0))
     with pytest.raises(InputError, match=r"order 0; BS\.2094 defines HOA packs of order 1 to 6"):
-        export(tmp_path / "a.wav", tmp_path / "b.wav")
+        export_adm(tmp_path / "a.wav", tmp_path / "b.wav")
     write_scene(tmp_path / "c.wav", scene(order=1))
-    with pytest.raises(InputError, match=r"4 channels, layout 0\+5\+0 has 6"):
-        export(tmp_path / "c.wav", tmp_path / "b.wav", layout("5.1"))
+    with pytest.raises(InputError, match=r"4 channels, but layout 0\+5\+0 has 6"):
+        export_adm(tmp_path / "c.wav", tmp_path / "b.wav", layout("5.1"))
     with pytest.raises(InputError, match=r"whose suffix is \.wav"):
-        export(tmp_path / "c.wav", tmp_path / "b.w64")
+        export_adm(tmp_path / "c.wav", tmp_path / "b.w64")
     assert not (tmp_path / "b.wav").exists()

@@ -19,7 +19,7 @@ def test_nearer_loudspeakers_are_attenuated_and_delayed(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('"M+030" = { distance = 2.0 }', "M-030 has no distance, others have"),
+        ('"M+030" = { distance = 2.0 }', "M-030 has no distance, but others have"),
         ('"M+030" = { distance = 0 }', "M\\+030: distance 0; possible are 0.3 to 100"),
         ('"M+030" = { gain_db = nan }', "gain_db nan; possible"),
         ('"M+030" = { delay_ms = "1" }', "delay_ms '1'; possible"),

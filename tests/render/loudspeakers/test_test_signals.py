@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 
 from render.hoa.layout import layout
-from render.loudspeakers.test_signals import KINDS, level_dba, pink_noise, signal
+from render.loudspeakers.test_signals import KINDS, listening_level_dba, pink_noise, signal_blocks
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_loudspeaker_sounds_at_a_time_and_every_one_once(kind):
     of = layout("5.1")
-    blocks = list(signal(of, kind, 8000))
+    blocks = list(signal_blocks(of, kind, 8000))
     for index, block in enumerate(blocks):
         np.testing.assert_array_equal(np.flatnonzero(np.abs(block).max(axis=1)), [index])
         assert not block[:, -1].any()
@@ -26,18 +26,18 @@ def test_pink_noise_has_the_same_power_in_every_octave_and_the_level_it_says():
 
 
 def test_the_lfe_gets_bass_only():
-    block = list(signal(layout("5.1"), "identification", 48000))[3]
+    block = list(signal_blocks(layout("5.1"), "identification", 48000))[3]
     power = np.square(np.abs(np.fft.rfft(block[3])))
     hz = np.fft.rfftfreq(block.shape[1], 1 / 48000)
     assert power[hz > 200].sum() < 1e-4 * power.sum()
 
 
 def test_the_pulse_is_positive():
-    block = next(signal(layout("stereo"), "polarity", 48000))
+    block = next(signal_blocks(layout("stereo"), "polarity", 48000))
     assert block.min() == 0
     assert block.max() == pytest.approx(10 ** (-12 / 20))
 
 
 def test_the_level_of_each_loudspeaker_adds_up_to_85_db():
-    assert level_dba(layout("7.1.4")) == pytest.approx(74.6, abs=0.02)
-    assert level_dba(layout("7.1.4")) + 10 * np.log10(11) == pytest.approx(85)
+    assert listening_level_dba(layout("7.1.4")) == pytest.approx(74.6, abs=0.02)
+    assert listening_level_dba(layout("7.1.4")) + 10 * np.log10(11) == pytest.approx(85)
