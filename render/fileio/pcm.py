@@ -16,8 +16,8 @@ def encode(block: Float32[ndarray, "channel time"], subtype: str) -> UInt8[ndarr
         return np.ascontiguousarray(block.T, f"<f{sample_bytes}").reshape(-1).view(np.uint8)
     integers = rounded(block, 8 * sample_bytes).astype("<i4", copy=False).reshape(-1)
     if sample_bytes == 3:
-        # Write 32-bit words every three bytes, from low to high addresses: each overwrites the high byte of the one
-        # before. This is six times faster than selecting bytes
+        # Write 32-bit words every three bytes, from low to high addresses: each overwrites the high byte of its
+        # predecessor. This is six times faster than selecting bytes
         packed = np.empty(3 * integers.size + 1, np.uint8)
         np.ndarray(integers.shape, "<i4", packed, 0, (3,))[:] = integers
         return packed[:-1]

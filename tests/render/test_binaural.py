@@ -14,39 +14,24 @@ from render.hoa.spherical_harmonics import fibonacci_sphere, spherical_harmonics
 h5py = pytest.importorskip("h5py")
 
 
-def plane_wave(azimuth_deg, elevation_deg=0.0, order=3, frames=4096):
-    """A scene of an impulse of half full scale in the middle."""
-    samples = np.zeros(((order + 1) ** 2, frames), np.float32)
-    samples[:, frames // 2] = 0.5 * spherical_harmonics(order, *np.radians([[azimuth_deg], [elevation_deg]]))[0]
-    return Scene(samples, 48000)
-
-
-def write_sofa(
-    path, *, impulses=None, positions=None, rate=48000.0, kind="FIR", delay=None, receivers=None, cartesian=False
-):
+def write_sofa(path):
+    """Write the responses of the rigid sphere from 80 directions."""
     azimuth, elevation = fibonacci_sphere(80)
-    sphere = rigid_sphere(azimuth, elevation, 48000)
     with h5py.File(path, "w") as file:
-        file.attrs["DataType"] = kind
-        file["Data.IR"] = sphere.impulses if impulses is None else impulses
-        degrees = np.stack([np.degrees(azimuth), np.degrees(elevation), np.ones(80)], axis=1)
-        if cartesian:
-            degrees = np.stack(
-                [np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation), np.sin(elevation)], 1
-            )
-        file["SourcePosition"] = degrees if positions is None else positions
-        file["SourcePosition"].attrs["Type"] = "cartesian" if cartesian else "spherical"
-        file["SourcePosition"].attrs["Units"] = "metre" if cartesian else "degree, degree, metre"
-        file["ReceiverPosition"] = np.array([[0, 0.09, 0], [0, -0.09, 0]] if receivers is None else receivers)[
-            ..., None
-        ]
-        file["Data.SamplingRate"] = np.atleast_1d(rate)
-        file["Data.Delay"] = np.zeros((1, 2)) if delay is None else delay
+        file.attrs["DataType"] = "FIR"
+        file["Data.IR"] = rigid_sphere(azimuth, elevation, 48000).impulses
+        file["SourcePosition"] = np.stack([np.degrees(azimuth), np.degrees(elevation), np.ones(80)], axis=1)
+        file["SourcePosition"].attrs["Type"] = "spherical"
+        file["SourcePosition"].attrs["Units"] = "degree, degree, metre"
+        file["ReceiverPosition"] = np.array([[0, 0.09, 0], [0, -0.09, 0]])[..., None]
+        file["Data.SamplingRate"] = [48000.0]
     return path
 
 
 def test_the_command_writes_two_channels_and_says_how_well(tmp_path, monkeypatch, capsys):
-    scene = plane_wave(45)
+    samples = np.zeros((16, 4096), np.float32)
+    samples[:, 2048] = 0.5 * spherical_harmonics(3, np.radians([45]), np.zeros(1))[0]  # an impulse
+    scene = Scene(samples, 48000)
     write_scene(tmp_path / "scene.wav", scene)
     sofa = write_sofa(tmp_path / "head.sofa")
     out = tmp_path / "out.wav"

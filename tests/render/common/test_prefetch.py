@@ -1,3 +1,5 @@
+"""Items that a second thread prepares in advance."""
+
 import time
 
 import pytest

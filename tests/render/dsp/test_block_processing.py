@@ -1,3 +1,5 @@
+"""Resampling, low-pass, dither, gains and delays of signals that arrive block by block."""
+
 from itertools import pairwise
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Convolution block by block against NumPy's."""
+
 from itertools import pairwise
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""ADM BW64 files, checked chunk by chunk and with the EBU's renderer."""
+
 import shutil
 import struct
 import subprocess

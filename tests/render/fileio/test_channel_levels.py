@@ -1,3 +1,5 @@
+"""Levels of the channels of a file."""
+
 import numpy as np
 
 from render.fileio.audio_file import writer

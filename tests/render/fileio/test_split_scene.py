@@ -1,3 +1,5 @@
+"""Scenes split over several files."""
+
 import numpy as np
 import pytest
 

@@ -1,3 +1,5 @@
+"""Heads: the rigid sphere against theory, and SOFA files good and bad."""
+
 import numpy as np
 import pytest
 from scipy.special import eval_legendre, spherical_jn, spherical_yn

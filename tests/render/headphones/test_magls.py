@@ -1,3 +1,5 @@
+"""Ear filters and their errors."""
+
 from itertools import pairwise
 from pathlib import Path
 

@@ -1,3 +1,5 @@
+"""Binaural rendering: sides, symmetry, head turns and virtual loudspeakers."""
+
 from pathlib import Path
 
 import numpy as np

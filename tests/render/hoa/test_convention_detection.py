@@ -1,3 +1,5 @@
+"""Normalisation and channel order are inferred from a recording's covariances."""
+
 import os
 from pathlib import Path
 

@@ -1,3 +1,5 @@
+"""Gains and delays from the distances of loudspeakers."""
+
 import pytest
 
 from render.common.errors import InputError

@@ -1,3 +1,5 @@
+"""Energy and direction measures of decoders against an independent program."""
+
 import numpy as np
 import pytest
 

@@ -1,3 +1,5 @@
+"""Decoding matrices against those of the ADM renderer, and the properties each method promises."""
+
 import json
 import os
 from pathlib import Path

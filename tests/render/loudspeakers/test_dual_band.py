@@ -1,3 +1,5 @@
+"""The two-band decoder: the velocity vector below, the crossover, the other decoder above."""
+
 import numpy as np
 import pytest
 

@@ -1,3 +1,5 @@
+"""Optimised decoders dominate those of BS.2127."""
+
 from dataclasses import replace
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Decoding scenes and files: conventions, channel orders, sample rates, LFE, dither, trims and records."""
+
 import json
 import tracemalloc
 

@@ -1,3 +1,5 @@
+"""Test signals for listening rooms."""
+
 import numpy as np
 import pytest
 
