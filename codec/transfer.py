@@ -37,13 +37,14 @@ def main() -> None:
     given = arguments.parse_args()
 
     from codec.checkpoints.channel_transfer import transfer
-    from codec.checkpoints.model_file import read, save
+    from codec.checkpoints.model_file import save
+    from codec.descript.conversion import read_model
     from codec.rvqgan.codec import count_parameters
     from render.common.files import sha256
     from render.hoa.layout import layout as named_layout
 
     channels = given.channels or len(named_layout(given.layout).labels)
-    model = transfer(read(given.input, given.sample_rate), channels, given.reading, given.layout)
+    model = transfer(read_model(given.input, given.sample_rate), channels, given.reading, given.layout)
     card = {
         "trained_on": "nothing yet in this form: transferred weights, a start for training",
         "origin": given.input.name,

@@ -39,7 +39,7 @@ def main() -> None:
         target = fetch_checkpoint(given.url, given.output)
         print(f"{target}: fetched; next: python -m codec.weights convert {target} -o OUT.safetensors")
         return
-    from codec.checkpoints.model_file import convert
+    from codec.descript.conversion import convert
     from codec.rvqgan.codec import count_parameters
 
     model = convert(given.input, given.output, given.sample_rate, given.force)

@@ -17,7 +17,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from codec.checkpoints.model_file import read, save
+from codec.checkpoints.model_file import save
+from codec.descript.conversion import read_model
 from codec.rvqgan.codec import RVQGAN, count_parameters
 from codec.rvqgan.config import ModelConfig
 from codec.training import checkpoint
@@ -109,7 +110,7 @@ def run_all(given: Any, name: str) -> None:
     settings: dict[str, Any] = {"data": [str(folder) for folder in given.data]}
     mono_config: TrainConfig | None = None
     if given.mono:
-        mono = read(given.mono)
+        mono = read_model(given.mono)
         if mono.config.channels != 1:
             raise InputError(
                 f"{given.mono}: a model of {mono.config.channels} channels; --mono takes a mono model"

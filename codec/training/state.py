@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from codec.checkpoints.channel_transfer import start_from
+from codec.descript.conversion import read_model
 from codec.rvqgan.codec import RVQGAN
 from codec.rvqgan.config import ModelConfig
 from codec.rvqgan.discriminator import Discriminator
@@ -51,7 +52,8 @@ class State:
         if how == "pca":
             pca(self.model, start, torch.Generator().manual_seed(self.config.seed))
         elif how.startswith("transfer:"):
-            start_from(self.model, Path(how.removeprefix("transfer:")))
+            path = Path(how.removeprefix("transfer:"))
+            start_from(self.model, read_model(path), str(path))
         if self.ema is not None:
             self.ema.load_state_dict(self.model.state_dict())
 

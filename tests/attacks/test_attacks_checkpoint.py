@@ -14,7 +14,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from codec.checkpoints.model_file import load, read, save
+from codec.checkpoints.model_file import load, save
+from codec.descript.conversion import read_model
 from codec.descript.torch_file import open_torch_file
 from codec.descript.weights import read_published
 from render.common.errors import InputError
@@ -127,7 +128,7 @@ def test_calls_of_foreign_functions_are_refused_and_not_made(tmp_path, protocol,
         content = Evil(sign)
     torch.save(content, tmp_path / "w.pth", pickle_protocol=protocol)
     with pytest.raises(InputError, match="has no place in a data file; refused"):
-        read(tmp_path / "w.pth")
+        read_model(tmp_path / "w.pth")
     assert not sign.exists()
 
 
@@ -305,7 +306,7 @@ def header_of(path, change):
 )
 def test_hostile_safetensors_headers(tmp_path, change):
     path = header_of(tmp_path / "w.safetensors", change)
-    for reader in (read_published, read):
+    for reader in (read_published, read_model):
         with pytest.raises(InputError, match=r"w\.safetensors: "):
             reader(path, 44_100)
     with pytest.raises(InputError, match=r"w\.safetensors: "):
@@ -317,7 +318,7 @@ def test_safetensors_header_sizes_at_their_limits(tmp_path, size):
     path = tmp_path / "w.safetensors"
     path.write_bytes(size.to_bytes(8, "little") + b"{}" + bytes(100))
     with pytest.raises(InputError, match=r"w\.safetensors: "):
-        read(path)
+        read_model(path)
 
 
 def test_wrong_digest_and_hostile_configuration(tmp_path):

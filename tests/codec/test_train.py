@@ -13,8 +13,9 @@ from safetensors.torch import load_file
 
 from codec.bitstream.format import packet_frame_counts
 from codec.checkpoints.channel_transfer import transfer
-from codec.checkpoints.model_file import load, read
+from codec.checkpoints.model_file import load
 from codec.coding.pipeline import decode, encode
+from codec.descript.conversion import read_model
 from codec.rvqgan.codec import RVQGAN
 from codec.rvqgan.config import ModelConfig
 from codec.rvqgan.discriminator import Discriminator, DiscriminatorConfig
@@ -452,7 +453,7 @@ def test_training_can_start_from_transferred_weights_and_leave_dead_codes_alone(
     mono = GOLDEN / "dac" / "mono.pth"
     start = f"transfer:{mono}"
     state = tiny_training(tmp_path, initialisation=start, revive_every=0, learning_rate=1e-9)
-    expected = transfer(read(mono), 2)
+    expected = transfer(read_model(mono), 2)
     model = RVQGAN(expected.config)
     model.load_state_dict(state)
     for name, tensor in model.fold_weight_norm().state_dict().items():

@@ -13,7 +13,7 @@ from codec.descript.download import fetch_checkpoint
 from render.common.errors import InputError
 from render.common.files import read_json, sha256
 
-CHECKPOINT = (Path(__file__).parents[1] / "golden" / "dac" / "mono.pth").read_bytes()
+CHECKPOINT = (Path(__file__).parents[2] / "golden" / "dac" / "mono.pth").read_bytes()
 
 
 class Server(http.server.ThreadingHTTPServer):

@@ -14,7 +14,7 @@ from codec.descript.weights import read_published
 from codec.rvqgan.codec import RVQGAN
 from render.common.errors import InputError
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "dac"
+GOLDEN = Path(__file__).parents[2] / "golden" / "dac"
 MONO = read_published(GOLDEN / "mono.pth")
 VECTORS = load_file(GOLDEN / "mono.safetensors")
 

@@ -21,7 +21,7 @@ from codec.descript.weights import read_published
 from codec.rvqgan.codec import RVQGAN
 from codec.rvqgan.config import ModelConfig
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "dac"
+GOLDEN = Path(__file__).parents[2] / "golden" / "dac"
 MONO = read_published(GOLDEN / "mono.pth")
 VECTORS = load_file(GOLDEN / "mono.safetensors")
 
@@ -102,7 +102,7 @@ def test_two_of_the_codebooks_as_the_stock_package():
 def test_training_losses_and_gradients_as_the_stock_package():
     """Quantiser dropout, both losses and the straight-through gradients, with what the stock package drew."""
     model = RVQGAN(MONO.config)
-    start_from(model, GOLDEN / "mono.pth")
+    start_from(model, MONO, "mono.pth")
     quantizer = model.quantizer
     items = VECTORS["latents"].unfold(2, 40, 40).permute(0, 2, 1, 3)[0].contiguous()
     result = quantizer(items, quantizer.draw_active_codebooks(len(items), torch.Generator().manual_seed(11)))

@@ -11,7 +11,7 @@ from codec.losses.adversarial import discriminator_loss, feature_loss, generator
 from codec.rvqgan.discriminator import Discriminator, DiscriminatorConfig, levelled
 from render.common.errors import InputError
 
-GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "dac" / "training.json").read_text())
+GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "dac" / "training.json").read_text())
 PUBLISHED = DiscriminatorConfig(channels=1, periods=(3, 11), rates=(1, 2), fft_sizes=(2048, 512))
 SMALL = dict(periods=(2, 3), rates=(2,), fft_sizes=(256,), period_width=2, scale_width=4, spectrum_width=4)
 PHI = 0.6180339887498949

@@ -9,7 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from codec.checkpoints.model_file import convert, load, read
+from codec.checkpoints.model_file import load
+from codec.descript.conversion import convert, read_model
 from codec.descript.torch_file import open_torch_file
 from codec.descript.weights import read_published
 from codec.rvqgan.codec import RVQGAN
@@ -17,7 +18,7 @@ from codec.rvqgan.config import ModelConfig
 from render.common.errors import InputError
 from render.common.files import read_json, sha256
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "dac"
+GOLDEN = Path(__file__).parents[2] / "golden" / "dac"
 KWARGS = dict(
     encoder_dim=4, encoder_rates=[2, 4], latent_dim=8, decoder_dim=16, decoder_rates=[4, 2], n_codebooks=4,
     codebook_size=32, codebook_dim=4, quantizer_dropout=False, sample_rate=44_100,
@@ -93,7 +94,7 @@ def test_conversion_keeps_every_number_and_tells_the_origin(tmp_path):
     converted = convert(GOLDEN / "mono.pth", target)
     loaded, _ = load(target)
     assert_same(converted, loaded)
-    assert_same(read(GOLDEN / "mono.pth"), read(target))
+    assert_same(read_model(GOLDEN / "mono.pth"), read_model(target))
     card = read_json(target.with_suffix(".json"))
     assert card["origin"] == "mono.pth"
     assert card["origin_sha256"] == sha256(GOLDEN / "mono.pth")
