@@ -1,8 +1,8 @@
 """Export a scene or a loudspeaker feed as ADM BW64 (ITU-R BS.2076, BS.2088), which the EBU's tools read.
 
-A scene (ACN/SN3D, order 1 to 6) refers to the HOA packs of the common definitions, BS.2094. With --layout the
-input is a feed in that layout's BS.2051 order (what render.decode writes by default) and becomes DirectSpeakers
-with its labels and positions, measured ones included.
+A scene (ACN/SN3D, order 1 to 6) refers to the HOA packs of the common definitions (BS.2094). With --layout the
+input is a feed in the layout's BS.2051 order, which render.decode writes by default; it becomes DirectSpeakers
+with the labels and positions of the layout, measured ones included.
 """
 
 from __future__ import annotations

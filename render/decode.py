@@ -1,9 +1,9 @@
 """Render an Ambisonic scene to loudspeakers.
 
-Reads a file of any order up to 7 (WAV, RF64, BW64, W64, CAF, FLAC) block by block, decodes it for a layout of
-ITU-R BS.2051 or IAMF and writes the loudspeaker signals, with a record of what was done beside them (FEED.json).
-A scene in several files (a_01-08ch.wav, a_09-16ch.wav) is named by any of them. No limiter and no gain: what
-goes beyond full scale is clipped in integer files and reported.
+Reads a file of any order up to 7 (WAV, RF64, BW64, W64, CAF, FLAC) block by block, decodes it to a layout of
+ITU-R BS.2051 or IAMF and writes the loudspeaker signals, with a record of the processing beside them (FEED.json).
+A scene that is split over several files (a_01-08ch.wav, a_09-16ch.wav) is named by any one of them. There is no
+limiter and no gain: values beyond full scale are clipped in integer files and reported.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ def main() -> None:
         "--decoder",
         default="adm",
         help="adm: the decoder of ITU-R BS.2127 and IAMF (default); maxre: the same with max-rE weights; pareto: "
-        "even energy, optimised for where the loudspeakers stand; dual: velocity below 500 Hz, pareto above; "
-        "allrad: AllRAD with max-rE by spaudiopy; epad, mode-matching, sampling: the classical ones",
+        "even energy, optimised for the loudspeaker positions; dual: exact velocity below 500 Hz, pareto above; "
+        "allrad: AllRAD with max-rE by spaudiopy; epad, mode-matching, sampling: the classical designs",
     )
     arguments.add_argument(
         "--input",
         choices=("sn3d", "n3d", "fuma"),
         default="sn3d",
-        help="what the scene is: ACN with SN3D (default) or N3D, or FuMa to third order",
+        help="convention of the scene: ACN with SN3D (default) or N3D, or FuMa up to third order",
     )
     arguments.add_argument(
         "--order",
@@ -45,7 +45,7 @@ def main() -> None:
         "or a list of all labels: M+030,M-030,...",
     )
     arguments.add_argument(
-        "--lfe", default="off", help="off (default), or libiamf: W below 120 Hz, as libiamf can"
+        "--lfe", default="off", help="off (default), or libiamf: W below 120 Hz, an option of libiamf"
     )
     arguments.add_argument("--rate", type=int, metavar="HZ", help="sample rate of the feed (default: the scene's)")
     arguments.add_argument(
@@ -58,7 +58,9 @@ def main() -> None:
         help="sample format of the feed (default PCM_24)",
     )
     arguments.add_argument("--dither", action="store_true", help="triangular dither, for PCM_16")
-    arguments.add_argument("--no-loudness", action="store_true", help="skip the loudness: twice as fast")
+    arguments.add_argument(
+        "--no-loudness", action="store_true", help="do not measure the loudness, which doubles the speed"
+    )
     arguments.add_argument("--force", action="store_true", help="replace an existing feed that differs")
     arguments.add_argument(
         "-o",

@@ -1,4 +1,4 @@
-"""Beams steered over the sphere, and the power that they pick up from a sound field."""
+"""Beams steered over the sphere, their order weights (max-rE), and their power in a sound field."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which convention a recording follows, inferred from its covariances: normalisation and channel order."""
+"""Detection of a recording's convention, normalisation and channel order, from its levels and covariances."""
 
 from __future__ import annotations
 

@@ -154,10 +154,10 @@ def _moved(nominal: Loudspeaker, entry: dict, position: dict, path: Path) -> Lou
     }
     for axis, angle_deg in measured.items():
         if isinstance(angle_deg, bool) or not isinstance(angle_deg, int | float) or not abs(angle_deg) <= 360:
-            raise InputError(f"{where}: {axis} {angle_deg!r} is no angle in degrees")
+            raise InputError(f"{where}: {axis} {angle_deg!r} is not an angle in degrees")
     azimuth = (measured["azimuth"] + 180.0) % 360.0 - 180.0
     if not nominal.is_lfe:
-        # Written for the left side; M+180 and U+180 may be given as -180
+        # Ranges are those of the left side; M+180 and U+180 may be given as -180
         sign = -1.0 if nominal.azimuth_deg < 0 else 1.0
         outward = 180.0 if abs(azimuth) == 180 and nominal.azimuth_deg == 180 else sign * azimuth
         _check_range(outward, entry.get("azimuth", [abs(nominal.azimuth_deg)] * 2), f"{where}: azimuth")
@@ -174,7 +174,7 @@ def _check_range(angle_deg: float, allowed_deg: list[float], what: str) -> None:
     low, high = allowed_deg
     if not low <= angle_deg <= high:
         raise InputError(
-            f"{what} {angle_deg:g} degrees from the front outwards; BS.2051 allows {low:g} to {high:g}"
+            f"{what} {angle_deg:g} degrees (outwards from the front); BS.2051 allows {low:g} to {high:g}"
         )
 
 

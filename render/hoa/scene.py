@@ -1,4 +1,4 @@
-"""The two nouns: `Scene`, an Ambisonic sound field, and `Feed`, loudspeaker or headphone signals."""
+"""The two signals of this project: `Scene`, an Ambisonic sound field, and `Feed`, loudspeaker signals."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from render.common.errors import InputError
 from render.hoa.layout import Layout
 
 MAX_ORDER = 7
-SAMPLE_RATES_HZ = (8_000, 192_000)  # from, to
+SAMPLE_RATES_HZ = (8_000, 192_000)  # lowest and highest
 
 
 def order_of(channels: int) -> int:
@@ -27,20 +27,20 @@ def order_of(channels: int) -> int:
     order = math.isqrt(max(channels, 1)) - 1
     if (order + 1) ** 2 != channels or not 0 <= order <= MAX_ORDER:
         possible = ", ".join(f"{(n + 1) ** 2} (order {n})" for n in range(MAX_ORDER + 1))
-        raise InputError(f"{channels} channels are no Ambisonic scene; possible are {possible}")
+        raise InputError(f"{channels} channels are not an Ambisonic scene; possible are {possible}")
     return order
 
 
 def check_samples(samples: ndarray, where: str, first_sample: int = 0) -> None:
     """Raise `InputError` unless `samples` is float32 (channel, time) and finite everywhere.
 
-    The message names the first offending channel and sample (both counted from 0) and `where`;
-    `first_sample` is the position of a block in its file.
+    The message gives the first offending channel and sample, counted from 0, and `where`; `first_sample` is the
+    position of the block in its file.
     """
     if samples.dtype != np.float32 or samples.ndim != 2:
         raise InputError(f"{where}: need float32 (channel, time), got {samples.dtype} {samples.shape}")
-    # A sum is NaN or infinite if a term is: one cheap pass instead of a mask as large as the signal
-    with np.errstate(invalid="ignore", over="ignore"):  # inf - inf; an overflow is looked at below
+    # The sum is not finite if any term is not: one cheap pass instead of a mask as large as the signal
+    with np.errstate(invalid="ignore", over="ignore"):  # inf - inf; an overflow of the sum is examined below
         if np.isfinite(np.sum(samples)):
             return
     bad = np.argwhere(~np.isfinite(samples))
@@ -53,7 +53,7 @@ def check_samples(samples: ndarray, where: str, first_sample: int = 0) -> None:
 
 
 def check_rate(sample_rate_hz: int) -> None:
-    """Raise `InputError` unless a rate lies in the range that is supported."""
+    """Raise `InputError` unless the sample rate lies in the supported range."""
     low, high = SAMPLE_RATES_HZ
     if not low <= sample_rate_hz <= high:
         raise InputError(f"sample rate {sample_rate_hz} Hz; possible are {low} to {high} Hz")
@@ -61,7 +61,7 @@ def check_rate(sample_rate_hz: int) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """An Ambisonic sound field: always ACN channel order and SN3D normalisation (ambiX).
+    """An Ambisonic sound field, always in ACN channel order and SN3D normalisation (ambiX).
 
     Attributes
     ----------
@@ -113,8 +113,8 @@ class Feed:
     def __post_init__(self):
         if self.samples.shape[0] != len(self.layout.loudspeakers):
             raise InputError(
-                f"feed of {self.samples.shape[0]} channels for layout {self.layout.name}, "
-                f"which has {len(self.layout.loudspeakers)}"
+                f"feed of {self.samples.shape[0]} channels, but layout {self.layout.name} "
+                f"has {len(self.layout.loudspeakers)}"
             )
         check_samples(self.samples, "feed")
         check_rate(self.sample_rate_hz)

@@ -78,7 +78,7 @@ def to_sn3d(order: int, convention: str) -> Float[ndarray, "acn channel"]:
     if convention != "fuma":
         return np.diag(1 / sn3d_to_n3d(order) if convention == "n3d" else np.ones(channels))
     if order > 3:
-        raise InputError(f"FuMa is defined to order 3, the scene has {order}")
+        raise InputError(f"FuMa is defined up to order 3, but the scene has order {order}")
     # Within each order: X Y Z, and above m = 0, 1, -1, 2, -2, 3, -3
     acn = [0, *(3, 1, 2)[: channels - 1]]
     for n in range(2, order + 1):

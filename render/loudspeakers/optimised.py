@@ -9,6 +9,7 @@ exact gradient).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -111,7 +112,9 @@ def _problem(layout: Layout, order: int, full_range: ndarray) -> _Problem:
     )
 
 
-def _evaluate(decoder: ndarray, problem: _Problem):
+def _evaluate(
+    decoder: ndarray, problem: _Problem
+) -> tuple[float, Float[ndarray, " constraint"], Callable[[ndarray], ndarray]]:
     """Energy loss, constraints (larger is better), and the gradient of loss plus constraints for given weights."""
     gains = problem.harmonics @ decoder.T
     power = gains**2

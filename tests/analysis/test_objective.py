@@ -171,7 +171,7 @@ def test_bad_files(folder, run):
     soundfile.write(folder / "five.wav", bad[:, :5] * 0, RATE, subtype="FLOAT")
     with pytest.raises(InputError, match=r"nan\.wav: nan in channel 3 at sample 777"):
         run(folder / "ref.wav", folder / "nan.wav", "--workers", 1)
-    with pytest.raises(InputError, match=r"five\.wav: 5 channels are no Ambisonic scene"):
+    with pytest.raises(InputError, match=r"five\.wav: 5 channels are not an Ambisonic scene"):
         run(folder / "ref.wav", folder / "five.wav", "--workers", 1)
     write_scene(folder / "silent.wav", cut(0 * REFERENCE.samples))
     with pytest.raises(InputError, match=r"silent\.wav: the reference is silent"):

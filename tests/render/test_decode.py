@@ -82,7 +82,7 @@ def test_a_scene_that_is_none_is_refused_and_leaves_nothing(tmp_path, command):
         file.write(np.zeros((12, 10), np.float32))
     status, _, warned = command(tmp_path / "scene.wav", "--layout", "7.1.4", "-o", tmp_path / "feed.wav")
     assert status == 2
-    assert "scene.wav: 12 channels are no Ambisonic scene; possible are 1 (order 0), 4 (order 1)" in warned
+    assert "scene.wav: 12 channels are not an Ambisonic scene; possible are 1 (order 0), 4 (order 1)" in warned
     assert [path.name for path in tmp_path.iterdir()] == ["scene.wav"]
 
 

@@ -177,7 +177,9 @@ def test_a_7_1_4_file_in_wav_order_says_so_in_its_mask(tmp_path):
 def test_scenes_need_a_square_number_of_channels(tmp_path):
     with writer(tmp_path / "x.wav", 3, 48000) as file:
         file.write(noise(3, 10))
-    with pytest.raises(InputError, match=r"x\.wav: 3 channels are no Ambisonic scene; possible are 1 \(order 0\)"):
+    with pytest.raises(
+        InputError, match=r"x\.wav: 3 channels are not an Ambisonic scene; possible are 1 \(order 0\)"
+    ):
         read_scene(tmp_path / "x.wav")
 
 

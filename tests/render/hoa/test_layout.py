@@ -112,7 +112,7 @@ def test_straight_behind_has_two_names(tmp_path, azimuth):
     ("text", "message"),
     [
         ('layout = "7.1.4"\n[loudspeakers]\n"M+030" = { azimuth = 50 }',
-         r"M\+030: azimuth 50 degrees from the front outwards; BS\.2051 allows 30 to 45"),
+         r"M\+030: azimuth 50 degrees \(outwards from the front\); BS\.2051 allows 30 to 45"),
         ('layout = "7.1.4"\n[loudspeakers]\n"M-030" = { azimuth = 30 }', r"M-030: azimuth -30 degrees"),
         ('layout = "7.1.4"\n[loudspeakers]\n"U+045" = { elevation = 60 }', "elevation 60 .* allows 30 to 55"),
         ('layout = "7.1.4"\n[loudspeakers]\n"U+045" = { elevation = nan }', "elevation nan is no angle"),

@@ -39,7 +39,7 @@ def test_the_same_scene_in_three_conventions_gives_the_same_feed(tmp_path):
 
 def test_fuma_above_third_order_is_refused(tmp_path):
     write_scene(tmp_path / "a.wav", scene(order=4))
-    with pytest.raises(InputError, match="FuMa is defined to order 3, the scene has 4"):
+    with pytest.raises(InputError, match="FuMa is defined up to order 3, but the scene has order 4"):
         decode_file(tmp_path / "a.wav", tmp_path / "b.wav", Decoding(layout("5.1"), convention="fuma"))
 
 
