@@ -20,7 +20,6 @@ from pathlib import Path
 from render.common.cli import one_thread_for_linear_algebra, parser, run
 from render.common.errors import InputError
 
-PUBLISHED_SD = (8.0, 10.9)
 LISTENERS = (6, 8, 10, 12, 16, 20, 30)
 """Numbers of listeners of the printed table."""
 
@@ -46,60 +45,40 @@ def main() -> None:
 
     from analysis.ratings.table import read
     from analysis.reporting.power_figure import write_power_curves
-    from analysis.statistics.power import (
-        MAX_LISTENERS,
-        detectable,
-        equivalence_power,
-        listeners_needed,
-        non_inferiority_power,
-        sd_of_items,
-        t_power,
-    )
-    from analysis.study.pilot import margin_tests, pilot_components, pilot_name, pilot_sd
-    from analysis.study.simulation import VARIANCES
+    from analysis.statistics import power as statistics
+    from analysis.study.planning import difference_sds, margin_tests
 
     pilot = read(arguments.pilot) if arguments.pilot else None
-    if arguments.items and pilot:
-        components = pilot_components(pilot, arguments.pair)
-        origin = f"components of the {pilot_name(pilot)}, {arguments.items} items"
-        sds = {origin: sd_of_items(components, arguments.items)}
-    elif arguments.items:
-        components = {name.replace("_", ":"): value for name, value in VARIANCES.items()}
-        sds = {f"published components, {arguments.items} items": sd_of_items(components, arguments.items)}
-    elif pilot:
-        design = f"{pilot.table['listener'].nunique()} listeners x {pilot.table['item'].nunique()} items"
-        sds = {f"{pilot_name(pilot)}, {design}": pilot_sd(pilot, arguments.pair)}
-    elif arguments.sd:
-        sds = {"given": arguments.sd}
-    else:
-        sds = {f"published, test {i}": sd for i, sd in enumerate(PUBLISHED_SD, start=1)}
+    sds = {"given": arguments.sd} if arguments.sd else difference_sds(pilot, arguments.pair, arguments.items)
+    margin, difference = arguments.margin, arguments.difference
     power, alpha = arguments.power, arguments.alpha
     for origin, sd in sds.items():
         print(f"standard deviation of the listeners' differences {sd:.1f} points ({origin}); "
               f"power {power:g}, alpha {alpha:g}")  # fmt: skip
-        claims = {
-            f"find a difference of {arguments.difference:g}": partial(t_power, difference=arguments.difference)
-        }
-        if margin := arguments.margin:
-            claims[f"show equivalence within {margin:g}"] = partial(equivalence_power, margin=margin)
-            claims[f"show non-inferiority within {margin:g}"] = partial(non_inferiority_power, margin=margin)
+        claims = {f"find a difference of {difference:g}": partial(statistics.t_power, difference=difference)}
+        if margin:
+            claims |= {
+                f"show equivalence within {margin:g}": partial(statistics.equivalence_power, margin=margin),
+                f"show non-inferiority within {margin:g}": partial(
+                    statistics.non_inferiority_power, margin=margin
+                ),
+            }
         for claim, power_of in claims.items():
-            needed = listeners_needed(partial(power_of, sd=sd, alpha=alpha), power)
-            print(f"  {claim + ' points:':<44}{needed or f'more than {MAX_LISTENERS}'} listeners")
+            needed = statistics.listeners_needed(partial(power_of, sd=sd, alpha=alpha), power)
+            print(f"  {claim + ' points:':<44}{needed or f'more than {statistics.MAX_LISTENERS}'} listeners")
         print("  " + "listeners".ljust(22) + "".join(f"{n:>7}" for n in LISTENERS))
-        found = "".join(f"{detectable(n, sd, power, alpha):>7.1f}" for n in LISTENERS)
+        found = "".join(f"{statistics.detectable(n, sd, power, alpha):>7.1f}" for n in LISTENERS)
         print("  " + "find a difference of".ljust(22) + found + "\n")
-    if pilot and arguments.pair and arguments.margin:
+    if pilot and arguments.pair and margin:
         first, second = arguments.pair
-        row, back = margin_tests(pilot, arguments.pair, arguments.margin).itertuples()
-        margin = f"{arguments.margin:g} points"
+        row, back = margin_tests(pilot, arguments.pair, margin).itertuples()
         print(f"{first} - {second}: {row.difference:.2f} points, 95 % CI [{row.ci_low:.2f}, {row.ci_high:.2f}], "
               f"{row.n} listeners, no post-screening\n"
-              f"  equivalent within {margin}: p = {row.p_equivalent:.3g} (two one-sided t tests)\n"
-              f"  {first} no worse than {second} by {margin}: p = {row.p_non_inferior:.3g}\n"
-              f"  {second} no worse than {first} by {margin}: p = {back.p_non_inferior:.3g}")  # fmt: skip
+              f"  equivalent within {margin:g} points: p = {row.p_equivalent:.3g} (two one-sided t tests)\n"
+              f"  {first} no worse than {second} by {margin:g} points: p = {row.p_non_inferior:.3g}\n"
+              f"  {second} no worse than {first} by {margin:g} points: p = {back.p_non_inferior:.3g}")  # fmt: skip
     if arguments.output:
-        write_power_curves(sds, arguments.difference, power, alpha, arguments.output, arguments.force)
+        write_power_curves(sds, difference, power, alpha, arguments.output, arguments.force)
         print(f"wrote {arguments.output}/power.pdf, .png, .svg")
 
 

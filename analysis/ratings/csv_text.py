@@ -7,8 +7,9 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from render.common.errors import InputError
 from render.common.files import whole_file
@@ -70,7 +71,7 @@ def _line(data: bytes, offset: int) -> int:
 
 @dataclass(frozen=True)
 class CsvTable:
-    """A CSV file whose header has been read and whose rows are still to come.
+    """A CSV file of which the header has been read.
 
     Attributes
     ----------
@@ -80,27 +81,47 @@ class CsvTable:
         Line number of the header.
     header
         Cells of the header; empty if the file is.
-    rows
-        The remaining rows that are not blank, each with its line number; they can be iterated once.
+    reader
+        Reader of the remaining rows, which can be iterated once (a ``csv.reader``).
+    decimal_comma
+        Whether 87,5 is a number.
     """
 
     path: Path
     line: int
     header: list[str]
-    rows: Iterator[Row]
+    reader: Any
+    decimal_comma: bool
 
-    def full_rows(self) -> Iterator[Row]:
-        """Yield the remaining rows.
+    def rows(self, ragged: bool = False) -> Iterator[Row]:
+        """Yield the remaining rows that are not blank, stripped of spaces and of neutralising apostrophes.
 
         Raises
         ------
         InputError
-            With file and line, at the first row that has not as many cells as the header.
+            With file and line: a quote is never closed, a cell is longer than `FIELD_LIMIT`, or, if not `ragged`,
+            a row does not have as many cells as the header.
         """
-        for line, row in self.rows:
-            if len(row) != len(self.header):
+        cleaned: dict[str, str] = {}  # most cells of a rating file repeat
+        while True:
+            try:
+                row = next(self.reader, None)
+            except csv.Error as error:
+                line = self.reader.line_num
+                raise InputError(f"{self.path}:{line}: not a readable CSV row ({error})") from error
+            if row is None:
+                return
+            if not any(row):
+                continue
+            line = self.reader.line_num
+            if not ragged and len(row) != len(self.header):
                 raise InputError(f"{self.path}:{line}: has {len(row)} cells, the header has {len(self.header)}")
-            yield line, row
+            for cell in row:
+                if cell not in cleaned:
+                    text = restore(cell.strip(" "))
+                    is_number = self.decimal_comma and text.replace(",", "", 1).isdecimal()
+                    cleaned[cell] = text.replace(",", ".") if is_number else text
+            yield line, [cleaned[cell] for cell in row]
 
 
 def read_table(path: Path, text: str, decimal_comma: bool = False) -> CsvTable:
@@ -119,40 +140,15 @@ def read_table(path: Path, text: str, decimal_comma: bool = False) -> CsvTable:
     Raises
     ------
     InputError
-        With file and line, here or while rows are iterated: a quote is never closed, or a cell is longer than
-        `FIELD_LIMIT`.
+        With file and line, as `CsvTable.rows`.
     """
-    delimiter = _delimiter(text)
-    rows = _rows(path, text, delimiter, decimal_comma and delimiter != ",")
-    line, header = next(rows, (1, []))
-    return CsvTable(path, line, header, rows)
-
-
-def _delimiter(text: str) -> str:
-    head = io.StringIO(text[:FIELD_LIMIT], newline=None)
-    first = next((line for line in head if line.strip()), "")
-    return max(",;\t", key=lambda d: len(next(csv.reader([first], delimiter=d), [])))
-
-
-def _rows(path: Path, text: str, delimiter: str, decimal_comma: bool) -> Iterator[Row]:
+    start = io.StringIO(text[:FIELD_LIMIT], newline=None)
+    first = next((line for line in start if line.strip()), "")
+    delimiter = max(",;\t", key=lambda d: len(next(csv.reader([first], delimiter=d), [])))
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    seen: dict[str, str] = {}  # most cells of a rating file repeat
-
-    def clean(cell: str) -> str:
-        cell = restore(cell.strip(" "))
-        if decimal_comma and cell.replace(",", "", 1).isdecimal():
-            return cell.replace(",", ".")
-        return cell
-
-    while True:
-        try:
-            row = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise InputError(f"{path}:{reader.line_num}: not a readable CSV row ({error})") from error
-        if any(row):
-            yield reader.line_num, [seen.get(cell) or seen.setdefault(cell, clean(cell)) for cell in row]
+    table = CsvTable(path, 1, [], reader, decimal_comma and delimiter != ",")
+    line, header = next(table.rows(ragged=True), (1, []))
+    return replace(table, line=line, header=header)
 
 
 def write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence], force: bool = False) -> None:

@@ -44,7 +44,7 @@ def read_measures(path: Path) -> pd.DataFrame:
             f"{path}:{content.line}: needs the columns item, condition and at least one measure, each once"
         )
     found = []
-    for line, row in content.full_rows():
+    for line, row in content.rows():
         values: dict[str, str | float] = {}
         for name, cell in zip(header, row, strict=True):
             values[name] = cell if name in TEXT_COLUMNS else _number(path, line, name, cell)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from analysis.ratings.csv_text import CsvTable
@@ -71,7 +72,7 @@ def _long_records(
     replicate = names.index("replicate") if "replicate" in names else None
     session = columns.get("session")
     others = [names.index(name) for name in further]
-    for line, row in table.full_rows():
+    for line, row in table.rows():
         item, condition = row[columns["item"]], row[columns["condition"]]
         if key is not None:
             named = "" if blinded else condition
@@ -123,7 +124,7 @@ def wide_by_condition(table: CsvTable, columns: Mapping[str, int]) -> RatingFile
 
     def records() -> Iterator[Record]:
         conditions = [i for i in range(len(table.header)) if i not in columns.values()]
-        for line, row in table.full_rows():
+        for line, row in table.rows():
             session = row[columns["session"]] if "session" in columns else "session"
             for i in conditions:
                 yield Record(
@@ -139,7 +140,7 @@ def wide_by_file(table: CsvTable, columns: Mapping[str, int]) -> RatingFile:
     def records() -> Iterator[Record]:
         files = [i for i in range(len(table.header)) if i not in columns.values()]
         names = split_names(table.path, table.line, [table.header[i] for i in files])
-        for line, row in table.full_rows():
+        for line, row in table.rows():
             session = row[columns["session"]] if "session" in columns else "session"
             for i, (item, condition) in zip(files, names, strict=True):
                 yield Record(line, session, row[columns["listener"]], item, condition, row[i])
@@ -158,16 +159,16 @@ def golisten(table: CsvTable) -> RatingFile:
 
 
 def _golisten_records(table: CsvTable) -> Iterator[Record]:
+    headings = table.rows(ragged=True)
     while not (first := _first_file_column(table.header)):
-        try:
-            line, header = next(table.rows)
-        except StopIteration:
-            raise InputError(f"{table.path}: has no row 'Sound filename'") from None
-        table = CsvTable(table.path, line, header, table.rows)
+        line, header = next(headings, (0, []))
+        if not header:
+            raise InputError(f"{table.path}: has no row 'Sound filename'")
+        table = replace(table, line=line, header=header)
     files = [i for i in range(first, len(table.header)) if table.header[i]]
     names = split_names(table.path, table.line, [table.header[i] for i in files])
     count = 0
-    for line, row in table.full_rows():
+    for line, row in table.rows():
         if count == 0 and not any(character.isdigit() for i in files for character in row[i]):
             continue  # another row of headings
         count += 1

@@ -40,7 +40,7 @@ def _webmushra_records(
     answers: list[str] = []
     rated: set[tuple[str, str]] = set()
     count = 0
-    for line, row in table.rows:
+    for line, row in table.rows(ragged=True):
         if len(row) < min_cells:
             raise InputError(f"{table.path}:{line}: has {len(row)} cells; webMUSHRA writes at least {min_cells}")
         item, stimulus = row[right["trial_id"]], row[right["rating_stimulus"]]
@@ -82,7 +82,7 @@ def _pymushra_records(table: CsvTable, names: list[str], further: list[str], key
     answers = [i for i, name in enumerate(names) if name.startswith("questionaire_")]
     others = [names.index(name) for name in further]
     uuid = column.get("questionaire_uuid")
-    for line, row in table.full_rows():
+    for line, row in table.rows():
         if "wm_type" in column and row[column["wm_type"]] != "mushra":
             continue
         item = row[column["wm_id"]]

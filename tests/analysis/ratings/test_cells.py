@@ -26,3 +26,18 @@ def test_names_in_which_a_whole_population_would_hide_are_refused():
     table = pd.DataFrame({"listener": ids, "item": ids, "condition": ids, "score": 1.0})
     with pytest.raises(InputError, match="are too many"):
         cells(table)
+
+
+def test_without_some_listeners_the_array_is_that_of_the_other_ratings():
+    rows = [("s", listener, item, condition, 1, score) for listener, item, condition, score in (
+        ("a", "x", "la", 10.0), ("a", "x", "prop", 60.0), ("b", "x", "la", 20.0), ("b", "y", "href", 99.0),
+        ("c", "x", "la", 30.0), ("c", "x", "prop", 70.0),
+    )]  # fmt: skip
+    table = pd.DataFrame(rows, columns=["session", "listener", "item", "condition", "replicate", "score"])
+    for excluded in ((), ("b",), ("a", "c"), ("b", "c")):
+        found, expected = cells(table).without(excluded), cells(table[~table["listener"].isin(excluded)])
+        assert found.listeners == expected.listeners
+        assert found.items == expected.items
+        assert found.conditions == expected.conditions
+        np.testing.assert_array_equal(found.scores, expected.scores)
+        assert found.scores.flags.c_contiguous  # sums then have the same order, and the same rounding

@@ -60,7 +60,7 @@ def test_report_with_all_facts_flags_nothing(ratings):
     real = ratings.assign(session="s", listener=ratings["listener"].str[-2:], stimulus_sha256="cd" * 32)
     plan = Plan("P", "2026-01-01T00:00:00+00:00", 4, (), (), "bs1534-3", "listener", (("prop", "href"),), "t",
                 "holm", 0.05, None, 0, 1, {})  # fmt: skip
-    text = report(analysed(real, plan=plan, deviations=["listeners: <9>"]), dict.fromkeys(FACTS, "told"), {})
+    text = report(analysed(real, plan=plan, deviations=["listeners: <9>"]), dict.fromkeys(FACTS, "as usual"), {})
     assert "MISSING" not in text
     assert "<li>listeners: &lt;9&gt;</li>" in text
     assert "Planned: t test, holm over these 1 pairs" in text

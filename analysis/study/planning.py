@@ -1,4 +1,4 @@
-"""What the ratings of a pilot test say about the power of the test that is planned."""
+"""What the power of a planned test is computed from: the ratings of a pilot, or published tests."""
 
 from __future__ import annotations
 
@@ -11,12 +11,42 @@ from analysis.ratings.table import Ratings
 from analysis.statistics.intervals import means_over_items
 from analysis.statistics.mixed_models import condition_model
 from analysis.statistics.paired_tests import compare_pairs
+from analysis.statistics.power import sd_of_items
+from analysis.study.simulation import VARIANCES
 from render.common.errors import InputError
 
+PUBLISHED_SD = (8.0, 10.9)
+"""Median standard deviation of the listeners' differences between systems, in two published tests of codecs."""
 
-def pilot_name(ratings: Ratings) -> str:
-    """Return ``pilot``, or ``SIMULATED pilot`` for simulated ratings."""
-    return "SIMULATED pilot" if ratings.simulated else "pilot"
+
+def difference_sds(pilot: Ratings | None, pair: list[str] | None, items: int | None) -> dict[str, float]:
+    """Return standard deviations of the listeners' differences, in points, by where they come from.
+
+    Parameters
+    ----------
+    pilot
+        Ratings of a pilot; None for published values.
+    pair
+        Two of its conditions; None for all its systems.
+    items
+        Number of items of the planned test, for which the standard deviation follows from variance components;
+        None for that of the pilot or the published tests.
+
+    Raises
+    ------
+    InputError
+        If the pilot does not have these conditions or is too small.
+    """
+    name = "SIMULATED pilot" if pilot and pilot.simulated else "pilot"
+    if pilot and items:
+        return {f"components of the {name}, {items} items": sd_of_items(pilot_components(pilot, pair), items)}
+    if pilot:
+        design = f"{pilot.table['listener'].nunique()} listeners x {pilot.table['item'].nunique()} items"
+        return {f"{name}, {design}": pilot_sd(pilot, pair)}
+    if items:
+        components = {component.replace("_", ":"): value for component, value in VARIANCES.items()}
+        return {f"published components, {items} items": sd_of_items(components, items)}
+    return {f"published, test {i}": sd for i, sd in enumerate(PUBLISHED_SD, start=1)}
 
 
 def pilot_sd(ratings: Ratings, pair: list[str] | None) -> float:
