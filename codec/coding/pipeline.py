@@ -24,7 +24,7 @@ from codec.rvqgan.codec import RVQGAN, contextual_frames
 from codec.side_info.analysis import REACH, SLOT_FRAMES
 from codec.side_info.klt import HALF
 from codec.side_info.spatial_layer import Components, Layer
-from codec.streaming.rechunk import recut
+from codec.streaming.rechunk import rechunk
 from codec.streaming.stream_codec import StreamDecoder, StreamEncoder
 from render.common.errors import InputError
 from render.hoa.layout import layout
@@ -60,7 +60,7 @@ class Survey(NamedTuple):
 def survey(parts: Iterable[Float32[ndarray, "channel time"]]) -> Survey:
     """Measure a signal, the same for every cut."""
     length, energies, crc = 0, np.zeros(1), 0
-    for block, _, count in recut(parts, _for_ever(_SURVEY_SAMPLES)):
+    for block, _, count in rechunk(parts, _for_ever(_SURVEY_SAMPLES)):
         length += count
         energies = energies + [np.square(channel, dtype=np.float64).sum() for channel in block]
         crc = zlib.crc32(np.ascontiguousarray(block.T, "<f4").tobytes(), crc)
@@ -129,7 +129,7 @@ def encode_packets(
     model: RVQGAN, header: Header, parts: Iterable[Float32[ndarray, "channel time"]], threads: int | None = None
 ) -> Iterator[Packet]:
     """Packets of a stream of samples."""
-    encoder = StreamEncoder(model, 1.0, header.codebooks, threads)
+    encoder = StreamEncoder(model, header.codebooks, threads)
     waiting: deque[bytes] = deque()
 
     def codes() -> Iterator[Int[ndarray, "codebook frame"]]:
@@ -138,7 +138,7 @@ def encode_packets(
             yield encoder.push(part.samples)
         yield encoder.finish()
 
-    for block, _, frames in recut(codes(), header.packet_frame_counts):
+    for block, _, frames in rechunk(codes(), header.packet_frame_counts):
         codes_of_packet = block.copy()
         absent = header.absent(frames)
         if absent:
@@ -185,7 +185,7 @@ def decode_packets(
     Where that is not 0, the first packets (`lead_packets`) only bring network and layers into the state that they
     would have: samples come from those behind on, the same bits as when decoding from the beginning.
     """
-    decoder = StreamDecoder(model, 1.0, threads, running=first > 0, bf16=bf16)
+    decoder = StreamDecoder(model, threads, running=first > 0, bf16=bf16)
     arrived: deque[bytes] = deque()
 
     def decoded() -> Iterator[Float32[ndarray, "channel time"]]:
@@ -202,7 +202,7 @@ def decode_packets(
     if header.layers:
         blocks = Layer(model.config).channels(decoded(), counts, (arrived.popleft() for _ in counts))
     else:
-        blocks = (block for block, _, _ in recut(decoded(), (count * header.hop for count in counts)))
+        blocks = (block for block, _, _ in rechunk(decoded(), (count * header.hop for count in counts)))
     left = header.length - first * PACKET_FRAMES * header.hop
     for index, samples in enumerate(blocks):
         kept = min(left, samples.shape[1])

@@ -83,7 +83,7 @@ def decode_dac_at_level(
 
 
 def _padded(model: RVQGAN, file: DacFile, threads: int | None) -> Iterator[ndarray]:
-    decoders = [StreamDecoder(model, 1.0, threads) for _ in file.codes]
+    decoders = [StreamDecoder(model, threads) for _ in file.codes]
     for start in range(0, file.codes.shape[2], _PUSHED_FRAMES):
         parts = file.codes[:, :, start : start + _PUSHED_FRAMES]
         yield np.concatenate([d.push(codes) for d, codes in zip(decoders, parts, strict=True)])

@@ -1,9 +1,9 @@
-"""Snake, x + sin²(αx)/α: the plain formula, and a fused kernel for the CPU.
+"""Snake activation x + sin²(αx)/α (Ziyin et al. 2020): the plain formula, and a fused kernel for the CPU.
 
-In eager PyTorch the activation costs a third of the codec's time on a CPU (five passes over memory, two
-of them with sines). The kernel here makes one pass forward and one backward. It uses
-sin²(u) = (1 - cos 2u)/2 and reduces u to [-π/2, π/2] exactly enough for float32 (Cody and Waite's split of
-π in three parts), then evaluates odd and even polynomials, which the compiler turns into vector code.
+In eager PyTorch the activation takes a third of the codec's time on a CPU: five passes over memory, two of them
+with sines. The kernel here makes one pass forward and one backward. It reduces u = αx to [-π/2, π/2], with π split
+into three parts so that the result is exact enough for float32 (Cody and Waite), and evaluates odd and even
+polynomials, which the compiler vectorises.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-EPSILON = 1e-9  # as published: α may come near zero
-PARTS = 16
+EPSILON = 1e-9  # as published, since α may come near zero
+PARTS = 16  # into which the rows are divided, on any number of threads
 
 # π = PI_HIGH + PI_MIDDLE + PI_LOW; the first two have few enough bits that k·PI_HIGH is exact for |k| < 2^15
 _PI_HIGH = np.float32(3.140625)
 _PI_MIDDLE = np.float32(9.67502593994140625e-4)
 _PI_LOW = np.float32(1.509957990978376432e-7)
 _INVERSE_PI = np.float32(1 / math.pi)
-# sin(r)/r on |r| <= π/2 in powers of r², least-squares on Chebyshev nodes, error 3e-9
+# Coefficients of sin(r)/r and cos(r) for |r| <= π/2 in powers of r², fitted on Chebyshev nodes; the error is 3e-9
 _nodes = (np.pi / 2 * np.cos(np.pi * (np.arange(64) + 0.5) / 64)) ** 2
 _S0, _S1, _S2, _S3, _S4, _S5 = np.polynomial.polynomial.polyfit(
     _nodes, np.sinc(np.sqrt(_nodes) / np.pi), 5
@@ -34,8 +34,8 @@ _S0, _S1, _S2, _S3, _S4, _S5 = np.polynomial.polynomial.polyfit(
 _C0, _C1, _C2, _C3, _C4, _C5 = np.polynomial.polynomial.polyfit(_nodes, np.cos(np.sqrt(_nodes)), 5).astype(
     np.float32
 )
-# MKL chooses the kernel of each of these at its first call; when several threads make that call at once, one may
-# get the kernel of 11 bits (github.com/pytorch/pytorch/issues/188792). So one thread calls each of them first.
+# MKL chooses the kernel of each of these functions at its first call. When several threads make that call at once,
+# one may get a kernel of 11 bits (github.com/pytorch/pytorch/issues/188792), so each is first called here.
 for _function in (torch.sin, torch.cos, torch.tanh, torch.exp, torch.log, torch.log10, torch.sqrt):
     _function(torch.ones(1))
 _OPTIONS = dict(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz", "nnan", "ninf"})
@@ -43,7 +43,7 @@ _OPTIONS = dict(nogil=True, cache=True, error_model="numpy", fastmath={"contract
 
 @numba.njit(inline="always", **_OPTIONS)
 def _reduced(u):
-    """U - kπ for the nearest integer k; sin² and sin(2·) do not see the difference."""
+    """Return u - kπ for the nearest integer k, which has the same sin² and sin(2·)."""
     k = np.rint(u * _INVERSE_PI)
     return ((u - k * _PI_HIGH) - k * _PI_MIDDLE) - k * _PI_LOW
 
@@ -58,7 +58,7 @@ def _cosine(square):
     return _C0 + square * (_C1 + square * (_C2 + square * (_C3 + square * (_C4 + square * _C5))))
 
 
-# with its signature, it is compiled (or read from the cache) at import: once, before workers are forked
+# Because of its signature it is compiled, or read from the cache, at import: once, before processes are forked.
 @numba.njit("void(float32[:, ::1], float32[::1], float32[::1], float32[:, ::1])", **_OPTIONS)
 def _forward(x, alpha, inverse, y):
     rows, channels = x.shape
@@ -85,8 +85,8 @@ def _backward(x, alpha, inverse, gradient, gradient_x, gradient_alpha):
 def _in_parts(kernel, row_arguments, alpha, *, sums=None) -> None:
     """Run a kernel on `PARTS` slices of the rows, on as many threads as PyTorch uses.
 
-    The slices do not depend on the number of threads, nor does the order in which `sums` (one row per
-    slice) are added up afterwards: so the result does not either.
+    The slices, and the order in which `sums` (one row per slice) are added up afterwards, do not depend on the
+    number of threads. So the result does not either.
     """
     inverse = np.float32(1) / (alpha + np.float32(EPSILON))
     rows = len(row_arguments[0])
@@ -145,7 +145,7 @@ def _channels_last(x: Tensor) -> Tensor:
 
 
 def snake(x: Tensor, alpha: Tensor) -> Tensor:
-    """Snake activation of x (batch, channel, time) with α (1, channel, 1); any device, any float type."""
+    """Return the activation of x (batch, channel, time) with α (1, channel, 1); any device, any float type."""
     if x.device.type == "cpu" and x.dtype == torch.float32 and alpha.dtype == torch.float32:
         return _SnakeCPU.apply(x, alpha)
     return x + (alpha + EPSILON).reciprocal() * torch.sin(alpha * x).pow(2)

@@ -14,13 +14,12 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from jaxtyping import Complex64, Float, Float32, Int
 from numpy import ndarray
 from scipy.fft import rfft
 
 from codec.side_info.parameter_coding import Parameters
-from codec.streaming.stream_layers import workers
+from codec.streaming.threads import matrix_product
 from render.dsp.erb import erb_edges_hz
 
 LEVEL_BANDS, BANDS = 24, 12  # a band of the correlations is two bands of the levels
@@ -30,12 +29,6 @@ REACH = WINDOW // 2 + HOP  # samples on either side of a packet that its samples
 POWER_FLOOR = 1e-16  # power per bin that no level falls below: about -124 dB re full scale in all bands together
 _LOW_HZ, _HIGH_HZ = 50.0, 20_000.0
 SHAPE = np.sqrt(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)).astype(np.float32)
-
-
-def product(a: Float[ndarray, "row inner"], b: Float[ndarray, "inner column"]) -> Float[ndarray, "row column"]:
-    """Matrix product on one thread: NumPy's depends in the last bits on how many there are."""
-    left, right = torch.from_numpy(np.ascontiguousarray(a)), torch.from_numpy(np.ascontiguousarray(b))
-    return workers(1).submit(torch.matmul, left, right).result().numpy()
 
 
 def slots(frames: int) -> tuple[int, int]:
@@ -91,7 +84,7 @@ def _covariances(
     for low, high in pairwise(edges):
         parts = band_parts(spectra, low, high).astype(np.float64)
         bins = spectra.shape[1] * (high - low)
-        result.append(product(parts, parts.T) / (bins * WINDOW**2))
+        result.append(matrix_product(parts, parts.T) / (bins * WINDOW**2))
     return np.stack(result)
 
 

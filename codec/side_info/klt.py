@@ -22,8 +22,9 @@ from jaxtyping import Float, Float32, Int
 from numpy import ndarray
 from scipy.fft import dct
 
-from codec.side_info.analysis import BANDS, SLOT_FRAMES, WINDOW, band_edges, grid_of, product
+from codec.side_info.analysis import BANDS, SLOT_FRAMES, WINDOW, band_edges, grid_of
 from codec.side_info.parameter_coding import Parameters
+from codec.streaming.threads import matrix_product
 
 HALF = WINDOW // 2  # samples from one frame to the next, and coefficients of a frame
 _SINE = np.sin(np.pi * (np.arange(WINDOW) + 0.5) / WINDOW).astype(np.float32)
@@ -183,7 +184,7 @@ class Turn:
         result = np.empty_like(coefficients)
         for matrix, band in zip(slot.matrices.astype(np.float32), self._bands, strict=True):
             part = coefficients[:, :, band]
-            result[:, :, band] = product(matrix, part.reshape(len(part), -1)).reshape(part.shape)
+            result[:, :, band] = matrix_product(matrix, part.reshape(len(part), -1)).reshape(part.shape)
         return result
 
 
@@ -265,7 +266,7 @@ class TurnBack(Turn):
             made += _noise(coefficients[:, :, bins], signs[:, :, bins], level[band]) * missing[band][:, None, None]
             flat = made.reshape(len(made), -1).astype(np.float64)
             known = np.minimum(1, power[band] / np.maximum(wanted[band], _MIN_POWER))
-            mixes.append(uncorrelated(product(flat, flat.T) / flat.shape[1], wanted[band], known))
+            mixes.append(uncorrelated(matrix_product(flat, flat.T) / flat.shape[1], wanted[band], known))
         turned = vectors @ np.stack(mixes)
         matrices = np.concatenate([below[None], turned * gains[:, None]])
         return _Slot(matrices, turned * missing[:, None], level)
@@ -279,7 +280,7 @@ class TurnBack(Turn):
         signs = random_signs(seed, first, *coefficients.shape)
         for matrix, level, band in zip(slot.noise.astype(np.float32), slot.level, self._bands[1:], strict=True):
             noise = _noise(coefficients[:, :, band], signs[:, :, band], level)
-            result[:, :, band] += product(matrix, noise.reshape(len(noise), -1)).reshape(noise.shape)
+            result[:, :, band] += matrix_product(matrix, noise.reshape(len(noise), -1)).reshape(noise.shape)
         return result
 
 

@@ -26,7 +26,7 @@ from codec.side_info import analysis as spatial
 from codec.side_info import parameter_coding as spatial_code
 from codec.side_info.klt import HALF, Axes, Turn, TurnBack, axes_of
 from codec.side_info.level_restoration import Restorer
-from codec.streaming.rechunk import recut
+from codec.streaming.rechunk import rechunk
 
 
 class Components(NamedTuple):
@@ -69,7 +69,7 @@ class Layer:
         """
         config = self._config
         turn = Turn(*self._grid)
-        for samples, before, length in recut(parts, (count * config.hop for count in frames), HALF):
+        for samples, before, length in rechunk(parts, (count * config.hop for count in frames), HALF):
             packet = samples[:, before : before + length]
             found = spatial.measure(packet, *self._grid, self.margin)
             slots = spatial.slots(length // config.hop)[1]
@@ -93,12 +93,12 @@ class Layer:
         waiting: deque[spatial_code.Parameters | None] = deque()
 
         def turned() -> Iterator[Float32[ndarray, "channel time"]]:
-            for (samples, before, length), layer in zip(recut(parts, lengths, HALF), layers, strict=False):
+            for (samples, before, length), layer in zip(rechunk(parts, lengths, HALF), layers, strict=False):
                 sent = self._sent(layer, length)
                 waiting.append(sent)
                 yield turn(samples, before, length, self._axes(sent, length), crc32(layer))
 
-        for samples, before, length in recut(turned(), lengths, spatial.REACH):
+        for samples, before, length in rechunk(turned(), lengths, spatial.REACH):
             yield restorer.restore(samples, before, length, waiting.popleft())
 
     def mirrored(self, layer: bytes, frames: int, wanted: int) -> bytes:

@@ -1,4 +1,4 @@
-"""A stream of blocks, cut anew."""
+"""Cut a stream of blocks into blocks of other lengths."""
 
 from __future__ import annotations
 
@@ -9,13 +9,21 @@ from jaxtyping import Shaped
 from numpy import ndarray
 
 
-def recut(
+def rechunk(
     parts: Iterable[Shaped[ndarray, "row column"]], lengths: Iterable[int], context: int = 0
 ) -> Iterator[tuple[Shaped[ndarray, "row column"], int, int]]:
-    """Re-cut a stream into blocks of the lengths given, with `context` on each side.
+    """Cut a stream into blocks of the given lengths, with `context` columns on each side.
 
-    Yields the columns of a block with its context, how many columns of context come before, and the number of
-    columns of the block itself. At the ends of the stream there is less context; the last block may be shorter.
+    At the ends of the stream there is less context, and the last block may be shorter.
+
+    Yields
+    ------
+    block : (row, column)
+        The block with its context; it must not be written to.
+    before : int
+        Columns of context before the block.
+    length : int
+        Columns of the block without its context.
     """
     buffer, before, exhausted = None, 0, False
     iterator = iter(parts)

@@ -1,24 +1,20 @@
 """The network as a stream: each layer keeps the few samples that its next output needs.
 
-A network is a chain of stages. A stage turns samples into as many, fewer (÷ stride) or more (× stride), and
-sees `before` samples back and `after` ahead; beyond the ends of the signal it sees zeros, which is exactly the
-padding of the published layers. A `Stream` keeps the end of every stage's input, so nothing is computed twice
-and memory does not depend on the length.
+The network is a chain of layers. A layer turns n samples into n, n / stride or n · stride, and needs `before`
+samples of context before them and `after` samples after them. Beyond the ends of the signal the context is zero,
+which is exactly the padding of the published layers. A `Stream` keeps the end of every layer's input, so that
+nothing is computed twice and memory does not depend on the length of the signal.
 
-The same bits for every cut and every number of threads: the input is first cut again into tiles anchored at the
-first sample, and within a tile the work is divided into parts whose sizes depend on the layer alone. Each part
-is computed by one thread; threads share the parts.
+The bits are the same however the signal arrives and on any number of threads. The input is first cut into tiles
+that are counted from its first sample; within a tile, the work is divided into parts whose sizes depend on the
+layer alone. Each part is computed by one thread, and the threads share the parts.
 """
 
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
-from threading import Barrier
 
 import torch
 from jaxtyping import Float
@@ -26,25 +22,27 @@ from torch import Tensor, nn
 
 from codec.rvqgan.layers import Block, Conv1d, ConvTranspose1d, ResidualUnit, Snake1d
 from codec.rvqgan.snake import snake
+from codec.streaming.threads import thread_pool
 
 CPU = torch.device("cpu")
-TILE_FRAMES = 256  # 3 s at 44.1 kHz: shorter tiles read the weights more often
-PART_NUMBERS = 2**19  # samples times channels of a part
-MIN_ROWS = 1024  # of a part: below, reading the weights outweighs the arithmetic
+TILE_FRAMES = 256  # 3 s at 44.1 kHz; the weights are read once per tile, so shorter tiles are slower
+PART_ELEMENTS = 2**19  # samples times channels of a part
+MIN_PART_ROWS = 1024  # with fewer samples in a part, reading the weights takes longer than the arithmetic
 
 Rows = Float[Tensor, "time channel"]
 
 
 @dataclass(frozen=True)
-class Stage:
-    """One step of a network.
+class StreamLayer:
+    """One layer of the network, with the activation before it.
 
     Attributes
     ----------
     compute : callable
-        (samples with their context (before + n + after, channel), output (n · up / down, channels_out)) -> None
+        Called with the samples and their context (before + n + after, channel) and with the output
+        (n · up / down, channels_out), which it fills.
     before, after : int
-        Samples of context that it needs on either side.
+        Samples of context that it needs before and after.
     up, down : int
         n input samples make n · up / down output samples.
     channels_out : int
@@ -59,7 +57,7 @@ class Stage:
 
 
 def _image(rows: Rows) -> Float[Tensor, "1 channel 1 time"]:
-    """View of rows as the channels-last picture of height 1 that the convolution library runs fastest on."""
+    """View rows as an image of height 1 with the channels last in memory, for which oneDNN is fastest."""
     return rows.reshape(1, 1, *rows.shape).permute(0, 3, 1, 2)
 
 
@@ -72,18 +70,18 @@ def _activated(activation: Snake1d | None, image: Tensor) -> Tensor:
 
 
 def _convolve(image: Tensor, weight: Tensor, bias: Tensor | None, stride: int = 1, dilation: int = 1) -> Tensor:
-    """Convolution without padding.
+    """Convolve without padding.
 
-    By oneDNN where there is one, asked for by name: PyTorch's own choice between it and a matrix product depends
-    on the number of threads.
+    On a CPU oneDNN is called by name where there is one: PyTorch's own choice between it and a matrix product
+    depends on the number of threads.
     """
     if image.device == CPU and torch.backends.mkldnn.is_available() and not torch.is_autocast_enabled("cpu"):
         return torch.mkldnn_convolution(image, weight, bias, (0, 0), (1, stride), (1, dilation), 1)
     return torch.conv2d(image, weight, bias, (1, stride), 0, (1, dilation))
 
 
-def _convolution(layer: Conv1d, activation: Snake1d | None) -> Stage:
-    """Snake, then a convolution, maybe strided; snake(0) = 0, so zeros before it are zeros behind it."""
+def _convolution(layer: Conv1d, activation: Snake1d | None) -> StreamLayer:
+    """Snake and a convolution, possibly strided. Since snake(0) = 0, zeros may be padded before the activation."""
     kernel, stride, dilation = layer.kernel_size[0], layer.stride[0], layer.dilation[0]
     weight = layer.weight.unsqueeze(2)
 
@@ -93,14 +91,15 @@ def _convolution(layer: Conv1d, activation: Snake1d | None) -> Stage:
 
     before = int(layer.padding[0])
     after = (kernel - 1) * dilation + 1 - stride - before
-    return Stage(compute, before, after, 1, stride, layer.out_channels)
+    return StreamLayer(compute, before, after, 1, stride, layer.out_channels)
 
 
-def _transposed(layer: ConvTranspose1d, activation: Snake1d | None) -> Stage:
-    """Snake, then a transposed convolution: kernel 2s, stride s, s/2 cut off at both ends.
+def _transposed(layer: ConvTranspose1d, activation: Snake1d | None) -> StreamLayer:
+    """Snake and a transposed convolution of kernel 2s and stride s, with s/2 samples cut off at both ends.
 
-    Samples js to js + s of its output are the first half of the kernel times input j and the second half times
-    input j - 1: a convolution with two taps and s times as many channels, whose rows, cut into s, are the samples.
+    Samples js to js + s of the output are the first half of the kernel times input j plus the second half times
+    input j - 1. That is a convolution with two taps and s times as many channels; each row of its output is cut
+    into s samples.
     """
     stride, cut = layer.stride[0], int(layer.padding[0])
     halves = layer.weight.unflatten(2, (2, stride)).flip(2)  # (channel, channel_out, tap, phase)
@@ -112,10 +111,10 @@ def _transposed(layer: ConvTranspose1d, activation: Snake1d | None) -> Stage:
         full = _rows(_convolve(image, weight, bias)).reshape(-1, layer.out_channels)
         out.copy_(full[cut : cut + len(out)])
 
-    return Stage(compute, 1, 1, stride, 1, layer.out_channels)
+    return StreamLayer(compute, 1, 1, stride, 1, layer.out_channels)
 
 
-def _residual(unit: ResidualUnit) -> Stage:
+def _residual(unit: ResidualUnit) -> StreamLayer:
     """Residual unit: x + conv1(Snake(conv7(Snake(x))))."""
     first, wide, second, narrow = unit.block
     assert isinstance(first, Snake1d)
@@ -130,19 +129,19 @@ def _residual(unit: ResidualUnit) -> Stage:
         branch = _convolve(_activated(second, branch), narrow_weight, narrow.bias)
         torch.add(_rows(branch), x[margin : margin + len(out)], out=out)
 
-    return Stage(compute, margin, margin, 1, 1, narrow.out_channels)
+    return StreamLayer(compute, margin, margin, 1, 1, narrow.out_channels)
 
 
-def _pointwise(function: nn.Module, channels: int) -> Stage:
+def _pointwise(function: nn.Module, channels: int) -> StreamLayer:
     def compute(x: Rows, out: Rows) -> None:
         out.copy_(function(x))
 
-    return Stage(compute, 0, 0, 1, 1, channels)
+    return StreamLayer(compute, 0, 0, 1, 1, channels)
 
 
-def stages(network: nn.Sequential) -> list[Stage]:
-    """Stages of a folded encoder or decoder (`Encoder.block`, `Decoder.model`)."""
-    chain: list[Stage] = []
+def stream_layers(network: nn.Sequential) -> list[StreamLayer]:
+    """Return the layers of a folded encoder or decoder (`Encoder.block`, `Decoder.model`)."""
+    layers: list[StreamLayer] = []
     activation = None
     for item in network:
         for layer in item.block if isinstance(item, Block) else [item]:
@@ -150,131 +149,131 @@ def stages(network: nn.Sequential) -> list[Stage]:
                 activation = layer
                 continue
             if isinstance(layer, ResidualUnit):
-                chain.append(_residual(layer))
+                layers.append(_residual(layer))
             elif isinstance(layer, ConvTranspose1d):
-                chain.append(_transposed(layer, activation))
+                layers.append(_transposed(layer, activation))
             elif isinstance(layer, Conv1d):
-                chain.append(_convolution(layer, activation))
+                layers.append(_convolution(layer, activation))
             else:
-                chain.append(_pointwise(layer, chain[-1].channels_out))
+                layers.append(_pointwise(layer, layers[-1].channels_out))
             activation = None
-    return chain
+    return layers
 
 
-def _after_first_tile(chain: list[Stage], incoming: int) -> tuple[list[int], int]:
-    """Samples that every stage keeps after the first tile, and samples that come out of it."""
+def _after_first_tile(layers: list[StreamLayer], samples: int) -> tuple[list[int], int]:
+    """Return how many samples every layer keeps after the first tile, and how many samples come out of it."""
     kept = []
-    for stage in chain:
-        usable = max(0, incoming - stage.after) // stage.down * stage.down
-        kept.append(stage.before + incoming - usable)
-        incoming = usable * stage.up // stage.down
-    return kept, incoming
+    for layer in layers:
+        usable = max(0, samples - layer.after) // layer.down * layer.down
+        kept.append(layer.before + samples - usable)
+        samples = usable * layer.up // layer.down
+    return kept, samples
 
 
 class Stream:
-    """A chain of stages with the state between them.
+    """A chain of layers with the state between them.
 
     Parameters
     ----------
-    chain : list of Stage
+    layers : list of StreamLayer
     channels, tile : int
         Channels of the input, and its samples per tile.
     threads : int
-        Changes the time, never a bit.
+        Number of threads; it affects the time, but never a bit.
     running : bool
-        Begin as in the middle of a signal, behind a whole number of tiles of which only zeros are known.
+        Whether to begin as in the middle of a signal, after a whole number of tiles, which are taken to be zero.
     device : torch.device
-        Where the weights are. Threads and parts are the processor's; a GPU takes each tile as it is.
+        Where the weights are. Threads and parts concern the CPU; a GPU processes each tile as a whole.
     bf16 : bool
-        Convolve in bfloat16.
+        Whether to convolve in bfloat16.
     """
 
     def __init__(
-        self, chain: list[Stage], channels: int, tile: int, threads: int, running: bool = False,
+        self, layers: list[StreamLayer], channels: int, tile: int, threads: int, running: bool = False,
         device: torch.device = CPU, bf16: bool = False,
     ):  # fmt: skip
-        self._chain, self._tile, self._threads = chain, tile, threads
+        self._layers, self._tile, self._threads = layers, tile, threads
         self._device, self._bf16 = device, bf16
-        widths = [channels, *(stage.channels_out for stage in chain)]
-        kept = [stage.before for stage in chain]
-        if running:  # the first tile leaves as much behind as any later one: all strides divide a tile
-            kept, _ = _after_first_tile(chain, tile)
-        # what every stage must remember of its input: at first the zeros before the signal
+        widths = [channels, *(layer.channels_out for layer in layers)]
+        kept = [layer.before for layer in layers]
+        if running:  # every tile leaves as many samples as the first one, since all strides divide a tile
+            kept, _ = _after_first_tile(layers, tile)
+        # The end of the input of every layer, initially the zeros before the signal.
         sizes = zip(kept, widths, strict=False)
         self._tails = [torch.zeros(rows, width, device=device) for rows, width in sizes]
-        # memory for the input and the output of a stage, in turns
+        # Memory for the input and the output of a layer; the layers alternate between the two.
         self._scratch = [torch.empty(0, device=device), torch.empty(0, device=device)]
-        self._arrived: list[Rows] = []
+        self._pending: list[Rows] = []
 
     @property
     def ahead(self) -> int:
-        """Input samples behind one that its output depends on, rounded up."""
+        """Input samples after the present one on which its output depends, rounded up."""
         ahead, step = 0.0, 1.0
-        for stage in self._chain:
-            ahead += stage.after * step
-            step *= stage.down / stage.up
+        for layer in self._layers:
+            ahead += layer.after * step
+            step *= layer.down / layer.up
         return math.ceil(ahead)
 
     @property
     def lag(self) -> int:
-        """Output samples by which a whole number of tiles is ahead of what came out of them."""
-        ratio = math.prod(stage.up for stage in self._chain) / math.prod(stage.down for stage in self._chain)
-        return round(self._tile * ratio) - _after_first_tile(self._chain, self._tile)[1]
+        """Output samples that are still missing after a whole number of tiles has been pushed."""
+        ratio = math.prod(layer.up for layer in self._layers) / math.prod(layer.down for layer in self._layers)
+        return round(self._tile * ratio) - _after_first_tile(self._layers, self._tile)[1]
 
     def push(self, rows: Rows) -> Iterator[Rows]:
-        """Take any number of samples; yields the output that became complete. Copy it: the next push reuses it."""
-        self._arrived.append(rows.to(self._device))
-        if sum(len(part) for part in self._arrived) >= self._tile:
-            joined = torch.cat(self._arrived)
+        """Take any number of samples and yield the output that is complete, tile by tile."""
+        self._pending.append(rows.to(self._device))
+        if sum(len(part) for part in self._pending) >= self._tile:
+            joined = torch.cat(self._pending)
             whole = len(joined) // self._tile * self._tile
-            self._arrived = [joined[whole:]]
+            self._pending = [joined[whole:]]
             for start in range(0, whole, self._tile):
                 yield self._run(joined[start : start + self._tile], last=False)
 
     def finish(self) -> Rows:
         """Return the rest of the output."""
-        rest = torch.cat(self._arrived) if self._arrived else self._tails[0][:0]
+        rest = torch.cat(self._pending) if self._pending else self._tails[0][:0]
         return self._run(rest, last=True)
 
     @torch.inference_mode()
     def _run(self, rows: Rows, last: bool) -> Rows:
         x, held = self._input(0, len(rows), last)
         x[len(self._tails[0]) : len(self._tails[0]) + len(rows)] = rows
-        for index, stage in enumerate(self._chain):
-            usable = max(0, held - stage.before - stage.after) // stage.down * stage.down
-            produced = usable * stage.up // stage.down
-            if index + 1 < len(self._chain):
+        for index, layer in enumerate(self._layers):
+            usable = max(0, held - layer.before - layer.after) // layer.down * layer.down
+            produced = usable * layer.up // layer.down
+            if index + 1 < len(self._layers):
                 following, held_there = self._input(index + 1, produced, last)
                 out = following[len(self._tails[index + 1]) :][:produced]
             else:
-                following = out = torch.empty(produced, stage.channels_out, device=self._device)
+                following = out = torch.empty(produced, layer.channels_out, device=self._device)
                 held_there = produced
-            self._compute(stage, x, usable, out)
+            self._compute(layer, x, usable, out)
             self._tails[index] = x[usable:held].clone()
             x, held = following, held_there
         return x
 
     def _input(self, index: int, incoming: int, last: bool) -> tuple[Rows, int]:
-        """Input of a stage, and its length: what it remembers, room for what comes in, zeros behind the end."""
-        tail, stage = self._tails[index], self._chain[index]
-        held = len(tail) + incoming + stage.after * last
-        numbers = held * tail.shape[1]
-        if self._scratch[index % 2].numel() < numbers:
-            self._scratch[index % 2] = torch.empty(numbers, device=self._device)
-        x = self._scratch[index % 2][:numbers].view(held, tail.shape[1])
+        """Return the input of a layer, and its length: tail, room for `incoming` samples, zeros after the end."""
+        tail, layer = self._tails[index], self._layers[index]
+        held = len(tail) + incoming + layer.after * last
+        elements = held * tail.shape[1]
+        if self._scratch[index % 2].numel() < elements:
+            self._scratch[index % 2] = torch.empty(elements, device=self._device)
+        x = self._scratch[index % 2][:elements].view(held, tail.shape[1])
         x[: len(tail)] = tail
         x[len(tail) + incoming :] = 0
         return x, held
 
-    def _compute(self, stage: Stage, x: Rows, usable: int, out: Rows) -> None:
-        size = max(MIN_ROWS, PART_NUMBERS // x.shape[1]) // stage.down * stage.down
+    def _compute(self, layer: StreamLayer, x: Rows, usable: int, out: Rows) -> None:
+        size = max(MIN_PART_ROWS, PART_ELEMENTS // x.shape[1]) // layer.down * layer.down
 
-        @torch.inference_mode()  # like the precision, a setting of each thread
+        @torch.inference_mode()  # like autocast, a setting of each thread
         def part(start: int, stop: int) -> None:
             with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
-                stage.compute(
-                    x[start : stop + stage.before + stage.after],
-                    out[start * stage.up // stage.down : stop * stage.up // stage.down],
+                layer.compute(
+                    x[start : stop + layer.before + layer.after],
+                    out[start * layer.up // layer.down : stop * layer.up // layer.down],
                 )
 
         if self._device != CPU:
@@ -282,26 +281,4 @@ class Stream:
                 part(0, usable)
             return
         starts = range(0, usable, size)
-        list(workers(self._threads).map(part, starts, (min(start + size, usable) for start in starts)))
-
-
-@cache
-def workers(threads: int) -> ThreadPoolExecutor:
-    """Threads in each of which PyTorch uses one thread only.
-
-    Its matrix library knows one number for the whole process, which is one from then on: the sums of a product
-    depend on it.
-    """
-    ready = Barrier(threads)
-
-    def start() -> None:
-        torch.set_num_threads(1)
-        ready.wait()
-
-    pool = ThreadPoolExecutor(threads, "codec", start)
-    list(pool.map(lambda _: None, range(threads)))
-    return pool
-
-
-# threads do not survive a fork: a child that asks for them gets new ones
-os.register_at_fork(after_in_child=workers.cache_clear)
+        list(thread_pool(self._threads).map(part, starts, (min(start + size, usable) for start in starts)))

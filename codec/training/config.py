@@ -234,7 +234,7 @@ def check_fit(model: ModelConfig, config: TrainConfig) -> None:
     frames, hop = config.excerpt_frames, model.hop
     judge = config.discriminator_config(model)
     # the longest window of the mel distance is reflected at the ends
-    least = max(2048, judge.shortest if judge else 0)
+    least = max(2048, judge.min_length if judge else 0)
     if frames % hop or frames < least:
         fitting = max(frames - frames % hop, least + -least % hop)
         raise InputError(

@@ -14,7 +14,7 @@ from codec.side_info import parameter_coding as spatial_code
 from codec.side_info.klt import HALF, Axes, Turn, TurnBack, axes_of, random_signs, uncorrelated
 from codec.side_info.parameter_coding import Parameters
 from codec.side_info.spatial_layer import Layer
-from codec.streaming.rechunk import recut
+from codec.streaming.rechunk import rechunk
 from render.hoa.spherical_harmonics import mirror_signs, spherical_harmonics, yaw_matrix
 
 HOP, RATE_HZ = 512, 44_100
@@ -44,7 +44,7 @@ def random_axes(slots, channels, seed=0):
 
 def turned(x, axes, lengths, back=False):
     turn = TurnBack(HOP, RATE_HZ, 0) if back else Turn(HOP, RATE_HZ)
-    blocks = recut([x], lengths, HALF)
+    blocks = rechunk([x], lengths, HALF)
     parts = [turn(s, b, n, a) for (s, b, n), a in zip(blocks, axes, strict=True)]
     return np.concatenate(parts, axis=1)
 

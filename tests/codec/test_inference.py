@@ -26,7 +26,7 @@ from codec.coding.pipeline import (
     surveyed,
 )
 from codec.side_info.spatial_layer import Layer
-from codec.streaming.rechunk import recut
+from codec.streaming.rechunk import rechunk
 from codec.streaming.stream_codec import StreamEncoder
 from render.common.errors import InputError
 from render.hoa.layout import layout
@@ -65,7 +65,7 @@ def test_recut_blocks_tile_the_stream(total, block, context, cuts):
     edges = sorted({0, total, *(c for c in cuts if c < total)})
     parts = [stream[:, a:b] for a, b in pairwise(edges)]
     position = 0
-    for columns, before, length in recut(parts, [block] * 61, context):
+    for columns, before, length in rechunk(parts, [block] * 61, context):
         assert length == min(block, total - position)
         first = max(0, position - context)
         assert before == position - first
