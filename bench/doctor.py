@@ -19,7 +19,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from analysis.format_check.diagnose import Finding, diagnose
-from analysis.format_check.planted_faults import FAULTS, planted
+from analysis.format_check.planted_faults import FAULTS, plant_faults
 from analysis.metrics.framing import array_reader
 from render.fileio.audio_file import read_scene
 
@@ -55,7 +55,7 @@ def main() -> None:
             cut = slice(begin, begin + frames)
             x, y = reference.samples[:, cut], clean.samples[:, cut]
             faults = list(rng.choice(list(FAULTS), size=size, replace=False))
-            test, expected = planted(y, faults, rng)
+            test, expected = plant_faults(y, faults, rng)
             found = diagnose(
                 array_reader(x), array_reader(test), x.shape[1], test.shape[1], reference.sample_rate_hz
             )

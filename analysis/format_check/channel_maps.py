@@ -1,4 +1,4 @@
-"""Which rearrangement of the channels turns a reference into its test: order, mirror, rotation, polarity."""
+"""Find the channel order, mirror, rotation and polarity that turn a reference into its test."""
 
 from __future__ import annotations
 
@@ -14,51 +14,71 @@ from scipy.optimize import linear_sum_assignment
 from render.hoa.scene import order_of
 from render.hoa.spherical_harmonics import gauss_legendre_sphere, sn3d_to_n3d, spherical_harmonics, unit_vectors
 
-# FuMa's sequence W XYZ RSTUV KLMNOPQ and single index designation's, in ACN numbers
+# ACN numbers of the channels in the order of FuMa, W XYZ RSTUV KLMNOPQ, and of SID (single index designation)
 FUMA = (0, 3, 1, 2, 6, 7, 5, 8, 4, 12, 13, 11, 14, 10, 15, 9)
 SID = (0, 3, 1, 2, 8, 4, 7, 5, 6, 15, 9, 14, 10, 13, 11, 12)
-# What a more complicated explanation must gain: this, and this part of what the best one leaves open
-_LEAST_GAIN, _GAIN_SHARE, _GAIN_SHARE_OF_COVARIANCES = 1e-3, 0.1, 0.25
+# A simpler map is preferred unless the best one improves the score by this, and by this part of what is left to 1
+_MIN_GAIN, _GAIN_PART, _GAIN_PART_OF_COVARIANCES = 1e-3, 0.1, 0.25
 # Coherence that a few frames have by chance
-_CHANCE = 0.1
-# Rotations under this are none
+_CHANCE_COHERENCE = 0.1
+# Smaller rotations are ignored
 _MIN_ANGLE_DEG = 1.5
-_FIRST_ORDER = slice(1, 4)
 
-Names = tuple[tuple[str, str], ...]
-Explanation = tuple[Names, tuple[int, ...], Float64[ndarray, "acn acn"], int]
-Movement = tuple[Names, Float64[ndarray, "3 3"] | None]
+Faults = tuple[tuple[str, str], ...]
+"""Pairs of a fault and its details."""
+Isometry = tuple[Faults, Float64[ndarray, "3 3"] | None]
+"""Orthogonal matrix of space (x, y, z), None for the identity, and the faults that it is."""
 
 
 @dataclass(frozen=True, eq=False)
-class Fit:
-    """The simplest explanation of a test's channels.
+class BandCovariances:
+    """Covariances of reference and test in ERB bands, each scaled so that the reference's channels sum to 1."""
+
+    reference: Float64[ndarray, "band acn acn"]
+    test: Float64[ndarray, "band acn acn"]
+    cross: Float64[ndarray, "band test reference"]
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelMap:
+    """The simplest map from the channels of a reference to those of its test that fits as well as any other.
 
     Attributes
     ----------
-    names : tuple of (fault, what)
-        Empty where the reference's own arrangement explains the test.
+    faults : tuple of (fault, details)
+        Empty if the map is the identity.
     matrix : float (acn, acn)
-        What turns the reference into it, without gains and polarity.
+        Matrix from the channels of the reference to those of the test, without gains and polarity.
     permutation : tuple of int
-        Reference channel that stands at the place of each test channel.
-    score, plain : float
-        Mean correlation of the channels with this explanation, and with none.
-    inverted : bool
+        Channel of the reference at the position of each channel of the test.
+    score, identity_score : float
+        Mean correlation of the channels with this map, and with the identity.
+    is_inverted : bool
     confidence : float
+        Improvement of the score, re what the identity leaves to 1.
     """
 
-    names: Names
+    faults: Faults
     matrix: Float64[ndarray, "acn acn"]
     permutation: tuple[int, ...]
     score: float
-    plain: float
-    inverted: bool
+    identity_score: float
+    is_inverted: bool
     confidence: float
 
 
+@dataclass(frozen=True, eq=False)
+class _Candidate:
+    """A map that may fit; `rarity` is 0 for maps that are common mistakes, larger for others."""
+
+    faults: Faults
+    permutation: tuple[int, ...]
+    matrix: Float64[ndarray, "acn acn"]
+    rarity: int
+
+
 def fuma_gains(order: int) -> Float64[ndarray, " acn"]:
-    """Gains that turn SN3D into FuMa's maximum normalisation, W at -3 dB (Malham 2003), ACN sequence."""
+    """Return the gains from SN3D to FuMa (maximum normalisation, W at -3 dB; Malham 2003), in ACN order."""
     by_degree = {(0, 0): 0.5**0.5, (2, 1): 2 / 3**0.5, (2, 2): 2 / 3**0.5,
                  (3, 1): (45 / 32) ** 0.5, (3, 2): 3 / 5**0.5, (3, 3): (8 / 5) ** 0.5}  # fmt: skip
     return np.array([by_degree.get((n, abs(m)), 1.0) for n in range(order + 1) for m in range(-n, n + 1)])
@@ -66,81 +86,94 @@ def fuma_gains(order: int) -> Float64[ndarray, " acn"]:
 
 @cache
 def _projection(order: int) -> tuple[Float64[ndarray, "node 3"], Float64[ndarray, "acn node"]]:
-    """Nodes on the sphere, and what projects functions given there on the harmonics."""
+    """Return nodes on the sphere, and the matrix that projects functions given there on the harmonics."""
     azimuth, elevation, weights = gauss_legendre_sphere(order + 1)
     harmonics = spherical_harmonics(order, azimuth, elevation)
     return unit_vectors(azimuth, elevation), (harmonics * weights[:, None]).T * sn3d_to_n3d(order)[:, None] ** 2
 
 
 def transformation(order: int, matrix: Float64[ndarray, "3 3"]) -> Float64[ndarray, "acn acn"]:
-    """What an orthogonal matrix of space (x, y, z) does to a scene: rotation, mirror or both."""
+    """Return the matrix of ACN/SN3D channels for an orthogonal matrix of (x, y, z), a rotation or a mirror."""
     points, projection = _projection(order)
     moved = points @ matrix.T
     azimuth, elevation = np.arctan2(moved[:, 1], moved[:, 0]), np.arcsin(np.clip(moved[:, 2], -1, 1))
-    # y(Q u) = M y(u) at every node u, projected on the harmonics
+    # y(Q u) = M y(u) at every node u, solved by projection on the harmonics
     return (projection @ spherical_harmonics(order, azimuth, elevation)).T
 
 
-def best_fit(
-    reference: Float64[ndarray, "band acn acn"],
-    test: Float64[ndarray, "band acn acn"],
-    cross: Float64[ndarray, "band test reference"],
-    usable: Bool[ndarray, " acn"],
-    least_waveform: float,
-    least_covariance: float,
-) -> Fit | None:
-    """Explain the test by the simplest arrangement of channels that does it as well as any.
+def find_channel_map(
+    bands: BandCovariances, usable: Bool[ndarray, " acn"], min_waveform: float, min_covariance: float
+) -> ChannelMap | None:
+    """Find the simplest map of channels that explains a test as well as any other.
 
-    Scores are mean correlations of channels, so that gains do not matter: of waveforms, or, where those do not
-    match at all, of the off-diagonal elements of the covariances. None where nothing reaches the least score.
+    Scores are mean correlations of channels, so that gains do not matter: correlations of the waveforms, or, where
+    these do not match at all, of the off-diagonal elements of the covariances.
+
+    Parameters
+    ----------
+    bands : BandCovariances
+    usable : bool (acn,)
+        Channels of the test that are compared.
+    min_waveform, min_covariance : float
+        Smallest score of either kind that counts as a match.
+
+    Returns
+    -------
+    ChannelMap or None
+        None if no map reaches the smallest score.
     """
-    weights = _coherence(reference, test, cross, usable)
-    own, found, mixed = (np.einsum("b,bij->ij", weights, of) for of in (reference, test, cross))
-    explanations = list(_explanations(own, found, mixed, usable, waveform=True))
-    scores = np.array([_waveform_score(own, found, mixed, matrix, usable) for _, _, matrix, _ in explanations])
-    waveform = bool(np.abs(scores).max() >= least_waveform)
-    share = _GAIN_SHARE
-    if not waveform:
-        own, found, mixed = (of.sum(axis=0) for of in (reference, test, cross))
-        explanations = list(_explanations(own, found, mixed, usable, waveform=False))
-        scores = np.array([_covariance_score(own, found, matrix, usable) for _, _, matrix, _ in explanations])
-        if scores.max() < least_covariance:
+    weights = _coherence(bands, usable)
+    own, test, cross = (np.einsum("b,bij->ij", weights, of) for of in (bands.reference, bands.test, bands.cross))
+    candidates = list(_candidates(own, test, cross, usable, has_waveform=True))
+    scores = np.array([_waveform_score(own, test, cross, one.matrix, usable) for one in candidates])
+    has_waveform = bool(np.abs(scores).max() >= min_waveform)
+    gain_part = _GAIN_PART
+    if not has_waveform:
+        own, test, cross = (of.sum(axis=0) for of in (bands.reference, bands.test, bands.cross))
+        candidates = list(_candidates(own, test, cross, usable, has_waveform=False))
+        scores = np.array([_covariance_score(own, test, one.matrix, usable) for one in candidates])
+        if scores.max() < min_covariance:
             return None
-        share = _GAIN_SHARE_OF_COVARIANCES
-    height = np.abs(scores) if waveform else scores
-    enough = height.max() - _LEAST_GAIN - share * (1 - height.max())
-    # Of explanations alike, an order of channels that is known to happen comes before a rotation
-    chosen = min(
+        gain_part = _GAIN_PART_OF_COVARIANCES
+    height = np.abs(scores) if has_waveform else scores
+    enough = height.max() - _MIN_GAIN - gain_part * (1 - height.max())
+    # Among maps that fit alike, a channel order that is a common mistake comes before a rotation
+    best = min(
         (i for i in range(len(height)) if height[i] >= enough),
-        key=lambda i: (len(explanations[i][0]), -round(height[i], 3), explanations[i][3], -height[i]),
+        key=lambda i: (len(candidates[i].faults), -round(height[i], 3), candidates[i].rarity, -height[i]),
     )
-    names, permutation, matrix, _ = explanations[chosen]
-    plain, score = float(height[0]), float(height[chosen])
-    confidence = float(np.clip((score - plain) / max(1 - plain, 1e-9), 0, 1))
-    return Fit(names, matrix, permutation, score, plain, bool(waveform and scores[chosen] < 0), confidence)
+    identity_score, score = float(height[0]), float(height[best])
+    return ChannelMap(
+        candidates[best].faults,
+        candidates[best].matrix,
+        candidates[best].permutation,
+        score,
+        identity_score,
+        bool(has_waveform and scores[best] < 0),
+        float(np.clip((score - identity_score) / max(1 - identity_score, 1e-9), 0, 1)),
+    )
 
 
-def _explanations(
-    reference: ndarray, test: ndarray, cross: ndarray, usable: ndarray, waveform: bool
-) -> Iterator[Explanation]:
-    """Names, permutation, matrix and how unusual it is; the plain arrangement first."""
+def _candidates(
+    reference: ndarray, test: ndarray, cross: ndarray, usable: ndarray, has_waveform: bool
+) -> Iterator[_Candidate]:
+    """Yield all maps that are tried, the identity first."""
     order = order_of(len(usable))
     identity = np.eye(len(usable))
     for name, permutation in _permutations(order, reference, test, cross, usable):
         reorder = identity[list(permutation)]
-        faults = (("channel order", name),) if name else ()
-        unordered = reorder.T @ cross
-        free = _free_movements(reference, unordered) if waveform else _yaws()
-        for what, in_space in _movements(order, free):
-            movement = identity if in_space is None else transformation(order, in_space)
-            unusual = 2 * name.startswith("channels ") + bool(what)
-            yield (*faults, *what), permutation, reorder @ movement, unusual
+        order_faults = (("channel order", name),) if name else ()
+        fitted = _fitted_isometries(reference, reorder.T @ cross) if has_waveform else _yaws()
+        for faults, in_space in _isometries(order, fitted):
+            isometry = identity if in_space is None else transformation(order, in_space)
+            rarity = 2 * name.startswith("channels ") + bool(faults)
+            yield _Candidate((*order_faults, *faults), permutation, reorder @ isometry, rarity)
 
 
 def _permutations(
     order: int, reference: ndarray, test: ndarray, cross: ndarray, usable: ndarray
 ) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Orders of channels that are known to happen, and the one that the correlations suggest."""
+    """Yield channel orders that are common mistakes, and the one that the correlations suggest."""
     count = (order + 1) ** 2
     plain = tuple(range(count))
     known = {plain: ""}
@@ -164,8 +197,8 @@ def _permutations(
         yield name, permutation
 
 
-def _movements(order: int, free: Iterable[Movement]) -> Iterator[Movement]:
-    """Mirrors, rotations by half a turn, and what was found freely."""
+def _isometries(order: int, fitted: Iterable[Isometry]) -> Iterator[Isometry]:
+    """Yield the identity, mirrors, rotations by 180 degrees, and isometries that were fitted to the scenes."""
     yield (), None
     if not order:
         return
@@ -180,35 +213,37 @@ def _movements(order: int, free: Iterable[Movement]) -> Iterator[Movement]:
     }
     for sign, name in signs.items():
         yield (name,), np.diag(np.array(sign, float))
-    yield from free
+    yield from fitted
 
 
-def _free_movements(reference: ndarray, cross: ndarray) -> Iterator[Movement]:
-    """Rotations and mirrors that fit the first order best (Kabsch 1976), about the vertical axis and about any."""
+def _fitted_isometries(reference: ndarray, cross: ndarray) -> Iterator[Isometry]:
+    """Yield rotations and mirrors that fit the first order best (Kabsch 1976), about the vertical and any axis."""
     acn = [3, 1, 2]  # x, y, z
     own = reference[np.ix_(acn, acn)]
     transfer = cross[np.ix_(acn, acn)] @ np.linalg.pinv(own, rcond=1e-4, hermitian=True)
     for polarity in (1.0, -1.0):
         for mirror in (1.0, -1.0):
-            for flat in (True, False):
-                matrix = _orthogonal(polarity * transfer, mirror, flat)
+            for keeps_vertical in (True, False):
+                matrix = _orthogonal(polarity * transfer, mirror, keeps_vertical)
                 if np.trace(matrix) < 1 + 2 * np.cos(np.deg2rad(_MIN_ANGLE_DEG)):
-                    yield _named(matrix), matrix
+                    yield _faults(matrix), matrix
 
 
-def _yaws() -> Iterator[Movement]:
-    """Rotations about the vertical axis by multiples of 5 degrees, also after a mirror."""
+def _yaws() -> Iterator[Isometry]:
+    """Yield rotations about the vertical axis by multiples of 5 degrees, with and without a mirror before them."""
     for angle_rad in np.deg2rad(np.arange(5, 360, 5)):
         cosine, sine = np.cos(angle_rad), np.sin(angle_rad)
-        turn = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
+        rotation = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
         for mirror in (1.0, -1.0):
-            matrix = turn * np.array([1.0, mirror, 1.0])
-            yield _named(matrix), matrix
+            matrix = rotation * np.array([1.0, mirror, 1.0])
+            yield _faults(matrix), matrix
 
 
-def _orthogonal(transfer: Float64[ndarray, "3 3"], determinant: float, flat: bool) -> Float64[ndarray, "3 3"]:
-    """Nearest orthogonal matrix of that determinant; `flat` leaves the vertical axis where it is."""
-    size = 2 if flat else 3
+def _orthogonal(
+    transfer: Float64[ndarray, "3 3"], determinant: float, keeps_vertical: bool
+) -> Float64[ndarray, "3 3"]:
+    """Return the nearest orthogonal matrix of that determinant; with `keeps_vertical`, z is not changed."""
+    size = 2 if keeps_vertical else 3
     left, _, right = np.linalg.svd(transfer[:size, :size])
     signs = np.ones(size)
     signs[-1] = np.sign(determinant * np.linalg.det(left) * np.linalg.det(right)) or 1.0
@@ -217,8 +252,8 @@ def _orthogonal(transfer: Float64[ndarray, "3 3"], determinant: float, flat: boo
     return result
 
 
-def _named(matrix: Float64[ndarray, "3 3"]) -> Names:
-    """Faults of an orthogonal matrix: a rotation, or the mirror left/right and the rotation after it."""
+def _faults(matrix: Float64[ndarray, "3 3"]) -> Faults:
+    """Return the faults of an orthogonal matrix: a rotation, or a left/right mirror and the rotation after it."""
     mirrored = np.linalg.det(matrix) < 0
     rotation = matrix @ np.diag([1.0, -1.0, 1.0]) if mirrored else matrix
     angle_deg = np.degrees(np.arccos(np.clip((np.trace(rotation) - 1) / 2, -1, 1)))
@@ -234,16 +269,16 @@ def _named(matrix: Float64[ndarray, "3 3"]) -> Names:
     return (("mirror", "left/right"), ("rotation", f"{about} after it")) if mirrored else (("rotation", about),)
 
 
-def _coherence(
-    reference: ndarray, test: ndarray, cross: ndarray, usable: Bool[ndarray, " acn"]
-) -> Float64[ndarray, " band"]:
-    """Share of the test in each band that any mixture of the reference's channels explains, mean over channels.
+def _coherence(bands: BandCovariances, usable: Bool[ndarray, " acn"]) -> Float64[ndarray, " band"]:
+    """Return the part of the test in each band that a mixture of the reference's channels explains: band weights.
 
-    It does not depend on the arrangement. Bands that noise fills should not decide about it.
+    It is the multiple coherence, mean over channels, which does not depend on the map. Bands that consist of noise
+    thereby count little.
     """
-    explained = np.einsum("bci,bij,bcj->bc", cross, np.linalg.pinv(reference, rcond=1e-6, hermitian=True), cross)
-    power = np.maximum(np.einsum("bcc->bc", test), 1e-30)
-    return np.clip((explained / power)[:, usable].mean(axis=1) - _CHANCE, 1e-3, 1)
+    inverse = np.linalg.pinv(bands.reference, rcond=1e-6, hermitian=True)
+    explained = np.einsum("bci,bij,bcj->bc", bands.cross, inverse, bands.cross)
+    power = np.maximum(np.einsum("bcc->bc", bands.test), 1e-30)
+    return np.clip((explained / power)[:, usable].mean(axis=1) - _CHANCE_COHERENCE, 1e-3, 1)
 
 
 def _correlation(
@@ -253,7 +288,7 @@ def _correlation(
 
 
 def _waveform_score(reference: ndarray, test: ndarray, cross: ndarray, matrix: ndarray, usable: ndarray) -> float:
-    """Mean correlation of the test's channels with those of the rearranged reference."""
+    """Return the mean correlation of the channels of the test with those of the mapped reference."""
     power = np.einsum("ci,ij,cj->c", matrix, reference, matrix)
     matched = np.einsum("ci,ci->c", cross, matrix)
     correlation = matched / np.sqrt(np.maximum(np.diag(test) * power, 1e-30))
@@ -261,7 +296,7 @@ def _waveform_score(reference: ndarray, test: ndarray, cross: ndarray, matrix: n
 
 
 def _covariance_score(reference: ndarray, test: ndarray, matrix: ndarray, usable: ndarray) -> float:
-    """Correlation between the off-diagonal elements of both correlation matrices."""
+    """Correlate the off-diagonal elements of the correlation matrices of test and mapped reference."""
     found = test[np.ix_(usable, usable)]
     expected = (matrix @ reference @ matrix.T)[np.ix_(usable, usable)]
     upper = np.triu_indices(len(found), 1)

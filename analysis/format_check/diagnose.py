@@ -1,14 +1,14 @@
-"""Find what is wrong with the format of a test: a doctor for Ambisonic files.
+"""Find errors in the format of an Ambisonic file by comparison with its reference.
 
-From the covariances of reference and test, and of one with the other, in ERB bands: in which channels each
-reference channel is found again, with which sign and with which gain. The simplest explanation that fits is named:
-channel order, mirror, rotation, polarity, normalisation, gain, delay, dropped orders, collapsed W. What a codec
-does (noise, lost bands, uneven levels) widens the tolerances instead of being named.
+The covariances of reference, test and both together in ERB bands show in which channel of the test each channel of
+the reference is, with which sign and which gain. Of the explanations that fit, the simplest is reported: channel
+order, mirror, rotation, polarity, normalisation, gain, delay, dropped orders, collapsed W. Degradations by a codec
+(noise, lost bands, uneven levels) are not faults of the format; they widen the tolerances.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 from numpy import ndarray
 
-from analysis.format_check import channel_maps as geometry
+from analysis.format_check.channel_maps import BandCovariances, ChannelMap, find_channel_map, fuma_gains
 from analysis.metrics.alignment import Alignment, align, align_mixtures
 from analysis.metrics.covariance import RELATIVE_SILENCE, SILENCE
 from analysis.metrics.evaluation import Item
@@ -28,25 +28,26 @@ from render.fileio.audio_file import info
 from render.hoa.scene import order_of
 from render.hoa.spherical_harmonics import acn_orders, sn3d_to_n3d
 
-LIMIT_S = 30.0
-"""The doctor looks at this much of a scene: format faults last from its beginning to its end."""
-# Correlation (mean over channels) that a waveform match needs; under it, the covariances alone must tell
-_WAVEFORM = 0.2
-_COVARIANCE = 0.35
-# W's correlation above which its lag needs no second opinion, and the lead that a lag other than 0 needs
-_SURE, _LEAD = 0.8, 0.02
-# An order is dropped 20 dB under the others; W is collapsed if it falls behind them by this and twice the spreads,
-# and a gain is one beyond this and twice the spreads
+MAX_SECONDS = 30.0
+"""A scene is examined up to here: faults of the format last from its beginning to its end."""
+# Mean correlation of the channels that counts as a match, of waveforms, and of covariances where waveforms do not
+# match
+_MIN_WAVEFORM = 0.2
+_MIN_COVARIANCE = 0.35
+# A correlation of W above this makes its lag certain; otherwise another lag must improve the score by this
+_CERTAIN, _MIN_IMPROVEMENT = 0.8, 0.02
+# An order is dropped if it is 20 dB below the others. W is collapsed, and a gain is reported, if the level is
+# beyond these by more than twice the spreads over bands and channels.
 _DROPPED_DB = -20.0
 _COLLAPSED_DB = -3.0
 _GAIN_DB = 0.5
-# Bands that the test has lost (low-pass, 10 dB under the median) say nothing about gains
+# Gains are not measured in bands that the test has lost (low-pass: 10 dB below the median)
 _LOST_BAND_DB = 10.0
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A fault.
+    """A fault of the format.
 
     Attributes
     ----------
@@ -54,11 +55,11 @@ class Finding:
         ``delay``, ``polarity``, ``channel order``, ``mirror``, ``rotation``, ``normalisation``, ``gain``,
         ``dropped orders``, ``collapsed W`` or ``unrelated``.
     what : str
-        Its particulars.
+        Its details.
     evidence : str
-        The figures that speak for it.
+        The values that indicate it.
     confidence : float
-        0 .. 1: how much better the test is explained with it, or how far a level lies beyond its tolerance.
+        0 to 1: how much better the test is explained with it, or how far a level is beyond its tolerance.
     """
 
     fault: str
@@ -67,48 +68,71 @@ class Finding:
     confidence: float
 
 
-@dataclass(frozen=True, eq=False)
-class Bands:
-    """Covariances in ERB bands, each band scaled so that the reference's channels sum to 1."""
+@dataclass(frozen=True)
+class Diagnosis:
+    """Faults of one test; none for a faithful rendition."""
 
-    reference: Float64[ndarray, "band acn acn"]
-    test: Float64[ndarray, "band acn acn"]
-    cross: Float64[ndarray, "band test reference"]
+    item: str
+    condition: str
+    findings: list[Finding]
+
+    def text(self) -> str:
+        """Return the faults as lines of text."""
+        lines = [f"{self.item}, {self.condition}: {'' if self.findings else 'no fault found'}"]
+        for finding in self.findings:
+            why = f"{finding.evidence}; confidence {finding.confidence:.2f}"
+            lines.append(f"  {finding.fault}: {finding.what} ({why})")
+        return "\n".join(lines)
+
+    def record(self) -> dict[str, Any]:
+        """Return the diagnosis as JSON values."""
+        return {"item": self.item, "condition": self.condition, "findings": [asdict(one) for one in self.findings]}
 
 
-def diagnose(reference: Reader, test: Reader, frames: int, test_frames: int, sample_rate_hz: int) -> list[Finding]:
-    """Faults of a test, most basic first; none for a faithful rendition.
+def diagnose(reference: Reader, test: Reader, length: int, test_length: int, sample_rate_hz: int) -> list[Finding]:
+    """Return the faults of a test, the most basic first; none for a faithful rendition.
+
+    Parameters
+    ----------
+    reference, test : Reader
+        Scenes of the same number of channels.
+    length, test_length : int
+        Samples of the two scenes.
+    sample_rate_hz : int
 
     Raises
     ------
     InputError
-        If the reference is silent, or less than `SHORTEST` samples overlap.
+        If the reference is silent, or if fewer than `SHORTEST` samples overlap.
     """
-    limit = round(LIMIT_S * sample_rate_hz)
-    frames, test_frames = min(frames, limit), min(test_frames, limit)
-    found = align(reference, test, frames, test_frames)
-    if not found.is_match:  # W may be another channel now
-        found = align_mixtures(reference, test, frames, test_frames)
+    limit = round(MAX_SECONDS * sample_rate_hz)
+    length, test_length = min(length, limit), min(test_length, limit)
+    found = align(reference, test, length, test_length)
+    if not found.is_match:  # another channel may be in the place of W
+        found = align_mixtures(reference, test, length, test_length)
     if found.level <= SILENCE:
         return [Finding("unrelated", "the test is silent", "every channel under -100 dB re full scale", 1.0)]
     candidates = {found.lag: found}
-    if abs(found.correlation) < _SURE:  # the channel that is W may correlate with another one by chance
-        other = align_mixtures(reference, test, frames, test_frames)
+    if abs(found.correlation) < _CERTAIN:  # the channel in the place of W may correlate with W by chance
+        other = align_mixtures(reference, test, length, test_length)
         candidates.setdefault(other.lag, other)
         candidates.setdefault(0, Alignment(0, found.correlation, found.channel, found.level))
     best: tuple[float, Alignment, list[Finding]] | None = None
     for lag, alignment in sorted(candidates.items(), key=lambda entry: abs(entry[0])):
-        score, faults = _faults(_bands(reference, test, frames, test_frames, lag, sample_rate_hz))
-        if best is None or score > best[0] + _LEAD:
+        score, faults = _faults(_band_covariances(reference, test, length, test_length, lag, sample_rate_hz))
+        if best is None or score > best[0] + _MIN_IMPROVEMENT:
             best = score, alignment, faults
     assert best is not None
     unrelated = any(finding.fault == "unrelated" for finding in best[2])
     return best[2] if unrelated else [*_delay(best[1]), *best[2]]
 
 
-def _bands(reference: Reader, test: Reader, frames: int, test_frames: int, lag: int, sample_rate_hz: int) -> Bands:
+def _band_covariances(
+    reference: Reader, test: Reader, length: int, test_length: int, lag: int, sample_rate_hz: int
+) -> BandCovariances:
+    """Return the covariances of reference and test at that lag, in the bands in which the reference sounds."""
     begin = max(0, -lag)
-    total = min(frames, test_frames - lag) - begin
+    total = min(length, test_length - lag) - begin
     if total < SHORTEST:
         raise InputError(f"{max(total, 0)} samples overlap with the reference; {SHORTEST} are needed")
     channels = len(reference(0, 1))
@@ -117,7 +141,7 @@ def _bands(reference: Reader, test: Reader, frames: int, test_frames: int, lag: 
         parts = reference(start + begin, stop + begin), test(start + begin + lag, stop + begin + lag)
         return np.concatenate(parts)
 
-    # Frequencies and blocks as everywhere; the channels of both scenes are those of one
+    # The channels of both scenes are stacked, so that one covariance holds all three
     stacked: Sequence[Segment] = list(segments(both, total, sample_rate_hz))
     covariance = sum(band_covariances(part).sum(axis=0, dtype=np.float64) for part in stacked) / total
     if not isinstance(covariance, ndarray):
@@ -128,7 +152,9 @@ def _bands(reference: Reader, test: Reader, frames: int, test_frames: int, lag: 
     if not heard.any():
         raise InputError("the reference is silent")
     scaled = covariance[heard] / power[heard, None, None]
-    return Bands(scaled[:, :channels, :channels], scaled[:, channels:, channels:], scaled[:, channels:, :channels])
+    return BandCovariances(
+        scaled[:, :channels, :channels], scaled[:, channels:, channels:], scaled[:, channels:, :channels]
+    )
 
 
 def _delay(found: Alignment) -> list[Finding]:
@@ -146,8 +172,8 @@ def _delay(found: Alignment) -> list[Finding]:
     ]
 
 
-def _faults(bands: Bands) -> tuple[float, list[Finding]]:
-    """How well the test is explained, and by which faults, those that do not change with time."""
+def _faults(bands: BandCovariances) -> tuple[float, list[Finding]]:
+    """Return the score of the explanation of a test, and the faults that it consists of, without a delay."""
     orders = acn_orders(order_of(bands.reference.shape[-1]))
     power = np.stack([np.einsum("bcc->c", of) for of in (bands.reference, bands.test)])
     sounding = power > RELATIVE_SILENCE * power.max(axis=1, keepdims=True)
@@ -155,39 +181,39 @@ def _faults(bands: Bands) -> tuple[float, list[Finding]]:
     usable = sounding.all(axis=0) & ~np.isin(orders, dropped)
     if not usable.any():
         return 0.0, [Finding("unrelated", "no channel is active in both scenes", "", 1.0)]
-    fit = geometry.best_fit(bands.reference, bands.test, bands.cross, usable, _WAVEFORM, _COVARIANCE)
-    if fit is None:
-        evidence = f"no arrangement of channels correlates with the reference's ({_WAVEFORM} is needed)"
+    channels = find_channel_map(bands, usable, _MIN_WAVEFORM, _MIN_COVARIANCE)
+    if channels is None:
+        evidence = f"no arrangement of channels correlates with the reference's ({_MIN_WAVEFORM} is needed)"
         return 0.0, [Finding("unrelated", "not a rendition of this reference", evidence, 0.9)]
     result = []
-    for fault, what in fit.names:
-        evidence = f"correlation of the channels {fit.plain:.3f}, with it {fit.score:.3f}"
-        result.append(Finding(fault, what, evidence, fit.confidence))
-    if fit.inverted:
-        result.append(Finding("polarity", "inverted", f"correlation of the channels {-fit.score:.3f}",
-                              min(1.0, 0.5 + fit.score / 2)))  # fmt: skip
-    result += _levels(bands, fit, usable)
+    for fault, what in channels.faults:
+        evidence = f"correlation of the channels {channels.identity_score:.3f}, with it {channels.score:.3f}"
+        result.append(Finding(fault, what, evidence, channels.confidence))
+    if channels.is_inverted:
+        result.append(Finding("polarity", "inverted", f"correlation of the channels {-channels.score:.3f}",
+                              min(1.0, 0.5 + channels.score / 2)))  # fmt: skip
+    result += _level_faults(bands, channels, usable)
     if dropped:
         level_db = [
             10 * np.log10(max(power[1, orders == n].sum() / power[0, orders == n].sum(), 1e-12)) for n in dropped
         ]
         evidence = "level " + ", ".join(f"{level:.0f} dB" for level in level_db)
         result.append(Finding("dropped orders", ", ".join(map(str, dropped)), evidence, 1.0))
-    return fit.score, result
+    return channels.score, result
 
 
 def _is_dropped(n: int, orders: ndarray, power: ndarray) -> bool:
-    """Whether an order of the reference is missing in the test, judged against the order that kept most."""
+    """Whether an order of the reference is missing in the test, relative to the order that is preserved best."""
     ratio = [power[1, orders == k].sum() / max(power[0, orders == k].sum(), 1e-30) for k in range(orders[-1] + 1)]
     return bool(power[0, orders == n].sum() > 1e-6 * power[0].sum()
                 and ratio[n] < 10 ** (_DROPPED_DB / 10) * max(ratio))  # fmt: skip
 
 
-def _levels(bands: Bands, fit: geometry.Fit, usable: Bool[ndarray, " acn"]) -> list[Finding]:
-    """Normalisation, gain and W's level, from the gain of every channel in every band."""
-    gains_db, spread_db = _channel_gains(bands, fit, usable)
+def _level_faults(bands: BandCovariances, channels: ChannelMap, usable: Bool[ndarray, " acn"]) -> list[Finding]:
+    """Return faults of normalisation, gain and level of W, from the gain of every channel in every band."""
+    gains_db, spread_db = _channel_gains(bands, channels, usable)
     order = order_of(len(usable))
-    lost_w = not usable[0] and fit.permutation[0] == 0
+    lost_w = not usable[0] and channels.permutation[0] == 0
     result = []
     name, pattern_db = _normalisation(gains_db, usable, spread_db, order)
     rest = gains_db - pattern_db
@@ -198,7 +224,7 @@ def _levels(bands: Bands, fit: geometry.Fit, usable: Bool[ndarray, " acn"]) -> l
         off, left = (_rms(values[usable] - np.median(values[usable])) for values in (gains_db, rest))
         evidence = f"levels of the channels deviate by {off:.1f} dB rms, with it by {left:.1f} dB"
         result.append(Finding("normalisation", name, evidence, float(np.clip(1 - left / max(off, 1e-9), 0, 1))))
-    # A fault of the format changes all channels alike; a codec, each in its way
+    # A fault of the format changes all channels by the same gain, a codec each by another
     uneven_db = float(np.subtract(*np.quantile(rest[others], [0.75, 0.25]))) if others.any() else 0.0
     spreads = f"spread over bands {spread_db:.1f} dB, over channels {uneven_db:.1f} dB"
     limit_db = _COLLAPSED_DB - 2 * (spread_db + uneven_db)
@@ -213,10 +239,10 @@ def _levels(bands: Bands, fit: geometry.Fit, usable: Bool[ndarray, " acn"]) -> l
 
 
 def _channel_gains(
-    bands: Bands, fit: geometry.Fit, usable: Bool[ndarray, " acn"]
+    bands: BandCovariances, channels: ChannelMap, usable: Bool[ndarray, " acn"]
 ) -> tuple[Float64[ndarray, " acn"], float]:
-    """Gain of each channel (median over bands) against the rearranged reference; its usual spread over bands."""
-    expected = np.einsum("ci,bij,cj->bc", fit.matrix, bands.reference, fit.matrix)
+    """Return the gains of the channels re the mapped reference (median over bands), and their typical spread."""
+    expected = np.einsum("ci,bij,cj->bc", channels.matrix, bands.reference, channels.matrix)
     found = np.einsum("bcc->bc", bands.test)
     heard = expected > 1e-7 * expected.max(axis=1, keepdims=True)
     ratio_db = 10 * np.log10(np.maximum(found, 1e-20) / np.maximum(expected, 1e-20))
@@ -238,7 +264,7 @@ def _channel_gains(
 def _normalisation(
     gains_db: Float64[ndarray, " acn"], usable: Bool[ndarray, " acn"], spread_db: float, order: int
 ) -> tuple[str, Float64[ndarray, " acn"]]:
-    """Name and gains (dB) of the normalisation that the levels show; W aside, as it may have collapsed."""
+    """Return name and gains (dB) of the normalisation that the levels show; W, which may have collapsed, aside."""
     best, pattern_db = "", np.zeros(len(usable))
     others = usable & (np.arange(len(usable)) > 0)
     for counted in (usable, others):
@@ -258,11 +284,11 @@ def _normalisation(
 
 
 def normalisations(order: int) -> dict[str, Float64[ndarray, " acn"]]:
-    """Gains of each channel if one normalisation is taken for another."""
+    """Return the gains of the channels if one normalisation is taken for another."""
     to_n3d = sn3d_to_n3d(order)
     found = {"N3D taken for SN3D": to_n3d, "SN3D taken for N3D": 1 / to_n3d}
     if order <= 3:
-        to_fuma = geometry.fuma_gains(order)
+        to_fuma = fuma_gains(order)
         found |= {"FuMa (MaxN) taken for SN3D": to_fuma, "SN3D taken for FuMa (MaxN)": 1 / to_fuma}
     return found
 
@@ -272,7 +298,14 @@ def _rms(values: ndarray) -> float:
 
 
 def diagnose_files(reference: Path, test: Path) -> list[Finding]:
-    """Faults of a file against its reference; errors as `pairs.prepare`."""
+    """Return the faults of a file.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, if rate or order of the test do not fit the reference, if the reference is
+        silent, or if too few samples overlap.
+    """
     about, other = info(reference), info(test)
     if about.sample_rate_hz != other.sample_rate_hz:
         raise InputError(f"{test}: {other.sample_rate_hz} Hz, the reference has {about.sample_rate_hz} Hz")
@@ -285,17 +318,9 @@ def diagnose_files(reference: Path, test: Path) -> list[Finding]:
         raise InputError(f"{test}: {error}" if str(test) not in str(error) else str(error)) from None
 
 
-def examine(items: Sequence[Item]) -> list[dict[str, Any]]:
-    """Print the doctor's findings for every test, and return them as JSON values."""
-    found = []
+def diagnose_items(items: Sequence[Item]) -> Iterator[Diagnosis]:
+    """Diagnose every test of some items, except copies of the reference; errors as `diagnose_files`."""
     for item in items:
         for condition, path in item.tests.items():
-            if path == item.reference:
-                continue
-            findings = diagnose_files(item.reference, path)
-            print(f"{item.id}, {condition}: {'no fault found' if not findings else ''}")
-            for finding in findings:
-                why = f"{finding.evidence}; confidence {finding.confidence:.2f}"
-                print(f"  {finding.fault}: {finding.what} ({why})")
-            found.append({"item": item.id, "condition": condition, "findings": [asdict(f) for f in findings]})
-    return found
+            if path != item.reference:
+                yield Diagnosis(item.id, condition, diagnose_files(item.reference, path))

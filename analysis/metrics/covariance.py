@@ -1,7 +1,7 @@
-"""Measures from sums over samples: the paper's eq. 3, levels, waveform match.
+"""Measures from the covariance over the whole scene: eq. 3 of the paper, levels, SI-SDR.
 
-What a channel counts as, everywhere in `analysis`: it is active if its variance exceeds 1e-10 (-100 dB re full
-scale) and 1e-9 of the loudest channel's. The mean is no signal: a constant channel is inactive.
+Everywhere in `analysis` a channel is *active* if its variance exceeds 1e-10 (-100 dB re full scale) and 1e-9 of
+the loudest channel's variance. The mean is removed: a channel with a constant value is inactive.
 """
 
 from __future__ import annotations
@@ -12,20 +12,33 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64
 from numpy import ndarray
 
-from analysis.metrics.framing import Segment
+from analysis.metrics.framing import Segment, accumulate
 from render.hoa.scene import order_of
 from render.hoa.spherical_harmonics import acn_orders
 
 SILENCE = 1e-10
-"""Variance under which a channel is silent: -100 dB re full scale."""
+"""A channel up to this variance is silent: -100 dB re full scale."""
 RELATIVE_SILENCE = 1e-9
+"""A channel up to this part of the loudest channel's variance is silent."""
 MATCH_LIMIT_DB = 100.0
-"""SI-SDR is reported between minus and plus this."""
+"""SI-SDR is limited to plus and minus this."""
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Sums over the samples of a pair of scenes; they add up over segments."""
+    """Sums over the samples of a reference and a test.
+
+    Attributes
+    ----------
+    count : int
+        Number of samples.
+    mean : float (scene, acn)
+        Sums of the samples.
+    products : float (scene, acn, acn)
+        Sums of the products of two channels of the same scene.
+    cross : float (acn,)
+        Sums of the products of a channel of the reference with that of the test.
+    """
 
     count: int
     mean: Float64[ndarray, "scene acn"]
@@ -41,18 +54,18 @@ class Moments:
         )
 
     def covariances(self) -> Float64[ndarray, "scene acn acn"]:
-        """Covariance matrix of the reference and of the test."""
+        """Return the covariance matrices of the reference and of the test."""
         mean = self.mean / self.count
         return self.products / self.count - mean[:, :, None] * mean[:, None, :]
 
 
 def moments(reference: Float32[ndarray, "acn time"], test: Float32[ndarray, "acn time"]) -> Moments:
-    """Sums of a pair.
+    """Return the sums of two scenes.
 
     Raises
     ------
     ValueError
-        For fewer than two samples, of which there is no covariance.
+        If the shapes differ, or if there are fewer than two samples, which have no covariance.
     """
     if reference.shape != test.shape or reference.shape[1] < 2:
         raise ValueError(
@@ -68,12 +81,12 @@ def moments(reference: Float32[ndarray, "acn time"], test: Float32[ndarray, "acn
 
 
 def describe(segment: Segment) -> Float32[ndarray, "acn time"]:
-    """Samples alone are needed."""
+    """Return the samples of a segment, which is all that is needed."""
     return segment.samples
 
 
 def compare(reference: Float32[ndarray, "acn time"], test: Float32[ndarray, "acn time"]) -> Moments:
-    """Sums of a segment; unlike `moments` for any number of samples."""
+    """Return the sums of a segment; unlike `moments`, also of a single sample."""
     if reference.shape[1] > 1:
         return moments(reference, test)
     doubled = moments(np.repeat(reference, 2, axis=1), np.repeat(test, 2, axis=1))
@@ -81,7 +94,7 @@ def compare(reference: Float32[ndarray, "acn time"], test: Float32[ndarray, "acn
 
 
 def active(covariance: Float[ndarray, "*band acn acn"], floor: float = SILENCE) -> Bool[ndarray, "*band acn"]:
-    """Which channels count as sounding."""
+    """Return which channels are active, with `floor` in place of `SILENCE`."""
     power = np.diagonal(covariance, axis1=-2, axis2=-1)
     return power > np.maximum(floor, RELATIVE_SILENCE * power.max(axis=-1, keepdims=True))
 
@@ -89,7 +102,7 @@ def active(covariance: Float[ndarray, "*band acn acn"], floor: float = SILENCE) 
 def correlation(
     covariance: Float[ndarray, "*band acn acn"], floor: float = SILENCE
 ) -> Float[ndarray, "*band acn acn"]:
-    """Pearson's coefficient between channels; 0 where either is inactive, and on the diagonal."""
+    """Return Pearson's correlation between channels; 0 where either channel is inactive, and on the diagonal."""
     sounding = active(covariance, floor)
     power = np.diagonal(covariance, axis1=-2, axis2=-1)
     scale = np.where(sounding, 1 / np.sqrt(np.where(sounding, power, 1.0)), 0.0)
@@ -102,10 +115,10 @@ def correlation(
 def correlation_distance(
     reference: Float[ndarray, "*band acn acn"], test: Float[ndarray, "*band acn acn"], floor: float = SILENCE
 ) -> tuple[Float[ndarray, "*band"], Float[ndarray, "*band"]]:
-    """Eq. 3 of the paper from two covariances: Σ_{i<j} |R_ij - R̂_ij|, and the number of pairs that it counts.
+    """Return eq. 3 of the paper from two covariances, Σ_{i<j} |R_ij - R̂_ij|, and the number of pairs that count.
 
-    A pair counts if both of its channels are active in the reference or both in the test. So an active channel
-    that the test has lost costs |R_ij| with every other one.
+    A pair counts if both of its channels are active in the reference, or both in the test. An active channel that
+    the test has lost therefore costs |R_ij| with every other channel.
     """
     difference = np.abs(correlation(reference, floor) - correlation(test, floor)).sum(axis=(-2, -1)) / 2
     pairs = np.zeros(reference.shape, bool)
@@ -135,9 +148,9 @@ def order_levels_db(
 
 
 def scale_invariant_ratio_db(sums: Moments) -> Float64[ndarray, " acn"]:
-    """SI-SDR of each channel (Le Roux et al. 2019), means removed, within ± `MATCH_LIMIT_DB`.
+    """Return the SI-SDR of each channel (Le Roux et al. 2019, eq. 3), means removed, within ± `MATCH_LIMIT_DB`.
 
-    <x,y>² / (|x|² |y|² - <x,y>²): the energy of y along x against the rest.
+    The ratio is <x,y>² / (|x|² |y|² - <x,y>²), the energy of y along x over the rest of its energy.
     """
     x, y = np.diagonal(sums.covariances(), axis1=1, axis2=2)
     cross = sums.cross / sums.count - sums.mean[0] * sums.mean[1] / sums.count**2
@@ -148,7 +161,15 @@ def scale_invariant_ratio_db(sums: Moments) -> Float64[ndarray, " acn"]:
 
 
 def conclude(sums: Moments) -> dict[str, float | None]:
-    """Eq. 3 (sum, mean), its unnormalised form, levels per order and channel, SI-SDR."""
+    """Return eq. 3 of the paper and what else follows from the covariances.
+
+    Returns
+    -------
+    dict
+        ``cov_sum``, ``cov_mean`` (eq. 3, and its mean over the pairs that count), ``covu_rel`` (without
+        normalisation), ``chlvl_db``, ``ord<n>_db`` (levels of channels and orders), ``sisdr_W_db`` and
+        ``sisdr_mean_db``; None where a measure is not applicable.
+    """
     reference, test = sums.covariances()
     total, pairs = correlation_distance(reference, test)
     sounding = active(reference)
@@ -168,6 +189,25 @@ def conclude(sums: Moments) -> dict[str, float | None]:
 
 
 def lost_channels(sums: Moments) -> list[int]:
-    """Channels that are active in the reference and not in the test."""
+    """Return the channels that are active in the reference but not in the test."""
     reference, test = sums.covariances()
     return np.flatnonzero(active(reference) & ~active(test)).tolist()
+
+
+def evaluate(
+    reference: Float32[ndarray, "acn time"], test: Float32[ndarray, "acn time"], sample_rate_hz: int
+) -> dict[str, float | None]:
+    """Return eq. 3, level errors and SI-SDR of two scenes in memory; see `conclude`.
+
+    Parameters
+    ----------
+    reference, test : float32 (acn, time)
+        Aligned ACN/SN3D scenes of equal shape.
+    sample_rate_hz : int
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or if the scenes are shorter than `analysis.metrics.framing.SHORTEST`.
+    """
+    return conclude(accumulate(describe, compare, reference, test, sample_rate_hz))

@@ -1,23 +1,41 @@
-"""What is to be measured: references, their tests and what is known of them, from files or from a built test.
+"""Measure items, each a reference with its tests, from files or from a built listening test.
 
-A reference and its tests are an item. The tests of an item are aligned and cut to what all of them overlap in.
+The tests of an item are aligned with the reference and cut to the part in which all of them overlap.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from analysis.metrics.alignment import MIN_CORRELATION, Alignment, align
 from analysis.metrics.built_test import REFERENCE, BuiltTest
-from analysis.metrics.covariance import SILENCE
+from analysis.metrics.covariance import SILENCE, lost_channels
 from analysis.metrics.framing import SHORTEST, Reader, count, file_reader, segment
-from analysis.metrics.registry import FACTS, Description, Scale, Sums, compare, describe, scale
+from analysis.metrics.registry import (
+    FACTS,
+    Description,
+    ReferenceLevels,
+    Sums,
+    compare,
+    conclude,
+    describe,
+    reference_levels,
+)
+from analysis.metrics.spatial import band_distances
+from analysis.metrics.visqol import visqol
 from render.common.errors import InputError
+from render.common.parallel import in_parallel
+from render.common.progress import progress
 from render.fileio.audio_file import AudioInfo, info
 from render.hoa.scene import order_of
+
+BATCH_ITEMS = 16
+"""Items that are measured at a time, so that the memory does not depend on how many there are."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +49,9 @@ class Item:
     tests : dict
         Condition -> file.
     facts : dict
-        Condition -> figures of `measures.FACTS` that are known.
+        Condition -> those values of `analysis.metrics.registry.FACTS` that are known.
     material : str
-        What the reference is, where known: ``recording``, ``synthetic``, ...
+        Kind of the reference where it is known: ``recording``, ``synthetic``, ...
     """
 
     id: str
@@ -45,19 +63,19 @@ class Item:
 
 @dataclass(frozen=True)
 class Prepared:
-    """An item whose tests are aligned.
+    """An item whose tests have been aligned.
 
     Attributes
     ----------
     item : Item
     sample_rate_hz, channels : int
     start, total : int
-        First sample of the reference that is measured, and how many are.
+        First sample of the reference that is measured, and the number of samples.
     alignments : dict
         Condition -> Alignment.
-    scale : Scale
+    levels : ReferenceLevels
     notes : dict
-        Condition -> what was done to it before it was measured.
+        Condition -> sentences about what was done to the test before it was measured.
     """
 
     item: Item
@@ -66,11 +84,11 @@ class Prepared:
     start: int
     total: int
     alignments: dict[str, Alignment]
-    scale: Scale
+    levels: ReferenceLevels
     notes: dict[str, list[str]]
 
     def reader(self, condition: str | None) -> Reader:
-        """Samples of a test, or of the reference for None, that stand at the same place."""
+        """Return a reader of a test, or of the reference for None, from the first measured sample on."""
         if condition is None:
             return file_reader(self.item.reference, self.start)
         shift = self.start + self.alignments[condition].lag
@@ -78,14 +96,19 @@ class Prepared:
 
 
 def items_of_files(reference: Path, tests: list[Path]) -> list[Item]:
-    """Items of files that the user names, one for each length of a test, so that a short one cuts no other.
+    """Return the items of files: one for each length of a test, so that a short test does not cut the others.
 
-    Conditions are the files' names, with their folders where the names alone are not unique.
+    Conditions are the names of the files, with their folders where the names alone are not unique.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, or if a test is given twice.
     """
     stems = [path.stem for path in tests]
     names = stems if len(set(stems)) == len(stems) else [str(path) for path in tests]
     if len(set(names)) < len(names):
-        raise InputError(f"{next(name for name in names if names.count(name) > 1)}: is given twice")
+        raise InputError(f"{next(name for name in names if names.count(name) > 1)}: given twice")
     by_length: dict[int, dict[str, Path]] = {}
     for name, path in zip(names, tests, strict=True):
         by_length.setdefault(info(path).length, {})[name] = path
@@ -93,7 +116,7 @@ def items_of_files(reference: Path, tests: list[Path]) -> list[Item]:
 
 
 def items_of_build(test: BuiltTest) -> list[Item]:
-    """Return the items of a built test; the hidden reference is among the conditions of each."""
+    """Return the items of a built test; the tests of each include the hidden reference."""
     return [
         Item(
             item,
@@ -109,7 +132,7 @@ def items_of_build(test: BuiltTest) -> list[Item]:
 def _facts(made: Mapping[str, Any]) -> dict[str, float]:
     parameters = made.get("parameters")
     nominal = parameters if isinstance(parameters, dict) else {}
-    # a rate among the parameters is what was asked for; ours is the one measured from the payload's bytes
+    # A rate among the parameters is a nominal one; kbps is measured from the bytes of the payload
     known = {**{name: value for name, value in nominal.items() if name != "kbps"}, **made}
     return {
         name: float(known[name])
@@ -119,19 +142,20 @@ def _facts(made: Mapping[str, Any]) -> dict[str, float]:
 
 
 def prepare(item: Item, take_as_aligned: bool) -> Prepared:
-    """Align the tests of an item, and look through its reference.
+    """Align the tests of an item and find the levels of its reference.
 
     Parameters
     ----------
     item : Item
     take_as_aligned : bool
-        Whether a test without the reference's waveform (a parametric codec, noise) is measured as it stands.
+        Whether a test without the waveform of the reference (a parametric codec, noise) is measured as it is.
 
     Raises
     ------
     InputError
-        If a file cannot be read, if rate or channels of a test do not fit the reference, if a test is not a
-        rendition of the reference, or if less than `SHORTEST` samples overlap.
+        If a file cannot be read, if the sample rate or the order of a test does not fit the reference, if a test
+        does not have the waveform of the reference, if fewer than `SHORTEST` samples overlap, or if the reference
+        is silent.
     """
     about = info(item.reference)
     channels, rate_hz = (about.ambisonic_order + 1) ** 2, about.sample_rate_hz
@@ -140,7 +164,7 @@ def prepare(item: Item, take_as_aligned: bool) -> Prepared:
     begin, end = 0, about.length
     for condition, path in item.tests.items():
         test = info(path)
-        notes[condition] = _check(about, test)
+        notes[condition] = _check_format(about, test)
         found = Alignment(0, 1.0, "W", 1.0)
         if path != item.reference:
             reader = file_reader(path, channels=channels)
@@ -156,14 +180,14 @@ def prepare(item: Item, take_as_aligned: bool) -> Prepared:
         for condition in notes:
             notes[condition].append(f"samples {begin} to {end} of the reference's {about.length} measured")
     try:
-        of = scale(file_reader(item.reference, begin), end - begin, rate_hz)
+        levels = reference_levels(file_reader(item.reference, begin), end - begin, rate_hz)
     except InputError as error:
         raise InputError(f"{item.reference}: {error}") from None
-    return Prepared(item, rate_hz, channels, begin, end - begin, alignments, of, notes)
+    return Prepared(item, rate_hz, channels, begin, end - begin, alignments, levels, notes)
 
 
-def _check(reference: AudioInfo, test: AudioInfo) -> list[str]:
-    """Refuse what cannot be compared; say what is done to the rest."""
+def _check_format(reference: AudioInfo, test: AudioInfo) -> list[str]:
+    """Refuse a test that cannot be compared with the reference; return notes about how the others are treated."""
     if test.sample_rate_hz != reference.sample_rate_hz:
         raise InputError(
             f"{test.path}: {test.sample_rate_hz} Hz, the reference {reference.path} has "
@@ -197,8 +221,55 @@ def _check_match(found: Alignment, reference: Path, test: Path, take_as_aligned:
         )
 
 
-def measure_segment(prepared: Prepared, number: int) -> dict[str, Sums]:
-    """Sums of one segment of every test; the reference is described once."""
+def measure_items(
+    items: Sequence[Item], workers: int, take_as_aligned: bool, with_visqol: bool = False
+) -> Iterator[dict[str, Any]]:
+    """Measure items and yield the rows of the table, in the order of the items and of their conditions.
+
+    Parameters
+    ----------
+    items : sequence of Item
+    workers : int
+        Segments that are measured at a time, each in a process of its own; the results do not depend on it.
+    take_as_aligned : bool
+        As in `prepare`.
+    with_visqol : bool
+        Whether to compute ``visqol_W`` too.
+
+    Yields
+    ------
+    dict
+        JSON values: ``item``, ``condition``, ``material``, ``values`` (measure -> float or None),
+        ``silent_channels`` (the channels that the test has lost), ``cov_bands`` (eq. 3 in each band) and
+        ``notes``.
+    """
+    for first in range(0, len(items), BATCH_ITEMS):
+        yield from _measure_batch(items[first : first + BATCH_ITEMS], workers, take_as_aligned, with_visqol)
+
+
+def _measure_batch(
+    items: Sequence[Item], workers: int, take_as_aligned: bool, with_visqol: bool
+) -> Iterator[dict[str, Any]]:
+    jobs = {number: (item, take_as_aligned) for number, item in enumerate(items)}
+    prepared = dict(progress(in_parallel(prepare, jobs, workers), "align item", len(jobs)))
+    work = {(i, k): (prepared[i], k) for i in jobs for k in range(count(prepared[i].total))}
+    measured = in_parallel(_measure_segment, work, workers)
+    by_segment: dict[tuple[int, int], dict[str, Sums]] = dict(progress(measured, "measure segment", len(work)))
+    sums: dict[tuple[int, str], Sums] = {}
+    for i, k in work:  # in order, so that rounding does not depend on which worker was faster
+        for condition, here in by_segment.pop((i, k)).items():
+            sums[i, condition] = sums[i, condition] + here if k else here
+    scores: dict[tuple[int, str], float | None] = {}
+    if with_visqol:
+        tests = {(i, condition): (prepared[i], condition) for i in jobs for condition in items[i].tests}
+        scores = dict(progress(in_parallel(_visqol_of_w, tests, workers), "ViSQOL of test", len(tests)))
+    for i, item in enumerate(items):
+        for condition in item.tests:
+            yield _row(prepared[i], condition, sums[i, condition], scores.get((i, condition)))
+
+
+def _measure_segment(prepared: Prepared, number: int) -> dict[str, Sums]:
+    """Return the sums of one segment for every test; the reference is described once."""
 
     def described(condition: str | None) -> Description:
         reader = prepared.reader(condition)
@@ -208,10 +279,27 @@ def measure_segment(prepared: Prepared, number: int) -> dict[str, Sums]:
     found = {}
     for condition, path in prepared.item.tests.items():
         test = reference if path == prepared.item.reference else described(condition)
-        found[condition] = compare(reference, test, prepared.scale)
+        found[condition] = compare(reference, test, prepared.levels)
     return found
 
 
-def segment_numbers(prepared: Prepared) -> Iterator[int]:
-    """Numbers of the segments of an item."""
-    return iter(range(count(prepared.total)))
+def _visqol_of_w(prepared: Prepared, condition: str) -> float | None:
+    readers = prepared.reader(None), prepared.reader(condition)
+    reference, test = (reader(0, prepared.total)[0].astype(np.float64) for reader in readers)
+    return visqol(reference, test, prepared.sample_rate_hz)
+
+
+def _row(prepared: Prepared, condition: str, sums: Sums, visqol_w: float | None) -> dict[str, Any]:
+    alignment = prepared.alignments[condition]
+    values = conclude(sums) | prepared.item.facts.get(condition, {})
+    values |= {"visqol_W": visqol_w}
+    values |= {"lag_samples": float(alignment.lag), "align_corr": alignment.correlation}
+    return {
+        "item": prepared.item.id,
+        "condition": condition,
+        "material": prepared.item.material,
+        "values": values,
+        "silent_channels": lost_channels(sums.moments),
+        "cov_bands": band_distances(*sums.spatial.mean_covariances()),
+        "notes": prepared.notes[condition],
+    }

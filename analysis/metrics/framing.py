@@ -1,7 +1,8 @@
-"""A scene in segments, and its short-time spectra: every measure reads its signals here.
+"""Scenes in segments, and their short-time spectra: the common time-frequency analysis of all measures.
 
-Segments make the memory independent of the length. They are cut so that frames do not notice: whatever the
-segment, frame j of a spectrum is centred at sample j · hop of the scene.
+Scenes are processed segment by segment, so that the memory does not depend on their length. The spectra do not
+depend on the segments: frame j of a spectrum is centred at sample j · hop of the scene, and beyond the ends of the
+scene the samples are reflected (the convention of ``torch.stft``).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import scipy.fft
@@ -20,31 +22,40 @@ from render.dsp.erb import erb_edges_hz
 from render.fileio.audio_file import read
 from render.hoa.scene import order_of
 
-# Multiple of every hop here (512), of a block of 15 frames of it, and of AMBIQUAL's patch of 30 · 768 samples
 LENGTH = 4 * 30 * 768
-# Half of the longest window is 1024 samples; an AMBIQUAL patch reaches back 1536
+"""Samples of a segment: a multiple of the hop (512), of 15 hops, and of AMBIQUAL's patch of 30 · 768 samples."""
 CONTEXT = 2048
-# No scene is shorter: one reflection must fill the context
+"""Samples before and after a segment: half of the longest window is 1024, an AMBIQUAL patch starts 1536 early."""
 SHORTEST = CONTEXT + 1
+"""Shortest scene in samples, as one reflection must fill the context."""
 
 WINDOW, HOP = 2048, 512
-"""Window and hop of the spectrum that most measures share, in samples."""
+"""Window and hop of the spectrum that most measures share (the *shared spectrum*), in samples."""
 
 CHUNK = 32768
-"""Windowed samples of a channel that are transformed at once: 16 channels of them stay in the cache."""
+"""Windowed samples of a channel that are transformed at a time, so that 16 channels fit in the cache."""
 
 Reader = Callable[[int, int], Float32[ndarray, "acn time"]]
-"""Gives the samples from (inclusive) .. to (exclusive) of a scene."""
+"""Function ``(begin, end) -> samples`` that reads the samples `begin` <= n < `end` of a scene."""
+
+Description = TypeVar("Description")
+Sums = TypeVar("Sums", bound="Summable")
+
+
+class Summable(Protocol):
+    """Sums over time of two segments' comparison; those of consecutive segments are added."""
+
+    def __add__(self, other: Any, /) -> Any: ...
 
 
 @dataclass(frozen=True, eq=False)
 class Segment:
-    """A stretch of a scene with `CONTEXT` samples more on both sides.
+    """A part of a scene with `CONTEXT` more samples on both sides.
 
     Attributes
     ----------
     extended : float32 (acn, CONTEXT + time + CONTEXT)
-        Beyond the scene's ends it is its reflection.
+        Beyond the ends of the scene, its reflection.
     start : int
         Position of the first sample after the context; a multiple of `LENGTH`.
     total : int
@@ -64,36 +75,36 @@ class Segment:
 
     @property
     def samples(self) -> Float32[ndarray, "acn time"]:
-        """The stretch itself."""
+        """Samples of the segment without the context."""
         return self.extended[:, CONTEXT:-CONTEXT]
 
     @property
     def is_first(self) -> bool:
-        """Whether the scene begins here."""
+        """Whether this is the first segment of the scene."""
         return self.start == 0
 
     @property
     def is_last(self) -> bool:
-        """Whether the scene ends here."""
+        """Whether this is the last segment of the scene."""
         return self.start + self.samples.shape[1] == self.total
 
     @cached_property
     def field(self) -> Complex64[ndarray, "acn frame bin"]:
-        """Spectra of all channels with `WINDOW` and `HOP`."""
+        """The shared spectrum of all channels: `spectra` with `WINDOW` and `HOP`."""
         frames = frames_in(self, HOP)
         result = np.empty((len(self.extended), frames, WINDOW // 2 + 1), np.complex64)
-        for first in range(0, frames, CHUNK // WINDOW):  # in chunks that stay in the cache
+        for first in range(0, frames, CHUNK // WINDOW):
             result[:, first : first + CHUNK // WINDOW] = spectra(self, WINDOW, HOP, first, first + CHUNK // WINDOW)
         return result
 
 
 def array_reader(samples: Float32[ndarray, "acn time"]) -> Reader:
-    """Read from memory."""
+    """Return a reader of samples in memory."""
     return lambda begin, end: samples[:, begin:end]
 
 
 def file_reader(path: Path, shift: int = 0, channels: int | None = None) -> Reader:
-    """Read from a file whose sample `shift` is sample 0; missing channels up to `channels` are silent."""
+    """Return a reader of a file from sample `shift` on; silent channels are added up to `channels`."""
     return partial(_read, path, shift, channels)
 
 
@@ -104,15 +115,15 @@ def _read(path: Path, shift: int, channels: int | None, begin: int, end: int) ->
 
 
 def count(total: int) -> int:
-    """Number of segments of a scene of `total` samples."""
+    """Return the number of segments of a scene of `total` samples."""
     return -(-total // LENGTH)
 
 
 def segment(reader: Reader, number: int, total: int, sample_rate_hz: int) -> Segment:
-    """Segment `number` (from 0) of a scene of `total` samples, at least `SHORTEST`."""
+    """Read segment `number` (from 0) of a scene of `total` samples, at least `SHORTEST`."""
     start = number * LENGTH
     end = min(start + LENGTH, total)
-    # A last segment that is shorter than its reflection takes more from the one before it
+    # A last segment that is shorter than the reflection needs more of the segment before it
     begin = max(min(start - CONTEXT, total - SHORTEST), 0)
     stop = min(max(end + CONTEXT, SHORTEST), total)
     samples = reader(begin, stop)
@@ -123,18 +134,45 @@ def segment(reader: Reader, number: int, total: int, sample_rate_hz: int) -> Seg
 
 
 def segments(reader: Reader, total: int, sample_rate_hz: int) -> Iterator[Segment]:
-    """All segments of a scene."""
+    """Read all segments of a scene, one after the other."""
     return (segment(reader, number, total, sample_rate_hz) for number in range(count(total)))
+
+
+def accumulate(
+    describe: Callable[[Segment], Description],
+    compare: Callable[[Description, Description], Sums],
+    reference: Float32[ndarray, "acn time"],
+    test: Float32[ndarray, "acn time"],
+    sample_rate_hz: int,
+) -> Sums:
+    """Describe and compare two scenes in memory segment by segment, and add the sums.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or if the scenes are shorter than `SHORTEST`.
+    """
+    if reference.shape != test.shape or reference.shape[1] < SHORTEST:
+        raise ValueError(
+            f"need scenes of equal shape and at least {SHORTEST} samples, got {reference.shape} and {test.shape}"
+        )
+    total: Sums | None = None
+    pairs = (segments(array_reader(x), x.shape[1], sample_rate_hz) for x in (reference, test))
+    for a, b in zip(*pairs, strict=True):
+        here = compare(describe(a), describe(b))
+        total = here if total is None else total + here
+    assert total is not None
+    return total
 
 
 @cache
 def hann(window: int) -> Float32[ndarray, " time"]:
-    """Periodic Hann window."""
+    """Return a periodic Hann window."""
     return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)).astype(np.float32)
 
 
 def frames_in(segment: Segment, hop: int) -> int:
-    """Frames centred in a segment; the last one of a scene is centred at its end, or less than a hop before."""
+    """Return the number of frames centred in a segment; a scene of T samples has 1 + T // hop altogether."""
     count = -(-segment.samples.shape[1] // hop)
     return count + 1 if segment.is_last and segment.total % hop == 0 else count
 
@@ -142,10 +180,17 @@ def frames_in(segment: Segment, hop: int) -> int:
 def spectra(
     of: Segment, window: int, hop: int, first: int = 0, last: int | None = None
 ) -> Complex64[ndarray, "acn frame bin"]:
-    """Short-time Fourier transform: periodic Hann window, centred, edges reflected, not normalised.
+    """Return the short-time Fourier transform of a segment.
 
-    Together the segments of a scene of T samples have its 1 + T // hop frames. `first` and `last` choose from
-    the frames of this segment.
+    The window is a periodic Hann window, frames are centred, and nothing is normalised.
+
+    Parameters
+    ----------
+    of : Segment
+    window, hop : int
+        In samples; `window` is at most twice `CONTEXT`.
+    first, last : int
+        Frames of this segment that are computed, `last` excluded; all by default.
     """
     last = frames_in(of, hop) if last is None else min(last, frames_in(of, hop))
     begin = CONTEXT - window // 2 + first * hop
@@ -154,9 +199,15 @@ def spectra(
 
 
 def erb_band_edges(sample_rate_hz: int, window: int = WINDOW, bands: int = 24) -> Float64[ndarray, " edge"]:
-    """Bin numbers that bound `bands` bands, equally wide in ERB rate from 50 Hz to 16 kHz (or half the rate).
+    """Return the bins that bound bands of equal width in ERB rate, from 50 Hz to 16 kHz or half the sample rate.
 
-    No band is empty: where the bins are wider than the bands, each has one bin and the upper edge moves up.
+    The ERB rate is 21.4 log10(1 + 0.00437 f) (Glasberg and Moore 1990). No band is empty: where the bins are wider
+    than the bands, each band has one bin and the edges above it move up.
+
+    Returns
+    -------
+    int (bands + 1,)
+        Band b has the bins ``edges[b]`` <= k < ``edges[b + 1]``.
     """
     top_hz = min(16_000.0, sample_rate_hz / 2)
     edges = np.round(erb_edges_hz(50.0, top_hz, bands) * window / sample_rate_hz).astype(int)
@@ -166,6 +217,6 @@ def erb_band_edges(sample_rate_hz: int, window: int = WINDOW, bands: int = 24) -
 
 
 def erb_band_centres_hz(sample_rate_hz: int) -> Float64[ndarray, " band"]:
-    """Frequency halfway between the edges of each band of the shared spectrum."""
+    """Return the frequency halfway between the edges of each band of the shared spectrum."""
     edges = erb_band_edges(sample_rate_hz)
     return (edges[:-1] + edges[1:]) / 2 * sample_rate_hz / WINDOW

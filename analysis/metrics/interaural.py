@@ -1,9 +1,9 @@
-"""Interaural cues of a rigid sphere: level and time differences and coherence at its two ears.
+"""Interaural cues at the ears of a rigid sphere: level difference, time difference and coherence.
 
 The head is a rigid sphere of radius 8.75 cm with ears at ±100° (Rayleigh's solution for plane waves, as in Duda
-and Martens 1998; c = 343 m/s). Its filters are fitted to the scene's order by least squares over the sphere,
-above 2 kHz to the magnitude alone with the phase of the bin below (magLS, Schörkhuber et al. 2018). It has no
-pinnae and no torso: elevation is invisible but for its part in the lateral angle.
+and Martens 1998; c = 343 m/s). Its filters are fitted to the order of the scene by least squares over the sphere;
+above 2 kHz only their magnitude is fitted, with the phase of the bin below (magLS, Schörkhuber et al. 2018). The
+sphere has neither pinnae nor torso, so that elevation shows only as far as it changes the lateral angle.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from functools import cache
 from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Complex64, Float64
+from jaxtyping import Complex64, Float32, Float64
 from numpy import ndarray
 
-from analysis.metrics.framing import WINDOW, Segment, erb_band_centres_hz, erb_band_edges
+from analysis.metrics.framing import WINDOW, Segment, accumulate, erb_band_centres_hz, erb_band_edges
 from analysis.metrics.spatial import BLOCK_FRAMES
 from render.headphones.hrir import EAR_AZIMUTH_DEG, sphere_pressure
 from render.hoa.spherical_harmonics import gauss_legendre_sphere, mirror_signs, spherical_harmonics, unit_vectors
@@ -29,20 +29,20 @@ _OVERSAMPLING = 4
 
 @dataclass(frozen=True, eq=False)
 class Cues:
-    """Cues of one segment per block and ERB band.
+    """Interaural cues of one segment, per block of 5 frames and band.
 
     Attributes
     ----------
     ild_db : float (block, band)
-        Level of the left ear over the right.
+        Level of the left ear over that of the right.
     itd_us : float (block, band)
-        Delay of the right ear after the left: positive for sources on the left.
+        Delay of the right ear after the left, positive for sources on the left.
     coherence : float (block, band)
         Largest value of the normalised cross-correlation within ±1 ms.
     energy : float (block, band)
-        Sum of both ears.
+        Sum of the energies of both ears.
     low : bool (band,)
-        Bands whose centre lies under `ITD_BELOW_HZ`.
+        Whether the centre of the band lies below `ITD_BELOW_HZ`.
     """
 
     ild_db: Float64[ndarray, "block band"]
@@ -54,7 +54,7 @@ class Cues:
 
 @dataclass(frozen=True, eq=False)
 class CueSums:
-    """Weighted sums per band, and of the weights; they add up over segments."""
+    """Weighted sums of the differences in each band, and the sums of the weights."""
 
     level: Float64[ndarray, " band"]
     coherence: Float64[ndarray, " band"]
@@ -68,13 +68,13 @@ class CueSums:
 
 @cache
 def ear_filters(order: int, sample_rate_hz: int) -> Complex64[ndarray, "bin ear acn"]:
-    """Filters from SN3D channels to the left and the right ear, at the bins of the shared spectrum."""
+    """Return the filters from ACN/SN3D channels to the left and right ear, at the bins of the shared spectrum."""
     frequency_hz = np.arange(WINDOW // 2 + 1) * (sample_rate_hz / WINDOW)
     azimuth, elevation, weights = gauss_legendre_sphere(16)
     ear = unit_vectors(np.array(np.deg2rad(EAR_AZIMUTH_DEG)), np.array(0.0))
     response = sphere_pressure(frequency_hz, unit_vectors(azimuth, elevation) @ ear)
     harmonics = spherical_harmonics(order, azimuth, elevation)
-    # The quadrature makes the harmonics orthogonal: least squares is a projection
+    # The harmonics are orthogonal under the quadrature, so that least squares is a projection
     fit = (harmonics * weights[:, None]).T / (np.square(harmonics) * weights[:, None]).sum(axis=0)[:, None]
     left = np.empty((len(frequency_hz), harmonics.shape[1]), np.complex128)
     for index, hz in enumerate(frequency_hz):
@@ -87,7 +87,7 @@ def ear_filters(order: int, sample_rate_hz: int) -> Complex64[ndarray, "bin ear 
 
 @cache
 def _lags(sample_rate_hz: int) -> tuple[Float64[ndarray, " lag"], Complex64[ndarray, "bin lag"]]:
-    """Lags in seconds within ±1 ms, and what turns a cross-spectrum into a correlation there."""
+    """Return lags within ±1 ms, and the matrix from a cross-spectrum to the correlation at these lags."""
     reach = int(_MAX_ITD_S * sample_rate_hz * _OVERSAMPLING)
     lags_s = np.arange(-reach, reach + 1) / (sample_rate_hz * _OVERSAMPLING)
     frequency_hz = np.arange(WINDOW // 2 + 1) * (sample_rate_hz / WINDOW)
@@ -95,7 +95,7 @@ def _lags(sample_rate_hz: int) -> tuple[Float64[ndarray, " lag"], Complex64[ndar
 
 
 def describe(segment: Segment) -> Cues:
-    """Cues of a segment."""
+    """Return the interaural cues of a segment."""
     filters = ear_filters(segment.order, segment.sample_rate_hz)
     edges = erb_band_edges(segment.sample_rate_hz)
     bins = slice(edges[0], edges[-1])
@@ -105,11 +105,11 @@ def describe(segment: Segment) -> Cues:
     bands = edges[:-1] - edges[0]
     left, right = np.add.reduceat(powers, bands, axis=0).transpose(1, 2, 0).astype(np.float64) + 1e-20
     cross = np.add.reduceat(np.conj(ears[:, 0]) * ears[:, 1], starts, axis=1)
-    lags_s, turn = _lags(segment.sample_rate_hz)
+    lags_s, to_lags = _lags(segment.sample_rate_hz)
     peak, delay_s = np.empty_like(left), np.empty_like(left)
     for band, (low, high) in enumerate(pairwise(edges)):
         of_band = cross[low - edges[0] : high - edges[0]].T
-        correlation = of_band.real @ turn[low:high].real - of_band.imag @ turn[low:high].imag
+        correlation = of_band.real @ to_lags[low:high].real - of_band.imag @ to_lags[low:high].imag
         best = correlation.argmax(axis=1)
         peak[:, band] = correlation[np.arange(len(best)), best]
         delay_s[:, band] = lags_s[best]
@@ -123,7 +123,7 @@ def describe(segment: Segment) -> Cues:
 
 
 def compare(reference: Cues, test: Cues) -> CueSums:
-    """Sums of a segment, weighted by the reference's energy; time differences also by its coherence."""
+    """Return the sums of a segment, weighted by the reference's energy; time differences also by its coherence."""
     weight = reference.energy
     time_weight = weight * reference.coherence * reference.low
     return CueSums(
@@ -136,7 +136,14 @@ def compare(reference: Cues, test: Cues) -> CueSums:
 
 
 def conclude(sums: CueSums) -> dict[str, float | None]:
-    """Means over time weighted by energy, then over the bands."""
+    """Return the mean absolute differences of the cues: weighted means over time, then means over bands.
+
+    Returns
+    -------
+    dict
+        ``ild_db`` (interaural level difference), ``itd_us`` (interaural time difference, bands below
+        `ITD_BELOW_HZ`) and ``iacc`` (interaural coherence).
+    """
     heard = sums.weight > 1e-15
     timed = heard & (sums.time_weight > 1e-15)
 
@@ -148,3 +155,22 @@ def conclude(sums: CueSums) -> dict[str, float | None]:
         "itd_us": mean(sums.time, sums.time_weight, timed),
         "iacc": mean(sums.coherence, sums.weight, heard),
     }
+
+
+def evaluate(
+    reference: Float32[ndarray, "acn time"], test: Float32[ndarray, "acn time"], sample_rate_hz: int
+) -> dict[str, float | None]:
+    """Return the differences of the interaural cues of two scenes in memory; see `conclude`.
+
+    Parameters
+    ----------
+    reference, test : float32 (acn, time)
+        Aligned ACN/SN3D scenes of equal shape.
+    sample_rate_hz : int
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or if the scenes are shorter than `analysis.metrics.framing.SHORTEST`.
+    """
+    return conclude(accumulate(describe, compare, reference, test, sample_rate_hz))

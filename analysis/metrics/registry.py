@@ -1,9 +1,24 @@
-"""All measures between a reference scene and a test scene: what they are called and how they are got.
+"""All measures between a reference scene and a test scene: names, units, blind spots, and their computation.
 
-Each room (`covariance`, `waveform`, `spectral`, `spatial`, `bands`, `binaural_head`, `ambiqual`) describes a
-segment of a scene, compares two descriptions into sums that add up over segments, and concludes from the sums. So
-a reference is described once for all of its tests, memory does not depend on the length, and segments may be
-worked on in any order.
+The measures are computed by modules with the same four functions: ``describe`` a segment of one scene, ``compare``
+two descriptions into sums over time, ``conclude`` the measures from the sums, and ``evaluate``, the three together
+for two scenes in memory. A reference is therefore described only once for all of its tests, the memory does not
+depend on the length of the scenes, and segments may be processed in any order.
+
+=============  =====================================================================================
+module         measures
+=============  =====================================================================================
+`covariance`   eq. 3 of the paper over the whole band, levels of channels and orders, SI-SDR
+`waveform`     signal-to-noise ratio at low frequencies
+`spectral`     mel, STFT and log-spectral distances
+`spatial`      eq. 3 in bands, direction and diffuseness (DirAC), energy maps, loudspeaker feeds
+`banded`       direction and levels of the orders, with equal weight of all bands
+`interaural`   level differences, time differences and coherence at the ears of a rigid sphere
+`ambiqual`     AMBIQUAL
+`visqol`       ViSQOL of W (optional; for whole signals, so that it has ``visqol`` alone)
+=============  =====================================================================================
+
+To add a measure, add it to the result of a module's ``conclude`` and to `MEASURES`; docs/measures.md defines it.
 """
 
 from __future__ import annotations
@@ -16,9 +31,7 @@ import numpy as np
 from jaxtyping import Complex64, Float32, Float64
 from numpy import ndarray
 
-from analysis.metrics import ambiqual, covariance, spatial, spectral, waveform
-from analysis.metrics import banded as bands
-from analysis.metrics import interaural as binaural_head
+from analysis.metrics import ambiqual, banded, covariance, interaural, spatial, spectral, waveform
 from analysis.metrics.framing import Reader, Segment, array_reader, segments
 from render.common.errors import InputError
 from render.hoa.scene import Scene
@@ -26,17 +39,17 @@ from render.hoa.scene import Scene
 
 @dataclass(frozen=True)
 class Measure:
-    """What a column of the table means.
+    """Meaning of a column of the table of results.
 
     Attributes
     ----------
     name : str
     unit : str
-        Empty for numbers without one.
+        Empty for numbers without a unit.
     ideal : float or None
-        Value of a perfect copy; None for facts, which have none.
+        Value of a perfect copy; None for properties of a codec or a file, which have no ideal.
     blind : str
-        What it cannot see.
+        What the measure is blind to.
     """
 
     name: str
@@ -92,35 +105,32 @@ MEASURES = (
     Measure("silent_channels", "", None, "channels that the test has lost"),
 )
 FACTS = ("kbps", "rtf_enc", "rtf_dec", "params", "macs_per_s", "latency_ms")
-"""Columns that a build's manifest may know."""
+"""Columns that are copied from the manifest of a built test, where it has them."""
 
 
 @dataclass(frozen=True)
-class Scale:
-    """What must be known of the whole reference before a segment can be compared.
+class ReferenceLevels:
+    """Levels of the whole reference, which must be known before a segment can be compared.
 
     Attributes
     ----------
     largest_power : float
-        Of its spectra, for the floor of the log-spectral distance.
+        Largest |X|² of its shared spectrum, which sets the floor of the log-spectral distance.
     loudspeaker_power : float
         Variance of the loudest loudspeaker of its 7.1.4 decoding.
-    level : float
-        Variance of its loudest channel.
     """
 
     largest_power: float
     loudspeaker_power: float
-    level: float
 
 
-def scale(reference: Reader, total: int, sample_rate_hz: int) -> Scale:
-    """Look through a reference once.
+def reference_levels(reference: Reader, total: int, sample_rate_hz: int) -> ReferenceLevels:
+    """Read a reference of `total` samples once and return its levels.
 
     Raises
     ------
     InputError
-        If it is silent: nothing can be compared with nothing.
+        If the reference is silent: nothing can be compared with silence.
     """
     largest = 0.0
     sums: covariance.Moments | None = None
@@ -130,33 +140,31 @@ def scale(reference: Reader, total: int, sample_rate_hz: int) -> Scale:
         sums = here if sums is None else sums + here
     if sums is None or not covariance.active(sums.covariances()[0]).any():
         raise InputError("the reference is silent (every channel under -100 dB re full scale)")
-    own = sums.covariances()[0]
-    decoder = spectral.loudspeaker_matrix(segment.order)
-    return Scale(largest, float(np.diag(decoder @ own @ decoder.T).max()), float(np.diag(own).max()))
+    return ReferenceLevels(largest, spatial.loudspeaker_power(sums.covariances()[0]))
 
 
 @dataclass(frozen=True, eq=False)
 class Description:
-    """A segment of a scene, as every room sees it."""
+    """A segment of a scene as the modules describe it; see their ``describe``."""
 
     samples: Float32[ndarray, "acn time"]
-    low: Complex64[ndarray, "acn frame bin"]
+    low_spectrum: Complex64[ndarray, "acn frame bin"]
     magnitudes: spectral.Magnitudes
     field: spatial.Field
-    cues: binaural_head.Cues
+    cues: interaural.Cues
     patches: ambiqual.Patches
 
 
 @dataclass(frozen=True, eq=False)
 class Sums:
-    """What is left of a pair of segments; adds up over segments."""
+    """Sums over time of the comparison of two scenes; those of consecutive segments are added."""
 
     moments: covariance.Moments
     waveform: Float64[ndarray, " 3"]
     spectral: spectral.SpectralSums
     spatial: spatial.SpatialSums
-    bands: bands.BandSums
-    cues: binaural_head.CueSums
+    banded: banded.BandSums
+    cues: interaural.CueSums
     similarity: ambiqual.SimilaritySums
 
     def __add__(self, other: Sums) -> Sums:
@@ -166,37 +174,40 @@ class Sums:
 def describe(segment: Segment) -> Description:
     """Describe a segment of a scene."""
     return Description(
-        segment.samples,
+        covariance.describe(segment),
         waveform.describe(segment),
         spectral.describe(segment),
         spatial.describe(segment),
-        binaural_head.describe(segment),
+        interaural.describe(segment),
         ambiqual.describe(segment),
     )
 
 
-def compare(reference: Description, test: Description, of: Scale) -> Sums:
-    """Compare two segments at the same place."""
+def compare(reference: Description, test: Description, levels: ReferenceLevels) -> Sums:
+    """Compare two segments at the same position."""
     return Sums(
         covariance.compare(reference.samples, test.samples),
-        waveform.compare(reference.low, test.low),
-        spectral.compare(reference.magnitudes, test.magnitudes, of.largest_power),
-        spatial.compare(reference.field, test.field, of.loudspeaker_power),
-        bands.compare(reference.field, test.field),
-        binaural_head.compare(reference.cues, test.cues),
+        waveform.compare(reference.low_spectrum, test.low_spectrum),
+        spectral.compare(reference.magnitudes, test.magnitudes, levels.largest_power),
+        spatial.compare(reference.field, test.field, levels.loudspeaker_power),
+        banded.compare(reference.field, test.field),
+        interaural.compare(reference.cues, test.cues),
         ambiqual.compare(reference.patches, test.patches),
     )
 
 
 def conclude(sums: Sums) -> dict[str, float | None]:
-    """All measures; None is "not applicable", and no value is NaN or infinite."""
+    """Return all measures, in the order of `MEASURES`.
+
+    None means that a measure is not applicable; no value is NaN or infinite.
+    """
     found = {
         **covariance.conclude(sums.moments),
         **waveform.conclude(sums.waveform),
         **spectral.conclude(sums.spectral),
         **spatial.conclude(sums.spatial),
-        **bands.conclude(sums.bands),
-        **binaural_head.conclude(sums.cues),
+        **banded.conclude(sums.banded),
+        **interaural.conclude(sums.cues),
         **ambiqual.conclude(sums.similarity),
         "silent_channels": float(len(covariance.lost_channels(sums.moments))),
     }
@@ -206,12 +217,12 @@ def conclude(sums: Sums) -> dict[str, float | None]:
 
 
 def measure_all(reference: Scene, tests: Mapping[str, Scene]) -> dict[str, dict[str, float | None]]:
-    """Measure scenes in memory against their reference, sample by sample: nothing is aligned.
+    """Return all measures of some tests in memory against their reference; they are not aligned.
 
     Raises
     ------
     InputError
-        If lengths, rates or orders differ, or the reference is silent.
+        If lengths, sample rates or orders differ, or if the reference is silent.
     """
     for name, test in tests.items():
         if (test.samples.shape, test.sample_rate_hz) != (reference.samples.shape, reference.sample_rate_hz):
@@ -220,28 +231,28 @@ def measure_all(reference: Scene, tests: Mapping[str, Scene]) -> dict[str, dict[
                 f"{reference.samples.shape} at {reference.sample_rate_hz} Hz"
             )
     total, rate_hz = reference.length, reference.sample_rate_hz
-    of = scale(array_reader(reference.samples), total, rate_hz)
+    levels = reference_levels(array_reader(reference.samples), total, rate_hz)
     streams = {name: segments(array_reader(test.samples), total, rate_hz) for name, test in tests.items()}
     sums: dict[str, Sums] = {}
     for segment in segments(array_reader(reference.samples), total, rate_hz):
         described = describe(segment)
         for name, stream in streams.items():
-            here = compare(described, describe(next(stream)), of)
+            here = compare(described, describe(next(stream)), levels)
             sums[name] = sums[name] + here if name in sums else here
     return {name: conclude(found) for name, found in sums.items()}
 
 
 def measure(reference: Scene, test: Scene) -> dict[str, float | None]:
-    """Measure one scene; see `measure_all`."""
+    """Return all measures of one test; see `measure_all`."""
     return measure_all(reference, {"test": test})["test"]
 
 
 @cache
 def by_name() -> dict[str, Measure]:
-    """Columns by their names."""
+    """Return the measures by their names."""
     return {measure.name: measure for measure in MEASURES}
 
 
 def columns(rows: Sequence[Mapping[str, float | None]]) -> list[str]:
-    """Columns of a table, in the order of `MEASURES`: those that any row has a value for."""
+    """Return the columns of a table in the order of `MEASURES`: those for which some row has a value."""
     return [measure.name for measure in MEASURES if any(row.get(measure.name) is not None for row in rows)]

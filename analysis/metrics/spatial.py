@@ -1,21 +1,21 @@
-"""Spatial measures: all follow from the short-time covariance of the channels in ERB bands.
+"""Spatial measures from the short-time covariance of the channels in ERB bands.
 
-A block is 5 frames of the shared spectrum (window 2048, hop 512: 58 ms of hops at 44.1 kHz), a map is made of
-3 blocks. Weights always come from the reference.
+A block has 5 frames of the shared spectrum (window 2048, hop 512: 58 ms of hops at 44.1 kHz); an energy map is of
+3 blocks. Weights are always those of the reference.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64
 from numpy import ndarray
 
-from analysis.metrics.covariance import SILENCE, correlation_distance
-from analysis.metrics.framing import WINDOW, Segment, erb_band_edges, hann
+from analysis.metrics.covariance import SILENCE, correlation_distance, moments
+from analysis.metrics.framing import WINDOW, Segment, accumulate, erb_band_edges, hann
 from analysis.metrics.spectral import loudspeaker_matrix
 from render.hoa.beams import beam_power, beam_weights, max_re_approximation
 from render.hoa.scene import order_of
@@ -24,26 +24,26 @@ from render.hoa.spherical_harmonics import fibonacci_sphere, unit_vectors
 BLOCK_FRAMES = 5
 MAP_BLOCKS = 3
 MAP_POINTS = 240
-# Variance under which a channel is silent in a band: a 1000th of what it may have as a whole
 BAND_SILENCE = SILENCE / 1000
-# Energy maps are compared down to this fraction of the reference map's mean: -40 dB
+"""A channel up to this variance is silent in a band."""
+# Energy maps are compared down to this part of the mean of the reference's map: -40 dB
 _MAP_FLOOR = 1e-4
-# Energy vectors shorter than this are those of the grid, not of the map
-_EVEN = 5e-3
-# A loudspeaker's share of the level is compared down to -40 dB of the sum
+# An energy vector shorter than this is that of the grid: the map is uniform
+_UNIFORM = 5e-3
+# The share of a loudspeaker in the power is compared down to -40 dB
 _SHARE_FLOOR = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
 class Field:
-    """Short-time covariances of one segment.
+    """Short-time covariances and energy maps of one segment.
 
     Attributes
     ----------
     covariance : float32 (block, band, acn, acn)
-        Real part, as variance: the bands' traces sum to the scene's power between 50 Hz and 16 kHz.
+        Real part, in units of variance: the sum over the bands is the covariance between 50 Hz and 16 kHz.
     maps : float32 (map, band, point)
-        Energy of max-rE beams on `MAP_POINTS` Fibonacci points.
+        Power of max-rE beams at `MAP_POINTS` points of a Fibonacci grid.
     """
 
     covariance: Float32[ndarray, "block band acn acn"]
@@ -52,7 +52,7 @@ class Field:
 
 @dataclass(frozen=True, eq=False)
 class SpatialSums:
-    """Sums that add up over segments: numerator and denominator of each weighted mean."""
+    """Sums over time: numerators and denominators of the weighted means."""
 
     covariance: Float64[ndarray, "scene band acn acn"]
     blocks: float
@@ -65,18 +65,18 @@ class SpatialSums:
         return SpatialSums(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
 
     def mean_covariances(self) -> Float64[ndarray, "scene band acn acn"]:
-        """Covariances in the bands, mean over time, of the reference and of the test."""
+        """Return the covariances in the bands, mean over time, of the reference and of the test."""
         return self.covariance / self.blocks
 
 
 @cache
 def beams(order: int) -> Float64[ndarray, "point acn"]:
-    """Weights of max-rE beams at `MAP_POINTS` points, for SN3D channels."""
+    """Return the weights of max-rE beams at `MAP_POINTS` points, for ACN/SN3D channels."""
     return beam_weights(*fibonacci_sphere(MAP_POINTS), max_re_approximation(order))
 
 
 def band_covariances(segment: Segment) -> Float32[ndarray, "block band acn acn"]:
-    """Real covariance of the channels in blocks and ERB bands, in units of variance."""
+    """Return the real part of the covariance of the channels in blocks and bands, in units of variance."""
     spectrum = segment.field
     channels, frames = spectrum.shape[:2]
     blocks = -(-frames // BLOCK_FRAMES)
@@ -89,22 +89,34 @@ def band_covariances(segment: Segment) -> Float32[ndarray, "block band acn acn"]
         parts = padded[:, :, low:high].reshape(channels, blocks, -1).transpose(1, 0, 2)
         parts = np.ascontiguousarray(parts).view(np.float32)
         result[:, band] = parts @ parts.transpose(0, 2, 1)
-    # Parseval with one-sided spectra; per frame
+    # Parseval's theorem with one-sided spectra; per frame
     return result * np.float32(2 / (WINDOW * np.square(hann(WINDOW)).sum() * BLOCK_FRAMES))
 
 
 def describe(segment: Segment) -> Field:
-    """Covariances and energy maps of a segment."""
+    """Return covariances and energy maps of a segment."""
     covariance = band_covariances(segment)
     grouped = np.add.reduceat(covariance, np.arange(0, len(covariance), MAP_BLOCKS), axis=0)
     return Field(covariance, beam_power(grouped, beams(segment.order)))
 
 
 def intensity(covariance: Float[ndarray, "*block acn acn"]) -> tuple[ndarray, ndarray, ndarray]:
-    """DirAC's unit direction (*block, 3), diffuseness and energy density of first-order covariances.
+    """Return the parameters of DirAC (Pulkki 2007) from covariances of ACN/SN3D channels.
 
-    I = Re{W* [X Y Z]}, E = (|W|² + |X|² + |Y|² + |Z|²) / 2, ψ = 1 - |<I>| / <E> (Pulkki 2007). Where the
-    intensity is 0 the direction is the zero vector, at 90° from any; silence is diffuse.
+    I = Re{W* [X Y Z]}, E = (|W|² + |X|² + |Y|² + |Z|²) / 2 and ψ = 1 - |<I>| / <E>.
+
+    Parameters
+    ----------
+    covariance : float (..., acn, acn)
+        At least of the first order; higher orders are ignored.
+
+    Returns
+    -------
+    direction : float (..., 3)
+        Unit vector (x, y, z) of the intensity; the zero vector, at 90° from all others, where the intensity is 0.
+    diffuseness : float (...)
+        0 to 1; 1 for silence.
+    energy : float (...)
     """
     vector = covariance[..., 0, [3, 1, 2]].astype(np.float64)
     energy = 0.5 * np.trace(covariance[..., :4, :4], axis1=-2, axis2=-1, dtype=np.float64)
@@ -113,8 +125,14 @@ def intensity(covariance: Float[ndarray, "*block acn acn"]) -> tuple[ndarray, nd
     return direction, np.clip(1 - length / np.maximum(energy, 1e-30), 0, 1), energy
 
 
+def loudspeaker_power(covariance: Float64[ndarray, "acn acn"]) -> float:
+    """Return the variance of the loudest 7.1.4 loudspeaker, from the covariance of the channels."""
+    decoder = loudspeaker_matrix(order_of(len(covariance)))
+    return float(np.diag(decoder @ covariance @ decoder.T).max())
+
+
 def compare(reference: Field, test: Field, power: float) -> SpatialSums:
-    """Sums of a segment; `power` is the power of the reference scene's loudest 7.1.4 loudspeaker."""
+    """Return the sums of a segment; `power` is the `loudspeaker_power` of the whole reference."""
     covariance = np.stack([of.covariance.sum(axis=0, dtype=np.float64) for of in (reference, test)])
     direction, diffuseness = np.zeros(2), np.zeros(3)
     if covariance.shape[-1] >= 4:
@@ -142,17 +160,17 @@ def _direction_sums(reference: ndarray, test: ndarray) -> tuple[Float64[ndarray,
 
 
 def _map_sums(p: ndarray, q: ndarray) -> Float64[ndarray, "measure band"]:
-    """Sums over maps: correlation, |dB|, divergence, angle, length times the reference's energy; weights."""
+    """Return sums over the maps: weighted correlation, |dB|, divergence, angle and length; the weights."""
     weight = p.mean(axis=-1)
     floor = _MAP_FLOOR * np.maximum(weight, 1e-30)[..., None]
     level_db = np.abs(10 * np.log10((q + floor) / (p + floor))).mean(axis=-1)
     p = p / np.maximum(p.sum(axis=-1, keepdims=True), 1e-30)
     q_sum = q.sum(axis=-1, keepdims=True)
-    # A silent test says nothing of a direction: an even map
+    # The map of a silent test is uniform, without any direction
     q = np.where(q_sum > 1e-30, q / np.maximum(q_sum, 1e-30), 1 / MAP_POINTS)
     pc, qc = p - 1 / MAP_POINTS, q - 1 / MAP_POINTS
     spread = np.linalg.norm(pc, axis=-1) * np.linalg.norm(qc, axis=-1)
-    spread[np.linalg.norm(qc, axis=-1) < _EVEN / MAP_POINTS] = np.inf
+    spread[np.linalg.norm(qc, axis=-1) < _UNIFORM / MAP_POINTS] = np.inf
     correlation = (pc * qc).sum(axis=-1) / np.maximum(spread, 1e-30)
     middle = (p + q) / 2
     divergence = sum(
@@ -162,7 +180,7 @@ def _map_sums(p: ndarray, q: ndarray) -> Float64[ndarray, "measure band"]:
     rp, rq = p @ points, q @ points
     lengths = np.linalg.norm(rp, axis=-1), np.linalg.norm(rq, axis=-1)
     cosine = (rp * rq).sum(axis=-1) / np.maximum(lengths[0] * lengths[1], 1e-30)
-    cosine[lengths[1] < _EVEN] = 0  # an even map has no direction: 90 degrees from any
+    cosine[lengths[1] < _UNIFORM] = 0  # a uniform map is at 90 degrees from every direction
     angle_deg = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
     directed = weight * lengths[0]
     terms = [weight * correlation, weight * level_db, weight * divergence, directed * angle_deg,
@@ -171,7 +189,7 @@ def _map_sums(p: ndarray, q: ndarray) -> Float64[ndarray, "measure band"]:
 
 
 def _loudspeaker_sums(reference: ndarray, test: ndarray, power: float) -> Float64[ndarray, " 4"]:
-    """Sums of level and share errors over blocks, bands and loudspeakers, and how many there are of each."""
+    """Return sums of the errors of levels and of shares over blocks, bands and loudspeakers, and their numbers."""
     decoder = loudspeaker_matrix(order_of(reference.shape[-1]))
     a, b = (
         np.maximum(np.einsum("li,tbij,lj->tbl", decoder, of, decoder, optimize=True).astype(np.float64), 0)
@@ -200,7 +218,16 @@ def band_distances(
 
 
 def conclude(sums: SpatialSums) -> dict[str, float | None]:
-    """Weighted means; bands count alike where maps and correlations are averaged."""
+    """Return the spatial measures: weighted means over time; all bands have equal weight in maps and correlations.
+
+    Returns
+    -------
+    dict
+        ``covband_mean``, ``covuband_rel`` (eq. 3 of the paper in bands, with and without normalisation),
+        ``doa_deg``, ``diff_mae``, ``diff_bias`` (DirAC), ``map_corr``, ``map_lsd_db``, ``map_jsd_bits``,
+        ``rE_ang_deg``, ``rE_mag`` (energy maps), ``ls_lvl_db``, ``ls_cld_db`` and ``ls_covband`` (7.1.4
+        loudspeaker feeds). None where a measure is not applicable.
+    """
     reference, test = sums.mean_covariances()
     order = order_of(reference.shape[-1])
     decoder = loudspeaker_matrix(order)
@@ -236,3 +263,23 @@ def conclude(sums: SpatialSums) -> dict[str, float | None]:
 
 def _ratio(numerator: float, denominator: float) -> float | None:
     return float(numerator / denominator) if denominator > 1e-30 else None
+
+
+def evaluate(
+    reference: Float32[ndarray, "acn time"], test: Float32[ndarray, "acn time"], sample_rate_hz: int
+) -> dict[str, float | None]:
+    """Return the spatial measures of two scenes in memory; see `conclude`.
+
+    Parameters
+    ----------
+    reference, test : float32 (acn, time)
+        Aligned ACN/SN3D scenes of equal shape.
+    sample_rate_hz : int
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or if the scenes are shorter than `analysis.metrics.framing.SHORTEST`.
+    """
+    power = loudspeaker_power(moments(reference, reference).covariances()[0])
+    return conclude(accumulate(describe, partial(compare, power=power), reference, test, sample_rate_hz))

@@ -1,46 +1,49 @@
-"""Distances between magnitude spectra, as the published neural codec trains and evaluates with them.
+"""Distances between magnitude spectra: mel, STFT and log-spectral distances.
 
-All are computed channel by channel and averaged over channels: they hear timbre, and nothing between channels.
-The mel distance exists in `codec.losses.mel` too, in torch: a test makes each the other's oracle.
+The mel and STFT distances are those that the published neural codec (Kumar et al. 2023) is trained and evaluated
+with. All are computed for each channel and averaged over channels, so that they measure timbre and are blind to
+everything between channels. The mel distance of training exists in PyTorch too, in `codec.losses.mel`; a test
+compares the two.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 from jaxtyping import Complex64, Float32, Float64
 from numpy import ndarray
 
-from analysis.metrics.framing import CHUNK, WINDOW, Segment, frames_in, spectra
+from analysis.metrics.framing import CHUNK, WINDOW, Segment, accumulate, array_reader, frames_in, segments, spectra
 from render.hoa.layout import layout
 from render.loudspeakers.design import decoding_matrix
 
 TRAINING_SCALES = ((32, 5), (64, 10), (128, 20), (256, 40), (512, 80), (1024, 160), (2048, 320))
-"""Window and mel bands of the seven scales of the published training configuration; hop is window / 4."""
+"""Window and mel bands of the seven scales of the published training configuration; the hop is window / 4."""
 EVALUATION_SCALES = ((2048, 150), (512, 80))
-"""Defaults of audiotools' MelSpectrogramLoss, which the published evaluation script uses."""
+"""Window and mel bands of the published evaluation script: the defaults of audiotools' MelSpectrogramLoss."""
 FLOOR = np.float32(1e-5)
+"""Magnitudes are clamped at this before the logarithm."""
 LEVEL_FLOOR_DB = -100.0
-"""Floor of the log-spectral distance, below the largest power of the reference's spectra."""
+"""Floor of the log-spectral distance, re the largest power of the reference's spectra."""
 
-_BANDS_AT_ONCE = 32
+_BANDS_PER_GROUP = 32
 
 
 @dataclass(frozen=True, eq=False)
 class Magnitudes:
-    """What the distances compare, of one segment.
+    """Magnitude spectra of one segment.
 
     Attributes
     ----------
     training : tuple of float32 (acn, frame, band)
         log10 of the mel magnitudes of each scale.
     loudspeakers : tuple of float32 (loudspeaker, frame, band)
-        The same of the feeds of 7.1.4 without LFE.
+        The same of the loudspeaker feeds of 7.1.4 without the LFE.
     evaluation : tuple of float32 (acn, frame, band)
-        Mel magnitudes, linear.
+        Linear mel magnitudes of the two evaluation windows.
     linear : tuple of float32 (acn, frame, bin)
         Magnitudes of the two evaluation windows.
     """
@@ -53,7 +56,7 @@ class Magnitudes:
 
 @dataclass(frozen=True, eq=False)
 class SpectralSums:
-    """Sums of differences over frames, mean over bands, for each channel; they add up over segments."""
+    """Differences of each channel, mean over bands or bins and summed over frames; and the number of frames."""
 
     training: Float64[ndarray, "scale acn"]
     loudspeakers: Float64[ndarray, "scale loudspeaker"]
@@ -67,7 +70,7 @@ class SpectralSums:
 
 
 def mel_filter_bank(sample_rate_hz: int, window: int, bands: int) -> Float64[ndarray, "band bin"]:
-    """Slaney's mel filters with unit area, 0 Hz to half the rate (Auditory Toolbox 1998; librosa's default)."""
+    """Return mel filters of unit area from 0 Hz to half the sample rate (Slaney 1998; the default of librosa)."""
     top_hz = sample_rate_hz / 2
     edges_hz = _mel_to_hz(np.linspace(0, _hz_to_mel(top_hz), bands + 2))
     bins_hz = np.arange(window // 2 + 1) * (sample_rate_hz / window)
@@ -88,11 +91,11 @@ def _mel_to_hz(mel: ndarray) -> ndarray:
 def _filters(
     sample_rate_hz: int, window: int, bands: int
 ) -> list[tuple[slice, slice, Float32[ndarray, "bin band"]]]:
-    """Mel filters in groups of bands with the bins that they reach: most of the whole matrix is 0."""
+    """Return the mel filters in groups of bands, each with the bins that it covers, as most of the matrix is 0."""
     filters = mel_filter_bank(sample_rate_hz, window, bands).astype(np.float32)
     groups = []
-    for first in range(0, bands, _BANDS_AT_ONCE):
-        rows = slice(first, min(first + _BANDS_AT_ONCE, bands))
+    for first in range(0, bands, _BANDS_PER_GROUP):
+        rows = slice(first, min(first + _BANDS_PER_GROUP, bands))
         used = np.flatnonzero(filters[rows].any(axis=0))
         bins = slice(used[0], used[-1] + 1) if used.size else slice(0, 1)
         groups.append((rows, bins, np.ascontiguousarray(filters[rows, bins].T)))
@@ -102,7 +105,7 @@ def _filters(
 def _mel(
     magnitude: Float32[ndarray, "acn frame bin"], sample_rate_hz: int, bands: int
 ) -> Float32[ndarray, "acn frame band"]:
-    """Mel magnitudes."""
+    """Return the mel magnitudes of magnitude spectra."""
     window = 2 * (magnitude.shape[2] - 1)
     result = np.empty((*magnitude.shape[:2], bands), np.float32)
     for rows, bins, filters in _filters(sample_rate_hz, window, bands):
@@ -112,25 +115,25 @@ def _mel(
 
 @cache
 def loudspeaker_matrix(order: int) -> Float32[ndarray, "loudspeaker acn"]:
-    """Rows of the project's own 7.1.4 decoder without the LFE's."""
+    """Return the matrix of the project's own 7.1.4 decoder without the LFE."""
     to = layout("7.1.4")
     sounding = [i for i, speaker in enumerate(to.loudspeakers) if not speaker.is_lfe]
     return decoding_matrix(to, order)[sounding].astype(np.float32)
 
 
 def log_mel(segment: Segment, bands: int) -> Float32[ndarray, "acn frame band"]:
-    """log10 of the mel magnitudes of the shared spectrum, clamped at `FLOOR`."""
+    """Return log10 of the mel magnitudes of the shared spectrum, clamped at `FLOOR`."""
     chunks = (np.abs(chunk) for chunk in _chunks(segment, WINDOW))
     return np.concatenate([_log(_mel(chunk, segment.sample_rate_hz, bands)) for chunk in chunks], axis=1)
 
 
 def _log(magnitude: Float32[ndarray, "*shape"]) -> Float32[ndarray, "*shape"]:
-    # The natural logarithm is vectorised in numpy, log10 is not
+    # NumPy vectorises the natural logarithm but not log10
     return np.log(np.maximum(magnitude, FLOOR)) * np.float32(1 / np.log(10))
 
 
 def describe(segment: Segment) -> Magnitudes:
-    """Mel and linear magnitudes of a segment at all scales."""
+    """Return mel and linear magnitudes of a segment at all scales."""
     evaluation_bands = dict(EVALUATION_SCALES)
     training, loudspeakers, evaluation, linear = [], [], {}, {}
     for window, bands in TRAINING_SCALES:
@@ -151,7 +154,7 @@ def describe(segment: Segment) -> Magnitudes:
 
 
 def _chunks(segment: Segment, window: int) -> Iterator[Complex64[ndarray, "acn frame bin"]]:
-    """Spectra of a segment with hop window / 4, a chunk of frames at a time."""
+    """Yield the spectra of a segment with the hop window / 4, some frames at a time."""
     step = CHUNK // window
     for first in range(0, frames_in(segment, window // 4), step):
         if window == WINDOW:
@@ -163,7 +166,7 @@ def _chunks(segment: Segment, window: int) -> Iterator[Complex64[ndarray, "acn f
 def _at_scale(
     spectrum: Complex64[ndarray, "acn frame bin"], segment: Segment, bands: int, evaluation_bands: int | None
 ) -> tuple[ndarray, ...]:
-    """Log mel magnitudes of channels and loudspeakers; where evaluated, linear mel and plain magnitudes too."""
+    """Return log mel magnitudes of channels and loudspeakers; for evaluation also linear ones, mel and STFT."""
     rate_hz, decoder = segment.sample_rate_hz, loudspeaker_matrix(segment.order)
     parts = spectrum.view(np.float32)
     feeds = (decoder @ parts.reshape(len(parts), -1)).reshape(len(decoder), *parts.shape[1:])
@@ -173,12 +176,12 @@ def _at_scale(
 
 
 def largest_power(segment: Segment) -> float:
-    """Largest |X|² of the shared spectrum, over channels, frames and bins."""
+    """Return the largest |X|² of the shared spectrum over channels, frames and bins."""
     return float(np.square(np.abs(segment.field)).max())
 
 
 def compare(reference: Magnitudes, test: Magnitudes, largest: float) -> SpectralSums:
-    """Sums of all differences in a segment; `largest` is the reference scene's `largest_power`."""
+    """Return the sums of a segment; `largest` is the `largest_power` of the whole reference."""
     floor = np.float32(max(largest * 10 ** (LEVEL_FLOOR_DB / 10), 1e-30))
     decibels = [10 / np.log(10) * np.log(np.maximum(np.square(of.linear[0]), floor)) for of in (reference, test)]
     return SpectralSums(
@@ -200,12 +203,20 @@ def _absolute(
 def _as_evaluated(
     a: Float32[ndarray, "acn frame bin"], b: Float32[ndarray, "acn frame bin"]
 ) -> Float64[ndarray, " acn"]:
-    """|Δ log10(m²)| + |Δ m|, the weights and the power of audiotools' defaults."""
+    """Return |Δ log10(m²)| + |Δ m|, with the weights and the exponent that are the defaults of audiotools."""
     return 2 * _absolute(_log(a), _log(b)) + _absolute(a, b)
 
 
 def conclude(sums: SpectralSums) -> dict[str, float | None]:
-    """Mean over frames and channels, sum over scales."""
+    """Return the distances: means over frames and channels, summed over scales.
+
+    Returns
+    -------
+    dict
+        ``mel_train`` (|Δ log10 mel| at `TRAINING_SCALES`), ``mel_W`` (that of W), ``mel_ls`` (that of the 7.1.4
+        loudspeaker feeds), ``mel_eval`` and ``stft_eval`` (|Δ log10 m²| + |Δ m| at `EVALUATION_SCALES`, with and
+        without mel filters) and ``lsd_db`` (log-spectral distance of the shared spectrum).
+    """
     per_channel = (sums.training / sums.frames[:, None]).sum(axis=0)
     windows = [window for window, _ in TRAINING_SCALES]
     frames = np.array([sums.frames[windows.index(window)] for window, _ in EVALUATION_SCALES])[:, None]
@@ -217,3 +228,24 @@ def conclude(sums: SpectralSums) -> dict[str, float | None]:
         "stft_eval": float((sums.linear / frames).sum(axis=0).mean()),
         "lsd_db": float(sums.level_db.mean() / frames[0, 0]),
     }
+
+
+def evaluate(
+    reference: Float32[ndarray, "acn time"], test: Float32[ndarray, "acn time"], sample_rate_hz: int
+) -> dict[str, float | None]:
+    """Return the spectral distances of two scenes in memory; see `conclude`.
+
+    Parameters
+    ----------
+    reference, test : float32 (acn, time)
+        Aligned ACN/SN3D scenes of equal shape.
+    sample_rate_hz : int
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or if the scenes are shorter than `analysis.metrics.framing.SHORTEST`.
+    """
+    parts = segments(array_reader(reference), reference.shape[1], sample_rate_hz)
+    largest = max(largest_power(part) for part in parts)
+    return conclude(accumulate(describe, partial(compare, largest=largest), reference, test, sample_rate_hz))

@@ -230,9 +230,10 @@ def draw_item(item: Item, folder: Path, take_as_aligned: bool, force: bool) -> N
         write_figure(contact_sheet(prepared, views, reference), folder / f"{item.id}.png", force=force)
 
 
-def draw_items(items: Sequence[Item], folder: Path, workers: int, take_as_aligned: bool, force: bool) -> None:
-    """Draw all items, `workers` at a time, into ``folder/pictures``."""
-    jobs = {number: (item, folder / "pictures", take_as_aligned, force) for number, item in enumerate(items)}
+def draw_items(items: Sequence[Item], folder: Path, workers: int, take_as_aligned: bool, force: bool) -> Path:
+    """Draw all items into ``folder/pictures``, `workers` at a time; return that folder."""
+    pages = folder / "pictures"
+    jobs = {number: (item, pages, take_as_aligned, force) for number, item in enumerate(items)}
     for _ in progress(in_parallel(draw_item, jobs, workers), "draw item", len(jobs)):
         pass
-    print(f"wrote {folder / 'pictures'}: contact sheets and pages of {len(items)} items")
+    return pages

@@ -23,8 +23,7 @@ from typing import Any
 import numpy as np
 
 from analysis.metrics.built_test import REFERENCE, read_built_test
-from analysis.metrics.evaluation import items_of_build
-from analysis.metrics.measure_table import measure_items
+from analysis.metrics.evaluation import items_of_build, measure_items
 from analysis.metrics.registry import MEASURES, columns
 from analysis.ratings.csv_text import write_rows
 from codec.checkpoints.model_file import load

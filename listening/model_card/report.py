@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from analysis.metrics.measure_table import summarise
 from analysis.metrics.registry import by_name
+from analysis.metrics.results import summarise
 from analysis.statistics.interval import t_interval
 
 LADDER = (1, 2, 4, 9)

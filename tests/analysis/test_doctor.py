@@ -5,7 +5,7 @@ import pytest
 
 from analysis.format_check.channel_maps import FUMA, fuma_gains, transformation
 from analysis.format_check.diagnose import diagnose, diagnose_files
-from analysis.format_check.planted_faults import FAULTS, planted
+from analysis.format_check.planted_faults import FAULTS, plant_faults
 from analysis.metrics.framing import array_reader
 from analysis.metrics.selftest import scene
 from listening.conditions.anchors import low_pass
@@ -31,7 +31,7 @@ def names(test, reference=SCENE):
 def test_single_faults(fault):
     rng = np.random.default_rng(len(fault))
     for _ in range(1):
-        test, expected = planted(SCENE, [fault], rng)
+        test, expected = plant_faults(SCENE, [fault], rng)
         assert names(test) == expected
 
 
@@ -41,7 +41,7 @@ PAIRS = [("normalisation", "mirror"), ("channel order", "delay"), ("collapsed W"
 
 @pytest.mark.parametrize("pair", PAIRS)
 def test_pairs(pair):
-    test, expected = planted(SCENE, pair, np.random.default_rng(3))
+    test, expected = plant_faults(SCENE, pair, np.random.default_rng(3))
     assert names(test) == expected
 
 

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from analysis import objective
-from analysis.metrics import measure_table as measure_table_lib
 from analysis.metrics.built_test import read_built_test
-from analysis.metrics.evaluation import items_of_build, items_of_files, prepare
+from analysis.metrics.evaluation import items_of_build, items_of_files, measure_items, prepare
 from analysis.metrics.registry import MEASURES, measure_all
 from analysis.metrics.selftest import scene
 from listening.conditions.anchors import low_pass
@@ -98,7 +97,7 @@ def test_a_build_gives_a_row_for_each_item_and_condition(tmp_path, run):
 
 def test_the_result_does_not_depend_on_workers_or_segments(tmp_path):
     items = items_of_build(read_built_test(build(tmp_path / "build", items=("Beach",), conditions=("href", "la"))))
-    alone, both = (list(measure_table_lib.measure_items(items, workers, False)) for workers in (1, 2))
+    alone, both = (list(measure_items(items, workers, False)) for workers in (1, 2))
     assert alone == both
 
 
