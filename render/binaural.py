@@ -37,12 +37,12 @@ def main() -> None:
     given = arguments.parse_args()
     one_thread_for_linear_algebra()
 
-    from render.headphones.renderer import Listening, binaural_file
+    from render.headphones.renderer import HeadphoneRendering, binaural_file
     from render.hoa.layout import layout
 
     via = layout(given.via) if given.via else None
-    listening = Listening(given.sofa, given.yaw, via, given.decoder)
-    record = binaural_file(given.scene, given.output, listening, given.subtype, given.force)
+    rendering = HeadphoneRendering(given.sofa, given.yaw, via, given.decoder)
+    record = binaural_file(given.scene, given.output, rendering, given.subtype, given.force)
     head = record["head"] if isinstance(record["head"], str) else record["head"]["sofa"]
     peak = "silent" if record["peak_dbfs"] is None else f"peak {record['peak_dbfs']:.2f} dBFS"
     errors = record["errors"]

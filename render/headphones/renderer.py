@@ -32,8 +32,8 @@ _STEREO_MASK = 0x3
 
 
 @dataclass(frozen=True)
-class Listening:
-    """Who listens to a scene over headphones, and how.
+class HeadphoneRendering:
+    """How a scene is rendered to headphones: the head and the signal path.
 
     Attributes
     ----------
@@ -61,11 +61,11 @@ class Listening:
         )
 
 
-RIGID_SPHERE = Listening()
+DEFAULT_RENDERING = HeadphoneRendering()
 
 
 def binaural_filters(
-    order: int, sample_rate_hz: int, listening: Listening = RIGID_SPHERE
+    order: int, sample_rate_hz: int, rendering: HeadphoneRendering = DEFAULT_RENDERING
 ) -> tuple[Filters, HeadErrors]:
     """Design filters from ACN/SN3D channels to the left and right ear.
 
@@ -74,7 +74,7 @@ def binaural_filters(
     order : int
         Ambisonic order, 0..7.
     sample_rate_hz : int
-    listening : Listening
+    rendering : HeadphoneRendering
 
     Returns
     -------
@@ -89,16 +89,16 @@ def binaural_filters(
         If the SOFA file cannot be read or its directions do not determine the order, or as
         `render.loudspeakers.design.decoding_matrix`.
     """
-    yaw_rad = np.radians(listening.yaw_deg)
-    measured = read_sofa(listening.sofa).resampled(sample_rate_hz) if listening.sofa else None
+    yaw_rad = np.radians(rendering.yaw_deg)
+    measured = read_sofa(rendering.sofa).resampled(sample_rate_hz) if rendering.sofa else None
     azimuth, elevation, _ = gauss_legendre_sphere(_QUADRATURE_ELEVATIONS)
     head = measured or rigid_sphere(azimuth, elevation, sample_rate_hz)
-    if listening.via:
-        matrix = decoding_matrix(listening.via, order, listening.decoder)
-        filters = _loudspeaker_filters(measured, listening.via, sample_rate_hz, yaw_rad, matrix)
+    if rendering.via:
+        matrix = decoding_matrix(rendering.via, order, rendering.decoder)
+        filters = _loudspeaker_filters(measured, rendering.via, sample_rate_hz, yaw_rad, matrix)
         unturned = filters
-        if listening.yaw_deg:
-            unturned = _loudspeaker_filters(measured, listening.via, sample_rate_hz, 0.0, matrix)
+        if rendering.yaw_deg:
+            unturned = _loudspeaker_filters(measured, rendering.via, sample_rate_hz, 0.0, matrix)
         return filters, errors(head, unturned)
     filters = ear_filters(head, order)
     # For a head that turns to the left, the scene turns to the right
@@ -113,14 +113,13 @@ def _loudspeaker_filters(
     matrix: Float[ndarray, "loudspeaker acn"],
 ) -> Filters:
     """Filters from the scene through a decoder and loudspeakers to the ears of the turned head."""
-    full_range = [index for index, speaker in enumerate(via.loudspeakers) if not speaker.is_lfe]
-    azimuth = np.radians([via.loudspeakers[index].azimuth_deg for index in full_range]) - yaw_rad
-    elevation = np.radians([via.loudspeakers[index].elevation_deg for index in full_range])
+    azimuth, elevation = (angles[via.full_range] for angles in via.directions_rad())
+    azimuth = azimuth - yaw_rad
     head = measured.at(azimuth, elevation) if measured else rigid_sphere(azimuth, elevation, sample_rate_hz)
-    return speaker_filters(head).after(matrix[full_range])
+    return speaker_filters(head).after(matrix[via.full_range])
 
 
-def binaural(scene: Scene, listening: Listening = RIGID_SPHERE) -> Float32[ndarray, "ear time"]:
+def binaural(scene: Scene, rendering: HeadphoneRendering = DEFAULT_RENDERING) -> Float32[ndarray, "ear time"]:
     """Render a scene to ear signals (left, right) of the same length.
 
     Raises
@@ -135,14 +134,14 @@ def binaural(scene: Scene, listening: Listening = RIGID_SPHERE) -> Float32[ndarr
     >>> binaural(Scene(np.zeros((4, 480), np.float32), 48000)).shape
     (2, 480)
     """
-    filters, _ = binaural_filters(scene.order, scene.sample_rate_hz, listening)
+    filters, _ = binaural_filters(scene.order, scene.sample_rate_hz, rendering)
     return np.concatenate(list(convolved([scene.samples], filters)), axis=1)
 
 
 def binaural_file(
     source: Path,
     destination: Path,
-    listening: Listening = RIGID_SPHERE,
+    rendering: HeadphoneRendering = DEFAULT_RENDERING,
     subtype: str = "PCM_24",
     force: bool = False,
 ) -> dict[str, Any]:
@@ -151,7 +150,7 @@ def binaural_file(
     Parameters
     ----------
     source, destination : Path
-    listening : Listening
+    rendering : HeadphoneRendering
     subtype : str
         Sample format, see `render.fileio.audio_file.writer`.
     force : bool
@@ -168,19 +167,19 @@ def binaural_file(
         As `binaural_filters`, or if a file cannot be read or written.
     """
     about = info(source)
-    filters, errors = binaural_filters(about.ambisonic_order, about.sample_rate_hz, listening)
+    filters, errors = binaural_filters(about.ambisonic_order, about.sample_rate_hz, rendering)
     signal = progress(blocks(source), f"render {about.path.name} in blocks", block_count(about.length))
     with writer(destination, 2, about.sample_rate_hz, subtype, force, _STEREO_MASK) as file:
         for block in convolved(signal, filters):
             file.write(block)
-    sofa = listening.sofa
+    sofa = rendering.sofa
     record = {
         "input": about.path.name,
         "ambisonic_order": about.ambisonic_order,
         "normalisation": "ACN/SN3D",
         "head": {"sofa": Path(sofa).name, "sha256": sha256(sofa)} if sofa else "rigid sphere",
-        "yaw_deg": listening.yaw_deg,
-        "method": listening.method,
+        "yaw_deg": rendering.yaw_deg,
+        "method": rendering.method,
         "errors": asdict(errors),
         "sample_rate_hz": about.sample_rate_hz,
         "frames": about.length,

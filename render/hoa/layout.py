@@ -8,6 +8,10 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
+
 from render.common.errors import InputError
 
 # Elevation of the layer that a label begins with, in degrees (BS.2051-3, clause 2)
@@ -58,6 +62,16 @@ class Layout:
     def labels(self) -> tuple[str, ...]:
         """Channel labels, in channel order."""
         return tuple(loudspeaker.label for loudspeaker in self.loudspeakers)
+
+    @property
+    def full_range(self) -> list[int]:
+        """Indices of the channels that are not LFE channels."""
+        return [index for index, loudspeaker in enumerate(self.loudspeakers) if not loudspeaker.is_lfe]
+
+    def directions_rad(self) -> tuple[Float64[ndarray, " channel"], Float64[ndarray, " channel"]]:
+        """Azimuth and elevation of every channel in radians, LFE channels included."""
+        azimuth = np.radians([loudspeaker.azimuth_deg for loudspeaker in self.loudspeakers])
+        return azimuth, np.radians([loudspeaker.elevation_deg for loudspeaker in self.loudspeakers])
 
     def permuted(self, permutation: Sequence[int]) -> Layout:
         """Return the same loudspeakers in another channel order, such as that of `file_order`."""

@@ -54,10 +54,8 @@ def _maps(matrices: dict[str, ndarray], layout: Layout) -> Figure:
 
 
 def _draw_loudspeakers(axis: Axes, layout: Layout) -> None:
-    full_range = [speaker for speaker in layout.loudspeakers if not speaker.is_lfe]
     axis.plot(
-        [speaker.azimuth_deg for speaker in full_range],
-        [speaker.elevation_deg for speaker in full_range],
+        *(np.degrees(angles[layout.full_range]) for angles in layout.directions_rad()),
         "o",
         markersize=5,
         markerfacecolor="white",

@@ -58,12 +58,9 @@ def quality(
     azimuth_rad, elevation_rad : (direction,)
     """
     order = order_of(matrix.shape[1])
-    full_range = [not speaker.is_lfe for speaker in layout.loudspeakers]
-    speaker_azimuth = np.radians([speaker.azimuth_deg for speaker in layout.loudspeakers])[full_range]
-    speaker_elevation = np.radians([speaker.elevation_deg for speaker in layout.loudspeakers])[full_range]
-    positions = unit_vectors(speaker_azimuth, speaker_elevation)
+    positions = unit_vectors(*layout.directions_rad())[layout.full_range]
     waves = unit_vectors(azimuth_rad, elevation_rad)
-    gains = spherical_harmonics(order, azimuth_rad, elevation_rad) @ matrix[full_range].T
+    gains = spherical_harmonics(order, azimuth_rad, elevation_rad) @ matrix[layout.full_range].T
     power = gains**2
     energy = power.sum(axis=1)
     # The mean over the sphere of |D y|² is the squared norm of D for orthonormal harmonics

@@ -16,7 +16,7 @@ from render.common.errors import InputError
 from render.dsp.convolution import Filters
 from render.hoa.beams import max_re_weights
 from render.hoa.layout import Layout, downmix_parent
-from render.hoa.scene import MAX_ORDER
+from render.hoa.scene import MAX_ORDER, order_of
 from render.hoa.spherical_harmonics import (
     acn_orders,
     gauss_legendre_sphere,
@@ -115,13 +115,13 @@ def adapted_to_input(decoder: Filters, layout: Layout, convention: str = "sn3d",
     """
     if lfe not in ("off", "libiamf"):
         raise InputError(f"LFE feed {lfe!r} is unknown; known are off, libiamf")
-    inputs = to_sn3d(int(np.sqrt(decoder.taps.shape[1])) - 1, convention)
+    inputs = to_sn3d(order_of(decoder.taps.shape[1]), convention)
     converted = decoder.after(inputs)
     if lfe == "off":
         return converted
-    is_lfe = np.array([speaker.is_lfe for speaker in layout.loudspeakers])
-    from_low_passed_w = np.zeros((len(is_lfe), 1, decoder.taps.shape[2]))
-    from_low_passed_w[is_lfe, 0, decoder.origin] = inputs[0, 0] / np.sqrt((~is_lfe).sum())
+    from_low_passed_w = np.zeros((len(layout.loudspeakers), 1, decoder.taps.shape[2]))
+    from_low_passed_w[:, 0, decoder.origin] = inputs[0, 0] / np.sqrt(len(layout.full_range))
+    from_low_passed_w[layout.full_range] = 0
     return Filters(np.concatenate((converted.taps, from_low_passed_w), axis=1), decoder.origin)
 
 
@@ -179,10 +179,10 @@ def pareto_front(
 
 def _sampling(layout: Layout, order: int) -> Float[ndarray, "loudspeaker acn"]:
     """Sampling decoder: project onto the harmonics at the loudspeakers, D = Y; even for regular layouts only."""
-    azimuth = np.radians([speaker.azimuth_deg for speaker in layout.loudspeakers])
-    elevation = np.radians([speaker.elevation_deg for speaker in layout.loudspeakers])
-    harmonics = spherical_harmonics(order, azimuth, elevation) * sn3d_to_n3d(order)
-    return harmonics * np.array([not speaker.is_lfe for speaker in layout.loudspeakers])[:, None]
+    harmonics = spherical_harmonics(order, *layout.directions_rad()) * sn3d_to_n3d(order)
+    matrix = np.zeros_like(harmonics)
+    matrix[layout.full_range] = harmonics[layout.full_range]
+    return matrix
 
 
 def _mode_matching(layout: Layout, order: int) -> Float[ndarray, "loudspeaker acn"]:
@@ -218,9 +218,8 @@ def _allrad(layout: Layout, order: int) -> Float[ndarray, "loudspeaker acn"]:
     removes that asymmetry.
     """
     _check_all_sides(layout, "allrad")
-    real = [i for i, speaker in enumerate(layout.loudspeakers) if not speaker.is_lfe]
-    azimuth = np.radians([layout.loudspeakers[i].azimuth_deg for i in real])
-    elevation = np.radians([layout.loudspeakers[i].elevation_deg for i in real])
+    real = layout.full_range
+    azimuth, elevation = (angles[real] for angles in layout.directions_rad())
     reaches_behind = np.abs(azimuth[elevation > np.radians(10)]).max(initial=0) > np.pi / 2
     imaginary = [[0.0, 0.0, -1.0]] + ([] if reaches_behind else [[0.0, 0.0, 1.0]])
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()):

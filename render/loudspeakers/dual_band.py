@@ -30,11 +30,10 @@ def low_band(layout: Layout, high: Float[ndarray, "loudspeaker acn"]) -> Float[n
     the covered region, so that the two bands are equally loud. Layouts without height have no vertical velocity.
     """
     order = order_of(high.shape[1])
-    full_range = [index for index, speaker in enumerate(layout.loudspeakers) if not speaker.is_lfe]
-    angles = np.radians(
-        [(layout.loudspeakers[i].azimuth_deg, layout.loudspeakers[i].elevation_deg) for i in full_range]
+    full_range = layout.full_range
+    to_pressure_and_velocity = np.vstack(
+        [np.ones(len(full_range)), unit_vectors(*layout.directions_rad())[full_range].T]
     )
-    to_pressure_and_velocity = np.vstack([np.ones(len(full_range)), unit_vectors(*angles.T).T])
     wanted = np.zeros((4, high.shape[1]))
     wanted[range(min(4, high.shape[1])), [0, 3, 1, 2][: high.shape[1]]] = 1.0
     back = np.linalg.pinv(to_pressure_and_velocity, rcond=1e-6)

@@ -61,8 +61,8 @@ def optimised(
 
     Columns are N3D and LFE rows 0, in `start` as in the result, whose overall level is arbitrary.
     """
-    full_range = np.array([not speaker.is_lfe for speaker in layout.loudspeakers])
-    problem = _problem(layout, order, full_range)
+    full_range = layout.full_range
+    problem = _problem(layout, order)
     decoder = start[full_range] / np.linalg.norm(start)
     energy = np.square(problem.harmonics @ decoder.T).sum(axis=1)[problem.regions[0]]
     decoder /= np.sqrt(np.exp(np.log(energy).mean()))
@@ -95,18 +95,17 @@ def _lagrangian(
     return loss + float(pressed @ pressed) / (2 * penalty), gradient(-pressed).ravel()
 
 
-def _problem(layout: Layout, order: int, full_range: ndarray) -> _Problem:
+def _problem(layout: Layout, order: int) -> _Problem:
     azimuth, elevation = fibonacci_sphere(_DIRECTIONS // 2)
     # The same directions left and right, so that the design of a symmetric layout is symmetric
     azimuth, elevation = np.concatenate([azimuth, -azimuth]), np.tile(elevation, 2)
     low, high = np.radians(covered_elevation_deg(layout))
     covered = (elevation >= low) & (elevation <= high)
-    angles = np.radians([(speaker.azimuth_deg, speaker.elevation_deg) for speaker in layout.loudspeakers])
     weight = np.where(covered, 1.0, _OUTSIDE_WEIGHT)
     return _Problem(
         spherical_harmonics(order, azimuth, elevation) * sn3d_to_n3d(order),
         unit_vectors(azimuth, elevation),
-        unit_vectors(*angles[full_range].T),
+        unit_vectors(*layout.directions_rad())[layout.full_range],
         (np.flatnonzero(covered), np.arange(_DIRECTIONS)) if high > 1 else (np.flatnonzero(covered),),
         weight / weight.sum(),
     )

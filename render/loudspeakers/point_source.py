@@ -145,9 +145,9 @@ def _quad_coordinate(directions: ndarray, vertices: ndarray) -> tuple[ndarray, n
 
 @lru_cache(maxsize=32)
 def _polyhedron(of: Layout) -> _Polyhedron:
-    real = [speaker for speaker in of.loudspeakers if not speaker.is_lfe]
+    real = [of.loudspeakers[index] for index in of.full_range]
     nominal = _nominal(of)
-    downmix = np.eye(len(of.loudspeakers))[[not speaker.is_lfe for speaker in of.loudspeakers]]
+    downmix = np.eye(len(of.loudspeakers))[of.full_range]
 
     for (nominal_copy, real_copy), source in _layer_copies(nominal, real):
         nominal, real = [*nominal, nominal_copy], [*real, real_copy]

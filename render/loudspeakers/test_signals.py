@@ -61,7 +61,7 @@ def signal_blocks(layout: Layout, kind: str, sample_rate_hz: int) -> Iterator[Fl
 
 def listening_level_dba(layout: Layout) -> float:
     """Level of each of n full-range loudspeakers at the listener: 85 - 10 lg(n) dB(A) (BS.1116-3, clause 8.4)."""
-    return 85.0 - 10 * math.log10(sum(not speaker.is_lfe for speaker in layout.loudspeakers))
+    return 85.0 - 10 * math.log10(len(layout.full_range))
 
 
 def write_signal(

@@ -7,7 +7,7 @@ import pytest
 from render.binaural import main
 from render.fileio.audio_file import info, read, write_scene
 from render.headphones.hrir import rigid_sphere
-from render.headphones.renderer import Listening, binaural
+from render.headphones.renderer import HeadphoneRendering, binaural
 from render.hoa.scene import Scene
 from render.hoa.spherical_harmonics import fibonacci_sphere, spherical_harmonics
 
@@ -43,5 +43,5 @@ def test_the_command_writes_two_channels_and_says_how_well(tmp_path, monkeypatch
     assert "magnitude least squares, head.sofa" in said
     assert "order 3 against this head" in said
     assert (info(out).channels, info(out).channel_mask, info(out).length) == (2, 3, scene.length)
-    np.testing.assert_allclose(read(out)[0], binaural(scene, Listening(sofa=sofa)), atol=2.0**-22)
+    np.testing.assert_allclose(read(out)[0], binaural(scene, HeadphoneRendering(sofa=sofa)), atol=2.0**-22)
     assert os.path.exists(f"{out}.json")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from render.headphones.hrir import rigid_sphere
-from render.headphones.renderer import Listening, binaural, binaural_filters
+from render.headphones.renderer import HeadphoneRendering, binaural, binaural_filters
 from render.hoa.layout import layout
 from render.hoa.scene import Scene
 from render.hoa.spherical_harmonics import mirror_signs, spherical_harmonics
@@ -36,7 +36,7 @@ def test_the_embedded_head_is_rendered_closely_at_third_order():
 @needs_kemar
 def test_third_order_on_kemar_is_within_1_2_db_and_2_db_of_interaural_level():
     """Peers on this set: spaudiopy's magLS 1.43 and 2.41 dB, plain least squares 5.4 dB of ILD error."""
-    _, found = binaural_filters(3, 44100, Listening(sofa=KEMAR))
+    _, found = binaural_filters(3, 44100, HeadphoneRendering(sofa=KEMAR))
     assert found.magnitude_db <= 1.2
     assert found.magnitude_below_1500_hz_db <= 0.5
     assert found.ild_db <= 2.0
@@ -44,7 +44,7 @@ def test_third_order_on_kemar_is_within_1_2_db_and_2_db_of_interaural_level():
 
 @pytest.mark.parametrize("via", [None, "7.1.4"])
 def test_a_wave_from_the_left_is_louder_and_earlier_at_the_left_ear(via):
-    ears = binaural(plane_wave(90), Listening(via=via and layout(via)))
+    ears = binaural(plane_wave(90), HeadphoneRendering(via=via and layout(via)))
     left, right = level_db(ears)
     assert 3 < left - right < 20
     # Interaural delay below 1.5 kHz, where the phase is kept: 2a/c to 3a/c, 0.5 to 0.8 ms
@@ -55,7 +55,7 @@ def test_a_wave_from_the_left_is_louder_and_earlier_at_the_left_ear(via):
 
 @pytest.mark.parametrize("via", [None, "7.1.4"])
 def test_what_stands_in_front_is_equal_at_both_ears(via):
-    ears = binaural(plane_wave(0), Listening(via=via and layout(via)))
+    ears = binaural(plane_wave(0), HeadphoneRendering(via=via and layout(via)))
     np.testing.assert_allclose(ears[0], ears[1], atol=1e-5 * np.abs(ears).max())
 
 
@@ -65,16 +65,16 @@ def test_a_mirrored_scene_exchanges_the_ears():
 
 
 def test_turning_the_head_is_turning_the_scene_back():
-    turned = binaural(plane_wave(70), Listening(yaw_deg=40))
+    turned = binaural(plane_wave(70), HeadphoneRendering(yaw_deg=40))
     np.testing.assert_allclose(turned, binaural(plane_wave(30)), atol=1e-6)
 
 
 def test_loudspeakers_stay_where_they_are_when_the_head_turns():
     """Towards M+030 the head hears it from the front; the feed of M+030 is what it was."""
-    ears = binaural(plane_wave(30), Listening(yaw_deg=30, via=layout("stereo")))
+    ears = binaural(plane_wave(30), HeadphoneRendering(yaw_deg=30, via=layout("stereo")))
     left, right = level_db(ears)
     assert abs(left - right) < 1.5
-    assert abs(np.subtract(*level_db(binaural(plane_wave(30), Listening(via=layout("stereo")))))) > 4
+    assert abs(np.subtract(*level_db(binaural(plane_wave(30), HeadphoneRendering(via=layout("stereo")))))) > 4
 
 
 def test_the_virtual_path_is_decoding_followed_by_the_heads_responses():
@@ -88,6 +88,6 @@ def test_the_virtual_path_is_decoding_followed_by_the_heads_responses():
             at = np.radians([speaker.azimuth_deg]), np.radians([speaker.elevation_deg])
             impulses = rigid_sphere(*at, 48000).impulses[0]
             expected = expected + np.stack([np.convolve(signal, impulse) for impulse in impulses])
-    found = binaural(scene, Listening(via=room))
+    found = binaural(scene, HeadphoneRendering(via=room))
     delay = max(range(200), key=lambda d: np.vdot(found[0, : 4096 - d], expected[0, d:4096]))
     np.testing.assert_allclose(found[:, : 4096 - delay], expected[:, delay:4096], atol=1e-6)
