@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.metrics import banded as bands
+from analysis.metrics import banded
 from analysis.metrics.registry import measure
 from analysis.metrics.selftest import plane_wave, scene
 from analysis.metrics.spatial import Field
@@ -30,7 +30,7 @@ def field(azimuth_deg, power, diffuse=0.0, blocks=6):
 def test_the_direction_error_is_the_share_of_wrong_bands_whatever_their_level(wrong, angle_deg, seed):
     power = 10 ** np.random.default_rng(seed).uniform(-9, -1, BANDS)  # levels 80 dB apart
     moved = np.where(np.arange(BANDS) < wrong, 20.0 + angle_deg, 20.0)
-    found = bands.conclude(bands.compare(field(np.full(BANDS, 20.0), power), field(moved, power)))
+    found = banded.conclude(banded.compare(field(np.full(BANDS, 20.0), power), field(moved, power)))
     assert found["doa_band_deg"] == pytest.approx(angle_deg * wrong / BANDS, abs=0.05)
 
 
@@ -42,14 +42,14 @@ def test_a_diffuse_band_says_less_of_the_direction():
     reference = Field(
         np.where(noisy[None, :, None, None], parts[1].covariance, parts[0].covariance), parts[0].maps
     )
-    found = bands.conclude(bands.compare(reference, field(azimuths + 30 * noisy, np.ones(BANDS))))
+    found = banded.conclude(banded.compare(reference, field(azimuths + 30 * noisy, np.ones(BANDS))))
     assert found["doa_band_deg"] == pytest.approx(30 * 0.5 / 1.5, abs=0.01)
 
 
 def test_bands_in_which_the_reference_is_silent_have_no_direction():
     power = np.where(np.arange(BANDS) < 12, 1e-3, 1e-20)
     azimuths = np.full(BANDS, 20.0)
-    found = bands.conclude(bands.compare(field(azimuths, power), field(azimuths + 90 * (power < 1e-9), power)))
+    found = banded.conclude(banded.compare(field(azimuths, power), field(azimuths + 90 * (power < 1e-9), power)))
     assert found["doa_band_deg"] == pytest.approx(0, abs=0.05)
 
 
@@ -57,7 +57,7 @@ def test_level_errors_of_both_signs_do_not_cancel():
     azimuths = np.full(BANDS, 35.0)
     power = np.full(BANDS, 1e-3)
     gain = 10 ** (np.where(np.arange(BANDS) % 2, 6.0, -6.0) / 10)
-    found = bands.conclude(bands.compare(field(azimuths, power), field(azimuths, power * gain)))
+    found = banded.conclude(banded.compare(field(azimuths, power), field(azimuths, power * gain)))
     assert [found[f"ord{n}_band_db"] for n in range(4)] == pytest.approx([6.0] * 4, abs=1e-5)
     assert found["doa_band_deg"] == pytest.approx(0, abs=0.05)
 

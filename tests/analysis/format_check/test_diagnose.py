@@ -1,4 +1,4 @@
-"""The doctor names planted faults, and nothing in faultless coded scenes. The full counts: bench/doctor.py."""
+"""Planted faults are named, and none in faultless coded scenes; bench/doctor.py has the full counts."""
 
 import numpy as np
 import pytest
@@ -29,10 +29,8 @@ def names(test, reference=SCENE):
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_single_faults(fault):
-    rng = np.random.default_rng(len(fault))
-    for _ in range(1):
-        test, expected = plant_faults(SCENE, [fault], rng)
-        assert names(test) == expected
+    test, expected = plant_faults(SCENE, [fault], np.random.default_rng(len(fault)))
+    assert names(test) == expected
 
 
 PAIRS = [("normalisation", "mirror"), ("channel order", "delay"), ("collapsed W", "polarity"),
@@ -61,7 +59,7 @@ def test_pairs(pair):
         (lambda x: x * 0, "unrelated", "the test is silent"),
     ],
 )
-def test_particulars(change, fault, what):
+def test_details(change, fault, what):
     (finding,) = found(change(SCENE))
     assert (finding.fault, finding.what) == (fault, what)
     assert 0.5 <= finding.confidence <= 1

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis.metrics import interaural as head
+from analysis.metrics import interaural
 from analysis.metrics.framing import WINDOW, array_reader, segments
 from analysis.metrics.selftest import plane_wave
 from render.headphones.hrir import RADIUS_M, SPEED_OF_SOUND_M_S, sphere_pressure
@@ -16,7 +16,7 @@ SIGNAL = np.random.default_rng(5).standard_normal(30_000) * 0.1
 def cues(azimuth_deg, samples=None):
     samples = plane_wave(SIGNAL, azimuth_deg, 0) if samples is None else samples
     (segment,) = segments(array_reader(samples.astype(np.float32)), samples.shape[1], RATE)
-    return head.describe(segment)
+    return interaural.describe(segment)
 
 
 def test_low_frequencies_pass_the_sphere_unchanged_but_for_the_phase():
@@ -61,7 +61,7 @@ def test_a_source_is_coherent_and_a_diffuse_field_is_not():
 
 
 def test_the_head_is_symmetric():
-    filters = head.ear_filters(3, RATE)
+    filters = interaural.ear_filters(3, RATE)
     assert filters.shape == (WINDOW // 2 + 1, 2, 16)
     assert np.array_equal(filters[:, 1], filters[:, 0] * mirror_signs(3))
 
@@ -72,6 +72,6 @@ def test_magnitudes_survive_the_order():
     high = (hz > 3000) & (hz < 12_000)
     azimuth_deg = np.arange(-180, 180, 20)
     gains = spherical_harmonics(3, np.deg2rad(azimuth_deg), 0 * azimuth_deg)
-    found = np.square(np.abs(head.ear_filters(3, RATE)[high, 0] @ gains.T)).mean(axis=1)
+    found = np.square(np.abs(interaural.ear_filters(3, RATE)[high, 0] @ gains.T)).mean(axis=1)
     exact = np.square(np.abs(sphere_pressure(hz[high], np.cos(np.deg2rad(azimuth_deg - 100))))).mean(axis=0)
     assert np.abs(10 * np.log10(found / exact)).max() < 2.5
