@@ -1,7 +1,7 @@
-"""The measures prove themselves: closed forms, edge cases, and what each measure makes of every change.
+"""Self-test of the measures: closed forms of eq. 3, and the effect of known changes of a scene on every measure.
 
-The scene is made of seeded noise, so that the table is the same everywhere; a golden file keeps it. Closed forms
-are derived in docs/measures.md.
+The scene consists of noise with a fixed seed, so that the table of changes is the same on every machine; it is
+compared with a golden file. docs/measures.md derives the closed forms.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from render.hoa.spherical_harmonics import (
 )
 
 GOLDEN = Path(__file__).with_name("invariances.csv")
-"""The table of changes, as it was when it was looked at."""
+"""The table of changes, as it was when it was verified."""
 TOLERANCE = 0.05
-"""Relative deviation from the golden table that is accepted, or an absolute one where that is more."""
+"""Accepted relative deviation from the golden table, where it is larger than the absolute one."""
 ABSOLUTE_TOLERANCE = {"itd_us": 6.0, "sisdr_mean_db": 2.0}
-"""One step of lag; what rounding does to channels that match exactly. 0.02 for the other measures."""
+"""Accepted absolute deviation, else 0.02: one step of the lag; rounding in channels that match exactly."""
 RATE_HZ = 44100
 ORDER = 3
 COLUMNS = ("cov_sum", "covband_mean", "covu_rel", "mel_train", "sisdr_mean_db", "ord0_db", "ord1_db", "ord3_db",
@@ -51,8 +51,8 @@ _PANS = (
 
 
 @dataclass(frozen=True)
-class Proof:
-    """A measured value against the one that theory gives."""
+class ClosedForm:
+    """A measured value and the one that theory gives."""
 
     name: str
     found: float
@@ -61,43 +61,43 @@ class Proof:
 
     @property
     def holds(self) -> bool:
-        """Whether they agree."""
+        """Whether they agree within the tolerance."""
         return abs(self.found - self.expected) <= self.tolerance
 
 
 def plane_wave(signal: Float64[ndarray, " time"], azimuth_deg: float, elevation_deg: float) -> ndarray:
-    """Third-order scene of one source (acn, time)."""
+    """Return a third-order scene (acn, time) of a plane wave with this signal."""
     gains = spherical_harmonics(ORDER, np.deg2rad([azimuth_deg]), np.deg2rad([elevation_deg]))[0]
     return gains[:, None] * signal
 
 
 @cache
 def scene(seconds: float = 1.2, seed: int = 1) -> Scene:
-    """Three sources with envelopes of their own in anisotropic diffuse noise, everything pink; W at -26 dBFS."""
+    """Return three sources with different envelopes in anisotropic diffuse noise; all pink, W at -26 dBFS."""
     rng = np.random.Generator(np.random.Philox(seed))
-    frames = int(seconds * RATE_HZ)
-    time_s = np.arange(frames) / RATE_HZ
+    length = int(seconds * RATE_HZ)
+    time_s = np.arange(length) / RATE_HZ
     azimuth, elevation = fibonacci_sphere(48)
     level = 10 ** ((4 * np.cos(azimuth - 0.35) * np.cos(elevation) - 4 * (elevation > 0.3)) / 20)
-    field = (spherical_harmonics(ORDER, azimuth, elevation) * level[:, None]).T @ _pink(48, frames, rng)
+    field = (spherical_harmonics(ORDER, azimuth, elevation) * level[:, None]).T @ _pink(48, length, rng)
     for direction, rate_hz, gain in (((35, 0), 3.1, 6.0), ((-50, 10), 1.7, 5.0), ((120, 25), 0.9, 4.0)):
         envelope = np.maximum(np.sin(2 * np.pi * rate_hz * time_s + direction[0]), 0) ** 2
-        field += plane_wave(gain * envelope * _pink(1, frames, rng)[0], *direction)
+        field += plane_wave(gain * envelope * _pink(1, length, rng)[0], *direction)
     field *= 10 ** (-26 / 20) / np.sqrt(np.mean(np.square(field[0])))
     return Scene(field.astype(np.float32), RATE_HZ)
 
 
-def _pink(count: int, frames: int, rng: np.random.Generator) -> Float64[ndarray, "signal time"]:
-    spectrum = np.fft.rfft(rng.standard_normal((count, frames)))
+def _pink(count: int, length: int, rng: np.random.Generator) -> Float64[ndarray, "signal time"]:
+    spectrum = np.fft.rfft(rng.standard_normal((count, length)))
     bins = np.arange(spectrum.shape[1])
-    lowest = max(int(50 * frames / RATE_HZ), 1)
+    lowest = max(int(50 * length / RATE_HZ), 1)
     spectrum *= (bins >= lowest) / np.sqrt(np.maximum(bins, lowest))
-    signal = np.fft.irfft(spectrum, frames)
+    signal = np.fft.irfft(spectrum, length)
     return signal / np.sqrt(np.mean(np.square(signal), axis=1, keepdims=True))
 
 
 def changes() -> dict[str, Callable[[ndarray], ndarray]]:
-    """Faults and transformations of a third-order scene (acn, time)."""
+    """Return faults and transformations of a third-order scene (acn, time) by their names."""
     swapped = [0, 3, 1, 2, *range(4, 16)]
     return {
         "identity": lambda x: x,
@@ -125,7 +125,7 @@ def _with_noise(x: ndarray, snr_db: float) -> ndarray:
 
 
 def invariances(names: Collection[str] | None = None) -> dict[str, dict[str, float | None]]:
-    """Every measure of the changes of these names (default: all); nothing is aligned, so that delays show."""
+    """Return all measures for the changes of these names (default: all); nothing is aligned, to show delays."""
     reference = scene()
     wide = reference.samples.astype(np.float64)
     chosen = {name: change for name, change in changes().items() if names is None or name in names}
@@ -137,8 +137,8 @@ def _distance(x: ndarray, y: ndarray) -> float:
     return float(correlation_distance(np.cov(x), np.cov(y))[0])
 
 
-def closed_forms() -> list[Proof]:
-    """Values of eq. 3 that theory gives, measured."""
+def closed_forms() -> list[ClosedForm]:
+    """Measure scenes for which theory gives the value of eq. 3 (of ``covu_rel`` in the last one)."""
     x = scene().samples.astype(np.float64)
     rng = np.random.Generator(np.random.Philox(4))
     r = np.abs(correlation(np.cov(x)))
@@ -146,40 +146,44 @@ def closed_forms() -> list[Proof]:
     gains = rng.uniform(0.1, 10, (16, 1))
     inverted = np.where(np.arange(16) == 3, -1, 1)[:, None]
     from_w = float((1 - correlation(np.cov(x)))[np.triu_indices(16, 1)].sum())
-    proofs = [
-        Proof("eq. 3: a gain for each channel", _distance(x, gains * x), 0.0, 1e-9),
-        Proof("eq. 3: common polarity", _distance(x, -x), 0.0, 1e-9),
-        Proof("eq. 3: common circular delay", _distance(x, np.roll(x, 4321, axis=1)), 0.0, 1e-9),
-        Proof("eq. 3: channel 3 inverted, 2 Σ|R_3j|", _distance(x, x * inverted), 2 * r[3].sum(), 1e-9),
-        Proof("eq. 3: all channels W, Σ (1 - R_ij)", _distance(x, np.repeat(x[:1], 16, axis=0)), from_w, 1e-9),
+    forms = [
+        ClosedForm("eq. 3: a gain for each channel", _distance(x, gains * x), 0.0, 1e-9),
+        ClosedForm("eq. 3: common polarity", _distance(x, -x), 0.0, 1e-9),
+        ClosedForm("eq. 3: common circular delay", _distance(x, np.roll(x, 4321, axis=1)), 0.0, 1e-9),
+        ClosedForm("eq. 3: channel 3 inverted, 2 Σ|R_3j|", _distance(x, x * inverted), 2 * r[3].sum(), 1e-9),
+        ClosedForm(
+            "eq. 3: all channels W, Σ (1 - R_ij)", _distance(x, np.repeat(x[:1], 16, axis=0)), from_w, 1e-9
+        ),
     ]
     for snr_db in (20.0, 10.0, 0.0):
         name = f"eq. 3: noise at {snr_db:g} dB, Σ|R| / (1 + 10^(s/10))"
         expected = pairs / (1 + 10 ** (snr_db / 10))
-        proofs.append(Proof(name, _distance(x, _with_noise(x, snr_db)), expected, 0.02 * expected + 0.05))
+        forms.append(ClosedForm(name, _distance(x, _with_noise(x, snr_db)), expected, 0.02 * expected + 0.05))
     for seconds in (0.38, 1.0, 5.0):
         name, samples = f"eq. 3: two white draws of {seconds:g} s, 240 / √(πT)", round(seconds * RATE_HZ)
         found = float(np.mean([_distance(*rng.standard_normal((2, 16, samples))) for _ in range(4)]))
         floor = 240 / np.sqrt(np.pi * samples)
-        proofs.append(Proof(name, found, floor, 0.08 * floor))
+        forms.append(ClosedForm(name, found, floor, 0.08 * floor))
     signal = rng.standard_normal(RATE_HZ) * 0.1
     for a, b in _PANS:
         signs = [np.sign(np.round(plane_wave(np.ones(1), *direction)[:, 0], 9)) for direction in (a, b)]
-        # 2k(16-k) for k changed signs where no coefficient is 0; a channel that is 0 correlates with nothing
+        # 2k(16-k) for k changed signs if no coefficient is 0; a channel that is 0 has no correlation
         expected = np.abs(np.subtract(*(np.outer(s, s) for s in signs)))[np.triu_indices(16, 1)].sum()
         found = _distance(plane_wave(signal, *a), plane_wave(signal, *b))
-        proofs.append(Proof(f"eq. 3: plane wave {a} -> {b}, Σ|s_i s_j - t_i t_j|", found, float(expected), 1e-6))
+        forms.append(
+            ClosedForm(f"eq. 3: plane wave {a} -> {b}, Σ|s_i s_j - t_i t_j|", found, float(expected), 1e-6)
+        )
     panned = [np.cov(plane_wave(signal, azimuth, 20)) for azimuth in (40, 44)]
     gains_of = [plane_wave(np.ones(1), azimuth, 20)[:, 0] for azimuth in (40, 44)]
     outer = [np.outer(g, g) for g in gains_of]
-    proofs.append(Proof("covu_rel: the same pan, which eq. 3 cannot see",
+    forms.append(ClosedForm("covu_rel: the same pan, which eq. 3 cannot see",
                         float(np.abs(panned[0] - panned[1]).sum() / np.abs(panned[0]).sum()),
                         float(np.abs(outer[0] - outer[1]).sum() / np.abs(outer[0]).sum()), 1e-9))  # fmt: skip
-    return proofs
+    return forms
 
 
 def as_csv(table: dict[str, dict[str, float | None]]) -> str:
-    """Write the golden table: four digits."""
+    """Return the golden table as text, with four digits."""
     lines: list[str] = [",".join(["change", *COLUMNS])]
     for name, values in table.items():
         lines.append(",".join([name, *(_cell(values[column], ".4g") for column in COLUMNS)]))
@@ -187,12 +191,12 @@ def as_csv(table: dict[str, dict[str, float | None]]) -> str:
 
 
 def _cell(value: float | None, form: str) -> str:
-    """Four decimals, without a minus before 0."""
+    """Return a value with four decimals, and 0 without a sign."""
     return "" if value is None else format(round(value, 4) + 0.0, form)
 
 
 def deviations(table: dict[str, dict[str, float | None]], golden: str) -> list[str]:
-    """What differs from the golden table by more than the tolerances."""
+    """Return descriptions of the values that deviate from the golden table by more than the tolerances."""
     found = []
     for row in csv.DictReader(io.StringIO(golden)):
         values = table.get(row["change"])
@@ -210,12 +214,12 @@ def deviations(table: dict[str, dict[str, float | None]], golden: str) -> list[s
 
 
 def print_selftest() -> bool:
-    """Print closed forms and the table of changes; whether everything is as it should be."""
-    good = True
+    """Print the closed forms and the table of changes; return whether all values are as they should be."""
+    closed_forms_hold = True
     print("Closed forms (found, expected)\n")
-    for proof in closed_forms():
-        good &= proof.holds
-        print(f"{'ok  ' if proof.holds else 'FAIL'} {proof.name:<62}{proof.found:>10.4f}{proof.expected:>10.4f}")
+    for form in closed_forms():
+        closed_forms_hold &= form.holds
+        print(f"{'ok  ' if form.holds else 'FAIL'} {form.name:<62}{form.found:>10.4f}{form.expected:>10.4f}")
     table = invariances()
     print("\nWhat each change does to a scene of three sources in diffuse noise (synthetic, nothing aligned)\n")
     width = max(map(len, table)) + 1
@@ -228,5 +232,6 @@ def print_selftest() -> bool:
     wrong = deviations(table, GOLDEN.read_text(encoding="utf-8")) if GOLDEN.is_file() else ["no golden table"]
     for line in wrong:
         print(f"FAIL {line}")
-    print("\nall as it should be" if good and not wrong else "\nNOT as it should be")
-    return good and not wrong
+    is_good = closed_forms_hold and not wrong
+    print("\nall as it should be" if is_good else "\nNOT as it should be")
+    return is_good

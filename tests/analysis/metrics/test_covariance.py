@@ -27,9 +27,9 @@ def distance(x, y):
 
 
 def test_closed_forms_of_eq_3():
-    proofs = selftest.closed_forms()
-    assert len(proofs) == 17
-    assert [proof for proof in proofs if not proof.holds] == []
+    forms = selftest.closed_forms()
+    assert len(forms) == 17
+    assert [form for form in forms if not form.holds] == []
 
 
 def test_without_silence_it_is_numpys_correlation():
