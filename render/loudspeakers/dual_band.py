@@ -31,9 +31,8 @@ def low_band(layout: Layout, high: Float[ndarray, "loudspeaker acn"]) -> Float[n
     """
     order = order_of(high.shape[1])
     full_range = layout.full_range
-    to_pressure_and_velocity = np.vstack(
-        [np.ones(len(full_range)), unit_vectors(*layout.directions_rad())[full_range].T]
-    )
+    positions = unit_vectors(*layout.directions_rad())[full_range]
+    to_pressure_and_velocity = np.vstack([np.ones(len(full_range)), positions.T])
     wanted = np.zeros((4, high.shape[1]))
     wanted[range(min(4, high.shape[1])), [0, 3, 1, 2][: high.shape[1]]] = 1.0
     back = np.linalg.pinv(to_pressure_and_velocity, rcond=1e-6)

@@ -18,13 +18,13 @@ from render.fileio.container import Header, build_header
 CONTAINERS = [".wav", ".rf64", ".w64", ".caf", ".flac"]
 
 
-def noise(channels=4, frames=2000):
-    return (0.2 * np.random.default_rng(0).standard_normal((channels, frames))).astype(np.float32)
+def noise(channels=4, length=2000):
+    return (0.2 * np.random.default_rng(0).standard_normal((channels, length))).astype(np.float32)
 
 
-def written(path, channels=4, frames=2000, subtype="PCM_24"):
+def written(path, channels=4, length=2000, subtype="PCM_24"):
     with writer(path, channels, 48000, subtype) as file:
-        file.write(noise(channels, frames))
+        file.write(noise(channels, length))
     return path
 
 
@@ -40,7 +40,7 @@ def full_disk():
 @pytest.mark.parametrize("suffix", CONTAINERS)
 def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path, full_disk, suffix):
     with pytest.raises(OSError, match=r"File too large|could not write"):
-        written(tmp_path / f"x{suffix}", frames=200_000)
+        written(tmp_path / f"x{suffix}", length=200_000)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -56,7 +56,7 @@ def test_a_truncated_file_is_refused(tmp_path, suffix, kept):
 
 @pytest.mark.parametrize("suffix", CONTAINERS)
 def test_every_shorter_header_is_refused(tmp_path, suffix):
-    path = written(tmp_path / f"x{suffix}", frames=3)
+    path = written(tmp_path / f"x{suffix}", length=3)
     raw = path.read_bytes()
     for kept in range(len(raw)):
         path.write_bytes(raw[:kept])
@@ -70,7 +70,7 @@ def test_any_changed_byte_gives_samples_or_an_input_error(tmp_path, suffix, posi
     path = tmp_path / f"x{suffix}"
     good = tmp_path / f"good{suffix}"
     if not good.exists():
-        written(good, channels=2, frames=60)
+        written(good, channels=2, length=60)
     raw = bytearray(good.read_bytes())
     raw[position % len(raw)] = value
     path.write_bytes(raw)
@@ -101,7 +101,7 @@ def test_a_file_without_samples_is_refused(tmp_path, container):
 
 @pytest.mark.parametrize("declared", [2**31, 2**32 - 4])
 def test_a_huge_declared_size_costs_no_memory(tmp_path, declared):
-    path = written(tmp_path / "x.wav", frames=100)
+    path = written(tmp_path / "x.wav", length=100)
     raw = bytearray(path.read_bytes())
     raw[104 - 4 : 104] = struct.pack("<I", declared)
     assert raw[96:100] == b"data"
@@ -114,7 +114,7 @@ def test_a_huge_declared_size_costs_no_memory(tmp_path, declared):
 
 
 def test_rf64_that_declares_exabytes(tmp_path):
-    path = written(tmp_path / "x.rf64", frames=100)
+    path = written(tmp_path / "x.rf64", length=100)
     raw = bytearray(path.read_bytes())
     raw[28:36] = struct.pack("<Q", 2**63)
     path.write_bytes(raw)
@@ -123,7 +123,7 @@ def test_rf64_that_declares_exabytes(tmp_path):
 
 
 def test_a_size_that_overflowed_at_4_gib_or_was_never_completed(tmp_path):
-    path = written(tmp_path / "x.wav", frames=1000)
+    path = written(tmp_path / "x.wav", length=1000)
     raw = bytearray(path.read_bytes())
     for declared in (0, 1200):
         raw[100:104] = struct.pack("<I", declared)
@@ -133,7 +133,7 @@ def test_a_size_that_overflowed_at_4_gib_or_was_never_completed(tmp_path):
 
 
 def test_an_unfinished_stream_is_refused(tmp_path):
-    path = written(tmp_path / "x.wav", frames=1000)
+    path = written(tmp_path / "x.wav", length=1000)
     raw = bytearray(path.read_bytes())
     raw[100:104] = b"\xff" * 4
     path.write_bytes(raw)
@@ -142,7 +142,7 @@ def test_an_unfinished_stream_is_refused(tmp_path):
 
 
 def test_chunks_after_the_samples_are_no_damage(tmp_path):
-    path = written(tmp_path / "x.wav", frames=1000)
+    path = written(tmp_path / "x.wav", length=1000)
     path.write_bytes(path.read_bytes() + b"LIST" + struct.pack("<I", 4) + b"INFO")
     assert info(path).length == 1000
 

@@ -13,8 +13,8 @@ from render.hoa.scene import Scene
 from render.loudspeakers.renderer import decode
 
 
-def scene(order=3, frames=5000, level=0.05, seed=0):
-    samples = level * np.random.default_rng(seed).standard_normal(((order + 1) ** 2, frames))
+def scene(order=3, length=5000, level=0.05, seed=0):
+    samples = level * np.random.default_rng(seed).standard_normal(((order + 1) ** 2, length))
     return Scene(samples.astype(np.float32), 48000)
 
 
@@ -45,7 +45,7 @@ def test_measured_positions_are_taken_from_a_file(tmp_path, command):
 
 
 def test_the_command_renders_and_speaks(tmp_path, command):
-    write_scene(tmp_path / "scene.wav", scene(frames=9600, level=0.5))
+    write_scene(tmp_path / "scene.wav", scene(length=9600, level=0.5))
     status, said, warned = command(tmp_path / "scene.wav", "--layout", "7.1.4", "-o", tmp_path / "feed.wav")
     assert status == 0
     assert "4+7+0, M+030 M-030 M+000 LFE1 M+090" in said
@@ -69,7 +69,7 @@ def test_the_command_renders_and_speaks(tmp_path, command):
     ],
 )
 def test_what_cannot_be_done_is_one_line_and_status_2(tmp_path, command, arguments, message):
-    write_scene(tmp_path / "scene.wav", scene(frames=100))
+    write_scene(tmp_path / "scene.wav", scene(length=100))
     status, _, warned = command(tmp_path / "scene.wav", *arguments, "-o", tmp_path / "feed.wav")
     assert status == 2
     assert warned.startswith(message)

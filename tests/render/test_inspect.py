@@ -10,10 +10,10 @@ from render.hoa.spherical_harmonics import fibonacci_sphere, spherical_harmonics
 from render.inspect import main
 
 
-def ambience(order, frames=24000, seed=0):
+def ambience(order, length=24000, seed=0):
     """Independent noises from 200 directions, SN3D."""
     azimuth, elevation = fibonacci_sphere(200)
-    noises = np.random.default_rng(seed).standard_normal((200, frames))
+    noises = np.random.default_rng(seed).standard_normal((200, length))
     return (0.01 * spherical_harmonics(order, azimuth, elevation).T @ noises).astype(np.float32)
 
 

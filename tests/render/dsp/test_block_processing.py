@@ -15,8 +15,8 @@ from render.dsp.block_processing import (
 from render.hoa.scene import Scene
 
 
-def scene(order=3, frames=5000, level=0.05, seed=0, rate=48000):
-    samples = level * np.random.default_rng(seed).standard_normal(((order + 1) ** 2, frames))
+def scene(order=3, length=5000, level=0.05, seed=0, rate=48000):
+    samples = level * np.random.default_rng(seed).standard_normal(((order + 1) ** 2, length))
     return Scene(samples.astype(np.float32), rate)
 
 
@@ -37,7 +37,7 @@ def test_resampled_length_is_to_the_nearest_sample():
 
 
 def test_bass_does_not_depend_on_the_blocks():
-    signal = scene(frames=900).samples
+    signal = scene(length=900).samples
     np.testing.assert_allclose(
         joined(with_low_passed_w(pieces(signal, 1, 400), 48000)),
         joined(with_low_passed_w([signal], 48000)),
@@ -57,7 +57,7 @@ def test_dither_makes_the_error_independent_of_the_signal():
 
 
 def test_trimming_does_not_depend_on_the_blocks():
-    signal = scene(order=0, frames=500).samples
+    signal = scene(order=0, length=500).samples
     both = np.concatenate([signal, 2 * signal])
     whole = joined(scaled_and_delayed([both], [1.0, 0.5], [30, 0]))
     np.testing.assert_array_equal(joined(scaled_and_delayed(pieces(both, 3, 200), [1.0, 0.5], [30, 0])), whole)

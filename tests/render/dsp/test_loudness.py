@@ -83,9 +83,9 @@ def test_weights_of_22_2():
 def programme(channels, rate_hz, seed=0, seconds=6.0):
     """Noise whose level jumps over the gates: loud, 20 dB down, nearly silent, loud."""
     rng = np.random.default_rng(seed)
-    frames = int(seconds * rate_hz)
-    level = 10 ** (np.repeat([-20.0, -40.0, -90.0, -26.0], -(-frames // 4))[:frames] / 20)
-    return (level * rng.standard_normal((channels, frames))).astype(np.float32)
+    length = int(seconds * rate_hz)
+    level = 10 ** (np.repeat([-20.0, -40.0, -90.0, -26.0], -(-length // 4))[:length] / 20)
+    return (level * rng.standard_normal((channels, length))).astype(np.float32)
 
 
 @pytest.mark.parametrize(("name", "rate_hz"), [("stereo", 48000), ("5.1", 48000), ("stereo", 44100)])

@@ -17,8 +17,8 @@ from render.hoa.scene import Scene
 from render.loudspeakers.renderer import decode
 
 
-def scene(order=3, frames=4801):
-    samples = 0.05 * np.random.default_rng(order).standard_normal(((order + 1) ** 2, frames))
+def scene(order=3, length=4801):
+    samples = 0.05 * np.random.default_rng(order).standard_normal(((order + 1) ** 2, length))
     return Scene(samples.astype(np.float32), 48000)
 
 
@@ -94,8 +94,8 @@ def test_a_feed_keeps_labels_and_measured_positions(tmp_path):
 @pytest.mark.skipif(not shutil.which("ear-render"), reason="the EBU ADM Renderer is not installed")
 def test_the_ebu_renderer_takes_both(tmp_path):
     """Its 24-bit output is truncated and its decoder 1e-4 from ours; loudspeaker signals pass as they are."""
-    write_scene(tmp_path / "scene.wav", scene(frames=48000), "PCM_24")
-    write_feed(tmp_path / "feed.wav", decode(scene(frames=48000), layout("7.1.4")))
+    write_scene(tmp_path / "scene.wav", scene(length=48000), "PCM_24")
+    write_feed(tmp_path / "feed.wav", decode(scene(length=48000), layout("7.1.4")))
     export_adm(tmp_path / "scene.wav", tmp_path / "scene_adm.wav")
     export_adm(tmp_path / "feed.wav", tmp_path / "feed_adm.wav", layout("7.1.4"))
     for name in ("scene", "feed"):

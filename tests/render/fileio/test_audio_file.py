@@ -26,8 +26,8 @@ CASES = [
 ]
 
 
-def noise(channels, frames, seed=0, level=0.2):
-    return (level * np.random.default_rng(seed).standard_normal((channels, frames))).astype(np.float32)
+def noise(channels, length, seed=0, level=0.2):
+    return (level * np.random.default_rng(seed).standard_normal((channels, length))).astype(np.float32)
 
 
 @pytest.mark.parametrize(("suffix", "name", "subtype", "channels"), CASES)
@@ -66,19 +66,19 @@ def test_24_bit_integers_come_back_as_they_were(tmp_path, integers, suffix):
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
 @given(st.integers(0, 1500), st.integers(0, 1500), st.integers(1, 700))
-def test_any_range_in_any_blocks_is_the_same_samples(tmp_path, start, frames, block_length):
+def test_any_range_in_any_blocks_is_the_same_samples(tmp_path, start, length, block_length):
     path = tmp_path / "x.wav"
     if not path.exists():
         write_scene(path, Scene(noise(4, 1500), 48000), "PCM_24")
-    if start + frames > 1500:
+    if start + length > 1500:
         with pytest.raises(
-            InputError, match=f"samples {start} to {start + frames} were asked for, the file has 1500"
+            InputError, match=f"samples {start} to {start + length} were asked for, the file has 1500"
         ):
-            list(blocks(path, start, frames, block_length))
-    elif frames:
-        pieces = list(blocks(path, start, frames, block_length))
+            list(blocks(path, start, length, block_length))
+    elif length:
+        pieces = list(blocks(path, start, length, block_length))
         assert {piece.shape[1] for piece in pieces[:-1]} <= {block_length}
-        np.testing.assert_array_equal(np.hstack(pieces), read(path)[0][:, start : start + frames])
+        np.testing.assert_array_equal(np.hstack(pieces), read(path)[0][:, start : start + length])
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ".w64"])
@@ -186,20 +186,20 @@ def test_scenes_need_a_square_number_of_channels(tmp_path):
 @pytest.mark.parametrize("container", ["WAV", "W64", "CAF"])
 def test_headers_past_4_gib(tmp_path, container):
     """A sparse file of 5 GB: sizes, positions and the samples at its end, also through libsndfile."""
-    frames, channels = 78_125_000, 16
-    header = Header(container, "FLOAT", channels, 48000, data_bytes=frames * channels * 4)
+    length, channels = 78_125_000, 16
+    header = Header(container, "FLOAT", channels, 48000, data_bytes=length * channels * 4)
     start, path = build_header(header), tmp_path / "big"
     with open(path, "wb") as file:
         file.write(start)
         file.seek(len(start) + header.data_bytes - 4 * channels)
         file.write(np.full(channels, 0.25, "<f4").tobytes())
     about = info(path)
-    assert (about.length, about.channels) == (frames, channels)
+    assert (about.length, about.channels) == (length, channels)
     assert about.container == ("RF64" if container == "WAV" else container)
-    np.testing.assert_array_equal(read(path, frames - 2)[0], np.repeat([[0.0, 0.25]], channels, axis=0))
+    np.testing.assert_array_equal(read(path, length - 2)[0], np.repeat([[0.0, 0.25]], channels, axis=0))
     with soundfile.SoundFile(path) as theirs:
-        assert theirs.frames == frames
-        theirs.seek(frames - 1)
+        assert theirs.frames == length
+        theirs.seek(length - 1)
         assert (theirs.read(1) == 0.25).all()
 
 
@@ -237,8 +237,8 @@ def test_paths_may_be_text(tmp_path):
     assert info(str(tmp_path / "x.wav")).path == Path(tmp_path / "x.wav")
 
 
-@pytest.mark.parametrize("frames", [1, 2, 3, 7, 1000, 16384, 70_001])
-def test_packed_24_bit_samples_are_the_low_three_bytes(frames):
-    samples = np.random.default_rng(frames).uniform(-1.1, 1.1, (5, frames)).astype(np.float32)
+@pytest.mark.parametrize("length", [1, 2, 3, 7, 1000, 16384, 70_001])
+def test_packed_24_bit_samples_are_the_low_three_bytes(length):
+    samples = np.random.default_rng(length).uniform(-1.1, 1.1, (5, length)).astype(np.float32)
     whole = rounded(samples, 24).astype("<i4").reshape(-1).view(np.uint8).reshape(-1, 4)
     np.testing.assert_array_equal(encode(samples, "PCM_24"), whole[:, :3].reshape(-1))

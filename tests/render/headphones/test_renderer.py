@@ -15,10 +15,10 @@ KEMAR = Path("/usr/share/libmysofa/MIT_KEMAR_normal_pinna.sofa")  # Debian packa
 needs_kemar = pytest.mark.skipif(not KEMAR.exists(), reason="the Debian package libmysofa1 is not installed")
 
 
-def plane_wave(azimuth_deg, elevation_deg=0.0, order=3, frames=4096):
+def plane_wave(azimuth_deg, elevation_deg=0.0, order=3, length=4096):
     """A scene of an impulse of half full scale in the middle."""
-    samples = np.zeros(((order + 1) ** 2, frames), np.float32)
-    samples[:, frames // 2] = 0.5 * spherical_harmonics(order, *np.radians([[azimuth_deg], [elevation_deg]]))[0]
+    samples = np.zeros(((order + 1) ** 2, length), np.float32)
+    samples[:, length // 2] = 0.5 * spherical_harmonics(order, *np.radians([[azimuth_deg], [elevation_deg]]))[0]
     return Scene(samples, 48000)
 
 

@@ -66,10 +66,10 @@ def test_real_recordings_are_acn(name):
     assert likely_channel_order(channel_order_misfits(back @ covariance[:9, :9] @ back.T)) == "FuMa"
 
 
-def ambience(order, frames=24000, seed=0):
+def ambience(order, length=24000, seed=0):
     """Independent noises from 200 directions, SN3D."""
     azimuth, elevation = fibonacci_sphere(200)
-    noises = np.random.default_rng(seed).standard_normal((200, frames))
+    noises = np.random.default_rng(seed).standard_normal((200, length))
     return (0.01 * spherical_harmonics(order, azimuth, elevation).T @ noises).astype(np.float32)
 
 

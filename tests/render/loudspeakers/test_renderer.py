@@ -16,8 +16,8 @@ from render.loudspeakers.design import decoding_matrix
 from render.loudspeakers.renderer import Decoding, FeedFormat, decode, decode_file
 
 
-def scene(order=3, frames=5000, level=0.05, seed=0, rate=48000):
-    samples = level * np.random.default_rng(seed).standard_normal(((order + 1) ** 2, frames))
+def scene(order=3, length=5000, level=0.05, seed=0, rate=48000):
+    samples = level * np.random.default_rng(seed).standard_normal(((order + 1) ** 2, length))
     return Scene(samples.astype(np.float32), rate)
 
 
@@ -44,7 +44,7 @@ def test_fuma_above_third_order_is_refused(tmp_path):
 
 
 def test_a_scene_in_two_files_is_that_of_one(tmp_path):
-    whole = scene(frames=40_000)
+    whole = scene(length=40_000)
     write_scene(tmp_path / "whole.wav", whole)
     for first, last in ((1, 8), (9, 16)):
         with writer(tmp_path / f"take 1_{first:02d}-{last:02d}ch.wav", 8, 48000, "FLOAT") as file:
@@ -101,7 +101,7 @@ def test_another_rate_keeps_tones_to_18_khz_and_the_length(tmp_path, from_hz, to
 
 def test_the_lfe_of_libiamf_is_its_low_pass_of_w(tmp_path):
     """Recursion as in libiamf's h2m_rdr.c, lfefilter_update, sample by sample; 7.1.4 has 11 other loudspeakers."""
-    original = scene(frames=3000, level=0.3)
+    original = scene(length=3000, level=0.3)
     write_scene(tmp_path / "a.wav", original)
     decode_file(
         tmp_path / "a.wav",
@@ -128,7 +128,7 @@ def test_the_lfe_of_libiamf_is_its_low_pass_of_w(tmp_path):
 
 
 def test_dither_is_repeatable_and_leaves_silence(tmp_path):
-    original = scene(frames=20_000)
+    original = scene(length=20_000)
     write_scene(tmp_path / "a.wav", original)
     for name in ("b", "c"):
         decode_file(
@@ -152,13 +152,13 @@ def lab(tmp_path, text):
 
 def test_a_trimmed_feed_arrives_together(tmp_path):
     """What two loudspeakers at different distances make of a trimmed feed reaches the listener as one."""
-    write_scene(tmp_path / "a.wav", scene(order=1, frames=2000))
+    write_scene(tmp_path / "a.wav", scene(order=1, length=2000))
     trim = read_trims(lab(tmp_path, '"M+030" = { distance = 1.715 }\n"M-030" = { distance = 3.43 }'))
     decode_file(
         tmp_path / "a.wav", tmp_path / "b.wav", Decoding(layout("stereo"), trims=trim), FeedFormat(subtype="FLOAT")
     )
     feed, _ = read(tmp_path / "b.wav")
-    plain = decode(scene(order=1, frames=2000), layout("stereo")).samples
+    plain = decode(scene(order=1, length=2000), layout("stereo")).samples
     assert feed.shape[1] == 2000 + 240
     left_at_listener = feed[0, 240:] / 1.715
     np.testing.assert_allclose(left_at_listener, plain[0] / 3.43, rtol=1e-5)
@@ -180,14 +180,14 @@ def test_the_lfe_is_exactly_silent():
 
 
 def test_the_file_is_the_exact_product_within_one_step_of_24_bits(tmp_path):
-    write_scene(tmp_path / "scene.wav", scene(frames=150_000), "PCM_24")
+    write_scene(tmp_path / "scene.wav", scene(length=150_000), "PCM_24")
     decode_file(tmp_path / "scene.wav", tmp_path / "feed.wav", Decoding(layout("7.1.4")))
     exact = decoding_matrix(layout("7.1.4"), 3) @ read(tmp_path / "scene.wav")[0].astype(np.float64)
     assert np.abs(read(tmp_path / "feed.wav")[0] - exact).max() <= 2.0**-23
 
 
 def test_blocks_change_no_bit(tmp_path):
-    whole = scene(frames=40_000)
+    whole = scene(length=40_000)
     write_scene(tmp_path / "scene.wav", whole)
     decode_file(
         tmp_path / "scene.wav", tmp_path / "feed.wav", Decoding(layout("7.1.4")), FeedFormat(subtype="FLOAT")
@@ -215,12 +215,12 @@ def test_wav_order_exchanges_rear_and_side(tmp_path):
 
 
 def test_the_record_tells_what_was_done(tmp_path):
-    write_scene(tmp_path / "scene.w64", scene(order=1, frames=48000, level=0.5))
+    write_scene(tmp_path / "scene.w64", scene(order=1, length=48000, level=0.5))
     record = decode_file(
         tmp_path / "scene.w64", tmp_path / "feed.wav", Decoding(layout("5.1")), FeedFormat(subtype="PCM_16")
     )
     assert record == json.loads((tmp_path / "feed.wav.json").read_text())
-    feed = decode(scene(order=1, frames=48000, level=0.5), layout("5.1")).samples
+    feed = decode(scene(order=1, length=48000, level=0.5), layout("5.1")).samples
     assert record["peak_dbfs"] == pytest.approx(20 * np.log10(np.abs(feed).max()), abs=1e-3)
     assert record["clipped_values"] == np.count_nonzero(np.abs(feed) > 1)
     channel, sample = np.unravel_index(np.argmax(np.abs(feed.T) > 1) % feed.size, feed.T.shape)[::-1]
@@ -245,7 +245,7 @@ def test_repeating_is_accepted_changing_is_not(tmp_path):
 
 def test_memory_does_not_depend_on_the_length(tmp_path):
     """Peak of what is allocated while 4 s and 20 s of third order are decoded."""
-    block = scene(frames=4 * 48000).samples
+    block = scene(length=4 * 48000).samples
     decoding_matrix(layout("7.1.4"), 3)
     peak_bytes = []
     for repetitions in (1, 5):
