@@ -51,9 +51,9 @@ def main() -> None:
     from listening.conditions.rvqgan import model_card, shipped_model
     from listening.model_card.card import EXCERPTS, items_of, measured, named, recordings, refused, usage_of, write
     from listening.model_card.report import OTHERS, ladder_of, report_of
-    from listening.stimulus_build.executors import engine
-    from listening.stimulus_build.item_builder import LIBRARIES
-    from listening.stimulus_build.test_builder import build
+    from listening.stimulus_build.cache_key import LIBRARIES
+    from listening.stimulus_build.executors import parse_engine
+    from listening.stimulus_build.plan_builder import build_plan, rate_lines
     from listening.test_design.test_plan import Plan
     from render.common.files import sha256, versions
     from stimuli.preparation.conversion import CHANNELS, RATE_HZ
@@ -74,8 +74,9 @@ def main() -> None:
     reports = {}
     for name, files in sets.items():
         folder = given.output / "work" / name
-        where = engine(given.engine, workers, folder)
-        build(items_of(files, folder / EXCERPTS, given.seconds, where), plan, folder, path, where, strict=False)
+        where = parse_engine(given.engine, workers, folder)
+        items = items_of(files, folder / EXCERPTS, given.seconds, where)
+        print(*rate_lines(build_plan(items, plan, folder, path, where, strict=False)), sep="\n")
         rows[name] = [row for row in measured(folder, workers) if row["condition"] != "href"]
         reports[name] = report_of(
             rows[name], config.codebooks, notes.get(name, ""), usage_of(folder, path), refused(folder)

@@ -13,7 +13,7 @@ import soxr
 from jaxtyping import Float32
 from numpy import ndarray
 
-from listening.test_design.test_plan import ForegroundObject
+from listening.test_design.foreground_object import ForegroundObject
 from render.common.errors import InputError
 from render.fileio.audio_file import info, read
 from render.hoa.scene import Scene

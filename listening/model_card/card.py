@@ -30,10 +30,11 @@ from codec.checkpoints.model_file import load
 from codec.coding.pipeline import LEVEL_DBFS
 from listening.model_card.codebook_usage import code_counts, perplexity, uniform_perplexity
 from listening.model_card.report import markdown
+from listening.stimulus_build.cache_key import LIBRARIES
 from listening.stimulus_build.executors import Engine
-from listening.stimulus_build.item_builder import LIBRARIES, code_digest
 from listening.test_design.items import Item
 from listening.test_design.test_plan import item_id
+from render.common.code_digest import code_digest
 from render.common.errors import InputError
 from render.common.files import (
     read_record,
@@ -52,6 +53,7 @@ from stimuli.eigenscape.sources import find_sources
 from stimuli.preparation.convention_check import check_convention
 from stimuli.preparation.conversion import CHANNELS, RATE_HZ, check_ambix
 
+MEASUREMENT = "analysis.metrics.measure_table"
 EXCERPTS, SCENES, MEASURED = "excerpts", "scenes", "measured"  # folders in that of a set
 
 
@@ -134,7 +136,7 @@ def measured(build: Path, workers: int) -> Iterator[dict[str, Any]]:
     items = items_of_build(test)
     for number, item in enumerate(items, 1):
         path = build / MEASURED / item.id
-        key = sha256_of([test.items[item.id], code_digest(), versions(*LIBRARIES)])
+        key = sha256_of([test.items[item.id], code_digest(MEASUREMENT), versions(*LIBRARIES)])
         kept: dict[str, Any] = read_record(path)
         if kept.get("key") != key:
             print(f"{build.name}: item {number} of {len(items)}, {item.id}", file=sys.stderr)

@@ -67,7 +67,7 @@ class Engine:
                 raise
 
 
-def engine(text: str | None, workers: int | None, folder: Path) -> Engine:
+def parse_engine(text: str | None, workers: int | None, folder: Path) -> Engine:
     """Engine from its name on the command line; without one, `workers` local processes.
 
     Raises

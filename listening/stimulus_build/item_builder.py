@@ -1,156 +1,172 @@
-"""The work on one item: make every condition, examine it, record it, draw the contact sheet."""
+"""The work on one item: make and measure the stimulus of every condition, and draw the contact sheet."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from functools import cache
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from analysis.metrics.built_test import scene_file
+from analysis.metrics.built_test import REFERENCE, scene_file
 from listening.conditions.condition import Condition
-from listening.conditions.foreground import encode_objects, mixed
 from listening.conditions.registry import condition
+from listening.stimulus_build.cache_key import contact_sheet_key, quality_key, stimulus_key
 from listening.stimulus_build.contact_sheet import write_contact_sheet
-from listening.stimulus_build.quality_gate import describe, examine
+from listening.stimulus_build.quality_gate import Description, describe, examine
+from listening.stimulus_build.renditions import Excerpt, apply_condition, read_excerpt, write_stimulus
+from listening.test_design.foreground_object import ForegroundObject
 from listening.test_design.items import Item, window_of
-from listening.test_design.test_plan import ForegroundObject, Plan
+from listening.test_design.test_plan import Plan
 from render.common.errors import InputError
-from render.common.files import read_record, record_path, sha256, sha256_of, versions, whole_file, write_json
-from render.fileio.audio_file import read_scene, write_scene
-from render.hoa.scene import Scene
-from stimuli.excerpts.window import Window, apply_fades, read_with_rolls, without_rolls
+from render.common.files import read_record, record_path, sha256, write_json
+from render.fileio.audio_file import read_scene
+from stimuli.excerpts.window import Window
 
-LIBRARIES = ("hoa-rvqgan", "numpy", "scipy", "soxr", "torch")  # what results depend on
-PACKAGES = ("analysis", "codec", "listening", "render", "stimuli")
-SHEET = "contact_sheet.png"
+CONTACT_SHEET_FILE = "contact_sheet.png"
 
 
 def build_item(item: Item, plan: Plan, out: Path, model: Path | None, strict: bool = True) -> dict[str, Any]:
-    """Make all conditions of one item; return its entry in the manifest.
+    """Make the stimuli of one item; return its entry in the manifest.
 
-    What is not as its condition declares stops the work, or is told in the entry if not `strict`.
+    Parameters
+    ----------
+    item : Item
+    plan : Plan
+    out : Path
+        Folder of the build; the files go to ``scenes/<item>`` in it.
+    model : Path or None
+        Model file of the proposed codec where the plan names none; None: the shipped one.
+    strict : bool
+        Whether a stimulus without the properties that its condition promises stops the work. If not, its entry
+        lists the ``violations``.
+
+    Raises
+    ------
+    InputError
+        If a stimulus violates what its condition promises (`strict`), or was changed after it was built.
     """
-    window = window_of(item, plan)
     objects = tuple(one for one in plan.objects if one.item in ("", item.id))
-    source: dict[str, Any] = {"sha256": sha256(item.path), "window": window.record()}
-    if objects:
-        source["objects"] = [asdict(one) | {"sha256": sha256(Path(one.file))} for one in objects]
-    making = Making(item, objects, source, window, out / "scenes" / item.id)
+    source = Source(item, window_of(item, plan), objects)
+    builder = StimulusBuilder(source, out / "scenes" / item.id)
     entries = {}
-    for name in plan.conditions:
-        made = condition_of(plan, name, model)
-        entries[name] = entry = making.finished(made) or making.make(made)
+    for name in sorted(plan.conditions, key=lambda name: name != REFERENCE):  # the others are measured against it
+        entries[name] = entry = builder.build(condition(name, model, plan.parameters.get(name)))
         if strict and "violations" in entry:
-            path = making.folder / f"{name}.w64"
-            raise InputError(f"{path}: {name} of {item.id} {'; '.join(entry['violations'])}")
-    making.draw_sheet(entries)
-    return {"material": item.material, "source": item.path.name, **source, "conditions": entries}
+            raise InputError(f"{builder.path(name)}: {name} of {item.id} {'; '.join(entry['violations'])}")
+    entries = {name: entries[name] for name in plan.conditions}
+    builder.draw_contact_sheet(entries)
+    return {"material": item.material, "source": item.path.name, **source.record, "conditions": entries}
 
 
-def condition_of(plan: Plan, name: str, model: Path | None) -> Condition:
-    """Condition of a plan, with the plan's parameters."""
-    return condition(name, model, plan.parameters.get(name))
+@dataclass(frozen=True)
+class Source:
+    """What the stimuli of an item are made from."""
+
+    item: Item
+    window: Window
+    objects: tuple[ForegroundObject, ...]
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """The source as JSON values, the SHA-256 of every file included."""
+        record: dict[str, Any] = {"sha256": sha256(self.item.path), "window": self.window.record()}
+        if self.objects:
+            record["objects"] = [asdict(one) | {"sha256": sha256(Path(one.file))} for one in self.objects]
+        return record
 
 
-class Making:
-    """The work on one item; what several conditions share is computed once, and only if one needs it."""
+class StimulusBuilder:
+    """Builds the stimuli of one item in its folder, and keeps those that are already there.
 
-    def __init__(
-        self,
-        item: Item,
-        objects: tuple[ForegroundObject, ...],
-        source: dict[str, Any],
-        window: Window,
-        folder: Path,
-    ):
-        self.item, self.objects, self.source, self.window, self.folder = item, objects, source, window, folder
-        self.analyses: dict[str, Any] = {}
-        self._reference: tuple[Scene, Any] | None = None
+    Reading the excerpt takes long, and so does describing a stimulus for the gate. Both happen only where
+    something is made or measured, and once for all conditions.
 
-    def reference(self) -> tuple[Scene, Any]:
-        """Excerpt with its rolls, and the foreground objects rendered for it (or None)."""
-        if self._reference is None:
-            scene = read_with_rolls(self.item.path, self.window)
-            self._reference = scene, encode_objects(self.objects, scene, self.window.roll)
-        return self._reference
+    Parameters
+    ----------
+    source : Source
+    folder : Path
+    """
 
-    def finished(self, made: Condition) -> dict[str, Any] | None:
-        """Entry of a condition that was made before from the same source, None if it is to be made (again)."""
-        record = read_record(self.folder / f"{made.id}.w64")
-        if record.get("key") != key_of(made, self.source):
-            return None
-        for name, digest in record["files"].items():
-            if not (self.folder / name).is_file():
-                return None
-            if sha256(self.folder / name) != digest:
-                changed = self.folder / name
-                raise InputError(f"{changed}: was changed after it was built; remove it to build it again")
+    def __init__(self, source: Source, folder: Path):
+        self.source, self.folder = source, folder
+        self._descriptions: dict[str, Description] = {}
+
+    def path(self, name: str) -> Path:
+        """Audio file of a condition's stimulus."""
+        return self.folder / f"{name}.w64"
+
+    def build(self, condition: Condition) -> dict[str, Any]:
+        """Make a stimulus unless it is there, measure it unless that is recorded; return its entry."""
+        record = self._kept(condition) or self._make(condition)
+        if record.get("quality_key") != quality_key():
+            record |= {"entry": record["entry"] | self._examine(condition, record["entry"])}
+            record["quality_key"] = quality_key()
+            write_json(record_path(self.path(condition.id)), record, force=True)
         return record["entry"]
 
-    def make(self, made: Condition) -> dict[str, Any]:
-        """Apply a condition to the excerpt with its rolls; trim, fade, write, examine, record."""
-        reference, objects = self.reference()
-        rendition = made.apply(mixed(reference, objects) if made.applies_to_mixture else reference)
-        scene = rendition.scene if made.applies_to_mixture else mixed(rendition.scene, objects)
-        scene, path = self._excerpt(scene), self.folder / f"{made.id}.w64"
-        write_scene(path, scene, force=True)
-        files = {path.name: sha256(path)}
-        entry: dict[str, Any] = {"file": scene_file(self.folder.name, made.id), "parameters": made.parameters}
-        entry |= rendition.facts
+    def _kept(self, condition: Condition) -> dict[str, Any] | None:
+        """Record of a stimulus that was made before from the same source; None if it has to be made."""
+        record = read_record(self.path(condition.id))
+        if record.get("key") != stimulus_key(condition, self.source.record):
+            return None
+        for name, digest in record["files"].items():
+            path = self.folder / name
+            if not path.is_file():
+                return None
+            if sha256(path) != digest:
+                raise InputError(f"{path}: was changed after it was built; remove it to build it again")
+        return record
+
+    def _make(self, condition: Condition) -> dict[str, Any]:
+        """Apply a condition to the excerpt and write its files; return their record."""
+        stimulus, rendition = apply_condition(condition, self._excerpt)
+        self._descriptions[condition.id] = describe(stimulus)
+        path = self.path(condition.id)
+        files = write_stimulus(path, stimulus, rendition)
+        entry: dict[str, Any] = {"file": scene_file(self.folder.name, condition.id)}
+        entry |= {"parameters": condition.parameters, **rendition.facts}
         if rendition.payload is not None:
-            payload = self.folder / f"{made.id}{rendition.suffix}"
-            with whole_file(payload, force=True) as temporary:
-                temporary.write_bytes(rendition.payload)
-            files[payload.name] = sha256(payload)
-            bits = 8 * len(rendition.payload)
+            size = len(rendition.payload)
             entry |= {
-                "payload": f"scenes/{self.folder.name}/{payload.name}",
-                "payload_bytes": len(rendition.payload),
-                "kbps": round(bits / reference.duration_s / 1000, 3),
+                "payload": f"scenes/{self.folder.name}/{condition.id}{rendition.suffix}",
+                "payload_bytes": size,
+                "kbps": round(8 * size / self._excerpt.scene.duration_s / 1000, 3),
             }
         entry["sha256"] = files[path.name]
-        reference_analysis, analysis = self._reference_analysis(), self._analysis(made.id, scene)
-        kbps = entry.get("packet_kbps", entry.get("kbps"))
-        report = examine(reference_analysis, analysis, made.expected, kbps, with_objects=objects is not None)
-        entry["quality"] = report.measures
-        if report.violations:
-            entry["violations"] = report.violations
-        write_json(
-            record_path(path), {"key": key_of(made, self.source), "files": files, "entry": entry}, force=True
+        return {"key": stimulus_key(condition, self.source.record), "files": files, "entry": entry}
+
+    def _examine(self, condition: Condition, entry: dict[str, Any]) -> dict[str, Any]:
+        """Fields of an entry that the quality gate determines."""
+        entry.pop("violations", None)
+        report = examine(
+            self._description(REFERENCE),
+            self._description(condition.id),
+            condition.expected,
+            entry.get("packet_kbps", entry.get("kbps")),
+            with_objects=bool(self.source.objects),
         )
-        return entry
+        return {"quality": report.measures} | ({"violations": report.violations} if report.violations else {})
 
-    def _excerpt(self, scene: Scene) -> Scene:
+    @cached_property
+    def _excerpt(self) -> Excerpt:
+        return read_excerpt(self.source.item.path, self.source.window, self.source.objects)
 
-        return apply_fades(without_rolls(scene, self.window))
+    def _description(self, name: str) -> Description:
+        if name not in self._descriptions:
+            self._descriptions[name] = describe(read_scene(self.path(name)))
+        return self._descriptions[name]
 
-    def _reference_analysis(self) -> Any:
-
-        if "href" not in self.analyses:
-            self._analysis("href", self._excerpt(mixed(*self.reference())))
-        return self.analyses["href"]
-
-    def _analysis(self, name: str, scene: Scene) -> Any:
-
-        if name not in self.analyses:
-            self.analyses[name] = describe(scene)
-        return self.analyses[name]
-
-    def draw_sheet(self, entries: dict[str, Any]) -> None:
+    def draw_contact_sheet(self, entries: dict[str, Any]) -> None:
         """Draw the contact sheet, unless it is there and shows these stimuli."""
-        path = self.folder / SHEET
-        key = sha256_of([code_digest(), {name: entry["sha256"] for name, entry in entries.items()}])
-        made = read_record(path)
-        if made.get("key") == key and path.is_file() and sha256(path) == made.get("sha256"):
-            return
-
-        for name in entries:
-            if name not in self.analyses:
-                self._analysis(name, read_scene(self.folder / f"{name}.w64"))
-        analyses = {name: self.analyses[name] for name in sorted(entries, key=lambda name: name != "href")}
+        path = self.folder / CONTACT_SHEET_FILE
         captions = {name: _caption(entry) for name, entry in entries.items()}
-        write_contact_sheet(path, self.item.id, analyses, captions)
+        key = contact_sheet_key({name: entry["sha256"] for name, entry in entries.items()}, captions)
+        record = read_record(path)
+        if record.get("key") == key and path.is_file() and sha256(path) == record.get("sha256"):
+            return
+        reference_first = sorted(entries, key=lambda name: name != REFERENCE)
+        descriptions = {name: self._description(name) for name in reference_first}
+        write_contact_sheet(path, self.source.item.id, descriptions, captions)
         write_json(record_path(path), {"key": key, "sha256": sha256(path)}, force=True)
 
 
@@ -161,17 +177,3 @@ def _caption(entry: dict[str, Any]) -> str:
     covariance = f"{sum(distances) / len(distances):.2f}" if distances else "-"
     lag = "no lag" if quality["lag_samples"] is None else f"lag {quality['lag_samples']}"
     return f"{rate}{lag}, mel {quality['mel_distance']:.2f}, covariance {covariance}"
-
-
-def key_of(made: Condition, source: dict[str, Any]) -> str:
-    """Digest of everything that a rendition depends on; another key means that it is made again."""
-    parameters = {"condition": made.id, "parameters": made.parameters, "source": source}
-    return sha256_of({**parameters, "versions": versions(*LIBRARIES), "code": code_digest()})
-
-
-@cache
-def code_digest() -> str:
-    """Digest of our own code: whoever edits a condition must not be given the old renditions."""
-    root = Path(__file__).parents[2]
-    files = sorted(path for package in PACKAGES for path in (root / package).rglob("*.py"))
-    return sha256_of([sha256(path) for path in files])

@@ -6,16 +6,14 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from listening.stimulus_build.executors import Engine
-from listening.test_design.test_plan import Plan, item_id
+from listening.test_design.test_plan import Plan
 from render.common.errors import InputError
 from render.common.files import read_record, sha256
-from render.common.progress import progress
 from render.fileio.audio_file import info
 from stimuli.eigenscape.corpus import find_recordings, split
 from stimuli.excerpts.selection import choose_window
 from stimuli.excerpts.window import ROLL_S, Window
-from stimuli.preparation.conversion import CHANNELS, RATE_HZ, prepare_file
+from stimuli.preparation.conversion import CHANNELS, RATE_HZ
 
 
 @dataclass(frozen=True)
@@ -35,26 +33,12 @@ def corpus_items(folder: Path, holdout: int | str) -> list[Item]:
         raise InputError(f"{folder}: has no {which}, which the excerpts are to come from")
     many = Counter(r.scene_class for r in held_out)
     return [
-        _item(r.scene_class if many[r.scene_class] == 1 else f"{r.scene_class}_{r.number}", r.path)
+        item_of(r.scene_class if many[r.scene_class] == 1 else f"{r.scene_class}_{r.number}", r.path)
         for r in held_out
     ]
 
 
-def input_items(files: list[Path], folder: Path, engine: Engine) -> list[Item]:
-    """Prepare a user's own files (third order, 44.1 kHz, 16 bit) into `folder`; items are named after them."""
-    targets: dict[str, Path] = {}
-    for path in files:
-        name = item_id(path.stem)
-        if name.lower() in map(str.lower, targets):  # one file on systems that ignore case
-            raise InputError(f"{path}: a second item {name!r}; rename one of the files")
-        targets[name] = folder / f"{name}.wav"
-    jobs = {name: (path, target) for path, (name, target) in zip(files, targets.items(), strict=True)}
-    for _ in progress(engine.run(prepare_file, jobs), "prepare recording", len(jobs)):
-        pass
-    return [_item(name, target) for name, target in targets.items()]
-
-
-def _item(name: str, path: Path) -> Item:
+def item_of(name: str, path: Path) -> Item:
     """Item with what the record of its prepared recording says about where it comes from."""
     about = info(path)
     if (about.channels, about.sample_rate_hz) != (CHANNELS, RATE_HZ):

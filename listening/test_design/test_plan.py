@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.metrics.built_test import MANIFEST, BuiltTest
+from listening.test_design.foreground_object import ForegroundObject, is_number, require
 from render.common.errors import InputError, did_you_mean
 from stimuli.eigenscape.corpus import CLASSES
 
@@ -20,42 +21,6 @@ _PARAMETERS: dict[str, type] = {"model": str, "codebooks": int, "command": str, 
 
 
 @dataclass(frozen=True)
-class ForegroundObject:
-    """A mono sound that is mixed alike into every condition; only the scene around it is coded.
-
-    Attributes
-    ----------
-    file : str
-        Mono audio file of any rate.
-    azimuth_deg, elevation_deg : float
-        Where it stands; azimuth anticlockwise.
-    level_db : float
-        Its rms over that of the excerpt's W.
-    start_s : float
-        In the excerpt.
-    item : str
-        Id of the item; empty: all of them.
-    """
-
-    file: str
-    azimuth_deg: float = 0.0
-    elevation_deg: float = 0.0
-    level_db: float = 0.0
-    start_s: float = 0.0
-    item: str = ""
-
-    def __post_init__(self):
-        for name in ("file", "item"):
-            _need(isinstance(getattr(self, name), str), f"object: {name} = {getattr(self, name)!r} is no text")
-        _need(bool(self.file), "object: file names no file")
-        bounds = {"azimuth_deg": 360, "elevation_deg": 90, "level_db": 60}
-        for name, bound in bounds.items():
-            value = getattr(self, name)
-            _need(_is_number(value) and abs(value) <= bound, f"object: {name} = {value!r}; ±{bound} is possible")
-        _need(_is_number(self.start_s) and 0 <= self.start_s < 60, f"object: start_s = {self.start_s!r}; 0 to 60")
-
-
-@dataclass(frozen=True)
 class FrozenExcerpt:
     """An excerpt chosen before any codec was heard: digest of its recording, first sample, number of samples."""
 
@@ -64,11 +29,11 @@ class FrozenExcerpt:
     frames: int
 
     def __post_init__(self):
-        _need(isinstance(self.sha256, str) and _SHA256.fullmatch(self.sha256), "excerpt: sha256 has 64 digits")
+        require(isinstance(self.sha256, str) and _SHA256.fullmatch(self.sha256), "excerpt: sha256 has 64 digits")
         for name in ("start", "frames"):
             value = getattr(self, name)
             right = type(value) is int and 0 <= value < 2**40
-            _need(right, f"excerpt: {name} = {value!r} is no number of samples")
+            require(right, f"excerpt: {name} = {value!r} is no number of samples")
 
 
 @dataclass(frozen=True)
@@ -103,26 +68,26 @@ class Plan:
     excerpts: dict[str, FrozenExcerpt] = field(default_factory=dict)
 
     def __post_init__(self):
-        _need(
+        require(
             isinstance(self.conditions, tuple) and all(_is_id(name) for name in self.conditions),
             'conditions must be a list of ids, like ["href", "la"]',
         )
         for name in ("seconds", "target_lufs", "headroom_dbtp"):
-            _need(_is_number(getattr(self, name)), f"{name} = {getattr(self, name)!r} is no number")
-        _need("href" in self.conditions, "conditions need href, the hidden reference (BS.1534-3, clause 5.1)")
-        _need(
+            require(is_number(getattr(self, name)), f"{name} = {getattr(self, name)!r} is no number")
+        require("href" in self.conditions, "conditions need href, the hidden reference (BS.1534-3, clause 5.1)")
+        require(
             len(set(self.conditions)) == len(self.conditions) <= MAX_CONDITIONS,
             "conditions must differ, and be 12 at most (BS.1534-3, clause 5.2)",
         )
-        _need(1 <= self.seconds <= 60, f"seconds = {self.seconds}; possible are 1 to 60")
-        _need(
+        require(1 <= self.seconds <= 60, f"seconds = {self.seconds}; possible are 1 to 60")
+        require(
             -60 <= self.target_lufs <= -10 and -20 <= self.headroom_dbtp <= 0,
             "possible are target_lufs -60 to -10, headroom_dbtp -20 to 0",
         )
         _check_holdout(self.holdout)
         _check_parameters(self.parameters, self.conditions)
-        _need(isinstance(self.objects, tuple) and len(self.objects) <= 64, "objects are a list, [[objects]]")
-        _need(
+        require(isinstance(self.objects, tuple) and len(self.objects) <= 64, "objects are a list, [[objects]]")
+        require(
             isinstance(self.excerpts, dict) and all(_is_id(name) for name in self.excerpts),
             "excerpts are tables, [excerpts.ITEM]",
         )
@@ -131,23 +96,25 @@ class Plan:
 def _check_holdout(holdout: Any) -> None:
 
     if isinstance(holdout, str):
-        _need(holdout in CLASSES, f"holdout = {holdout!r}; possible are 1 to 8, or a class: {', '.join(CLASSES)}")
+        require(
+            holdout in CLASSES, f"holdout = {holdout!r}; possible are 1 to 8, or a class: {', '.join(CLASSES)}"
+        )
         return
-    _need(type(holdout) is int, f"holdout = {holdout!r} is no integer and no class")
-    _need(1 <= holdout <= 8, f"holdout = {holdout}; possible are 1 to 8")
+    require(type(holdout) is int, f"holdout = {holdout!r} is no integer and no class")
+    require(1 <= holdout <= 8, f"holdout = {holdout}; possible are 1 to 8")
 
 
 def _check_parameters(parameters: Any, conditions: tuple[str, ...]) -> None:
-    _need(isinstance(parameters, dict), "parameters are tables, [parameters.CONDITION]")
+    require(isinstance(parameters, dict), "parameters are tables, [parameters.CONDITION]")
     for name, given in parameters.items():
-        _need(name in conditions, f"parameters of {name!r}, which is no condition of this plan")
-        _need(isinstance(given, dict), f"parameters of {name} must be a table")
+        require(name in conditions, f"parameters of {name!r}, which is no condition of this plan")
+        require(isinstance(given, dict), f"parameters of {name} must be a table")
         known(given, _PARAMETERS, f"parameter of {name}")
         for key, value in given.items():
             right = type(value) is _PARAMETERS[key] and value not in ("", 0)
-            _need(right, f"{key} = {value!r} of {name} is no {_PARAMETERS[key].__name__}")
-        _need(not ("command" in given and "model" in given), f"{name} has a command and a model; choose one")
-        _need("command" in given or "payload" not in given, f"{name} has a payload and no command")
+            require(right, f"{key} = {value!r} of {name} is no {_PARAMETERS[key].__name__}")
+        require(not ("command" in given and "model" in given), f"{name} has a command and a model; choose one")
+        require("command" in given or "payload" not in given, f"{name} has a payload and no command")
 
 
 def known(given: dict[str, Any], possible: Any, what: str) -> None:
@@ -192,10 +159,10 @@ def plan_from(values: dict[str, Any]) -> Plan:
     if isinstance(conditions := values.get("conditions"), list):
         settings["conditions"] = tuple(conditions)
     if "objects" in values:
-        _need(isinstance(values["objects"], list), "objects are a list, [[objects]]")
+        require(isinstance(values["objects"], list), "objects are a list, [[objects]]")
         settings["objects"] = tuple(_made(ForegroundObject, one, "object") for one in values["objects"])
     if "excerpts" in values:
-        _need(isinstance(values["excerpts"], dict), "excerpts are tables, [excerpts.ITEM]")
+        require(isinstance(values["excerpts"], dict), "excerpts are tables, [excerpts.ITEM]")
         settings["excerpts"] = {
             item: _made(FrozenExcerpt, one, "excerpt") for item, one in values["excerpts"].items()
         }
@@ -222,21 +189,12 @@ def plan_of(test: BuiltTest) -> Plan:
 
 
 def _made(kind: type, values: object, what: str) -> Any:
-    _need(isinstance(values, dict), f"{what} must be a table")
+    require(isinstance(values, dict), f"{what} must be a table")
     known(values, {f.name for f in fields(kind)}, f"setting of an {what}")  # type: ignore[arg-type]
     try:
         return kind(**values)  # type: ignore[arg-type]
     except TypeError as error:
         raise InputError(f"{what}: {str(error).partition(' ')[2]}") from None
-
-
-def _need(met: object, problem: str) -> None:
-    if not met:
-        raise InputError(f"plan: {problem}")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
 
 
 def _is_id(name: object) -> bool:

@@ -9,7 +9,9 @@ import soundfile
 
 from analysis.metrics.built_test import read_built_test
 from listening import build
-from listening.test_design.test_plan import plan_of
+from listening.stimulus_build import item_builder, quality_gate
+from listening.stimulus_build.plan_builder import training_overlaps
+from listening.test_design.test_plan import Plan, plan_of
 from render.common.errors import InputError
 from render.common.files import record_path, sha256
 from render.fileio.audio_file import read, writer
@@ -155,16 +157,27 @@ def test_first_order_and_nan_are_refused_with_the_reason(tmp_path, run):
     assert [p for p in (tmp_path / "out").rglob("*") if p.is_file()] == []
 
 
-def test_the_key_of_a_rendition_depends_on_all_that_it_is_made_from():
-    from listening.conditions.registry import condition
-    from listening.stimulus_build.item_builder import key_of
+def test_another_gate_measures_the_same_audio_again(tmp_path, run, monkeypatch):
+    out = run("--input", written(tmp_path / "a.wav"))
+    before = content(out)
+    times = {path: path.stat().st_mtime_ns for path in out.rglob("*.w64")}
+    measured = []
 
-    keys = {
-        key_of(condition(name), {"sha256": source})
-        for name in ("href", "la", "ma", "order_1", "opus3_160", "opus3_161")
-        for source in ("0", "1")
-    }
-    assert len(keys) == 12
+    def examine(reference, test, expected, *arguments, **options):
+        measured.append(expected)
+        return quality_gate.examine(reference, test, expected, *arguments, **options)
+
+    monkeypatch.setattr(item_builder, "quality_key", lambda: "another gate")
+    monkeypatch.setattr(item_builder, "examine", examine)
+    run("--input", tmp_path / "a.wav")
+    run("--input", tmp_path / "a.wav")
+    assert len(measured) == 3  # once for each condition
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*.w64")} == times
+    changed = {name for name, data in content(out).items() if data != before[name]}
+    assert changed == {f"scenes/a/{name}.w64.json" for name in ("href", "la", "order_0")}
+    records = {name: (json.loads(before[name]), json.loads(content(out)[name])) for name in changed}
+    for old, new in records.values():
+        assert {key for key in old if old[key] != new[key]} == {"quality_key"}
 
 
 def test_the_gate_stops_the_build_and_names_the_stimulus(tmp_path, run, monkeypatch):
@@ -205,7 +218,7 @@ def test_conditions_can_be_left_out(tmp_path, run, monkeypatch):
         run("--input", source, "--plan", plan)
     out = run("--input", source, "--plan", plan, "--skip", "opus", "--skip", "la")
     assert plan_of(read_built_test(out)).conditions == ("href",)
-    with pytest.raises(InputError, match="--skip prop: no condition of the plan"):
+    with pytest.raises(InputError, match="--skip prop: not a condition of the plan"):
         run("--input", source, "--plan", plan, "--skip", "prop")
     libopus.library.cache_clear()
 
@@ -257,15 +270,11 @@ def test_frozen_excerpts_are_taken_and_others_refused(tmp_path, run):
             run("--material", tmp_path / "prepared", "--plan", plan_file(tmp_path, text.replace(old, new)))
 
 
-def test_a_holdout_that_the_model_was_trained_with_is_told(tmp_path, run, capsys):
-    from listening.stimulus_build.test_builder import warn_of_training_material
-    from listening.test_design.test_plan import Plan
-
-    warn_of_training_material(Plan(conditions=("href", "la"), holdout=3), None)
-    warn_of_training_material(Plan(holdout=8), None)
-    assert capsys.readouterr().err == ""
-    warn_of_training_material(Plan(holdout=3), None)
-    assert "warning: prop: the plan's excerpts come from 3" in capsys.readouterr().err
+def test_a_holdout_that_the_model_was_trained_with_is_reported():
+    assert list(training_overlaps(Plan(conditions=("href", "la"), holdout=3), None)) == []
+    assert list(training_overlaps(Plan(holdout=8), None)) == []
+    (sentence,) = training_overlaps(Plan(holdout=3), None)
+    assert sentence.startswith("prop: the plan's excerpts come from 3")
 
 
 def test_whole_classes_may_be_held_out(tmp_path, run):

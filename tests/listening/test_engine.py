@@ -5,7 +5,7 @@ from concurrent.futures import as_completed
 
 import pytest
 
-from listening.stimulus_build.executors import DaskExecutor, SubmititExecutor, engine
+from listening.stimulus_build.executors import DaskExecutor, SubmititExecutor, parse_engine
 from render.common.errors import InputError
 
 
@@ -20,9 +20,9 @@ JOBS = {number: (number,) for number in range(4)}
 
 @pytest.mark.parametrize("name", [None, "local:2", "inline"])
 def test_local_engines(tmp_path, name):
-    assert dict(engine(name, 2, tmp_path).run(square, JOBS)) == {0: 0, 1: 1, 2: 4, 3: 9}
+    assert dict(parse_engine(name, 2, tmp_path).run(square, JOBS)) == {0: 0, 1: 1, 2: 4, 3: 9}
     with pytest.raises(InputError, match="-1 is negative"):
-        dict(engine(name, 2, tmp_path).run(square, JOBS | {-1: (-1,)}))
+        dict(parse_engine(name, 2, tmp_path).run(square, JOBS | {-1: (-1,)}))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -39,7 +39,7 @@ def test_local_engines(tmp_path, name):
 )
 def test_what_is_no_engine_is_refused_before_the_work(tmp_path, name, message):
     with pytest.raises(InputError, match=message):
-        engine(name, 1, tmp_path)
+        parse_engine(name, 1, tmp_path)
 
 
 def needs(module):
@@ -52,7 +52,7 @@ def test_a_missing_package_is_told_with_its_remedy(tmp_path, name, module):
     if importlib.util.find_spec(module) is not None:
         pytest.skip(f"{module} is installed")
     with pytest.raises(InputError, match=rf"package {module} is missing; pip install 'hoa-rvqgan\["):
-        engine(name, 1, tmp_path)
+        parse_engine(name, 1, tmp_path)
 
 
 def results(pool):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from listening.conditions.foreground import check_objects, encode_objects, mixed
-from listening.test_design.test_plan import ForegroundObject
+from listening.test_design.foreground_object import ForegroundObject
 from render.common.errors import InputError
 from render.fileio.audio_file import writer
 from render.hoa.scene import Scene
