@@ -1,13 +1,14 @@
-"""The codec against the stock package, in turns in one run.
+"""Compare the codec with Descript's stock package, alternating between the two in one run.
 
     STOCK_DAC=DIR python bench/against_stock.py [--seconds 10] [--rounds 3] [--long 600]
 
-The network is the paper's (64 million parameters, 16 channels) with random weights, the same architecture on
-both sides: the stock package's classes with 16 channels in the first and last convolution (bench/stock_dac.py says
-how to get them; without STOCK_DAC only ours runs), and 16 mono codecs: one is run and counted 16 times.
-Each measurement is a process of its own, so that the peak of its memory is its own. Ratios are given for the
-time on the clock and for processor time, which other programs on the machine disturb less. `--long` also codes
-that many seconds, ours with the shipped model, and shows where the stock package runs out of memory.
+The network is the paper's (64 million parameters, 16 channels) with random weights. It is compared with two
+others: the same architecture made of the stock package's classes, with 16 channels in the first and last
+convolution (bench/stock_dac.py says how to get them; without STOCK_DAC only our codec runs), and 16 mono codecs,
+of which one is run and counted 16 times. Each measurement runs in a process of its own, so that peak memory is
+measured separately. Ratios are given for wall-clock time and for processor time, which other programs on the
+machine disturb less. `--long` also codes that many seconds, with the shipped model on our side, and shows where
+the stock package runs out of memory.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def peak_mb() -> float:
 
 
 def clock() -> tuple[float, float]:
-    """Time on the clock, processor time of all threads."""
+    """Wall-clock time, and processor time of all threads, in seconds."""
     return time.perf_counter(), time.process_time()
 
 
@@ -48,7 +49,7 @@ def timed(begin: tuple, middle: tuple, end: tuple, seconds: float) -> dict:
 
 
 def noise(channels: int, seconds: float):
-    """The same signal for everybody."""
+    """The signal that all codecs get: noise of a fixed seed, float32 (channel, time)."""
     import numpy as np
 
     samples = np.random.default_rng(0).standard_normal((channels, round(seconds * RATE_HZ)))
@@ -56,7 +57,7 @@ def noise(channels: int, seconds: float):
 
 
 def ours(seconds: float, shipped: bool) -> dict:
-    """Encode and decode through the bit stream, whole and in pieces."""
+    """Encode and decode through the bit stream, in one piece and in several."""
     import io
 
     import numpy as np
@@ -72,7 +73,7 @@ def ours(seconds: float, shipped: bool) -> dict:
     model = load()[0] if shipped else RVQGAN(ModelConfig()).fold_weight_norm().eval().requires_grad_(False)
 
     def pieces(size: int):
-        """Seconds of noise, made where they are needed: nothing here may hold a long signal."""
+        """Noise in pieces of `size` samples, generated on demand, so that no long signal is held in memory."""
         random = np.random.default_rng(0)
         for _ in range(round(seconds * RATE_HZ / size)):
             yield (0.05 * random.standard_normal((16, size))).astype(np.float32)
@@ -104,13 +105,13 @@ def ours(seconds: float, shipped: bool) -> dict:
 
 
 def available_bytes() -> int:
-    """Memory that this machine can still give."""
+    """Memory that is still available on this machine."""
     return next(int(line.split()[1]) for line in open("/proc/meminfo") if line.startswith("MemAvailable")) * 1024
 
 
 def stock(seconds: float, channels: int) -> dict:
-    """Encode and decode in one piece, as the stock package does without its window."""
-    # an error of ours at the machine's limit, instead of the end of some other program
+    """Encode and decode in one piece, as the stock package does without windowing."""
+    # At the limit of the machine this process fails, rather than some other program
     resource.setrlimit(resource.RLIMIT_AS, (round(0.9 * available_bytes()),) * 2)
     import numpy as np
     import torch
@@ -158,7 +159,7 @@ SUBJECTS = {
 
 
 def measured(subject: str, seconds: float) -> dict | str:
-    """Result of a process of its own, or how it ended."""
+    """Result of a measurement in a process of its own, or a message about how it failed."""
     words = [sys.executable, __file__, "--child", subject, "--seconds", str(seconds)]
     done = subprocess.run(
         words, capture_output=True, text=True, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}
@@ -169,16 +170,16 @@ def measured(subject: str, seconds: float) -> dict | str:
 
 
 def row(name: str, results: list[dict], times: int = 1) -> str:
-    """One line of the table: medians over the rounds, all counted `times` times."""
-    middle = {key: statistics.median(r[key] for r in results) for key in ("encode", "decode", "memory", "kbps")}
+    """One line of the table: medians over the rounds, multiplied by `times`."""
+    median = {key: statistics.median(r[key] for r in results) for key in ("encode", "decode", "memory", "kbps")}
     return (
-        f"{name:28}{times * middle['encode']:12.3f}{times * middle['decode']:12.3f}{middle['memory']:12.0f}"
-        f"{times * middle['kbps']:12.2f}   {results[0].get('chunks', '')}"
+        f"{name:28}{times * median['encode']:12.3f}{times * median['decode']:12.3f}{median['memory']:12.0f}"
+        f"{times * median['kbps']:12.2f}   {results[0].get('chunks', '')}"
     )
 
 
 def ratio(results: dict[str, list], key: str) -> str:
-    """Median and range over the rounds of stock's time over ours."""
+    """Median and range over the rounds of the stock package's time divided by ours."""
     ratios = [s[key] / o[key] for s, o in zip(results["stock, 16 channels"], results["ours"], strict=True)]
     return f"{statistics.median(ratios):.2f} times ({min(ratios):.2f} to {max(ratios):.2f})"
 
@@ -198,9 +199,9 @@ def main() -> None:
     subjects = ["ours", "ours, shipped small model"]
     subjects += ["stock, 16 channels", "stock, mono"] if "STOCK_DAC" in os.environ else []
     results: dict[str, list] = {name: [] for name in subjects}
-    for turn in range(given.rounds):
+    for number in range(given.rounds):
         for name in subjects:
-            print(f"round {turn + 1}/{given.rounds}: {name}", file=sys.stderr, flush=True)
+            print(f"round {number + 1}/{given.rounds}: {name}", file=sys.stderr, flush=True)
             results[name].append(measured(name, given.seconds))
     print(f"\n{given.seconds:g} s, median of {given.rounds}, {os.cpu_count()} cores; times in s per s of audio")
     print(f"{'':28}{'encode':>12}{'decode':>12}{'memory/MB':>12}{'kbit/s':>12}   pieces against whole")

@@ -1,8 +1,8 @@
-"""Time the README's commands in a fresh clone, and what must not grow: help, memory.
+"""Time the README's commands in a fresh clone, and check that help stays fast and memory bounded.
 
-Prints the wall time of `make setup` and `make stimuli` (in a clone of this repository in a temporary folder,
-with the package cache as it is), the slowest of all `--help`, and the peak memory of rendering and of the codec
-for a short and a ten times longer file.
+The table gives the wall-clock time of `make setup` and `make stimuli` (in a clone of this repository in a
+temporary folder, with the package cache in its present state), the slowest `--help` of all commands, and the peak
+memory of rendering and coding for a short file and one ten times as long.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def seconds(command: list[str], cwd: Path) -> float:
-    """Wall time of a command that must succeed."""
+    """Wall-clock time of a command, which must succeed."""
     begin = time.perf_counter()
     subprocess.run(command, cwd=cwd, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return time.perf_counter() - begin
@@ -41,7 +41,7 @@ def peak_mib(command: list[str]) -> float:
 
 
 def command_lines() -> list[str]:
-    """Modules of the packages that are command lines."""
+    """Names of the modules that are commands."""
     packages = ("analysis", "codec", "listening", "render", "stimuli")
     files = [path for package in packages for path in sorted((ROOT / package).glob("*.py"))]
     return [
@@ -50,7 +50,7 @@ def command_lines() -> list[str]:
 
 
 def noise(path: Path, duration_s: int) -> Path:
-    """Write third-order noise at 44.1 kHz."""
+    """Write third-order noise at 44.1 kHz and return its path."""
     random = np.random.default_rng(0)
     with writer(path, 16, 44_100, "PCM_16") as file:
         for _ in range(duration_s):
@@ -59,7 +59,7 @@ def noise(path: Path, duration_s: int) -> Path:
 
 
 def main() -> None:
-    """Run everything and print a table."""
+    """Run all measurements and print a table."""
     arguments = parser(__doc__, "bench.chain")
     arguments.add_argument("--no-clone", action="store_true", help="only help and memory")
     given = arguments.parse_args()

@@ -1,9 +1,10 @@
-"""Time our decoding of a third-order file to a 7.1.4 file against what one would otherwise use.
+"""Compare our decoding of a third-order file to a 7.1.4 file with other tools.
 
-16-channel WAV in, 12-channel WAV out, the same matrix, 24 bits and 32-bit float; the tools run in turns and the
-processor seconds of each process (start-up included) are compared, and the time on the clock. Peers: numpy with
-soundfile, ffmpeg's `pan` filter and the EBU's `ear-render`, the last two where they are installed (ear-render may
-be named by --ear; it has no output in float, and so its 24 bits are compared). Also the peak memory above import.
+Input is a 16-channel WAV, output a 12-channel WAV, in 24 bits and in 32-bit float, and all tools apply the same
+matrix. They run alternately; processor time (start-up included) and wall-clock time are compared. The other tools
+are numpy with soundfile, ffmpeg's `pan` filter and the EBU's `ear-render`, the last two if they are installed
+(--ear names the command of ear-render; it does not write float, so its 24-bit output is compared). The peak memory
+of our decoder beyond that of its imports is measured as well.
 """
 
 from __future__ import annotations
@@ -33,19 +34,22 @@ with soundfile.SoundFile(sys.argv[1]) as scene, soundfile.SoundFile(
     for block in scene.blocks(65536, dtype="float32"):
         feed.write(block @ matrix)
 """
+# VmHWM begins anew with the program, ru_maxrss with the process that started it
 _PEAK_MEMORY = """
-import resource, sys
+import sys
 from pathlib import Path
 from render.hoa.layout import layout
 from render.loudspeakers.renderer import Decoding, decode_file
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def peak_kb():
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+before = peak_kb()
 decode_file(Path(sys.argv[1]), Path(sys.argv[2]), Decoding(layout("7.1.4")), force=True)
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+print((peak_kb() - before) / 1024)
 """
 
 
 def main() -> None:
-    """Write a scene of noise, run the tools in turns and print medians and ratios."""
+    """Write a scene of noise, run the tools alternately and print medians and ratios."""
     arguments = parser(__doc__, "bench.decode")
     arguments.add_argument("--seconds", type=int, default=240, help="length of the scene (default 240)")
     arguments.add_argument("--rounds", type=int, default=3)
@@ -103,12 +107,12 @@ def _commands(folder: Path, seconds: int, ear: str) -> dict[str, list[str]]:
         commands["ear-render"] = [ear, "-s", "4+7+0", folder / "adm.wav", feed]
     for tool in ("ffmpeg", ear):
         if not shutil.which(tool):
-            print(f"{tool} is not installed: left out")
+            print(f"{tool} is not installed and is left out")
     return {tool: [str(part) for part in command] for tool, command in commands.items()}
 
 
 def _seconds(command: list[str]) -> tuple[float, float]:
-    """Processor time and time on the clock."""
+    """Processor time and wall-clock time of a command, in seconds."""
     before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     subprocess.run(command, check=True, capture_output=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

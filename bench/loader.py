@@ -1,11 +1,11 @@
-"""Excerpts that one thread of the loader delivers per second, against reading float32 through soundfile.
+"""Count the excerpts per second that one thread of the loader delivers, and compare with soundfile.
 
-Files of noise are written and then read from the page cache. In turns, one thread each: `Excerpts.draw` into
-memory that is used again (as torch does with pinned memory), as is and with half of the items mixtures of two; a
-plain copy of as many bytes in memory, which nothing that hands over samples can surpass; and soundfile,
-which opens the file, seeks, reads float32 and transposes, with and without the product with a 16 x 16 matrix per
-excerpt. At the end what the device does with a draw: on a CPU with one thread, and on the CUDA device if there is
-one.
+Files of noise are written and then read from the page cache. The following run alternately, with one thread each:
+`Excerpts.draw` into memory that is reused (as torch does with pinned memory), without mixing and with half of the
+excerpts mixtures of two; a plain copy of the same number of bytes in memory, which is an upper bound; and
+soundfile, which opens the file, seeks, reads float32 and transposes, with and without the product with a 16 x 16
+matrix per excerpt. Finally, what the device does with a draw is timed: on a CPU with one thread, and on a CUDA
+device if there is one.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from render.common.cli import parser
 from render.fileio.audio_file import writer
 from render.hoa.spherical_harmonics import yaw_matrix
 
-CHANNELS, RATE_HZ, FRAMES = 16, 44_100, 220_672  # 5 s, a multiple of the paper's hop
+CHANNELS, RATE_HZ, LENGTH = 16, 44_100, 220_672  # 5 s in samples, a multiple of the paper's hop
 
 
 def main() -> None:
-    """Write files, run the ways in turns and print medians."""
+    """Write files, time all methods alternately and print medians."""
     arguments = parser(__doc__, "bench.loader")
     arguments.add_argument("--files", type=int, default=6)
     arguments.add_argument("--seconds", type=int, default=30, help="length of each file (default 30)")
@@ -39,17 +39,17 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
         paths = [_noise(Path(name) / f"{index}.wav", index, given.seconds) for index in range(given.files)]
-        ways = _ways(paths, given.batch)
-        for way in ways.values():
-            way(0)  # maps the files, touches the memory
-        took_s: dict[str, list[float]] = {label: [] for label in ways}
+        methods = _methods(paths, given.batch)
+        for method in methods.values():
+            method(0)  # maps the files, touches the memory
+        took_s: dict[str, list[float]] = {label: [] for label in methods}
         for step in range(given.rounds):
-            for label, way in ways.items():
+            for label, method in methods.items():
                 begin = time.perf_counter()
-                excerpts = way(step)
+                excerpts = method(step)
                 took_s[label].append((time.perf_counter() - begin) / excerpts)
-    size_mb = 2e-6 * CHANNELS * FRAMES
-    print(f"{CHANNELS} channels x {FRAMES / RATE_HZ:.1f} s, {size_mb:.2f} MB per excerpt, one thread:")
+    size_mb = 2e-6 * CHANNELS * LENGTH
+    print(f"{CHANNELS} channels x {LENGTH / RATE_HZ:.1f} s, {size_mb:.2f} MB per excerpt, one thread:")
     per_second = {label: 1 / statistics.median(times) for label, times in took_s.items()}
     for label, rate in per_second.items():
         print(f"  {label:44s} {rate:7.0f} excerpts/s {1e-3 * rate * size_mb:6.2f} GB/s of 16 bits")
@@ -64,14 +64,14 @@ def _noise(path: Path, seed: int, seconds: int) -> Path:
     return path
 
 
-def _ways(paths: list[Path], batch: int) -> dict[str, Callable[[int], int]]:
-    """Label and function of a step, which returns how many excerpts it delivered."""
-    material = Excerpts(paths, FRAMES, CHANNELS, RATE_HZ, -24.0, turn=True, seed=1)
-    mixing = Excerpts(paths, FRAMES, CHANNELS, RATE_HZ, -24.0, turn=True, seed=1, mix=0.5)
-    buffer = torch.from_numpy(np.ones((2 * batch, FRAMES, CHANNELS), np.int16))
-    source = np.ones((batch, FRAMES, CHANNELS), np.int16)
+def _methods(paths: list[Path], batch: int) -> dict[str, Callable[[int], int]]:
+    """Methods by label; each is a function of the step and returns how many excerpts it delivered."""
+    material = Excerpts(paths, LENGTH, CHANNELS, RATE_HZ, -24.0, turn=True, seed=1)
+    mixing = Excerpts(paths, LENGTH, CHANNELS, RATE_HZ, -24.0, turn=True, seed=1, mix=0.5)
+    buffer = torch.from_numpy(np.ones((2 * batch, LENGTH, CHANNELS), np.int16))
+    source = np.ones((batch, LENGTH, CHANNELS), np.int16)
     drawn = material.draw(0, 4)
-    few = min(batch, 4)  # of the slow ways
+    few = min(batch, 4)  # for the slow methods
 
     def copy(_step: int) -> int:
         np.copyto(buffer.numpy()[:batch], source)
@@ -89,8 +89,8 @@ def _ways(paths: list[Path], batch: int) -> dict[str, Callable[[int], int]]:
         random, out = np.random.default_rng(step), []
         for _ in range(few):
             with soundfile.SoundFile(paths[random.integers(len(paths))]) as file:
-                file.seek(int(random.integers(file.frames - FRAMES + 1)))
-                samples = file.read(FRAMES, dtype="float32", always_2d=True).T
+                file.seek(int(random.integers(file.frames - LENGTH + 1)))
+                samples = file.read(LENGTH, dtype="float32", always_2d=True).T
             matrix = yaw_matrix(3, random.uniform(0, 2 * np.pi)).astype(np.float32)
             out.append(matrix @ samples if turn else np.ascontiguousarray(samples))
         return len(torch.from_numpy(np.stack(out)))
@@ -101,7 +101,7 @@ def _ways(paths: list[Path], batch: int) -> dict[str, Callable[[int], int]]:
             torch.cuda.synchronize()
         return len(scenes)
 
-    ways = {
+    methods = {
         "copy from memory to memory": copy,
         "draw": draw,
         "draw, half of them mixtures": draw_mixtures,
@@ -110,8 +110,8 @@ def _ways(paths: list[Path], batch: int) -> dict[str, Callable[[int], int]]:
         "scenes of draws, CPU": lambda step: realise("cpu"),
     }
     if torch.cuda.is_available():
-        ways["scenes of draws, CUDA (memory not pinned)"] = lambda step: realise("cuda")
-    return ways
+        methods["scenes of draws, CUDA (memory not pinned)"] = lambda step: realise("cuda")
+    return methods
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Compare the decoder pareto with the ADM renderer's on every layout, and time its design.
+"""Compare the decoder "pareto" with that of the ADM renderer on every layout, and time its design.
 
 Third order, over the region that the layout covers: range and deviation of the energy in dB, mean |rE|, mean and
 95th percentile of the direction error in degrees. The last column names the measures in which pareto is worse.

@@ -1,14 +1,14 @@
-"""Descript's own package, importable although its dependencies are not.
+"""Import Descript's own package without its dependencies.
 
-`descript-audio-codec` 1.0.0 does not import beside a current PyTorch: its `audiotools` asks for torchaudio,
-an old protobuf and eighty packages more. The network needs none of them. Unpack the wheels without
-their dependencies,
+`descript-audio-codec` 1.0.0 cannot be imported beside a current PyTorch: its `audiotools` requires torchaudio, an
+old protobuf and eighty more packages. The network needs none of them. Unpack the wheels without their
+dependencies,
 
     pip install --no-deps --target DIR descript-audio-codec==1.0.0 descript-audiotools==0.7.2 einops tqdm
 
-and `stock(DIR)` returns the package's unchanged `DAC` and `DACFile`, with `AudioSignal` and `STFTParams` (names
-that the network does not use) replaced by empty classes. What needs an `AudioSignal` (compress, decompress) is
-not available.
+and `stock(DIR)` returns the package's unchanged `DAC` and `DACFile`. `AudioSignal` and `STFTParams`, which the
+network does not use, are replaced by empty classes; functions that need an `AudioSignal` (compress, decompress)
+are not available.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ VARIABLE = "STOCK_DAC"  # environment variable that names the folder
 
 
 class Stock(NamedTuple):
-    """What is used of the package."""
+    """The parts of the package that are used."""
 
     DAC: Any
     DACFile: Any

@@ -1,10 +1,11 @@
-"""The published training step with 16 channels, written down plainly: what ours is measured against.
+"""The published training step with 16 channels, written plainly, as the baseline of bench/train_step.py.
 
-The networks are the stock package's own (bench/stock_dac.py), with the first and last convolutions exchanged for
-such of C channels. The step follows the published loop and its configuration: discriminator first, then the
-generator; AdamW, clipping; the STFT and waveform losses are computed although they have no weight. The paper's
-covariance loss is added, and its one gain for all channels before a signal is judged, so that both steps have the
-same losses. The package's `AudioSignal` does not import (see stock_dac), so its STFT is repeated here.
+The networks are those of the stock package (bench/stock_dac.py), with the first and last convolutions replaced by
+convolutions of C channels. The step follows the published loop and its configuration: the discriminator is updated
+first, then the generator; AdamW; gradients are clipped; the STFT and waveform losses are computed although their
+weights are 0. The paper's covariance loss is added, and so is its common gain for all channels in front of the
+discriminator, so that both steps have the same losses. The package's `AudioSignal` cannot be imported (see
+stock_dac), so its STFT is repeated here.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ WEIGHTS = dict(mel=15.0, feature=2.0, adversarial=1.0, quantizer=1.0, covariance
 RATE_HZ = 44_100
 
 
-def discriminator(channels: int, shrink: int = 1) -> Any:
+def stock_discriminator(channels: int, shrink: int = 1) -> Any:
     """Return the stock discriminator for C channels; `shrink` divides its widths.
 
     The stock package must have been imported with `bench.stock_dac.stock`.
@@ -32,7 +33,7 @@ def discriminator(channels: int, shrink: int = 1) -> Any:
     module = importlib.import_module("dac.model.discriminator")
     module.STFTParams = types.SimpleNamespace
 
-    def exchanged(layer: nn.Module, first: bool = False, last: bool = False) -> nn.Module:
+    def replaced(layer: nn.Module, first: bool = False, last: bool = False) -> nn.Module:
         old = layer if last else layer[0]
         return module.WNConv2d(
             old.in_channels * channels if first else old.in_channels // shrink,
@@ -47,8 +48,8 @@ def discriminator(channels: int, shrink: int = 1) -> Any:
             stacks = [part.convs] if hasattr(part, "convs") else part.band_convs
             for stack in stacks:
                 for index, layer in enumerate(stack):
-                    stack[index] = exchanged(layer, first=index == 0)
-            part.conv_post = exchanged(part.conv_post, last=True)
+                    stack[index] = replaced(layer, first=index == 0)
+            part.conv_post = replaced(part.conv_post, last=True)
             if hasattr(part, "band_convs"):
                 part.spectrogram = types.MethodType(_spectrogram, part)
     network.preprocess = types.MethodType(_preprocess, network)
@@ -109,14 +110,16 @@ def _covariance_loss(x: Tensor, y: Tensor) -> Tensor:
     return 0.5 * (matrices[0] - matrices[1]).abs().sum((1, 2)).mean()
 
 
-def optimizers(generator: nn.Module, judge: nn.Module) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
+def optimizers(
+    generator: nn.Module, discriminator: nn.Module
+) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
     """AdamW as published, for the generator and for the discriminator."""
-    made = [torch.optim.AdamW(m.parameters(), lr=1e-4, betas=(0.8, 0.99)) for m in (generator, judge)]
+    made = [torch.optim.AdamW(m.parameters(), lr=1e-4, betas=(0.8, 0.99)) for m in (generator, discriminator)]
     return made[0], made[1]
 
 
 def step(
-    generator: Any, judge: Any, made: tuple[torch.optim.Optimizer, ...], real: Tensor, half_precision: bool
+    generator: Any, discriminator: Any, made: tuple[torch.optim.Optimizer, ...], real: Tensor, half_precision: bool
 ) -> dict[str, Tensor]:
     """One training step; returns every loss and the norms of the gradients."""
     half = torch.autocast(real.device.type, torch.bfloat16, enabled=half_precision)
@@ -126,13 +129,13 @@ def step(
         out = generator(real, RATE_HZ)
         fake = out["audio"]
         losses["quantizer"] = 0.25 * out["vq/commitment_loss"] + 1.0 * out["vq/codebook_loss"]
-        fake_maps, real_maps = judge(fake.detach()), judge(real)
+        fake_maps, real_maps = discriminator(fake.detach()), discriminator(real)
         losses["discriminator"] = sum(
             (f[-1] ** 2).mean() + ((1 - r[-1]) ** 2).mean() for f, r in zip(fake_maps, real_maps, strict=True)
         )
     made[1].zero_grad()
     losses["discriminator"].backward()
-    losses["discriminator_gradient_norm"] = nn.utils.clip_grad_norm_(judge.parameters(), 10.0)
+    losses["discriminator_gradient_norm"] = nn.utils.clip_grad_norm_(discriminator.parameters(), 10.0)
     made[1].step()
 
     with full:
@@ -141,7 +144,7 @@ def step(
         losses["waveform"] = l1_loss(fake, real)
         losses["covariance"] = _covariance_loss(fake, real)
     with half:
-        fake_maps, real_maps = judge(fake), judge(real)
+        fake_maps, real_maps = discriminator(fake), discriminator(real)
         losses["adversarial"] = sum(((1 - f[-1]) ** 2).mean() for f in fake_maps)
         losses["feature"] = sum(
             l1_loss(f, r.detach())

@@ -1,13 +1,13 @@
-"""Our training step against the published one with 16 channels, in turns in one run.
+"""Compare our training step with the published one, both with 16 channels, alternating in one run.
 
     STOCK_DAC=DIR python bench/train_step.py [--width 4] [--batch 2] [--seconds 0.37] [--device cuda] [--bf16]
 
-Ours is `codec.train.update` with the preset `paper`; the published one is bench/stock_training.py. Both have the
-same architecture, weights, batches and losses: those of the paper, in full (seven mel scales, 16 channels, 100
-feature maps), without quantiser dropout, whose random numbers differ. `--width N` divides the widths of generator
-and discriminators by N; 1 is the paper's size. Losses and gradients of the first step are printed side by side:
-in float32 they agree to 1e-5. The ratio is the published step's time over ours, on the clock and in processor
-time, which other programs on the machine disturb less.
+Our step is `codec.training.trainer.update` with the preset `paper`; the published one is bench/stock_training.py.
+Both have the same architecture, weights, batches and losses: those of the paper, in full (seven mel scales, 16
+channels, 100 feature maps), but without quantiser dropout, whose random numbers differ. `--width N` divides the
+widths of generator and discriminators by N; 1 is the paper's size. Losses and gradient norms of the first step are
+printed side by side: in float32 they agree to 1e-5. The ratio is the time of the published step divided by ours,
+in wall-clock time and in processor time, which other programs on the machine disturb less.
 """
 
 from __future__ import annotations
@@ -28,18 +28,23 @@ def main() -> None:
     arguments.add_argument("--width", type=int, default=4, choices=(1, 2, 4, 8), help="divides widths (default 4)")
     arguments.add_argument("--batch", type=int, default=2)
     arguments.add_argument("--seconds", type=float, default=0.37)
-    arguments.add_argument("--steps", type=int, default=5, help="timed steps of each, after one that is not")
+    arguments.add_argument(
+        "--steps", type=int, default=5, help="timed steps of each, after a first one that is not timed"
+    )
     arguments.add_argument("--device", default="cpu")
     arguments.add_argument("--bf16", action="store_true", help="both under autocast")
     given = arguments.parse_args()
     if "STOCK_DAC" not in os.environ:
-        raise SystemExit("error: STOCK_DAC is not set; bench/stock_dac.py says how to get the stock package")
+        print(
+            "STOCK_DAC is not set: nothing to compare with; bench/stock_dac.py says how to get the stock package"
+        )
+        return
     sys.path.insert(0, str(ROOT))
     compare(given)
 
 
 def compare(given: argparse.Namespace) -> None:
-    """Build both, run them in turns, print the table."""
+    """Build both, run them alternately and print the table."""
     import numpy as np
     import torch
 
@@ -106,11 +111,13 @@ def both(given: argparse.Namespace, device):
     model, config = load_preset("paper")
     widths = {name: getattr(model, name) // given.width for name in ("encoder_dim", "decoder_dim")}
     model = replace(model, quantizer_dropout=0.0, **widths)
-    judge = {k: v // given.width if k.endswith("width") else v for k, v in (config.discriminator or {}).items()}
-    frames = round(given.seconds * stock_training.RATE_HZ / model.hop) * model.hop
+    discriminator = {
+        k: v // given.width if k.endswith("width") else v for k, v in (config.discriminator or {}).items()
+    }
+    length = round(given.seconds * stock_training.RATE_HZ / model.hop) * model.hop
     config = replace(
-        config, batch=given.batch, excerpt_frames=frames, initialisation="default", bf16=given.bf16,
-        discriminator=judge,
+        config, batch=given.batch, excerpt_frames=length, initialisation="default", bf16=given.bf16,
+        discriminator=discriminator,
     )  # fmt: skip
     state = State(model, config)
     package = stock(Path(os.environ["STOCK_DAC"]))
@@ -120,7 +127,7 @@ def both(given: argparse.Namespace, device):
             n_codebooks=model.codebooks, codebook_size=model.codebook_size, codebook_dim=model.codebook_dim,
             latent_dim=model.latent_dim, sample_rate=model.sample_rate_hz, **widths,
         ),
-        stock_training.discriminator(model.channels, given.width),
+        stock_training.stock_discriminator(model.channels, given.width),
     )  # fmt: skip
     for own, other in zip((state.model, state.discriminator), theirs, strict=True):
         names = {_new_name(name): value for name, value in other.to(device).state_dict().items()}
@@ -130,20 +137,20 @@ def both(given: argparse.Namespace, device):
 
 
 def _new_name(name: str) -> str:
-    """Name of a parameter with the present weight norm."""
+    """Name of a parameter in PyTorch's present weight norm."""
     name = name.replace(".weight_g", ".parametrizations.weight.original0")
     return name.replace(".weight_v", ".parametrizations.weight.original1")
 
 
-def scene(batch: int, frames: int, seed: int):
-    """Noise that falls with the frequency, correlated between 16 channels."""
+def scene(batch: int, length: int, seed: int):
+    """Noise (batch, 16, length) whose spectrum falls with frequency; its channels are correlated."""
     import torch
 
     random = torch.Generator().manual_seed(seed)
     mixing = torch.randn(batch, 16, 16, generator=random) * 0.3 + torch.eye(16)
-    spectrum = torch.fft.rfft(torch.randn(batch, 16, frames, generator=random))
+    spectrum = torch.fft.rfft(torch.randn(batch, 16, length, generator=random))
     spectrum = spectrum / (1 + torch.arange(spectrum.shape[-1]) / 50).sqrt()
-    return 0.1 * mixing @ torch.fft.irfft(spectrum, frames)
+    return 0.1 * mixing @ torch.fft.irfft(spectrum, length)
 
 
 if __name__ == "__main__":

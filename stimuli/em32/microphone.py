@@ -1,12 +1,12 @@
 """Model of a 32-capsule spherical microphone (mh acoustics Eigenmike em32) and its Ambisonic encoder.
 
-A plane wave meets a rigid sphere, 32 capsules sample the pressure, `pinv(Y)` of fourth order and radial
-filters make ACN/SN3D channels. Recordings made this way (EigenScape among them) differ from an ideal
-encoding in three ways that a codec must cope with: each order n >= 2 is high-passed, since the sphere is
-small against the wavelength; above about 8 kHz the 32 capsules alias; and each capsule brings noise of its
-own and a gain slightly off.
+A plane wave meets a rigid sphere, 32 capsules sample the pressure, and `pinv(Y)` of fourth order and radial
+filters turn their signals into ACN/SN3D channels. Recordings made this way, such as EigenScape, differ from an
+ideal encoding in three respects that a codec must cope with: each order n >= 2 is high-passed, because the sphere
+is small compared with the wavelength; above about 8 kHz the 32 capsules cause spatial aliasing; and each capsule
+adds noise of its own and has a slightly different gain.
 
-The time convention is exp(+jωt); a direction is where a wave comes from.
+The time convention is exp(+jωt). The direction of a wave is the one that it comes from.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ ENCODER_ORDER = 4
 CAPSULE_NOISE_DBFS = -84.3
 CAPSULE_NOISE_BAND_HZ = 24_000.0
 
-# Spread between capsules (standard deviations); it is this that leaks pressure into orders 2 to 4 where
-# their own radial filters have long closed
+# Mismatch between capsules (standard deviations). It leaks pressure into orders 2 to 4 far below the corner
+# frequencies of their radial filters
 MISMATCH_DB = 0.45
 MISMATCH_DEG = 1.2
 
@@ -38,7 +38,7 @@ ORDER_HIGH_PASS_HZ = {2: (4, 397.0), 3: (5, 1042.0), 4: (6, 1857.0)}
 _EQUALISER = {1_000: 0.0, 2_000: 2.5, 4_000: 5.5, 8_000: 5.5, 12_000: 0.5, 20_000: 0.0}
 _PREAMPLIFIER_HIGH_PASS_HZ = 20.0
 
-# Terms of the rigid sphere's series: kr is 18.5 at 24 kHz, where the terms above 24 are below -60 dB
+# Order at which the series of the rigid sphere ends: kr is 18.5 at 24 kHz, where higher terms are below -60 dB
 _SERIES_ORDER = 24
 
 # Colatitude and azimuth of the capsules in degrees (mh acoustics, em32 release notes)
@@ -57,10 +57,17 @@ def capsule_directions() -> tuple[Float[ndarray, " capsule"], Float[ndarray, " c
 
 
 def rigid_sphere(max_order: int, kr: Float[ndarray, " frequency"]) -> Complex128[ndarray, "n frequency"]:
-    """Pressure on a rigid sphere per order of an incident plane wave, b_n(kr).
+    """Pressure on a rigid sphere in an incident plane wave, per order: b_n(kr).
 
-    b_n = j^(n-1) / ((kr)² h_n'(kr)) with the spherical Hankel function of the second kind: the usual
-    j^n (j_n - j_n'/h_n' h_n) after the Wronskian, without its cancellation (Williams 1999, eq. 6.180).
+    b_n = j^(n-1) / ((kr)² h_n'(kr)) with the spherical Hankel function of the second kind. This is the usual
+    j^n (j_n - j_n'/h_n' h_n) (Williams 1999, eq. 6.180), which suffers from cancellation, simplified by the
+    Wronskian.
+
+    Parameters
+    ----------
+    max_order : int
+    kr : float (frequency,)
+        Wave number times radius, positive.
     """
     n = np.arange(max_order + 1)[:, None]
     derivative = spherical_jn(n, kr, derivative=True) - 1j * spherical_yn(n, kr, derivative=True)
@@ -86,9 +93,18 @@ def order_energy(
 ) -> Float[ndarray, "corner frequency"]:
     """Expected energy of order n relative to W in an isotropic field, for given corner frequencies.
 
-    Below its corner an order holds less of itself than of the pressure that the capsules' mismatch lets
-    through: with relative errors of variance v, row e of `pinv(Y)` and capsule pressure p, the leakage is
-    v |e|² E|p|² / |b_n|² before the high-pass. Aliasing is left out.
+    Far below its corner, an order consists mainly of pressure that leaks into it through the mismatch of the
+    capsules. With relative errors of variance v, row e of `pinv(Y)` and capsule pressure p, the leakage before the
+    high-pass is v |e|² E|p|² / |b_n|². Spatial aliasing is neglected.
+
+    Parameters
+    ----------
+    n : int
+        2 to 4.
+    frequency_hz : float (frequency,)
+    corner_hz : float (corner, 1)
+    mismatch : bool
+        Whether to include the leakage.
     """
     azimuth, elevation = capsule_directions()
     harmonics = spherical_harmonics(ENCODER_ORDER, azimuth, elevation) * sn3d_to_n3d(ENCODER_ORDER)
@@ -101,7 +117,7 @@ def order_energy(
 
 
 def equaliser(frequency_hz: Float[ndarray, " frequency"]) -> Float[ndarray, " frequency"]:
-    """Magnitude common to all channels: presence rise of 5.5 dB at 4 to 8 kHz, high-pass at 20 Hz."""
+    """Magnitude common to all channels: a rise of 5.5 dB at 4 to 8 kHz, and a high-pass at 20 Hz."""
     octave = np.log2(np.maximum(frequency_hz, 1e-3))
     rise_db = np.interp(octave, np.log2(list(_EQUALISER)), list(_EQUALISER.values()))
     ratio = np.asarray(frequency_hz) / _PREAMPLIFIER_HIGH_PASS_HZ
@@ -115,9 +131,12 @@ def encoder(
 
     Parameters
     ----------
-    frequency_hz : positive frequencies; 0 is allowed and gives zeros
-    order : 0 .. 4
-    mismatch_seed : the microphone; None is one without capsule mismatch
+    frequency_hz : float (frequency,)
+        Not negative; the matrix at 0 Hz is zero.
+    order : int
+        0 to 4.
+    mismatch_seed : int or None
+        The microphone; None is one without mismatch between capsules.
     """
     azimuth, elevation = capsule_directions()
     harmonics = spherical_harmonics(ENCODER_ORDER, azimuth, elevation) * sn3d_to_n3d(ENCODER_ORDER)
@@ -133,13 +152,13 @@ def encoder(
 def _mismatch(seed: int) -> Complex128[ndarray, " capsule"]:
     """Complex gain of each capsule of one microphone.
 
-    The draw is stratified: its part in the harmonics of each order has exactly the expected energy, so that
-    every microphone leaks as much into each order as a typical one, and only how differs.
+    The gains are drawn at random, but their projection on the harmonics of each order has exactly the expected
+    energy: every microphone leaks as much into each order as a typical one does, in a pattern of its own.
     """
     rng = np.random.default_rng([seed, 0xE32])
     draws = rng.standard_normal((len(_CAPSULES_DEG), 2))
     basis, _ = np.linalg.qr(spherical_harmonics(ENCODER_ORDER, *capsule_directions()))
-    parts = basis.T @ draws  # orders 0 .. 4 of gain and phase; what is left lies outside of the encoder
+    parts = basis.T @ draws  # orders 0 to 4 of gain and phase; the encoder ignores the rest
     scaled = parts.copy()
     for n in range(ENCODER_ORDER + 1):
         inside = acn_orders(ENCODER_ORDER) == n
@@ -159,9 +178,19 @@ def plane_wave_responses(
     order: int = 4,
     mismatch_seed: int | None = None,
 ) -> Complex128[ndarray, "frequency direction acn"]:
-    """ACN/SN3D channels that the microphone makes of unit plane waves, aliasing included.
+    """ACN/SN3D channels that the microphone delivers for unit plane waves, spatial aliasing included.
 
     Below about 5 kHz and without mismatch this is `equaliser` x `order_high_pass` x spherical harmonics.
+
+    Parameters
+    ----------
+    azimuth_rad, elevation_rad : float (direction,)
+        Directions that the waves come from; azimuth anticlockwise.
+    frequency_hz : float (frequency,)
+    order : int
+        0 to 4.
+    mismatch_seed : int or None
+        The microphone; None is one without mismatch between capsules.
     """
     towards = unit_vectors(azimuth_rad, elevation_rad) @ unit_vectors(*capsule_directions()).T
     n = np.arange(_SERIES_ORDER + 1)

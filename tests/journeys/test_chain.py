@@ -1,7 +1,7 @@
-"""The README's chain by its command lines, in miniature, and its result checked by numbers.
+"""The README's chain of commands in miniature, with its results checked by numbers.
 
-Three small files of a user's own go through build, export, ratings and analysis, with a model of random
-weights: what is proved is the chain, not the codec.
+Three small files of a user go through build, export, ratings and analysis, with a model of random weights: the
+test is of the chain, not of the codec.
 """
 
 import csv
@@ -57,10 +57,10 @@ def command(*arguments, **options):
 def recording(path, order, seconds, rate, subtype, azimuth_deg):
     """Pink-like noise from one direction over quiet diffuse noise."""
     random = np.random.default_rng(int(abs(azimuth_deg)))
-    frames = round(seconds * rate)
-    spectrum = np.fft.rfft(random.standard_normal(frames)) / np.sqrt(np.arange(1, frames // 2 + 2))
-    spectrum[: round(30 * seconds)] = 0  # under 30 Hz
-    source = np.fft.irfft(spectrum, frames)
+    length = round(seconds * rate)
+    spectrum = np.fft.rfft(random.standard_normal(length)) / np.sqrt(np.arange(1, length // 2 + 2))
+    spectrum[: round(30 * seconds)] = 0  # below 30 Hz
+    source = np.fft.irfft(spectrum, length)
     gains = spherical_harmonics(order, np.radians([azimuth_deg]), np.zeros(1))[0]
     samples = gains[:, None] * (0.05 * source / source.std())
     samples += 0.0005 * random.standard_normal(samples.shape)
@@ -128,7 +128,7 @@ def content(folder):
     }
 
 
-def test_the_manifest_tells_what_was_measured(built):
+def test_the_manifest_records_what_was_measured(built):
     manifest = json.loads((built / "manifest.json").read_text())
     assert set(manifest["items"]) == set(ITEMS)
     for item in manifest["items"].values():
@@ -178,18 +178,18 @@ def test_nothing_in_the_package_names_a_condition(exported):
             header = path.stat().st_size - about.length * about.channels * 3
             headers.add((path.parent, path.read_bytes()[:header]))
             assert not word.search(path.read_bytes()[:header])
-    # One header per item: no file of it says anything that another one does not, nor behind the samples
+    # All headers of an item are equal, and nothing follows the samples
     assert len(headers) == len(ITEMS)
 
 
 @pytest.mark.parametrize("item", ITEMS)
-def test_form_and_channel_order(exported, session, key, item):
-    _, loudspeaker, frames = ITEMS[item]
+def test_format_and_channel_order(exported, session, key, item):
+    _, loudspeaker, length = ITEMS[item]
     for path in (exported / "package-7.1.4/audio" / item).glob("*.wav"):
         about = soundfile.info(path)
-        assert (about.channels, about.samplerate, about.subtype, about.frames) == (12, 48_000, "PCM_24", frames)
+        assert (about.channels, about.samplerate, about.subtype, about.frames) == (12, 48_000, "PCM_24", length)
     samples = audio(exported, key, item)
-    assert next(i["frames"] for i in session["items"] if i["id"] == item) == frames
+    assert next(i["frames"] for i in session["items"] if i["id"] == item) == length
     for feed in samples.values():
         assert not feed[CHANNELS.index("LFE1")].any()
     # An independent claim: a plane wave from where a loudspeaker stands is loudest there

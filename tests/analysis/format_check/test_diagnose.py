@@ -1,4 +1,4 @@
-"""Planted faults are named, and none in faultless coded scenes; bench/doctor.py has the full counts."""
+"""Planted faults are named, and none in faultless coded scenes; bench/format_check.py has the full counts."""
 
 import numpy as np
 import pytest

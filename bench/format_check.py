@@ -1,10 +1,11 @@
-"""How often does the doctor name the fault? Faults are planted in scenes that it was not made with.
+"""Count how often `analysis.objective --doctor` identifies faults that are planted in scenes.
 
-    python bench/doctor.py --scenes DIR [--trials 200] [--seed 1]
+    python bench/format_check.py [--scenes DIR] [--trials 200] [--seed 1]
 
-DIR holds third-order files; files named like a build's (`<item>/href.w64` with coded versions beside it) are also
-asked for false alarms: every other file of the folder is a faultless coded version. Prints the share of single
-faults and of pairs that were named, and the false alarms, each with what went wrong.
+DIR holds third-order files, such as the scenes of a build (default out/demo/scenes). Single faults and pairs of
+faults are planted in random excerpts, and those that are identified exactly are counted. In the scenes of a build
+(`<item>/href.w64` with coded versions beside it), all faults that are found in the coded versions are counted as
+false alarms, because these have none. Every miss and every false alarm is printed.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def _found(reference: np.ndarray, test: np.ndarray, sample_rate_hz: int) -> list
 def main() -> None:
     """Run the benchmark."""
     command = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    command.add_argument("--scenes", type=Path, required=True)
+    command.add_argument("--scenes", type=Path, default=Path("out/demo/scenes"), help="default: out/demo/scenes")
     command.add_argument("--trials", type=int, default=200)
     command.add_argument("--seconds", type=float, default=4.0)
     command.add_argument("--seed", type=int, default=1)
@@ -44,15 +45,15 @@ def main() -> None:
     originals = [path for path in paths if path.stem == "href"] or paths
     rng = np.random.Generator(np.random.Philox(given.seed))
     for size, trials in ((1, given.trials), (2, given.trials // 2)):
-        named = 0
+        identified = 0
         missed: Counter = Counter()
         for trial in range(trials):
             path = originals[trial % len(originals)]
             reference = read_scene(path)
             clean = read_scene(path.with_name(f"{given.coded}.w64")) if given.coded else reference
-            frames = int(given.seconds * reference.sample_rate_hz)
-            begin = int(rng.integers(0, max(reference.length - frames, 1)))
-            cut = slice(begin, begin + frames)
+            length = int(given.seconds * reference.sample_rate_hz)
+            begin = int(rng.integers(0, max(reference.length - length, 1)))
+            cut = slice(begin, begin + length)
             x, y = reference.samples[:, cut], clean.samples[:, cut]
             faults = list(rng.choice(list(FAULTS), size=size, replace=False))
             test, expected = plant_faults(y, faults, rng)
@@ -61,13 +62,15 @@ def main() -> None:
             )
             answer = {finding.fault for finding in found}
             if answer == expected:
-                named += 1
+                identified += 1
             else:
-                missed[f"{', '.join(sorted(expected))} -> {', '.join(f'{f.fault}: {f.what}' for f in found)}"] += 1
-        print(f"{size} fault(s): {named} of {trials} named exactly ({100 * named / max(trials, 1):.1f} %)")
+                findings = ", ".join(f"{finding.fault}: {finding.what}" for finding in found)
+                missed[f"{', '.join(sorted(expected))} -> {findings}"] += 1
+        share = identified / max(trials, 1)
+        print(f"{size} fault(s): {identified} of {trials} identified exactly ({share:.1%})")
         for text, count in missed.most_common(40):
             print(f"   {count} x {text}")
-    alarms = asked = 0
+    alarms = examined = 0
     for path in originals:
         for coded in sorted(path.parent.glob("*.w64")):
             if path.stem == "href" and coded.stem.startswith(LOSSY):
@@ -75,12 +78,12 @@ def main() -> None:
                 found = diagnose(
                     array_reader(x.samples), array_reader(y.samples), x.length, y.length, x.sample_rate_hz
                 )
-                asked += 1
+                examined += 1
                 alarms += bool(found)
                 for finding in found:
                     print(f"   alarm: {path.parent.name}, {coded.stem}: {finding}")
-    if asked:
-        print(f"false alarms: {alarms} of {asked} coded scenes ({100 * alarms / asked:.1f} %)")
+    if examined:
+        print(f"false alarms: {alarms} of {examined} coded scenes ({alarms / examined:.1%})")
 
 
 if __name__ == "__main__":
