@@ -1,11 +1,11 @@
 """Read the values in a pickle without unpickling it.
 
-A pickle is a program; Python's unpickler imports and calls whatever it names. Here the program runs on a stack
-machine of our own that knows plain values and containers only. A name in the stream (``GLOBAL``) is looked up in a
-table of the caller, never imported, and a call (``REDUCE``) calls the caller's function of that name; any other
-name is refused. So the worst that a file can do is to be refused.
+A pickle is a program, and Python's unpickler imports and calls whatever it names. Here the program runs on a stack
+machine that knows only plain values and containers. A name in the stream (``GLOBAL``) is looked up in a table of
+the caller and never imported, and a call (``REDUCE``) calls the caller's function of that name. Any other name is
+refused, so the worst that a file can do is to be refused.
 
-The operations are those of protocols 2 to 5 (`pickletools`, PEP 307, PEP 3154) that numpy and PyTorch write.
+The operations are those of protocols 2 to 5 (`pickletools`, PEP 307, PEP 3154) that NumPy and PyTorch write.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MAX_OPERATIONS = 300_000
 
 @dataclass(frozen=True)
 class Name:
-    """A name that the stream refers to, e.g. ``torch FloatStorage``; what it stands for is up to the reader."""
+    """A name in the stream, such as ``torch FloatStorage``; the caller knows what it stands for."""
 
     name: str
 
@@ -33,7 +33,7 @@ class _Mark:
 
 
 _MARK = _Mark()
-# no LONG4: the decimal digits of a number of megabytes cannot even be printed
+# LONG4 is left out: it can hold integers of megabytes, whose conversion to decimal takes very long.
 _PUSHED = {
     "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8",
     "BINBYTES", "SHORT_BINBYTES", "BINBYTES8",
@@ -57,19 +57,24 @@ def read_pickle(
     ----------
     data : bytes
     where : str
-        What the error messages call it.
+        Name of the file in error messages.
     functions : mapping of str to callable
-        What the names stand for that the stream may call: ``"module attribute"`` to a function of ours. If
-        the result has a method `set_state`, ``BUILD`` calls it; attributes set on a dictionary are dropped.
+        Functions that stand in for the names which the stream may call, by ``"module attribute"``. If their result
+        has a method `set_state`, ``BUILD`` calls it; attributes set on a dictionary are dropped.
     names : frozenset of str
         Names that may occur without being called; they become `Name`.
     persistent : callable, optional
-        What persistent ids stand for; without it they are refused.
+        Returns the value of a persistent id. Without it persistent ids are refused.
+
+    Returns
+    -------
+    Any
+        Plain values and containers, `Name`, and the results of `functions` and `persistent`.
 
     Raises
     ------
     InputError
-        If the stream is damaged, names or does anything else. The functions may raise it, too.
+        If the stream is damaged, or names or does anything else. The functions may raise it, too.
     """
     machine = _Machine(where, functions, names, persistent)
     try:
@@ -93,7 +98,7 @@ class _Machine:
         with warnings.catch_warnings():
             warnings.simplefilter(
                 "ignore", DeprecationWarning
-            )  # `pickletools` unescapes texts, right or wrong ones
+            )  # `pickletools` decodes escapes in strings, valid or not
             for count, (operation, argument, position) in enumerate(pickletools.genops(data)):
                 if count >= MAX_OPERATIONS:
                     raise ValueError(f"more than {MAX_OPERATIONS} operations")
@@ -102,10 +107,10 @@ class _Machine:
                         raise ValueError(f"it ends at byte {position} of {len(data)}")
                     return self._pop(1)[0]
                 self.step(operation.name, argument)
-        raise ValueError("no end")
+        raise ValueError("it has no end")
 
     def step(self, operation: str, argument: Any) -> None:
-        """Do one operation."""
+        """Carry out one operation."""
         if operation in _PUSHED:
             self.stack.append(argument)
         elif operation in _CONSTANTS:
@@ -115,15 +120,17 @@ class _Machine:
         elif operation not in _IGNORED:
             method = getattr(self, f"_{operation.lower()}", None)
             if method is None:
-                raise InputError(f"{self.where}: pickle with the operation {operation}, which no data file needs")
+                raise InputError(
+                    f"{self.where}: its pickle has the operation {operation}, which no data file needs"
+                )
             method(argument)
 
     def _pop(self, count: int) -> list[Any]:
         if count > len(self.stack):
-            raise ValueError("stack is empty")
+            raise ValueError("the stack is empty")
         values = self.stack[len(self.stack) - count :]
         if any(value is _MARK for value in values):
-            raise ValueError("mark out of place")
+            raise ValueError("misplaced mark")
         del self.stack[len(self.stack) - count :]
         return values
 
@@ -164,14 +171,14 @@ class _Machine:
 
     def _set(self, values: list[Any]) -> None:
         keys = values[::2]
-        # other keys may be made so that hashing them takes forever
+        # Keys of other types could be constructed so that hashing them takes forever.
         if len(values) % 2 or not all(type(key) in (str, int) for key in keys):
-            raise ValueError("dictionary with keys that are neither text nor numbers")
+            raise ValueError("dictionary with keys that are neither strings nor integers")
         self._top(dict).update(zip(keys, values[1::2], strict=True))
 
     def _top(self, kind: type) -> Any:
         if type(self.stack[-1]) is not kind:
-            raise ValueError(f"no {kind.__name__} where one is filled")
+            raise ValueError(f"a {kind.__name__} was expected on the stack")
         return self.stack[-1]
 
     def _memoize(self, _) -> None:
@@ -184,7 +191,7 @@ class _Machine:
 
     def _unmarked(self) -> Any:
         if self.stack[-1] is _MARK:
-            raise ValueError("mark out of place")
+            raise ValueError("misplaced mark")
         return self.stack[-1]
 
     def _binget(self, index: int) -> None:
@@ -203,7 +210,7 @@ class _Machine:
     def _stack_global(self, _) -> None:
         module, attribute = self._pop(2)
         if type(module) is not str or type(attribute) is not str:
-            raise ValueError("name that is no text")
+            raise ValueError("a name is not a string")
         self._global(f"{module} {attribute}")
 
     def _reduce(self, _) -> None:
@@ -218,10 +225,10 @@ class _Machine:
         if hasattr(target, "set_state"):
             target.set_state(state)
         elif type(target) is not dict:
-            raise ValueError("state for a plain value")
+            raise ValueError("a plain value cannot have a state")
 
     def _binpersid(self, _) -> None:
         if self.persistent is None:
-            raise ValueError("persistent id")
+            raise ValueError("unexpected persistent id")
         (identity,) = self._pop(1)
         self.stack.append(self.persistent(identity))

@@ -1,10 +1,9 @@
 """Read the tensors of a PyTorch checkpoint (``torch.save``) without PyTorch's unpickler.
 
-Since version 1.6 such a file is a zip archive: ``data.pkl`` says what there is, ``data/<key>`` are the raw
-numbers. PyTorch believes what the pickle says: a file of 1.5 kB can describe a tensor of 4 TB (all strides 0),
-and even ``torch.load(weights_only=True)`` accepts it. Here the pickle is read as data
-(`codec.descript.safe_pickle`), and every
-size in it is checked against the bytes that are in the file before anything of that size is allocated.
+Since PyTorch 1.6 such a file is a zip archive: ``data.pkl`` describes the content, and ``data/<key>`` hold the raw
+numbers. PyTorch trusts the description: a file of 1.5 kB can describe a tensor of 4 TB (with all strides 0), and
+even ``torch.load(weights_only=True)`` accepts it. Here the pickle is read as data (`codec.descript.safe_pickle`),
+and every size in it is compared with the bytes in the file before anything of that size is allocated.
 """
 
 from __future__ import annotations
@@ -38,16 +37,16 @@ _NAMES = frozenset({*STORAGES, "torch LongStorage", "torch IntStorage", "torch B
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """Where a tensor lies in the archive; nothing is read yet.
+    """Location of a tensor in the archive, which has not been read yet.
 
     Attributes
     ----------
     key : str
-        Storage, ``data/<key>`` of the archive.
+        Name of the storage, the member ``data/<key>`` of the archive.
     dtype : torch.dtype
     shape : tuple of int
     offset : int
-        First number in the storage.
+        Index of its first number in the storage.
     """
 
     key: str
@@ -57,7 +56,7 @@ class StoredTensor:
 
 
 class TorchFile:
-    """An open checkpoint: `content` is what was saved, with `StoredTensor` in the place of tensors."""
+    """An open checkpoint: `content` is what was saved, with a `StoredTensor` in place of every tensor."""
 
     def __init__(self, archive: zipfile.ZipFile, where: str, file_bytes: int):
         self._archive, self._where = archive, where
@@ -69,13 +68,12 @@ class TorchFile:
         )
 
     def tensor(self, stored: StoredTensor) -> Tensor:
-        """Read one tensor, as float32.
+        """Read one tensor as float32.
 
-        A storage can be read once: files in which tensors share their numbers are refused, since small
-        ones could become large in that way.
+        Files in which tensors share a storage are refused, since a small file could thus become large.
         """
         if stored.key in self._used:
-            raise InputError(f"{self._where}: two tensors share storage {stored.key!r}; refused")
+            raise InputError(f"{self._where}: two tensors share the storage {stored.key!r}; refused")
         self._used.add(stored.key)
         raw = self._bytes(f"data/{stored.key}", None)
         count = math.prod(stored.shape)
@@ -83,7 +81,7 @@ class TorchFile:
         return numbers[stored.offset : stored.offset + count].reshape(stored.shape).float()
 
     def _checked_root(self, file_bytes: int) -> str:
-        """Name of the folder that all members lie in, as `torch.save` writes it."""
+        """Return the name of the folder in which all members lie, as `torch.save` writes it."""
         members = self._archive.infolist()
         names = [member.filename for member in members]
         root = next(
@@ -91,35 +89,37 @@ class TorchFile:
         )
         if any(name.endswith((".data/extern_modules", ".py")) for name in names):
             raise InputError(
-                f"{self._where}: a torch.package, which holds code; give the weights.pth that lies beside it"
+                f"{self._where}: a torch.package, which contains code; give the weights.pth beside it instead"
             )
         if root is None:
-            raise InputError(f"{self._where}: no PyTorch checkpoint (no data.pkl in the archive)")
+            raise InputError(f"{self._where}: not a PyTorch checkpoint (its archive has no data.pkl)")
         if len(set(names)) != len(names) or any(not name.startswith(root) for name in names):
-            raise InputError(f"{self._where}: no PyTorch checkpoint (its archive has members that are none of it)")
+            raise InputError(f"{self._where}: not a PyTorch checkpoint (its archive has other members)")
         packed = [m.filename for m in members if m.compress_type != zipfile.ZIP_STORED or m.flag_bits & 1]
         if packed:
             raise InputError(
-                f"{self._where}: {packed[0]} is compressed or encrypted; PyTorch stores plainly; refused"
+                f"{self._where}: {packed[0]} is compressed or encrypted, which PyTorch never does; refused"
             )
         if sum(member.file_size for member in members) > file_bytes:
             raise InputError(f"{self._where}: its members claim more bytes than the file has; refused")
         if f"{root}byteorder" in names and self._archive.read(f"{root}byteorder")[:8] != b"little":
-            raise InputError(f"{self._where}: written on a big-endian machine; save it again on a common one")
+            raise InputError(
+                f"{self._where}: written on a big-endian machine; save it again on a little-endian one"
+            )
         return root
 
-    def _bytes(self, name: str, most: int | None) -> bytes:
-        """Content of a member; its length was checked against the file."""
+    def _bytes(self, name: str, maximum: int | None) -> bytes:
+        """Return the content of a member, whose size was compared with that of the file."""
         try:
             size = self._archive.getinfo(self._root + name).file_size
         except KeyError:
-            raise InputError(f"{self._where}: {name} is missing in the archive") from None
-        if most is not None and size > most:
-            raise InputError(f"{self._where}: {name} has {size} bytes, more than {most}")
+            raise InputError(f"{self._where}: its archive has no {name}") from None
+        if maximum is not None and size > maximum:
+            raise InputError(f"{self._where}: {name} has {size} bytes, more than {maximum}")
         return self._archive.read(self._root + name)
 
     def _storage(self, identity: Any) -> tuple[str, torch.dtype | None, int]:
-        """Key, type and length of a persistent id ('storage', type, key, device, length)."""
+        """Return key, type and length of a persistent id ('storage', type, key, device, length)."""
         kind, numbers, key, _, length = identity
         if kind != "storage" or type(numbers) is not Name or type(key) is not str or type(length) is not int:
             raise ValueError("unknown storage")
@@ -131,17 +131,17 @@ class TorchFile:
         return key, dtype, length
 
     def _tensor(self, storage: Any, offset: Any, shape: Any, stride: Any, *_: Any) -> StoredTensor | None:
-        """Stand for ``torch._utils._rebuild_tensor_v2``; whole numbers (counters of optimisers) become None."""
+        """Stand in for ``torch._utils._rebuild_tensor_v2``; tensors of integers (of optimisers) become None."""
         key, dtype, length = storage
-        whole = [offset, *shape, *stride]
+        numbers = [offset, *shape, *stride]
         if (
-            any(type(number) is not int or number < 0 for number in whole)
+            any(type(number) is not int or number < 0 for number in numbers)
             or len(shape) != len(stride)
             or len(shape) > 8
         ):
-            raise ValueError("tensor without a shape")
+            raise ValueError("a tensor has no valid shape")
         contiguous = [math.prod(shape[i + 1 :]) for i in range(len(shape))]
-        # the stride of an axis of one element means nothing
+        # The stride of an axis of one element has no meaning.
         spread = any(have != want for have, want, n in zip(stride, contiguous, shape, strict=True) if n != 1)
         if spread or offset + math.prod(shape) > length:
             raise InputError(
@@ -156,7 +156,7 @@ class TorchFile:
             "torch._utils _rebuild_tensor_v2": self._tensor,
             "torch._utils _rebuild_parameter": lambda tensor, *_: tensor,
             "torch Size": lambda sizes: tuple(sizes),
-            # numbers in the metadata, which nobody needs here
+            # numbers in the metadata, which are not needed here
             "numpy dtype": lambda *_: _Ignored(),
             "numpy.core.multiarray scalar": lambda *_: None,
             "numpy._core.multiarray scalar": lambda *_: None,
@@ -170,7 +170,7 @@ class _Ignored:
 
 def _empty_dictionary(*arguments: Any) -> dict:
     if arguments:
-        raise ValueError("OrderedDict of the wrong form")
+        raise ValueError("an OrderedDict is not empty at first")
     return {}
 
 
@@ -185,8 +185,8 @@ def open_torch_file(path: Path) -> Iterator[TorchFile]:
     Raises
     ------
     InputError
-        If it is no checkpoint that `torch.save` wrote with plain tensors in plain containers, is damaged,
-        or claims sizes that it does not have. Also raised while its tensors are read.
+        If the file was not written by `torch.save` with plain tensors in plain containers, is damaged, or claims
+        sizes that it does not have. It is also raised while tensors are read.
     """
     path = Path(path)
     if not path.is_file():
@@ -194,7 +194,7 @@ def open_torch_file(path: Path) -> Iterator[TorchFile]:
     with open(path, "rb") as file:
         if file.read(4) != b"PK\x03\x04":
             raise InputError(
-                f"{path}: no PyTorch checkpoint (no zip archive; files older than PyTorch 1.6 must be saved again)"
+                f"{path}: not a PyTorch checkpoint (not a zip archive; save files of PyTorch before 1.6 again)"
             )
     try:
         with zipfile.ZipFile(path) as archive:
@@ -207,6 +207,6 @@ def open_torch_file(path: Path) -> Iterator[TorchFile]:
     ) as error:  # fmt: skip
         raise InputError(f"{path}: damaged checkpoint ({str(error)[:100]})") from None
     except OSError as error:
-        if error.errno != errno.EINVAL:  # a seek before the beginning: offsets in the archive are wrong
+        if error.errno != errno.EINVAL:  # a seek to before the beginning, because of wrong offsets in the archive
             raise
         raise InputError(f"{path}: damaged checkpoint (offsets beyond the file)") from None

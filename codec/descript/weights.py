@@ -1,9 +1,9 @@
-"""Read mono models that others published: Descript's checkpoints, and those of transformers' `DacModel`.
+"""Read published mono models: Descript's checkpoints and those of the `DacModel` of transformers.
 
 A convolution may be stored in three ways: with the weight norm of old PyTorch (``weight_g``, ``weight_v``), with
 its parametrisation (``parametrizations.weight.original0``, ``original1``), or folded (``weight``). The layers have
-Descript's names (ours, too) or those of transformers. The architecture is read from the shapes of the tensors;
-what the file says about itself besides must agree.
+Descript's names, which are also those of this package, or the names of transformers. The architecture is derived
+from the shapes of the tensors, and any settings in the file must agree with it.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from codec.rvqgan.config import ModelConfig
 from render.common.errors import InputError
 from render.common.files import read_json
 
-DROPOUT = 0.5  # of all published configurations; the stock package forgets to store it
-_SETTINGS = {  # of the stock package, and what they are called here
+DROPOUT = 0.5  # of all published configurations; the stock package does not store it
+_SETTINGS = {  # names of the stock package to those of this one
     "encoder_dim": "encoder_dim", "encoder_rates": "strides", "latent_dim": "latent_dim",
     "decoder_dim": "decoder_dim", "n_codebooks": "codebooks", "codebook_size": "codebook_size",
     "codebook_dim": "codebook_dim",
@@ -36,7 +36,7 @@ _FLOATS = frozenset({"F16", "BF16", "F32", "F64"})
 
 @dataclass(frozen=True)
 class _Source:
-    """Named tensors in a file, not read yet, and what the file says about them."""
+    """Named tensors in a file, which have not been read yet, and the settings stored with them."""
 
     shapes: Mapping[str, tuple[int, ...]]
     tensor: Callable[[str], Tensor]
@@ -44,19 +44,20 @@ class _Source:
 
 
 def read_published(path: Path, sample_rate_hz: int | None = None) -> RVQGAN:
-    """Read a checkpoint.
+    """Read a published checkpoint.
 
     Parameters
     ----------
     path : Path
-        ``.pth`` of the stock package, or ``.safetensors``; beside the latter, transformers' ``config.json``.
+        A ``.pth`` file of the stock package, or a ``.safetensors`` file with the ``config.json`` of transformers
+        beside it.
     sample_rate_hz : int, optional
-        For files that do not tell it.
+        For files that do not state it.
 
     Returns
     -------
     RVQGAN
-        Ready to run; the Tanh at the output belongs to models of one channel.
+        Ready to run. Models of one channel have a tanh at the output.
 
     Raises
     ------
@@ -81,17 +82,17 @@ def _source(path: Path) -> Iterator[_Source]:
             with safe_open(path, framework="pt") as file:
                 slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
                 if other := [name for name, part in slices.items() if part.get_dtype() not in _FLOATS]:
-                    raise InputError(f"{path}: {other[0][:100]} holds no floating-point numbers")
+                    raise InputError(f"{path}: {other[0][:100]} does not hold floating-point numbers")
                 shapes = {name: tuple(part.get_shape()) for name, part in slices.items()}
                 yield _Source(shapes, file.get_tensor, _transformers_settings(path))
         except SafetensorError as error:
-            raise InputError(f"{path}: no safetensors file ({error})") from error
+            raise InputError(f"{path}: not a safetensors file ({error})") from error
         return
     with open_torch_file(path) as file:
         content = file.content if type(file.content) is dict else {}
         state = content.get("state_dict", content)
         if type(state) is not dict or not state or not all(isinstance(v, StoredTensor) for v in state.values()):
-            raise InputError(f"{path}: no checkpoint of Descript's codec (no state_dict of tensors)")
+            raise InputError(f"{path}: not a checkpoint of Descript's codec (it has no state_dict of tensors)")
         metadata = content.get("metadata")
         settings = metadata.get("kwargs") if type(metadata) is dict else None
         yield _Source(
@@ -102,7 +103,7 @@ def _source(path: Path) -> Iterator[_Source]:
 
 
 def _transformers_settings(path: Path) -> dict[str, Any]:
-    """What ``config.json`` says, in the stock package's words."""
+    """Return the settings in ``config.json`` under the names of the stock package."""
     file = path.with_name("config.json")
     content = read_json(file) if file.is_file() else {}
     content = content if isinstance(content, dict) else {}
@@ -115,7 +116,7 @@ def _transformers_settings(path: Path) -> dict[str, Any]:
 
 
 def _our_names(found: Mapping[str, Any], where: str) -> dict[str, str]:
-    """Names of ours to the names in the file."""
+    """Return the names in the file by the names of this package."""
     blocks = [int(m[1]) for name in found if (m := re.match(r"encoder\.block\.(\d{1,2})\.conv1\.", name))]
     renamed: dict[str, str] = {}
     for name in found:
@@ -129,7 +130,7 @@ def _our_names(found: Mapping[str, Any], where: str) -> dict[str, str]:
 
 
 def _from_transformers(name: str, blocks: int) -> str:
-    """Name of ours for a name in transformers' `DacModel` of so many blocks."""
+    """Return the name in this package for a name in the `DacModel` of transformers with so many blocks."""
     unit = {"snake1": 0, "conv1": 1, "snake2": 2, "conv2": 3}
     part, _, rest = name.partition(".")
     chain = {"encoder": "block", "decoder": "model"}.get(part)
@@ -138,7 +139,7 @@ def _from_transformers(name: str, blocks: int) -> str:
     ends = {"conv1": 0, "snake1": blocks + 1, "conv2": blocks + 2}
     if m := re.fullmatch(r"(conv1|snake1|conv2)\.(.+)", rest):
         return f"{part}.{chain}.{ends[m[1]]}.{m[2]}"
-    # the units stand before the change of rate in the encoder, after it in the decoder
+    # The residual units come before the resampling in the encoder, and after it in the decoder.
     if m := re.fullmatch(r"block\.(\d{1,2})\.res_unit([1-9])\.(snake1|conv1|snake2|conv2)\.(.+)", rest):
         first = -1 if part == "encoder" else 1
         return f"{part}.{chain}.{int(m[1]) + 1}.block.{int(m[2]) + first}.block.{unit[m[3]]}.{m[4]}"
@@ -152,13 +153,13 @@ def _from_transformers(name: str, blocks: int) -> str:
 def _configuration(
     shapes: Mapping[str, tuple[int, ...]], settings: Mapping[str, Any], sample_rate_hz: int | None, where: str
 ) -> ModelConfig:
-    """Read the configuration from the shapes; settings that contradict it are refused."""
+    """Derive the configuration from the shapes; settings that contradict it raise `InputError`."""
 
     def kernel(layer: str) -> tuple[int, ...]:
         for name in (f"{layer}.weight", f"{layer}.parametrizations.weight.original1"):
             if len(shapes.get(name, ())) == 3:
                 return shapes[name]
-        raise InputError(f"{where}: no checkpoint of Descript's codec; missing: {layer}.weight")
+        raise InputError(f"{where}: not a checkpoint of Descript's codec; missing: {layer}.weight")
 
     strides: list[int] = []
     while any(name.startswith(f"encoder.block.{len(strides) + 1}.block.") for name in shapes):
@@ -166,11 +167,11 @@ def _configuration(
     codebook = shapes.get("quantizer.quantizers.0.codebook.weight", ())
     if len(codebook) != 2:
         raise InputError(
-            f"{where}: no checkpoint of Descript's codec; missing: quantizer.quantizers.0.codebook.weight"
+            f"{where}: not a checkpoint of Descript's codec; missing: quantizer.quantizers.0.codebook.weight"
         )
     rate = settings.get("sample_rate", sample_rate_hz)
     if type(rate) is not int:
-        raise InputError(f"{where}: does not tell its sample rate; give it with --sample-rate")
+        raise InputError(f"{where}: does not state its sample rate; give it with --sample-rate")
     width, channels, _ = kernel("encoder.block.0")
     config = ModelConfig(
         channels=channels,
@@ -183,12 +184,12 @@ def _configuration(
         codebook_size=codebook[0],
         codebook_dim=codebook[1],
         quantizer_dropout=DROPOUT,
-        output_tanh=channels == 1,  # the paper's variant for more has none
+        output_tanh=channels == 1,  # the paper's models of more channels have none
     )
     has = config.as_json()
     for theirs, ours in _SETTINGS.items():
         says = settings.get(theirs)
         if says is not None and says != has[ours]:
             said = says if type(says) in (int, float) else "something else"
-            raise InputError(f"{where}: its tensors make {theirs} {has[ours]}, its settings {said}")
+            raise InputError(f"{where}: by its tensors {theirs} is {has[ours]}, by its settings {said}")
     return config

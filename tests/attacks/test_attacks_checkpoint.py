@@ -79,12 +79,12 @@ def test_tensors_that_share_a_storage(tmp_path):
     shared = torch.zeros(2**16)
     state = {f"t{i}": shared for i in range(50)}
     path = saved(tmp_path / "w.pth", state)
-    with pytest.raises(InputError, match="no checkpoint of Descript's codec"):
+    with pytest.raises(InputError, match="not a checkpoint of Descript's codec"):
         read_published(path)
     # with the names and shapes of a model, too
     state = load_file(TRANSFORMERS)
     state["decoder.snake1.alpha"] = state["encoder.block.0.res_unit1.snake1.alpha"]
-    with pytest.raises(InputError, match="share storage"):
+    with pytest.raises(InputError, match="share the storage"):
         read_published(saved(tmp_path / "s.pth", state))
 
 
@@ -193,10 +193,10 @@ def test_shapes_beyond_every_model(tmp_path):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "no PyTorch checkpoint"),
-        (b"\x80\x02}q\x00.", "older than PyTorch 1.6"),
+        (b"", "not a PyTorch checkpoint"),
+        (b"\x80\x02}q\x00.", "PyTorch before 1.6"),
         (b"PK\x03\x04" + bytes(100), "damaged"),
-        (b"<!DOCTYPE html><html>", "no PyTorch checkpoint"),
+        (b"<!DOCTYPE html><html>", "not a PyTorch checkpoint"),
     ],
 )
 def test_other_files(tmp_path, data, message):
@@ -208,7 +208,7 @@ def test_other_files(tmp_path, data, message):
 
 def test_packages_with_code_are_refused(tmp_path):
     content = {"DAC/DAC/DAC.pth": b"", "DAC/.data/extern_modules": b"sys", "DAC/dac/model.py": b"raise SystemExit"}
-    with pytest.raises(InputError, match="holds code"):
+    with pytest.raises(InputError, match="contains code"):
         read_published(written(tmp_path / "package.pth", content))
 
 

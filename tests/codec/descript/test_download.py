@@ -71,12 +71,12 @@ def test_a_later_change_at_the_server_or_here_is_refused(server, tmp_path):
     target, url = tmp_path / "w.pth", f"{server.url}/w.pth"
     fetch_checkpoint(url, target)
     target.write_bytes(CHECKPOINT[:-1])
-    with pytest.raises(InputError, match="changed since it was fetched"):
+    with pytest.raises(InputError, match="changed after its download"):
         fetch_checkpoint(url, target)
     target.unlink()
     # still a checkpoint that can be read, but another: one byte of the archive's comment
     server.content = CHECKPOINT[:-2] + b"\x01\x00x"
-    with pytest.raises(InputError, match="no longer what it was"):
+    with pytest.raises(InputError, match="its content has changed"):
         fetch_checkpoint(url, target)
     assert not target.exists()
     server.content = CHECKPOINT
@@ -86,8 +86,8 @@ def test_a_later_change_at_the_server_or_here_is_refused(server, tmp_path):
 @pytest.mark.parametrize(
     ("content", "announced", "message"),
     [
-        (CHECKPOINT[:5000], len(CHECKPOINT), "broke off after 5000 of"),
-        (b"<html>please log in</html>", None, "no checkpoint of the codec"),
+        (CHECKPOINT[:5000], len(CHECKPOINT), "was lost after 5000 of"),
+        (b"<html>please log in</html>", None, "not a checkpoint of the codec"),
         (CHECKPOINT, 2**40, "announces 1099511627776 bytes"),
         (CHECKPOINT, "", "announces no bytes"),
         (CHECKPOINT, -5, "announces -5 bytes"),
@@ -101,7 +101,7 @@ def test_bad_answers_leave_nothing(server, tmp_path, content, announced, message
 
 
 def test_a_missing_file_and_a_missing_network_tell_what_to_do(server, tmp_path):
-    with pytest.raises(InputError, match=r"Not Found.*copy it here"):
+    with pytest.raises(InputError, match=r"Not Found.*copy the file here"):
         fetch_checkpoint(f"{server.url}/missing.pth", tmp_path / "w.pth")
     with pytest.raises(InputError, match="Without a network"):
         fetch_checkpoint("http://127.0.0.1:9/w.pth", tmp_path / "w.pth")
@@ -110,13 +110,13 @@ def test_a_missing_file_and_a_missing_network_tell_what_to_do(server, tmp_path):
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://example.org/w.pth", "w.pth", "http:///w.pth"])
 def test_other_addresses_are_refused(tmp_path, url):
-    with pytest.raises(InputError, match="no http or https"):
+    with pytest.raises(InputError, match="not an http or https"):
         fetch_checkpoint(url, tmp_path / "w.pth")
 
 
 def test_files_of_the_user_are_not_touched(server, tmp_path):
     (tmp_path / "w.pth").write_text("mine")
-    with pytest.raises(InputError, match="no fetch recorded it"):
+    with pytest.raises(InputError, match="without the record of a download"):
         fetch_checkpoint(f"{server.url}/w.pth", tmp_path / "w.pth")
     assert (tmp_path / "w.pth").read_text() == "mine"
 

@@ -124,11 +124,11 @@ def test_states_that_are_no_model(tmp_path, change, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"encoder_dim": 8}, "make encoder_dim 4, its settings 8"),
-        ({"encoder_rates": [2, 8]}, "make encoder_rates"),
-        ({"n_codebooks": 9}, "make n_codebooks 4, its settings 9"),
+        ({"encoder_dim": 8}, "encoder_dim is 4, by its settings 8"),
+        ({"encoder_rates": [2, 8]}, "encoder_rates is"),
+        ({"n_codebooks": 9}, "n_codebooks is 4, by its settings 9"),
         ({"sample_rate": 10**9}, "sample_rate_hz = 1000000000"),
-        ({"sample_rate": "fast"}, "does not tell its sample rate"),
+        ({"sample_rate": "fast"}, "does not state its sample rate"),
     ],
 )
 def test_settings_that_contradict_the_tensors(tmp_path, changes, message):
@@ -142,7 +142,7 @@ def test_transformers_settings_are_read_and_checked(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(config | {"sampling_rate": 16_000}))
     assert read_published(tmp_path / "model.safetensors").config.sample_rate_hz == 16_000
     (tmp_path / "config.json").write_text(json.dumps(config | {"codebook_size": 64}))
-    with pytest.raises(InputError, match="make codebook_size 32, its settings 64"):
+    with pytest.raises(InputError, match="codebook_size is 32, by its settings 64"):
         read_published(tmp_path / "model.safetensors")
     (tmp_path / "config.json").unlink()
     with pytest.raises(InputError, match="--sample-rate"):
@@ -151,7 +151,7 @@ def test_transformers_settings_are_read_and_checked(tmp_path):
 
 def test_safetensors_of_whole_numbers_are_refused(tmp_path):
     save_file({"encoder.block.0.weight": torch.zeros(4, 1, 7, dtype=torch.int64)}, tmp_path / "w.safetensors")
-    with pytest.raises(InputError, match="no floating-point"):
+    with pytest.raises(InputError, match="does not hold floating-point"):
         read_published(tmp_path / "w.safetensors", 44_100)
 
 
