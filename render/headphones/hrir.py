@@ -169,7 +169,7 @@ def _opened(path: Path) -> Iterator[h5py.File]:
         raise InputError(f"{path}: not a SOFA file, or damaged (HDF5: {str(error).splitlines()[0]})") from None
 
 
-def _values(file, name: str, path: Path) -> Float64[ndarray, "*shape"]:
+def _values(file: h5py.File, name: str, path: Path) -> Float64[ndarray, "*shape"]:
     if name not in file or not hasattr(file[name], "shape"):
         raise InputError(f"{path}: the SOFA file has no {name}; export it again")
     if file[name].size > _MAX_VALUES or file[name].dtype.kind not in "fiu":
@@ -182,5 +182,5 @@ def _values(file, name: str, path: Path) -> Float64[ndarray, "*shape"]:
     return values
 
 
-def _text(value) -> str:
+def _text(value: object) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

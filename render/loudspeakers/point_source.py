@@ -8,6 +8,7 @@ all gains normalised to a power of 1.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
@@ -178,7 +179,9 @@ def _nominal(of: Layout) -> list[Loudspeaker]:
     return result
 
 
-def _layer_copies(nominal: list[Loudspeaker], real: list[Loudspeaker]):
+def _layer_copies(
+    nominal: list[Loudspeaker], real: list[Loudspeaker]
+) -> Iterator[tuple[tuple[Loudspeaker, Loudspeaker], int]]:
     """Yield virtual loudspeakers (nominal, real) above and below the middle layer, each with its downmix target.
 
     Where a layer has no loudspeakers at an azimuth, those of the middle layer are copied to its elevation, so that
