@@ -30,8 +30,7 @@ from render.hoa.spherical_harmonics import acn_orders, sn3d_to_n3d
 
 MAX_SECONDS = 30.0
 """A scene is examined up to here: faults of the format last from its beginning to its end."""
-# Mean correlation of the channels that counts as a match, of waveforms, and of covariances where waveforms do not
-# match
+# Mean correlation of the channels that counts as a match: of waveforms; of covariances where no waveform matches
 _MIN_WAVEFORM = 0.2
 _MIN_COVARIANCE = 0.35
 # A correlation of W above this makes its lag certain; otherwise another lag must improve the score by this
@@ -141,7 +140,7 @@ def _band_covariances(
         parts = reference(start + begin, stop + begin), test(start + begin + lag, stop + begin + lag)
         return np.concatenate(parts)
 
-    # The channels of both scenes are stacked, so that one covariance holds all three
+    # The channels of both scenes are stacked: one matrix has both covariances and the cross-covariance
     stacked: Sequence[Segment] = list(segments(both, total, sample_rate_hz))
     covariance = sum(band_covariances(part).sum(axis=0, dtype=np.float64) for part in stacked) / total
     if not isinstance(covariance, ndarray):
@@ -161,15 +160,9 @@ def _delay(found: Alignment) -> list[Finding]:
     if not found.lag:
         return []
     side = "late" if found.lag > 0 else "early"
-    evidence = f"correlation {abs(found.correlation):.3f} at {found.lag:+d} samples"
-    return [
-        Finding(
-            "delay",
-            f"{abs(found.lag)} samples {side}",
-            evidence,
-            float(min(1.0, 0.5 + abs(found.correlation) / 2)),
-        )
-    ]
+    correlation = abs(found.correlation)
+    evidence = f"correlation {correlation:.3f} at {found.lag:+d} samples"
+    return [Finding("delay", f"{abs(found.lag)} samples {side}", evidence, float(min(1.0, 0.5 + correlation / 2)))]
 
 
 def _faults(bands: BandCovariances) -> tuple[float, list[Finding]]:
