@@ -20,7 +20,8 @@ import numpy as np
 import soundfile
 import torch
 
-from codec.training.excerpts import Excerpts
+from codec.training.excerpts import Augmentation, Excerpts
+from codec.training.recordings import SignalFormat, open_recordings
 from render.common.cli import parser
 from render.fileio.audio_file import writer
 from render.hoa.spherical_harmonics import yaw_matrix
@@ -66,8 +67,9 @@ def _noise(path: Path, seed: int, seconds: int) -> Path:
 
 def _methods(paths: list[Path], batch: int) -> dict[str, Callable[[int], int]]:
     """Methods by label; each is a function of the step and returns how many excerpts it delivered."""
-    material = Excerpts(paths, LENGTH, CHANNELS, RATE_HZ, -24.0, turn=True, seed=1)
-    mixing = Excerpts(paths, LENGTH, CHANNELS, RATE_HZ, -24.0, turn=True, seed=1, mix=0.5)
+    recordings = open_recordings(paths, SignalFormat(CHANNELS, RATE_HZ), -24.0)
+    material = Excerpts(recordings, LENGTH, 1, Augmentation(rotate=True))
+    mixing = Excerpts(recordings, LENGTH, 1, Augmentation(rotate=True, mix=0.5))
     buffer = torch.from_numpy(np.ones((2 * batch, LENGTH, CHANNELS), np.int16))
     source = np.ones((batch, LENGTH, CHANNELS), np.int16)
     drawn = material.draw(0, 4)

@@ -2,7 +2,7 @@
 
     STOCK_DAC=DIR python bench/train_step.py [--width 4] [--batch 2] [--seconds 0.37] [--device cuda] [--bf16]
 
-Our step is `codec.training.trainer.update` with the preset `paper`; the published one is bench/stock_training.py.
+Our step is `codec.training.update.update` with the preset `paper`; the published one is bench/stock_training.py.
 Both have the same architecture, weights, batches and losses: those of the paper, in full (seven mel scales, 16
 channels, 100 feature maps), but without quantiser dropout, whose random numbers differ. `--width N` divides the
 widths of generator and discriminators by N; 1 is the paper's size. Losses and gradient norms of the first step are
@@ -45,17 +45,16 @@ def main() -> None:
 
 def compare(given: argparse.Namespace) -> None:
     """Build both, run them alternately and print the table."""
-    import numpy as np
     import torch
 
     from bench import stock_training
     from codec.rvqgan.codec import count_parameters
     from codec.training.distributed import Processes
-    from codec.training.trainer import update
+    from codec.training.update import update
 
     device = torch.device(given.device)
     alone = Processes(0, 1, device)
-    state, theirs = both(given, device)
+    state, config, theirs = both(given, device)
     optimizers = stock_training.optimizers(*theirs)
     print(
         f"generator {count_parameters(state.model) / 1e6:.2f} M parameters, discriminators "
@@ -63,14 +62,14 @@ def compare(given: argparse.Namespace) -> None:
         f"{device}, {'bfloat16 autocast' if given.bf16 else 'float32'}, {torch.get_num_threads()} threads"
     )
     steps = {
-        "ours": lambda batch: update(state, batch, state.config, alone, np.random.default_rng(0), replay=False),
+        "ours": lambda batch: update(state, batch, config, alone),
         "published": lambda batch: stock_training.step(*theirs, optimizers, batch, given.bf16),
     }
     clock: dict[str, list[float]] = {name: [] for name in steps}
     processor: dict[str, list[float]] = {name: [] for name in steps}
     first: dict[str, dict[str, float]] = {}
     for index in range(given.steps + 1):
-        batch = scene(given.batch, state.config.excerpt_frames, index).to(device)
+        batch = scene(given.batch, config.excerpt_frames, index).to(device)
         for name, step in steps.items():
             begin = time.perf_counter(), time.process_time()
             found = {key: torch.as_tensor(value).item() for key, value in step(batch).items()}  # waits for a GPU
@@ -98,10 +97,8 @@ def compare(given: argparse.Namespace) -> None:
 
 
 def both(given: argparse.Namespace, device):
-    """Our state of a training run, and the stock generator and discriminator with the same weights."""
+    """Return our state and settings, and the stock generator and discriminator with the same weights."""
     from dataclasses import replace
-
-    import torch
 
     from bench import stock_training
     from bench.stock_dac import multichannel, stock
@@ -119,7 +116,7 @@ def both(given: argparse.Namespace, device):
         config, batch=given.batch, excerpt_frames=length, initialisation="default", bf16=given.bf16,
         discriminator=discriminator,
     )  # fmt: skip
-    state = State(model, config)
+    state = State(model, config, device)
     package = stock(Path(os.environ["STOCK_DAC"]))
     theirs = (
         multichannel(
@@ -132,8 +129,7 @@ def both(given: argparse.Namespace, device):
     for own, other in zip((state.model, state.discriminator), theirs, strict=True):
         names = {_new_name(name): value for name, value in other.to(device).state_dict().items()}
         own.load_state_dict(names)
-    state.to(torch.device(device))
-    return state, theirs
+    return state, config, theirs
 
 
 def _new_name(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Figure 1: validation mel distance against training steps, for two ways to begin; its numbers, its drawing."""
+"""Figure 1: validation mel distance against training steps for two initialisations, in numbers and as a figure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from jaxtyping import Float64, Int64
 from matplotlib.figure import Figure
@@ -16,21 +15,13 @@ from matplotlib.ticker import ScalarFormatter
 from numpy import ndarray
 
 from render.common.errors import InputError
-from render.common.files import whole_file
+from render.common.figure_style import figure_style, write_figure
+from render.common.files import read_json, whole_file, write_json
 
 SETTLED_PERCENT = 2.0
-# Okabe and Ito's colours, which everybody can tell apart; the line style serves those who print in grey
-STYLES = {"random": ("#0072B2", "--", "random start"), "transfer": ("#D55E00", "-", "transfer from mono")}
-_STYLE = {
-    "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "savefig.dpi": 200,
-    "pdf.fonttype": 42,
-}
-# no date and no program version: the bytes of a figure depend on the runs only
-_METADATA = {"pdf": {"CreationDate": None, "Producer": None, "Creator": None}, "png": {"Software": None}}
+# Colour, line style and label of each initialisation: colours of Okabe and Ito, which colour-blind readers can
+# tell apart, and line styles for print in grey
+CURVE_STYLES = {"random": ("#0072B2", "--", "random start"), "transfer": ("#D55E00", "-", "transfer from mono")}
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +31,7 @@ class Curve:
     Attributes
     ----------
     initialisation : str
-        A key of `STYLES`.
+        A key of `CURVE_STYLES`.
     seed : int
     steps : int (validation,)
         Steps trained before each validation.
@@ -55,22 +46,44 @@ class Curve:
 
 
 def read_curve(path: Path, initialisation: str, seed: int) -> Curve | None:
-    """Read ``step`` and ``val_mel`` of a run's metrics.csv; None if the run was not validated yet."""
+    """Read ``step`` and ``val_mel`` of a run's metrics.csv; return None if the run was not validated yet."""
     if not path.is_file():
         return None
     with open(path, newline="", encoding="utf-8") as file:
         try:
             rows = [(int(r["step"]), float(r["val_mel"])) for r in csv.DictReader(file) if r["val_mel"]]
         except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{path}: no table of a training run (columns step and val_mel): {error!r}") from None
+            raise InputError(
+                f"{path}: not the table of a training run (columns step and val_mel): {error!r}"
+            ) from None
     if not rows:
         return None
     steps, mel = zip(*rows, strict=True)
     return Curve(initialisation, seed, np.array(steps), np.array(mel))
 
 
+def read_curves(record_path: Path, seeds: list[int]) -> list[Curve]:
+    """Read the curves of an experiment, as far as its runs were validated.
+
+    Raises
+    ------
+    InputError
+        If no run of an initialisation was validated.
+    """
+    prefix = record_path.with_suffix("")
+    read = [
+        read_curve(prefix.with_name(f"{prefix.name}-{kind}-{seed}") / "metrics.csv", kind, seed)
+        for kind in CURVE_STYLES
+        for seed in seeds
+    ]
+    curves = [curve for curve in read if curve is not None]
+    if missing := set(CURVE_STYLES) - {curve.initialisation for curve in curves}:
+        raise InputError(f"{prefix}-*: no validation of {', '.join(sorted(missing))} yet")
+    return curves
+
+
 def mean_curve(curves: list[Curve]) -> Curve:
-    """Mean over the seeds, at the steps at which all of them were validated."""
+    """Return the mean over the seeds, at the steps at which all of them were validated."""
     common = sorted(set.intersection(*(set(curve.steps.tolist()) for curve in curves)))
     if not common:
         raise InputError("the runs of an initialisation were never validated at the same step")
@@ -79,9 +92,10 @@ def mean_curve(curves: list[Curve]) -> Curve:
 
 
 def change_over_last_fifth(curve: Curve) -> float:
-    """Fall of the mel distance from 4/5 of the steps to the last one, in percent of the former.
+    """Return by how much the mel distance falls from 4/5 of the steps to the last one, in percent of the former.
 
-    Between validations the distance is interpolated linearly; NaN for curves that begin later than that.
+    Between validations the distance is interpolated linearly. For curves that begin after 4/5 of the steps the
+    result is NaN.
     """
     from_step = 0.8 * curve.steps[-1]
     if curve.steps[0] > from_step:
@@ -90,15 +104,16 @@ def change_over_last_fifth(curve: Curve) -> float:
     return float(100 * (before - curve.mel[-1]) / before)
 
 
-def numbers(curves: list[Curve]) -> dict[str, Any]:
-    """What the figure says, as JSON values.
+def summarise(curves: list[Curve]) -> dict[str, Any]:
+    """Return the figure in numbers, as JSON values.
 
-    ``settled`` is whether the random start changed by less than 2 % over the last fifth of the steps;
-    ``transfer_needs_steps`` the first validation at which transfer is as good as the random start is at its end.
+    ``settled`` is whether the random initialisation changed by less than 2 % over the last fifth of the steps,
+    ``transfer_needs_steps`` the step of the first validation at which transfer is as good as the random
+    initialisation at its end.
     """
     found: dict[str, Any] = {}
     means = {}
-    for name in STYLES:
+    for name in CURVE_STYLES:
         own = [curve for curve in curves if curve.initialisation == name]
         mean = means[name] = mean_curve(own)
         change = change_over_last_fifth(mean)
@@ -128,8 +143,41 @@ def write_table(curves: list[Curve], path: Path, force: bool = False) -> None:
                 table.writerow([curve.initialisation, curve.seed, step, f"{mel:.6g}"])
 
 
-def draw(curves: list[Curve], found: dict[str, Any], caption: list[str]) -> Figure:
-    """Mean over the seeds as a thick line, each seed thin, the last values beside them, the caption below.
+def caption_lines(record: dict[str, Any], summary: dict[str, Any]) -> list[str]:
+    """Return the caption: the mono model, what was trained on what, and how far the training went.
+
+    Parameters
+    ----------
+    record : dict
+        Record of the experiment (`codec.figures.transfer_experiment`).
+    summary : dict
+        As `summarise` returns it.
+    """
+    model, train = record["settings"]["model"], record["settings"]["train"]
+    seconds = train["excerpt_frames"] / model["sample_rate_hz"]
+    losses = ", ".join(f"{key.replace('_', ' ')} {value:g}" for key, value in train["weights"].items() if value)
+    steps, change = summary["random"]["steps"], summary["random"]["change_over_last_fifth_percent"]
+    if change is None:
+        progress = f"The random start has gone {steps:,} steps, too few to say whether it has settled."
+    else:
+        verdict = "settled (<\u00a02\u00a0%)" if summary["settled"] else "not settled yet (≥\u00a02\u00a0%)"
+        moved = f"{'fell' if change >= 0 else 'rose'} by {abs(change):g}\u00a0%"
+        progress = f"The random start {moved} over the last fifth of its {steps:,} steps: {verdict}."
+    needed = summary["transfer_needs_steps"]
+    progress += f" Transfer is as good after {needed:,}." if needed else " Transfer never is as good."
+    if steps < train["steps"]:
+        progress += f" UNFINISHED: {train['steps']:,} steps are planned."
+    return [
+        f"Mono model: {record['mono']}.",
+        f"Model: {model['channels']} channels, {record['parameters']:,} parameters. Losses: {losses}. "
+        f"A step: {train['batch']} x {seconds:.2g} s.",
+        f"Material: {record['material']}.",
+        progress,
+    ]
+
+
+def draw(curves: list[Curve], summary: dict[str, Any], caption: list[str]) -> Figure:
+    """Draw the mean over the seeds as a thick line, each seed as a thin one, and the caption below.
 
     The abscissa is linear, so that the steps that transfer saves can be read as a distance.
     """
@@ -138,17 +186,17 @@ def draw(curves: list[Curve], found: dict[str, Any], caption: list[str]) -> Figu
     below = (0.62 + 0.17 * len(caption)) / figure.get_figheight()
     axes = figure.add_axes((0.1, below, 0.72, 0.96 - below))
     end = max(int(curve.steps[-1]) for curve in curves)
-    for name, (colour, line, label) in STYLES.items():
+    for name, (colour, line, label) in CURVE_STYLES.items():
         own = [curve for curve in curves if curve.initialisation == name]
         for curve in own:
             axes.plot(curve.steps, curve.mel, line, color=colour, linewidth=0.7, alpha=0.55)
         mean = mean_curve(own)
         axes.plot(mean.steps, mean.mel, line, color=colour, linewidth=2.0, label=f"{label} (thin: each seed)")
-    heights = _apart([found[name]["mel"] for name in STYLES], 0.05 * np.ptp(axes.get_ylim()))
-    for (name, (colour, _, label)), height in zip(STYLES.items(), heights, strict=True):
-        text = f"{found[name]['mel']:.2f}  {label.split()[0]}"
-        place = {"xytext": (6, 0), "textcoords": "offset points", "va": "center", "annotation_clip": False}
-        axes.annotate(text, (end, height), color=colour, **place)
+    heights = _apart([summary[name]["mel"] for name in CURVE_STYLES], 0.05 * np.ptp(axes.get_ylim()))
+    for (name, (colour, _, label)), height in zip(CURVE_STYLES.items(), heights, strict=True):
+        text = f"{summary[name]['mel']:.2f}  {label.split()[0]}"
+        placement = {"xytext": (6, 0), "textcoords": "offset points", "va": "center", "annotation_clip": False}
+        axes.annotate(text, (end, height), color=colour, **placement)
     axes.set_xlim(0, end)
     axes.set_xlabel("training steps")
     axes.set_ylabel("validation mel distance (sum of 7 scales, log$_{10}$)")
@@ -161,16 +209,43 @@ def draw(curves: list[Curve], found: dict[str, Any], caption: list[str]) -> Figu
 
 
 def _apart(values: list[float], least: float) -> list[float]:
-    """Move two heights apart from their middle until they differ by `least`."""
+    """Move two heights symmetrically away from each other until they differ by `least`."""
     middle, half = sum(values) / 2, max(least, abs(values[0] - values[1])) / 2
     sign = 1 if values[0] >= values[1] else -1
     return [middle + sign * half, middle - sign * half]
 
 
-def write_figure(curves: list[Curve], found: dict[str, Any], caption: list[str], path: Path, force: bool) -> None:
-    """Write ``path.pdf`` and ``path.png``."""
-    with mpl.rc_context(_STYLE):
-        for form, metadata in _METADATA.items():
-            figure = draw(curves, found, caption)
-            with whole_file(path.with_name(f"{path.name}.{form}"), force=force) as temporary:
-                figure.savefig(temporary, metadata=metadata | {"Title": "validation mel distance against steps"})
+def write_figure_1(record_path: Path, output: Path, force: bool = False) -> list[str]:
+    """Draw Figure 1 from the runs of an experiment; return its caption.
+
+    Writes ``output.pdf``, ``output.png``, the numbers as ``output.json`` and all validations as ``output.csv``.
+
+    Parameters
+    ----------
+    record_path : Path
+        Record of the experiment, beside its runs (`codec.figures.transfer_experiment`).
+    output : Path
+        Path of the files without suffix.
+    force : bool
+        Replace existing files that differ.
+
+    Raises
+    ------
+    InputError
+        If there are no runs, if an initialisation was not validated yet, or if existing files differ.
+    """
+    if not record_path.is_file():
+        raise InputError(
+            f"{record_path}: no such file: there are no runs to draw; leave --draw out and give --data"
+        )
+    record = read_json(record_path)
+    curves = read_curves(record_path, record["seeds"])
+    summary = summarise(curves)
+    caption = caption_lines(record, summary)
+    write_table(curves, output.with_name(f"{output.name}.csv"), force)
+    write_json(output.with_name(f"{output.name}.json"), summary | record, force)
+    with figure_style(9):
+        for suffix in ("pdf", "png"):
+            path = output.with_name(f"{output.name}.{suffix}")
+            write_figure(draw(curves, summary, caption), path, "validation mel distance against steps", force)
+    return caption

@@ -1,19 +1,9 @@
-"""Figure 1: how much faster a 16-channel model learns that begins with the weights of a mono model.
-
-    python -m codec.figure1 --data data/prepared/seed-1 --mono data/mono.safetensors -o figures/figure1
-
-Trains the same model on the same excerpts from transferred and from random weights, once per seed, and draws the
-mel distance on the held-out recordings against the steps. Give the published mono model where you have it
-(python -m codec.weights fetch, then convert); without --mono one is trained first, on channel 0 of the same
-recordings. The runs are written to runs/NAME-..., NAME being that of the output: finished ones are not repeated,
-and an interrupted command goes on where it was. --draw draws what there is so far. Writes NAME.pdf and .png, the
-numbers as NAME.json and all validations as NAME.csv.
-"""
+"""The training runs behind Figure 1: the same model from transferred and from random weights, once per seed."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +13,9 @@ from codec.rvqgan.codec import RVQGAN, count_parameters
 from codec.rvqgan.config import ModelConfig
 from codec.training import checkpoint
 from codec.training.config import TrainConfig, load_preset
+from codec.training.datasets import training_and_held_out
 from codec.training.export import newest_model
-from codec.training.recordings import training_and_held_out
+from codec.training.run_folder import Run
 from codec.training.trainer import train
 from render.common.errors import InputError
 from render.common.files import read_json, read_record, sha256, write_json
@@ -32,118 +23,97 @@ from render.fileio.audio_file import blocks, info, writer
 from stimuli.eigenscape.corpus import find_recordings
 
 RUNS = Path("runs")
+# Settings of the multichannel model that a mono model does not determine
+OWN_SETTINGS = ("channels", "layout", "output_tanh", "quantizer_dropout", "side_layers")
 
 
-_OWN = (
-    "channels",
-    "layout",
-    "output_tanh",
-    "quantizer_dropout",
-    "side_layers",
-)  # of the model, not of its mono start
+@dataclass(frozen=True)
+class Experiment:
+    """What Figure 1 compares.
+
+    Attributes
+    ----------
+    name : str
+        The runs are written to ``runs/NAME-...``, their record to ``runs/NAME.json``.
+    data : list of Path
+        Folders of prepared recordings.
+    preset : str
+        Name or path of the preset of the multichannel model.
+    seeds : list of int
+        One pair of runs for each.
+    mono : Path or None
+        Mono model to transfer; None: one is trained first, with the preset ``PRESET-mono``.
+    steps : int or None
+        Steps of every run; None: those of the preset.
+    """
+
+    name: str
+    data: list[Path]
+    preset: str
+    seeds: list[int]
+    mono: Path | None = None
+    steps: int | None = None
+
+    @property
+    def record_path(self) -> Path:
+        """File that records the settings of the runs beside it."""
+        return RUNS / f"{self.name}.json"
 
 
-def _mono_preset(name: str) -> str:
-    return f"{name.removesuffix('.toml')}-mono{'.toml' if name.endswith('.toml') else ''}"
+def run_experiment(experiment: Experiment) -> None:
+    """Train what is not trained yet. An experiment that was interrupted is continued where it was.
 
-
-def last_step(folder: Path) -> int:
-    """Step of the newest complete checkpoint of a run, 0 if there is none."""
-    return max(checkpoint.steps(folder / "checkpoints"), default=0)
-
-
-def train_to_the_end(model: ModelConfig, config: TrainConfig, data: list[Path], folder: Path) -> None:
-    """Begin a run, or go on with it; a finished one is left as it is."""
-    step = last_step(folder)
-    if step >= config.steps:
-        return
-    print(f"{folder}: from step {step} to {config.steps}", flush=True)
-    train(model, config, data, folder, step > 0, config.steps)
-
-
-def write_mono(source: Path, target: Path) -> None:
-    """Write channel 0 of a recording as a file of its own."""
-    about = info(source)
-    with writer(target, 1, about.sample_rate_hz, about.subtype, force=True) as file:
-        for block in blocks(source):
-            file.write(block[:1])
-
-
-def mono_material(data: list[Path], folder: Path) -> list[Path]:
-    """Channel 0 of every recording in `data`, below `folder`, under the recordings' names."""
-    made = []
-    for index, root in enumerate(data):
-        made.append(folder / f"{index}-{root.resolve().name}")
-        for recording in find_recordings(root):
-            write_mono(recording.path, made[-1] / f"{recording.scene_class}.{recording.number}.wav")
-    return made
-
-
-def train_mono(model: ModelConfig, config: TrainConfig, data: list[Path], folder: Path) -> Path:
-    """Train a mono model on channel 0 of the recordings; return its file."""
-    path = folder / "model.safetensors"
-    if last_step(folder) < config.steps or not path.is_file():
-        material = mono_material(data, folder / "material")
-        train_to_the_end(replace(model, channels=1, layout=""), config, material, folder)
-        trained, step, _ = newest_model(folder)
-        card = {"trained_on": "channel 0 of the recordings of figure 1", "steps": step}
-        save(path, trained, card, force=True, exact=True)
-    return path
-
-
-def material_of(data: list[Path], holdout: int | str) -> str:
-    """What the recordings are, by their records."""
-    training, held_out = training_and_held_out(data, holdout)
-    kinds = [str(read_record(path).get("material", "")) for path in (*training, *held_out)]
-    synthetic = sum(kind.startswith("synthetic") for kind in kinds)
-    unknown = kinds.count("")
-    others = len(kinds) - synthetic - unknown
-    counts = {"synthetic scenes": synthetic, "recordings": others, "files of unknown origin": unknown}
-    parts = [f"{count} {kind}" for kind, count in counts.items() if count]
-    return f"{' and '.join(parts)}; {len(held_out)} of them held out for validation"
-
-
-def run_all(given: Any, name: str) -> None:
-    """Make the runs that the figure needs, as far as they are not there, and the record beside them."""
-    model, config = load_preset(given.preset)
-    config = replace(config, steps=given.steps or config.steps)
-    settings: dict[str, Any] = {"data": [str(folder) for folder in given.data]}
+    Raises
+    ------
+    InputError
+        If the mono model is not mono, or if there are runs of this name with other settings.
+    """
+    model, config = load_preset(experiment.preset)
+    config = replace(config, steps=experiment.steps or config.steps)
+    settings: dict[str, Any] = {"data": [str(folder) for folder in experiment.data]}
     mono_config: TrainConfig | None = None
-    if given.mono:
-        mono = read_model(given.mono)
-        if mono.config.channels != 1:
+    if experiment.mono:
+        mono_model = read_model(experiment.mono)
+        if mono_model.config.channels != 1:
             raise InputError(
-                f"{given.mono}: a model of {mono.config.channels} channels; --mono takes a mono model"
+                f"{experiment.mono}: a model of {mono_model.config.channels} channels; --mono takes a mono model"
             )
-        taken = {key: getattr(mono.config, key) for key in asdict(mono.config) if key not in _OWN}
-        model = replace(model, **taken)
-        settings["mono"] = sha256(given.mono)
-        about = f"{given.mono.name}, {count_parameters(mono):,} parameters"
+        given = asdict(mono_model.config)
+        model = replace(
+            model, **{key: getattr(mono_model.config, key) for key in given if key not in OWN_SETTINGS}
+        )
+        settings["mono"] = sha256(experiment.mono)
+        origin = f"{experiment.mono.name}, {count_parameters(mono_model):,} parameters"
     else:
-        _, mono_config = load_preset(_mono_preset(given.preset))
-        start = mono_config.quantizer_start * config.steps // mono_config.steps
-        mono_config = replace(mono_config, steps=config.steps, quantizer_start=start)
+        _, mono_config = load_preset(_mono_preset(experiment.preset))
+        quantizer_start = mono_config.quantizer_start * config.steps // mono_config.steps
+        mono_config = replace(mono_config, steps=config.steps, quantizer_start=quantizer_start)
         settings["mono"] = asdict(mono_config)
-        about = f"trained here (not the published one), {config.steps:,} steps on channel 0 of these recordings"
+        origin = f"trained here (not the published one), {config.steps:,} steps on channel 0 of these recordings"
     settings |= {"model": model.as_json(), "train": asdict(config)}
     record = {
-        "mono": about,
-        "material": material_of(given.data, config.holdout),
+        "mono": origin,
+        "material": describe_material(experiment.data, config.holdout),
         "parameters": count_parameters(RVQGAN(model)),
-        "seeds": given.seeds,
+        "seeds": experiment.seeds,
         "settings": settings,
     }
-    settle(RUNS / f"{name}.json", record)
+    write_experiment_record(experiment.record_path, record)
+    mono = experiment.mono
     if mono_config:
-        given.mono = train_mono(model, mono_config, given.data, RUNS / f"{name}-mono")
-    for seed in given.seeds:
-        for kind, start in (("random", "default"), ("transfer", f"transfer:{given.mono}")):
-            begun = replace(config, initialisation=start, seed=seed)
-            train_to_the_end(model, begun, given.data, RUNS / f"{name}-{kind}-{seed}")
+        mono = train_mono(model, mono_config, experiment.data, RUNS / f"{experiment.name}-mono")
+    for seed in experiment.seeds:
+        for kind, initialisation in (("random", "default"), ("transfer", f"transfer:{mono}")):
+            of_run = replace(config, initialisation=initialisation, seed=seed)
+            train_to_end(Run(RUNS / f"{experiment.name}-{kind}-{seed}", model, of_run, experiment.data))
 
 
-def settle(path: Path, record: dict[str, Any]) -> None:
-    """Write what the runs are beside them; refuse to mix runs of different settings."""
+def _mono_preset(preset: str) -> str:
+    return f"{preset.removesuffix('.toml')}-mono{'.toml' if preset.endswith('.toml') else ''}"
+
+
+def write_experiment_record(path: Path, record: dict[str, Any]) -> None:
+    """Write the record of an experiment; refuse to mix runs of different settings under one name."""
     settings = json.loads(json.dumps(record["settings"]))
     before = read_json(path)["settings"] if path.is_file() else settings
     if differing := [key for key in settings if before.get(key) != settings[key]]:
@@ -154,25 +124,52 @@ def settle(path: Path, record: dict[str, Any]) -> None:
     write_json(path, record, force=True)
 
 
-def caption_of(record: dict[str, Any], found: dict[str, Any]) -> list[str]:
-    """Lines below the figure: which mono model, what was trained on what, how far it went."""
-    model, train = record["settings"]["model"], record["settings"]["train"]
-    seconds = train["excerpt_frames"] / model["sample_rate_hz"]
-    losses = ", ".join(f"{key.replace('_', ' ')} {value:g}" for key, value in train["weights"].items() if value)
-    steps, change = found["random"]["steps"], found["random"]["change_over_last_fifth_percent"]
-    if change is None:
-        went = f"The random start has gone {steps:,} steps, too few to say whether it has settled."
-    else:
-        verdict = "settled (<\u00a02\u00a0%)" if found["settled"] else "not settled yet (≥\u00a02\u00a0%)"
-        moved = f"{'fell' if change >= 0 else 'rose'} by {abs(change):g}\u00a0%"
-        went = f"The random start {moved} over the last fifth of its {steps:,} steps: {verdict}."
-    needs = found["transfer_needs_steps"]
-    went += f" Transfer is as good after {needs:,}." if needs else " Transfer never is as good."
-    unfinished = "" if steps >= train["steps"] else f" UNFINISHED: {train['steps']:,} steps are planned."
-    return [
-        f"Mono model: {record['mono']}.",
-        f"Model: {model['channels']} channels, {record['parameters']:,} parameters. Losses: {losses}. "
-        f"A step: {train['batch']} x {seconds:.2g} s.",
-        f"Material: {record['material']}.",
-        went + unfinished,
-    ]
+def last_step(folder: Path) -> int:
+    """Return the step of the newest complete checkpoint of a run, 0 if there is none."""
+    return max(checkpoint.steps(folder / "checkpoints"), default=0)
+
+
+def train_to_end(run: Run) -> None:
+    """Start or resume a run; one that is finished is left as it is."""
+    step = last_step(run.folder)
+    if step < run.config.steps:
+        print(f"{run.folder}: from step {step} to {run.config.steps}", flush=True)
+        train(run, resume=step > 0)
+
+
+def train_mono(model: ModelConfig, config: TrainConfig, data: list[Path], folder: Path) -> Path:
+    """Train a mono model of the size of `model` on channel 0 of the recordings; return its model file."""
+    path = folder / "model.safetensors"
+    if last_step(folder) < config.steps or not path.is_file():
+        mono_data = write_channel_0(data, folder / "material")
+        train_to_end(Run(folder, replace(model, channels=1, layout=""), config, mono_data))
+        trained, step, _ = newest_model(folder)
+        card = {"trained_on": "channel 0 of the recordings of figure 1", "steps": step}
+        save(path, trained, card, force=True, exact=True)
+    return path
+
+
+def write_channel_0(data: list[Path], folder: Path) -> list[Path]:
+    """Write channel 0 of every recording below `folder`, under the recordings' names; return the new folders."""
+    written = []
+    for index, root in enumerate(data):
+        written.append(folder / f"{index}-{root.resolve().name}")
+        for recording in find_recordings(root):
+            about = info(recording.path)
+            target = written[-1] / f"{recording.scene_class}.{recording.number}.wav"
+            with writer(target, 1, about.sample_rate_hz, about.subtype, force=True) as file:
+                for block in blocks(recording.path):
+                    file.write(block[:1])
+    return written
+
+
+def describe_material(data: list[Path], holdout: int | str) -> str:
+    """Describe what kinds of recordings there are, according to their records."""
+    training, held_out = training_and_held_out(data, holdout)
+    kinds = [str(read_record(path).get("material", "")) for path in (*training, *held_out)]
+    synthetic = sum(kind.startswith("synthetic") for kind in kinds)
+    unknown = kinds.count("")
+    others = len(kinds) - synthetic - unknown
+    counts = {"synthetic scenes": synthetic, "recordings": others, "files of unknown origin": unknown}
+    parts = [f"{count} {kind}" for kind, count in counts.items() if count]
+    return f"{' and '.join(parts)}; {len(held_out)} of them held out for validation"

@@ -1,4 +1,4 @@
-"""Recordings as the network of a model with a spatial layer gets them, in files made once for a run."""
+"""Recordings as the network of a model with a spatial layer sees them, in files that are made once per run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float32
@@ -15,52 +14,57 @@ from numpy import ndarray
 from codec.bitstream.format import VERSION, packet_frame_counts
 from codec.rvqgan.config import ModelConfig
 from codec.side_info.spatial_layer import Layer
-from codec.training.recordings import measured
+from codec.training.recordings import Int16Samples, NormalisedRecording
 from render.common.files import read_record, record_path, write_json
 from render.common.progress import progress
-from render.fileio.audio_file import blocks, info, writer
-
-
-class ComponentFile(NamedTuple):
-    """Principal components of a recording in 16 bits, and the gain that brings them to what the network gets."""
-
-    path: Path
-    gain: float
+from render.fileio.audio_file import blocks, writer
 
 
 def component_files(
-    recordings: list[tuple[Path, float]], config: ModelConfig, folder: Path
-) -> list[ComponentFile]:
-    """Make the component files of recordings, each with its gain, in `folder`; those that are there are kept."""
+    recordings: list[NormalisedRecording], config: ModelConfig, folder: Path
+) -> list[NormalisedRecording]:
+    """Write the principal components of recordings to `folder` as 16-bit files; existing files are kept.
+
+    Returns
+    -------
+    list of NormalisedRecording
+        The component files, in the order of `recordings`. Their gains restore the level that the components have
+        at the network's input.
+    """
     layer = Layer(config)
-    files = [folder / f"{path.stem}-{_digest(path, gain, config)}.wav" for path, gain in recordings]
-    pairs = list(zip(recordings, files, strict=True))
-    missing = [(recording, file) for recording, file in pairs if not record_path(file).is_file()]
+    files = [folder / f"{recording.path.stem}-{_digest(recording, config)}.wav" for recording in recordings]
+    missing = [
+        (recording, file)
+        for recording, file in zip(recordings, files, strict=True)
+        if not record_path(file).is_file()
+    ]
     if missing:
-        for (path, gain), file in progress(missing, "principal components of recording", len(missing)):
-            _make(path, gain, config, layer, file)
-    return [ComponentFile(file, float(read_record(file)["gain"])) for file in files]
+        for recording, file in progress(missing, "principal components of recording", len(missing)):
+            _write_components(recording, config, layer, file)
+    return [NormalisedRecording(Int16Samples(file), float(read_record(file)["gain"]), 1.0) for file in files]
 
 
-def _digest(path: Path, gain: float, config: ModelConfig) -> str:
-    """What the components depend on."""
-    stat = path.stat()
-    about = VERSION, str(path.resolve()), stat.st_size, stat.st_mtime_ns, gain, sorted(asdict(config).items())
+def _digest(recording: NormalisedRecording, config: ModelConfig) -> str:
+    """Return a digest of everything that the components depend on."""
+    path, stat = recording.path, recording.path.stat()
+    about = (
+        VERSION, str(path.resolve()), stat.st_size, stat.st_mtime_ns, recording.gain,
+        sorted(asdict(config).items()),
+    )  # fmt: skip
     return hashlib.sha256(repr(about).encode()).hexdigest()[:12]
 
 
-def _make(path: Path, gain: float, config: ModelConfig, layer: Layer, file: Path) -> None:
-    """Write the components and, behind them, their record."""
-    length = info(path).length
-    frames = -(-length // config.hop)
+def _write_components(recording: NormalisedRecording, config: ModelConfig, layer: Layer, file: Path) -> None:
+    """Write the components and, last, their record, which marks the file as complete."""
+    frames = -(-recording.length // config.hop)
 
     def samples() -> Iterator[Float32[ndarray, "channel time"]]:
-        for block in blocks(path):
-            yield block * np.float32(gain)
-        yield np.zeros((config.channels, frames * config.hop - length), np.float32)
+        for block in blocks(recording.path):
+            yield block * np.float32(recording.gain)
+        yield np.zeros((config.channels, frames * config.hop - recording.length), np.float32)
 
-    # components may be louder than any channel: so much room that it hardly ever happens twice
-    exponent = int(np.ceil(np.log2(max(2 * measured(path).peak * gain, 1.0))))
+    # Components may be louder than any channel. With this much headroom a second attempt is hardly ever needed.
+    exponent = int(np.ceil(np.log2(max(2 * recording.peak * recording.gain, 1.0))))
     clipped = 1
     while clipped:
         with writer(file, config.channels, config.sample_rate_hz, "PCM_16", force=True) as output:
@@ -68,4 +72,4 @@ def _make(path: Path, gain: float, config: ModelConfig, layer: Layer, file: Path
                 output.write(packet.samples * np.float32(0.5**exponent))
         clipped = output.clipped
         exponent += bool(clipped)
-    write_json(record_path(file), {"source": str(path), "gain": 2.0**exponent}, force=True)
+    write_json(record_path(file), {"source": str(recording.path), "gain": 2.0**exponent}, force=True)

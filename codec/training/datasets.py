@@ -1,44 +1,72 @@
-"""What a run learns from, and what it is validated on."""
+"""The recordings of a run: those that it is trained on, and those that are held out for validation."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-import torch
 
 from codec.rvqgan.config import ModelConfig
 from codec.training.component_files import component_files
 from codec.training.config import TrainConfig
 from codec.training.distributed import Processes
-from codec.training.excerpts import Excerpts
-from codec.training.recordings import training_and_held_out
-from codec.training.validation import excerpt_frames
+from codec.training.excerpts import Augmentation, Excerpts
+from codec.training.recordings import SignalFormat, open_recordings
+from codec.training.validation import ValidationSet, excerpt_length
+from render.common.errors import InputError
+from stimuli.eigenscape.corpus import HOLDOUT, find_recordings, split
 
 
-def open_material(
-    data: list[Path], model_config: ModelConfig, config: TrainConfig, folder: Path, group: Processes
-) -> tuple[Excerpts, Excerpts]:
-    """Return excerpts to train on, and those held out.
+def training_and_held_out(folders: list[Path], holdout: int | str = HOLDOUT) -> tuple[list[Path], list[Path]]:
+    """Return the recordings in `folders` to train on, and those held out (`stimuli.eigenscape.corpus.split`).
 
-    A network behind a spatial layer learns from principal components, which are written to `folder`/components.
+    Raises
+    ------
+    InputError
+        If a folder has no recordings or is given twice, if there is nothing to train on, or nothing held out.
     """
-    training, held_out = training_and_held_out(data, config.holdout)
-    settings: dict[str, Any] = dict(
-        channels=model_config.channels, sample_rate_hz=model_config.sample_rate_hz, level_dbfs=config.level_dbfs,
-        seed=config.seed, layout=model_config.layout,
-    )  # fmt: skip
-    checks = Excerpts(held_out, 1, turn=False, **settings)
-    checks.frames = excerpt_frames(checks.lengths, model_config.sample_rate_hz, model_config.hop)
-    turn = config.turn and not model_config.side_layers  # of a turned scene the components are the same
-    material = Excerpts(training, config.excerpt_frames, turn=turn, mix=config.mix, **settings)
-    if model_config.side_layers:
-        recordings = list(zip(material.paths, material.gains, strict=True))
-        place = folder / "components"
-        component_files(recordings[group.rank :: group.count], model_config, place)
-        group.sum(torch.zeros(1, device=group.device))  # wait for those of the others
-        paths, gains = zip(*component_files(recordings, model_config, place), strict=True)
-        material = Excerpts(
-            list(paths), config.excerpt_frames, turn=False, mix=config.mix, gains=list(gains), **settings
+    found = [recording for folder in folders for recording in find_recordings(folder)]
+    resolved = [recording.path.resolve() for recording in found]
+    if twice := sorted({str(path) for path in resolved if resolved.count(path) > 1}):
+        raise InputError(f"{twice[0]}: lies in two of the given folders; name each folder once")
+    training, held_out = split(found, holdout)
+    where = ", ".join(map(str, folders))
+    which = f"the class {holdout}" if isinstance(holdout, str) else f"recording {holdout} of each class"
+    if not training:
+        raise InputError(
+            f"{where}: nothing to train on: all {len(found)} recordings are held out ({which}); prepare others too"
         )
-    return material, checks
+    if not held_out:
+        raise InputError(
+            f"{where}: nothing is held out for validation ({which}) among {len(found)} recordings; prepare it too"
+        )
+    return [r.path for r in training], [r.path for r in held_out]
+
+
+def open_datasets(
+    folders: list[Path], model: ModelConfig, config: TrainConfig, run_folder: Path, group: Processes
+) -> tuple[Excerpts, ValidationSet]:
+    """Open the recordings in `folders`: random excerpts to train on, and the held-out ones for validation.
+
+    A model with a spatial layer is trained on principal components, which are written to
+    ``run_folder/components``.
+
+    Raises
+    ------
+    InputError
+        If the recordings cannot be split (`training_and_held_out`), or one of them cannot be used
+        (`codec.training.recordings.open_recordings`).
+    """
+    training_paths, held_out_paths = training_and_held_out(folders, config.holdout)
+    signal_format = SignalFormat(model.channels, model.sample_rate_hz, model.layout)
+    held_out = open_recordings(held_out_paths, signal_format, config.level_dbfs)
+    length = excerpt_length([r.length for r in held_out], model.sample_rate_hz, model.hop)
+    validation = ValidationSet(held_out, length, config.validation_per_recording)
+    recordings = open_recordings(training_paths, signal_format, config.level_dbfs, config.excerpt_frames)
+    # The components of a rotated scene are those of the scene
+    rotate = config.turn and not model.layout and not model.side_layers
+    if model.side_layers:
+        components = run_folder / "components"
+        component_files(recordings[group.rank :: group.count], model, components)
+        group.wait()
+        recordings = component_files(recordings, model, components)
+    augmentation = Augmentation(rotate, config.mix)
+    return Excerpts(recordings, config.excerpt_frames, config.seed, augmentation), validation

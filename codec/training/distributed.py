@@ -1,4 +1,4 @@
-"""The processes that train together, one or many, on one node or many (torchrun sets their environment)."""
+"""The processes that train together, one or many, on one node or many; torchrun sets their environment."""
 
 from __future__ import annotations
 
@@ -17,12 +17,20 @@ from torch import Tensor, nn
 
 from render.common.errors import InputError
 
-PATIENCE = timedelta(hours=2)  # the others wait while the first process fits codebooks or validates
+TIMEOUT = timedelta(hours=2)  # the other processes wait while the first fits codebooks or writes files
 
 
 @dataclass(frozen=True)
 class Processes:
-    """Which of how many processes this is, and its device."""
+    """The group of processes, and this one's place in it.
+
+    Attributes
+    ----------
+    rank, count : int
+        Number of this process, from 0, and number of all processes.
+    device : torch.device
+        Device of this process.
+    """
 
     rank: int
     count: int
@@ -30,31 +38,44 @@ class Processes:
 
     @property
     def is_first(self) -> bool:
-        """Whether this process writes the files and speaks."""
+        """Whether this process writes the files and prints."""
         return self.rank == 0
 
-    def sum(self, values: Tensor) -> Tensor:
-        """Sum over all processes, in place."""
+    def print(self, text: str) -> None:
+        """Print a line, once for all processes."""
+        if self.is_first:
+            print(text, flush=True)
+
+    def wait(self) -> None:
+        """Wait until every process has come here."""
+        self.any(False)
+
+    def all_reduce_sum(self, values: Tensor) -> Tensor:
+        """Return the sum of `values` over all processes, computed in place."""
         if self.count > 1:
             dist.all_reduce(values)
         return values
 
-    def sum_gradients(self, network: nn.Module) -> None:
-        """Add up the gradients of all processes.
+    def any(self, value: bool) -> bool:
+        """Whether `value` is true in any process."""
+        return bool(self.all_reduce_sum(torch.tensor(float(value), device=self.device)))
 
-        Once per network and step, as one flat tensor. DistributedDataParallel would do it during the backward
-        pass, but here a network has several of them (parts of the batch, gradients weighed at the output), and
-        the discriminators' parameters are frozen in one of the two passes.
+    def all_reduce_gradients(self, network: nn.Module) -> None:
+        """Sum the gradients of a network over all processes, as one flat tensor.
+
+        DistributedDataParallel would do this during the backward pass. Here a step has several backward passes per
+        network (one per micro-batch, starting from a gradient at the output), and the parameters of the
+        discriminators are frozen in some of them.
         """
         gradients = [p.grad for p in network.parameters() if p.grad is not None]
         if self.count == 1 or not gradients:
             return
-        flat = self.sum(torch.cat([g.flatten() for g in gradients]))
+        flat = self.all_reduce_sum(torch.cat([g.flatten() for g in gradients]))
         for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
             gradient.copy_(part.view_as(gradient))
 
-    def gather(self, items: Tensor) -> Tensor:
-        """Items (batch, ...) of all processes, in the order of the processes."""
+    def all_gather(self, items: Tensor) -> Tensor:
+        """Return the items (batch, ...) of all processes, in the order of their ranks."""
         if self.count == 1:
             return items
         parts = [torch.empty_like(items) for _ in range(self.count)]
@@ -62,43 +83,57 @@ class Processes:
         return torch.cat(parts)
 
     @torch.no_grad()
-    def share(self, tensors: Iterable[Tensor]) -> None:
-        """Give all processes the tensors of the first."""
+    def broadcast(self, tensors: Iterable[Tensor]) -> None:
+        """Overwrite `tensors` in every process with those of the first."""
         if self.count > 1:
             for tensor in tensors:
                 dist.broadcast(tensor, 0)
 
 
+def is_first_process() -> bool:
+    """Whether this is the first of the processes that torchrun starts, before they are joined."""
+    return int(os.environ.get("RANK", 0)) == 0
+
+
 @contextmanager
-def processes(device: str | None = None) -> Iterator[Processes]:
-    """Join the processes that torchrun started, or be the only one.
+def join_processes(device: str | None = None) -> Iterator[Processes]:
+    """Join the process group that torchrun started; without torchrun this process is the only one.
 
     Parameters
     ----------
     device : str, optional
-        "cpu" or "cuda"; by default a GPU if there is one, each process of a node another.
+        "cpu" or "cuda"; by default CUDA where it is available, one device for each process of a node.
+
+    Raises
+    ------
+    InputError
+        If the device is unknown or not available.
     """
     if device not in (None, "cpu", "cuda"):
         raise InputError(f"device {device!r}; possible are cpu and cuda")
     kind = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if kind == "cuda" and not torch.cuda.is_available():
         raise InputError("device cuda: PyTorch finds none here; leave it out, or install PyTorch's CUDA build")
-    place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if kind == "cuda" else torch.device("cpu")
+    own = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if kind == "cuda" else torch.device("cpu")
     if kind == "cuda":
-        torch.cuda.set_device(place)
+        torch.cuda.set_device(own)
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
-        yield Processes(0, 1, place)
+        yield Processes(0, 1, own)
         return
-    dist.init_process_group("nccl" if kind == "cuda" else "gloo", timeout=PATIENCE)
+    dist.init_process_group("nccl" if kind == "cuda" else "gloo", timeout=TIMEOUT)
     try:
-        yield Processes(dist.get_rank(), dist.get_world_size(), place)
+        yield Processes(dist.get_rank(), dist.get_world_size(), own)
     finally:
         dist.destroy_process_group()
 
 
 @contextmanager
-def signals() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM instead of obeying; the second one of a kind is obeyed at once."""
+def collect_interrupts() -> Iterator[list[int]]:
+    """Yield a list to which SIGINT and SIGTERM are appended instead of being handled at once.
+
+    A second signal of the same kind gets the previous handler. Outside the main thread, where Python allows no
+    signal handlers, the list stays empty.
+    """
     received: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield received

@@ -1,19 +1,19 @@
-"""Training excerpts: item i of a step is a pure function of (seed, step, i), so that any step can be replayed.
+"""Random excerpts: item i of a step is a pure function of (seed, step, i), so that any step can be replayed.
 
-There is no state to save and no order to keep: W processes with batches of b items see the same items as one
-process with batches of W·b. The work is divided in two. A thread copies 16-bit samples from mapped files and
-chooses what happens to them (`Draw`); the device makes scenes of them, with the level, turned, mirrored and mixed.
+There is no sampler state to save and no order to keep: W processes with batches of b items see the same items as
+one process with batches of W·b. The work is divided between host and device. A thread on the host copies 16-bit
+samples from mapped files and draws what happens to them (`Draw`); the device turns them into scenes: scaled,
+rotated, mirrored and mixed.
 """
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from enum import IntEnum
 from itertools import count
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,23 +21,60 @@ from jaxtyping import Float, Float32, Float64, Int16, Int64
 from numpy import ndarray
 from torch import Tensor
 
-from codec.training.recordings import Samples, level_gain
+from codec.training.recordings import NormalisedRecording
 from render.common.errors import InputError
-from render.fileio.audio_file import AudioInfo, info
 from render.hoa.scene import order_of
 from render.hoa.spherical_harmonics import acn_orders
 
-AHEAD = 2  # draws that wait while one is used
-MIX_RANGE_DB = 12.0  # the second scene of a mixture is up to this much quieter than the first
-# Uniform variables of an item, in this order; all are drawn always, so that no choice shifts another
-# (four for an excerpt: recording, start, yaw, mirror)
-_FIRST, _SECOND, _IS_MIXED, _BALANCE, _CHOICES = slice(0, 4), slice(4, 8), 8, 9, 10
+PREFETCHED = 2  # draws that wait while one is in use
+MIX_RANGE_DB = 12.0  # the second excerpt of a mixture is up to this much quieter than the first
+# Uniform variables of an item, in this order. All of them are always drawn, so that no choice shifts another.
+# An excerpt takes four: recording, start, yaw, mirror.
+_FIRST, _SECOND, _IS_MIXED, _BALANCE, _VARIABLES = slice(0, 4), slice(4, 8), 8, 9, 10
 
 
-def generator(seed: int, step: int, purpose: int = 0, item: int | None = None) -> np.random.Generator:
-    """Counter-based generator (Philox) of one step, or of one item of it; all are independent streams."""
+class Purpose(IntEnum):
+    """What random numbers are for. Each purpose has an independent stream of them at every step."""
+
+    TRAINING = 0
+    INITIALISATION = 1
+    UPDATE = 2
+    CODEBOOKS = 3
+
+
+def random_generator(
+    seed: int, step: int, purpose: Purpose = Purpose.TRAINING, item: int | None = None
+) -> np.random.Generator:
+    """Return the counter-based generator (Philox) of a step, or of one item of it; all streams are independent."""
     counter = [0, 0 if item is None else item + 1, 0, 0]
-    return np.random.Generator(np.random.Philox(key=[seed, (purpose << 48) + step], counter=counter))
+    return np.random.Generator(np.random.Philox(key=[seed, (int(purpose) << 48) + step], counter=counter))
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What happens to excerpts at random.
+
+    Attributes
+    ----------
+    rotate : bool
+        Rotate each excerpt by a uniformly distributed yaw and mirror every second one (Ambisonics only). Both mix
+        channels only within an order, so the microphone's influence on the orders is preserved.
+    mix : float
+        Share of the items that are the sum of two excerpts, the second 0 to 12 dB quieter: sound fields add. The
+        weights are cos θ and sin θ, so the sum of independent scenes has the level of one.
+
+    Raises
+    ------
+    InputError
+        If `mix` is outside 0..1.
+    """
+
+    rotate: bool = False
+    mix: float = 0.0
+
+    def __post_init__(self):
+        if not 0 <= self.mix <= 1:
+            raise InputError(f"mix = {self.mix}; the share of items that are mixtures must be from 0 to 1")
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,13 +84,13 @@ class Draw:
     Attributes
     ----------
     samples : int16 tensor (excerpt, time, channel)
-        As in the files; first one for each item of the batch, then the second ones of those that are mixtures.
+        As in the files: one excerpt for each item of the batch, then the second excerpts of the mixtures.
     factors : float32 tensor (2, excerpt, channel)
         Channel c becomes ``factors[0, :, c]`` times itself plus ``factors[1, :, c]`` times channel
-        ``opposite[c]``: level, share in the mixture, yaw and mirror. Not a matrix product, which autocast and TF32
-        would round to 8 or 11 bits.
+        ``opposite[c]``: level, share in the mixture, yaw and mirroring. It is not written as a matrix product,
+        because autocast and TF32 would round that to 8 or 11 bits.
     opposite : int64 tensor (channel,)
-        ACN of degree -m for each ACN of degree m; empty if nothing is turned.
+        ACN of degree -m for each ACN of degree m; empty if nothing is rotated.
     mixed : int64 tensor (mixture,)
         Items to which the second excerpts are added.
     """
@@ -64,7 +101,7 @@ class Draw:
     mixed: Int64[Tensor, " mixture"]
 
     def to(self, device: torch.device | str = "cpu") -> Float[Tensor, "batch channel time"]:
-        """Make the scenes on a device, full scale being 1; from pinned memory without waiting for it."""
+        """Make the scenes on a device, full scale being 1; copies from pinned memory are asynchronous."""
         samples = self.samples.to(device, non_blocking=True).transpose(1, 2)
         own, other = self.factors.to(device, non_blocking=True)[..., None]
         scenes = torch.empty(samples.shape, device=samples.device).copy_(samples)
@@ -80,121 +117,101 @@ class Draw:
 
 
 class Excerpts:
-    """Random excerpts of recordings, each recording at one level, optionally turned, mirrored and mixed.
+    """Random excerpts of recordings, optionally rotated, mirrored and mixed.
 
     Parameters
     ----------
-    paths : list of Path
-        Audio files of equal channel count and rate. 16-bit PCM (as `stimuli.prepare` writes) is mapped; others are
-        decoded at every visit, and rounded to the 16 bits that a power of two makes the most of.
-    frames : int
-        Samples per excerpt.
-    level_dbfs : float
-        Level of every recording after its gain (`codec.training.recordings.level_gain`): one gain for all
-        channels, so
-        that levels between channels are kept.
-    turn : bool
-        Whether to turn each excerpt by a random yaw and to mirror every second one (Ambisonics only; both mix
-        channels within an order, so they keep what the microphone did to the orders). Feeds stay as they are.
-    mix : float
-        Share of the items that are the sum of two excerpts, the second one 0 to 12 dB quieter: sound fields add.
-        The weights are cos θ and sin θ: the sum of independent scenes has the level of one.
-    layout : str
-        Loudspeaker layout of the recordings, if they are feeds.
-    gains : list of float, optional
-        Of the recordings, instead of those that bring them to `level_dbfs`.
+    recordings : list of NormalisedRecording
+        All with the same number of channels, and at least `length` samples long.
+    length : int
+        Samples per channel of an excerpt.
+    seed : int
+    augmentation : Augmentation
 
     Raises
     ------
     InputError
-        If there is no recording; one differs in rate or channels, is shorter than an excerpt, silent or clipped;
-        or `turn` is asked of what is no Ambisonics.
+        If excerpts are to be rotated whose channel count is not that of an Ambisonic scene.
     """
 
     def __init__(
         self,
-        paths: list[Path],
-        frames: int,
-        channels: int,
-        sample_rate_hz: int,
-        level_dbfs: float,
-        turn: bool,
+        recordings: list[NormalisedRecording],
+        length: int,
         seed: int,
-        mix: float = 0.0,
-        layout: str = "",
-        gains: list[float] | None = None,
+        augmentation: Augmentation = Augmentation(),  # noqa: B008, immutable
     ):
-        if not paths:
-            raise InputError("there are no recordings to take excerpts from")
-        if not 0 <= mix <= 1:
-            raise InputError(f"mix = {mix}; the share of items that are mixtures is 0 to 1")
-        self.paths, self.frames, self.seed, self.mix = paths, frames, seed, mix
-        self.channels, self.order = channels, None
-        if turn and not layout:
-            self.order = _order(channels)
-        for path in paths:
-            _check(info(path), frames, channels, sample_rate_hz)
-        if gains is None:
-            with ThreadPoolExecutor(os.cpu_count()) as threads:
-                gains = list(threads.map(lambda path: level_gain(path, level_dbfs, layout), paths))
-        self.gains = gains
-        self.recordings = [Samples(path) for path in paths]
-        self.lengths = [recording.about.length for recording in self.recordings]
+        self.recordings, self.length, self.seed, self.augmentation = recordings, length, seed, augmentation
+        self.channels = recordings[0].samples.about.channels
+        self._order = _ambisonic_order(self.channels) if augmentation.rotate else None
+        lengths = [recording.length for recording in recordings]
+        self._ends = np.cumsum(lengths) / np.sum(lengths)
 
-    def batch(self, step: int, size: int, purpose: int = 0, rank: int = 0) -> Float[Tensor, "batch channel time"]:
-        """Return the excerpts of one training step, see `draw`."""
+    def batch(
+        self, step: int, size: int, purpose: Purpose = Purpose.TRAINING, rank: int = 0
+    ) -> Float[Tensor, "batch channel time"]:
+        """Return the excerpts of one step on the CPU, see `draw`."""
         return self.draw(step, size, purpose, rank).to()
 
     def draw(
         self,
         step: int,
         size: int,
-        purpose: int = 0,
+        purpose: Purpose = Purpose.TRAINING,
         rank: int = 0,
         pin: bool = False,
         into: Int16[Tensor, "excerpt time channel"] | None = None,
     ) -> Draw:
         """Copy the items ``rank * size`` to ``(rank + 1) * size - 1`` of a step.
 
-        The samples go to the beginning of `into` (twice `size` excerpts, if all are mixtures), else into new
-        memory, pinned if `pin`. The first touch of new memory costs more than the copy; torch keeps pinned memory
-        for the next draw.
+        Parameters
+        ----------
+        step : int
+        size : int
+            Items of this process.
+        purpose : Purpose
+        rank : int
+            Rank of this process.
+        pin : bool
+            Allocate pinned memory, from which a CUDA device copies asynchronously.
+        into : int16 tensor (excerpt, time, channel), optional
+            Memory for the samples, ``2 * size`` excerpts if all items may be mixtures; by default new memory. The
+            first touch of new memory costs more than the copy; torch reuses pinned memory for the next draw.
         """
         items = range(rank * size, (rank + 1) * size)
-        uniform = np.stack([generator(self.seed, step, purpose, item).random(_CHOICES) for item in items])
-        mixed = np.flatnonzero(uniform[:, _IS_MIXED] < self.mix)
+        uniform = np.stack([random_generator(self.seed, step, purpose, i).random(_VARIABLES) for i in items])
+        mixed = np.flatnonzero(uniform[:, _IS_MIXED] < self.augmentation.mix)
         theta = np.zeros(size)
         theta[mixed] = np.arctan(10 ** (-MIX_RANGE_DB / 20 * uniform[mixed, _BALANCE]))
         weights = np.concatenate([np.cos(theta), np.sin(theta[mixed])])
-        choices = np.concatenate([uniform[:, _FIRST], uniform[mixed, _SECOND]])
+        variables = np.concatenate([uniform[:, _FIRST], uniform[mixed, _SECOND]])
 
         if into is None:
-            shape = (len(choices), self.frames, self.channels)
+            shape = (len(variables), self.length, self.channels)
             into = torch.empty(shape, dtype=torch.int16, pin_memory=pin)
-        samples = into[: len(choices)]
-        for excerpt, place in enumerate(samples.numpy()):
-            index, start = self._place(choices[excerpt])
-            self.recordings[index].copy(start, place)
-            weights[excerpt] *= self.gains[index] * self.recordings[index].step
-        factors, opposite = self._factors(weights, choices[:, 2], choices[:, 3])
-        draw = (torch.from_numpy(array) for array in (factors, opposite, mixed))
-        return Draw(samples, *(tensor.pin_memory() if pin else tensor for tensor in draw))
+        samples = into[: len(variables)]
+        for excerpt, memory in enumerate(samples.numpy()):
+            recording, start = self._position(variables[excerpt])
+            recording.samples.copy(start, memory)
+            weights[excerpt] *= recording.factor
+        factors, opposite = self._factors(weights, variables[:, 2], variables[:, 3])
+        tensors = (torch.from_numpy(array) for array in (factors, opposite, mixed))
+        return Draw(samples, *(tensor.pin_memory() if pin else tensor for tensor in tensors))
 
-    def _place(self, choices: Float64[ndarray, " choice"]) -> tuple[int, int]:
-        """Return the recording and the first sample of an excerpt: every sample of all is as likely."""
-        ends = np.cumsum(self.lengths) / np.sum(self.lengths)
-        index = int(np.searchsorted(ends, choices[0], side="right"))
-        return index, int(choices[1] * (self.lengths[index] - self.frames + 1))
+    def _position(self, variables: Float64[ndarray, " variable"]) -> tuple[NormalisedRecording, int]:
+        """Return recording and first sample of an excerpt; recordings are chosen in proportion to their length."""
+        recording = self.recordings[int(np.searchsorted(self._ends, variables[0], side="right"))]
+        return recording, int(variables[1] * (recording.length - self.length + 1))
 
-    def sources(self, step: int, size: int, purpose: int = 0) -> list[str]:
-        """Where the items of a step come from, in words: file and first sample, both of a mixture."""
-        told = []
+    def sources(self, step: int, size: int, purpose: Purpose = Purpose.TRAINING) -> list[str]:
+        """Describe where each item of a step comes from: file and first sample, both of them for a mixture."""
+        described = []
         for item in range(size):
-            uniform = generator(self.seed, step, purpose, item).random(_CHOICES)
-            parts = [_FIRST, _SECOND] if uniform[_IS_MIXED] < self.mix else [_FIRST]
-            places = [self._place(uniform[part]) for part in parts]
-            told.append(" + ".join(f"{self.paths[index]} from sample {start}" for index, start in places))
-        return told
+            uniform = random_generator(self.seed, step, purpose, item).random(_VARIABLES)
+            parts = [_FIRST, _SECOND] if uniform[_IS_MIXED] < self.augmentation.mix else [_FIRST]
+            positions = [self._position(uniform[part]) for part in parts]
+            described.append(" + ".join(f"{recording.path} from sample {start}" for recording, start in positions))
+        return described
 
     def _factors(
         self,
@@ -204,28 +221,33 @@ class Excerpts:
     ) -> tuple[Float32[ndarray, "2 excerpt channel"], Int64[ndarray, " channel"]]:
         """Return `Draw.factors` and `Draw.opposite` for random variables in [0, 1).
 
-        A yaw of φ takes degree m to cos(mφ) a(n, m) - sin(mφ) a(n, -m), in SN3D as in N3D; mirroring left and
-        right turns the sign of m < 0 (`render.hoa.spherical_harmonics.yaw_matrix`, `mirror_signs`).
+        A rotation by the yaw φ takes degree m to cos(mφ) a(n, m) - sin(mφ) a(n, -m), in SN3D as in N3D; mirroring
+        left and right changes the sign of m < 0 (`render.hoa.spherical_harmonics.yaw_matrix`, `mirror_signs`).
         """
-        if self.order is None:
+        if self._order is None:
             factors = np.zeros((2, len(weights), self.channels), np.float32)
             factors[0] = weights[:, None]
             return factors, np.zeros(0, np.int64)
-        order = acn_orders(self.order)
-        middle = order * (order + 1)  # the channel of degree 0
-        degree = np.arange(self.channels) - middle
+        orders = acn_orders(self._order)
+        degree_zero = orders * (orders + 1)  # ACN of the channel with the same order and degree 0
+        degree = np.arange(self.channels) - degree_zero
         angle = 2 * np.pi * yaw[:, None] * degree
         sign = np.where((mirror[:, None] < 0.5) & (degree < 0), -1.0, 1.0)
         factors = weights[:, None] * sign * np.stack([np.cos(angle), -np.sin(angle)])
-        return factors.astype(np.float32), middle - degree
+        return factors.astype(np.float32), degree_zero - degree
 
-    def ahead(
-        self, first_step: int, size: int, purpose: int = 0, rank: int = 0, pin: bool | None = None
+    def prefetch(
+        self,
+        first_step: int,
+        size: int,
+        purpose: Purpose = Purpose.TRAINING,
+        rank: int = 0,
+        pin: bool | None = None,
     ) -> Generator[Draw, None, None]:
-        """Yield the draws of `first_step` and all steps after it, two of them made ahead by a thread.
+        """Yield the draws of `first_step` and of all later steps; a thread prepares the next two.
 
-        The thread ends with the iterator (``close()``, or when nothing refers to it); its errors are raised here.
-        Memory is pinned if `pin`, by default if there is a CUDA device.
+        The thread ends with the iterator (on ``close()``, or when it is no longer referenced). Its errors are
+        raised here. Memory is pinned if `pin`, by default if there is a CUDA device.
         """
         pinned = torch.cuda.is_available() if pin is None else pin
         thread = ThreadPoolExecutor(1, "excerpts")
@@ -233,30 +255,17 @@ class Excerpts:
             waiting: deque[Future[Draw]] = deque()
             for step in count(first_step):
                 waiting.append(thread.submit(self.draw, step, size, purpose, rank, pinned))
-                if len(waiting) > AHEAD:
+                if len(waiting) > PREFETCHED:
                     yield waiting.popleft().result()
         finally:
             thread.shutdown(cancel_futures=True)
 
 
-def _order(channels: int) -> int:
+def _ambisonic_order(channels: int) -> int:
     try:
         return order_of(channels)
     except InputError:
         raise InputError(
-            f"{channels} channels are no Ambisonics and cannot be turned; set turn = false, or give the layout"
+            f"{channels} channels are not an Ambisonic scene and cannot be rotated; set turn = false, or give the "
+            "layout"
         ) from None
-
-
-def _check(about: AudioInfo, frames: int, channels: int, sample_rate_hz: int) -> None:
-    """Raise `InputError` unless excerpts can be taken of a file for the model."""
-    if about.channels != channels or about.sample_rate_hz != sample_rate_hz:
-        raise InputError(
-            f"{about.path}: {about.channels} channels at {about.sample_rate_hz} Hz; the model takes "
-            f"{channels} at {sample_rate_hz} Hz; run stimuli.prepare first"
-        )
-    if about.length < frames:
-        raise InputError(
-            f"{about.path}: {about.length} samples ({about.duration_s:.2f} s), an excerpt needs {frames}; use a "
-            "smaller excerpt_frames, or remove the recording"
-        )

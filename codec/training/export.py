@@ -1,11 +1,4 @@
-"""Turn a training run into a model file with a card that says what it can do.
-
-    python -m codec.publish runs/small --data data/prepared -o codec/pretrained/hoa16-small.safetensors
-
-The recordings that the run held out go through the real bit stream; the card lists their mel and covariance
-distances (eq. 3) to the original and to the nearest other one, and in Ambisonics those of the trivial decoder that
-copies W to all channels.
-"""
+"""A training run as a model file, with a card that reports what the model does to held-out recordings."""
 
 from __future__ import annotations
 
@@ -13,18 +6,21 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from codec.bitstream.format import PACKET_FRAMES
+from codec.checkpoints.model_file import load, save
 from codec.coding.pipeline import check_signal, decode, encode
 from codec.losses.covariance import correlation_matrix
 from codec.losses.mel import MEL_SCALES, log_mel
-from codec.rvqgan.codec import RVQGAN
+from codec.rvqgan.codec import RVQGAN, count_parameters
 from codec.rvqgan.config import ModelConfig
 from codec.side_info.analysis import slots
 from codec.side_info.parameter_coding import layer_bytes
 from codec.training import checkpoint
 from render.common.errors import InputError
+from render.common.files import read_json, write_json
 from render.common.progress import progress
 from render.fileio.audio_file import info, read
 from render.hoa.layout import layout
@@ -32,52 +28,109 @@ from render.hoa.scene import Feed, Scene
 from stimuli.eigenscape.corpus import find_recordings, split
 
 
+def publish(
+    run: Path, data: list[Path], output: Path, trained_on: str = "", force: bool = False
+) -> dict[str, dict[str, float]]:
+    """Write the newest model of a run as a model file, and its card as JSON beside it.
+
+    Parameters
+    ----------
+    run : Path
+        Folder of the run.
+    data : list of Path
+        Folders of the recordings that the run was trained on, including those that it held out.
+    output : Path
+        The model file, ``NAME.safetensors``; the card is ``NAME.json``.
+    trained_on : str
+        Description of the training material for the card.
+    force : bool
+        Replace an existing model that differs.
+
+    Returns
+    -------
+    dict
+        What the card reports for each held-out recording, see `measure`.
+
+    Raises
+    ------
+    InputError
+        If the run has no usable checkpoint, if the held-out recordings are missing or do not fit the model, or if
+        `output` exists and differs.
+    """
+    model, step, settings = newest_model(run)
+    signals = held_out_signals(data, settings["holdout"], model)
+    card: dict[str, Any] = {
+        "trained_on": trained_on,
+        "holdout": settings["holdout"],
+        "steps": step,
+        "parameters": count_parameters(model),
+        "code_bps": round(model.config.bitrate_bps(), 1),
+        "layers_bps": round(layers_bps(model.config), 1),
+        "settings": settings,
+    }
+    save(output, model, card, force)
+    saved, _ = load(output)
+    card["measured"] = measure(saved, signals)
+    card_path = output.with_suffix(".json")
+    write_json(card_path, read_json(card_path) | card, force=True)
+    return card["measured"]
+
+
 class Features(NamedTuple):
-    """What the two distances compare: log-mel spectra of every scale, correlation matrix."""
+    """What the two distances compare: log-mel spectra of every scale, and the channels' correlation matrix."""
 
     mels: list[Tensor]
     correlation: Tensor
 
 
-def features(samples: Tensor, rate_hz: int) -> Features:
-    """Features of one signal (channel, time)."""
+def signal_features(samples: Float[Tensor, "channel time"], rate_hz: int) -> Features:
+    """Return the features of one signal."""
     mels = [log_mel(samples, rate_hz, window, bands) for window, bands in MEL_SCALES]
     return Features(mels, correlation_matrix(samples[None])[0])
 
 
-def distances(a: Features, b: Features) -> tuple[float, float]:
-    """Mel distance and covariance distance (eq. 3), as in `codec.losses`."""
+def feature_distances(a: Features, b: Features) -> tuple[float, float]:
+    """Return the mel distance and the covariance distance (eq. 3), as in `codec.losses`."""
     mel = sum(float((x - y).abs().mean()) for x, y in zip(a.mels, b.mels, strict=True))
     return mel, 0.5 * float((a.correlation - b.correlation).abs().sum())
 
 
 def measure(model: RVQGAN, signals: dict[str, Scene | Feed]) -> dict[str, dict[str, float]]:
-    """Code every signal and measure; all must have the same length."""
+    """Encode and decode signals of equal length; return rate and distances of each.
+
+    ``kbps`` is the rate of the file. ``mel`` and ``covariance`` (eq. 3) are the distances of the decoded signal to
+    the original. For comparison, ``..._to_nearest_other`` are the smallest distances of the original to any other
+    signal, and ``..._of_copied_w`` (Ambisonics) those of a decoder that copies W to all channels.
+    """
     rate_hz, ambisonics = model.config.sample_rate_hz, model.config.signal_layout == "ambiX"
-    originals = {name: features(torch.from_numpy(signal.samples), rate_hz) for name, signal in signals.items()}
+    originals = {
+        name: signal_features(torch.from_numpy(signal.samples), rate_hz) for name, signal in signals.items()
+    }
     rows = {}
     for name, signal in progress(signals.items(), "measure recording", len(signals)):
         payload = encode(model, b"measured", signal)
-        coded = features(torch.from_numpy(decode(model, b"measured", payload).samples), rate_hz)
-        mel, covariance = distances(originals[name], coded)
+        decoded = signal_features(torch.from_numpy(decode(model, b"measured", payload).samples), rate_hz)
         row = {"kbps": round(8 * len(payload) * rate_hz / signal.length / 1000, 2)}
-        row |= _distances("", mel, covariance)
-        others = [distances(original, coded) for other, original in originals.items() if other != name]
+        row |= _rounded("", *feature_distances(originals[name], decoded))
+        others = [
+            feature_distances(originals[name], original) for other, original in originals.items() if other != name
+        ]
         if others:
-            row |= _distances("_to_nearest_other", *(min(column) for column in zip(*others, strict=True)))
+            row |= _rounded("_to_nearest_other", *(min(column) for column in zip(*others, strict=True)))
         if ambisonics and len(signal.samples) > 1:
             w_only = torch.from_numpy(signal.samples[:1]).expand(len(signal.samples), -1)
-            row |= _distances("_of_copied_w", *distances(originals[name], features(w_only, rate_hz)))
+            copied = signal_features(w_only, rate_hz)
+            row |= _rounded("_of_copied_w", *feature_distances(originals[name], copied))
         rows[name] = row
     return rows
 
 
-def _distances(of: str, mel: float, covariance: float) -> dict[str, float]:
-    return {f"mel{of}": round(mel, 3), f"covariance{of}": round(covariance, 2)}
+def _rounded(suffix: str, mel: float, covariance: float) -> dict[str, float]:
+    return {f"mel{suffix}": round(mel, 3), f"covariance{suffix}": round(covariance, 2)}
 
 
 def layers_bps(config: ModelConfig) -> float:
-    """Rate of the spatial layer in bit/s, 0 without one."""
+    """Return the rate of the spatial layer in bit/s, 0 without one."""
     if not config.side_layers:
         return 0.0
     bits = 8 * layer_bytes(config.channels, slots(PACKET_FRAMES)[1])
@@ -85,41 +138,66 @@ def layers_bps(config: ModelConfig) -> float:
 
 
 def newest_model(folder: Path) -> tuple[RVQGAN, int, dict[str, Any]]:
-    """Model of the newest checkpoint of a run (its running mean, if it has one), folded, its step and settings."""
+    """Return the model of the newest checkpoint of a run, its step, and the run's ``[train]`` settings.
+
+    The model is the moving average, if the run has one, with weight norm folded.
+
+    Raises
+    ------
+    InputError
+        If there is no checkpoint, or if it was written before the codebooks were fitted.
+    """
     steps = checkpoint.steps(folder / "checkpoints")
     if not steps:
         raise InputError(f"{folder}: no checkpoint; is it the folder of a run?")
     groups, meta = checkpoint.load(folder / "checkpoints" / f"{steps[-1]:07d}")
-    fitted_after = meta["train"]["quantizer_start"]
-    if fitted_after and steps[-1] <= fitted_after:
+    quantizer_start = meta["train"]["quantizer_start"]
+    if quantizer_start and steps[-1] <= quantizer_start:
         raise InputError(
-            f"{folder}: its newest checkpoint is of step {steps[-1]}, and its codebooks are fitted after step "
-            f"{fitted_after}; go on with python -m codec.train --resume"
+            f"{folder}: its newest checkpoint is of step {steps[-1]}, but the codebooks are only fitted after "
+            f"step {quantizer_start}; continue with python -m codec.train --resume"
         )
     model = RVQGAN(ModelConfig.from_json(meta["model"]))
     model.load_state_dict(groups.get("ema", groups["model"]))
     return model.fold_weight_norm().eval().requires_grad_(False), steps[-1], meta["train"]
 
 
-def held_out(
+def held_out_signals(
     folders: list[Path], holdout: int | str, model: RVQGAN, seconds: float = 10.0
 ) -> dict[str, Scene | Feed]:
-    """Beginnings of the recordings that a run of the model held out, cut to the shortest."""
+    """Read the beginnings of the recordings that a run held out, all cut to the length of the shortest.
+
+    Parameters
+    ----------
+    folders : list of Path
+        The data of the run.
+    holdout : int or str
+        Number of the recording, or the class, that the run held out.
+    model : RVQGAN
+    seconds : float
+        Length at most.
+
+    Raises
+    ------
+    InputError
+        If none of the held-out recordings is there, or if one does not fit the model.
+    """
     paths = [r.path for folder in folders for r in split(find_recordings(folder), holdout)[1]]
     if not paths:
-        which = f"recording {holdout} of no class" if isinstance(holdout, int) else f"no recording of {holdout}"
+        which = f"recording {holdout} of any class" if isinstance(holdout, int) else f"any recording of {holdout}"
         raise InputError(
-            f"{', '.join(map(str, folders))}: {which} is there, which the run held out; name the data it had"
+            f"{', '.join(map(str, folders))}: does not contain {which}, which the run held out; name the data of "
+            "the run"
         )
-    frames = round(model.config.sample_rate_hz * seconds)
+    length = round(model.config.sample_rate_hz * seconds)
     for path in paths:
         about = info(path)
         check_signal(model, about.channels, about.sample_rate_hz, about.length, None, str(path))
-        frames = min(frames, about.length)
+        length = min(length, about.length)
     signals: dict[str, Scene | Feed] = {}
     for path in paths:
-        samples, rate_hz = read(path, 0, frames)
-        of_feed = model.config.layout
-        signal = Feed(samples, rate_hz, layout(of_feed)) if of_feed else Scene(samples, rate_hz)
+        samples, rate_hz = read(path, 0, length)
+        layout_name = model.config.layout
+        signal = Feed(samples, rate_hz, layout(layout_name)) if layout_name else Scene(samples, rate_hz)
         signals[f"{path.parent.name}/{path.stem}"] = signal
     return signals

@@ -1,44 +1,79 @@
-"""Closed-form starting points: PCA for the convolutions, k-means for the codebooks.
+"""Starting points of a training run: transferred weights, PCA for the convolutions, k-means for the codebooks.
 
-With default weights the network passes no waveform, its latents are tiny beside codebooks of unit
-variance, every frame takes the same code and training on few machines never leaves that state. Both
-cures take seconds and change nothing in the architecture: the result is a plain state dict.
+With PyTorch's default weights a network passes no waveform, and its latents are so small beside codebooks of unit
+variance that every frame takes the same code; short training never leaves that state. PCA and k-means avoid it in
+closed form. They take seconds and do not change the architecture: the result is an ordinary state dict.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
+from codec.checkpoints.channel_transfer import start_from
+from codec.descript.conversion import read_model
 from codec.rvqgan.codec import RVQGAN
 from codec.rvqgan.layers import ResidualUnit, Snake1d
 from codec.rvqgan.quantizer import VectorQuantizer
+from codec.training.config import TrainConfig
+from codec.training.excerpts import Excerpts, Purpose
 from render.common.progress import progress
 
-TRUNK_ALPHA = 0.01  # Snakes between the stages nearly linear
-BRANCH_LEVEL = 0.005  # rms of what a residual unit adds, beside a trunk of rms 1
-WEIGHT_NOISE = 0.005  # relative to the rms of each weight: breaks symmetries, keeps the norms above 0
-GAIN_EXPONENT = 0.3  # 0: a channel counts by its power in the analysis; 1: all alike, as in eq. 3
-SPARE_LATENTS = 0.0  # share of the latents left to learning alone
+TRUNK_ALPHA = 0.01  # makes the Snakes between the blocks nearly linear
+BRANCH_LEVEL = 0.005  # rms of what a residual unit adds to a trunk of rms 1
+WEIGHT_NOISE = 0.005  # relative to the rms of each weight; breaks symmetries and keeps the norms above 0
+GAIN_EXPONENT = 0.3  # 0: PCA weights the channels by their power; 1: all alike, as in eq. 3
+
+
+def initialise(model: RVQGAN, config: TrainConfig, excerpts: Excerpts) -> None:
+    """Overwrite the random weights of a model as `TrainConfig.initialisation` says.
+
+    Raises
+    ------
+    InputError
+        If the file of "transfer:FILE" cannot be read or does not match the model.
+    """
+    if config.initialisation == "pca":
+        device = next(model.parameters()).device
+        audio = excerpts.batch(0, min(96, 24 * config.batch), Purpose.INITIALISATION)
+        pca(model.cpu(), audio, torch.Generator().manual_seed(config.seed))
+        model.to(device)
+    elif config.initialisation.startswith("transfer:"):
+        path = Path(config.initialisation.removeprefix("transfer:"))
+        start_from(model, read_model(path), str(path))
+
+
+@torch.no_grad()
+def fit_codebooks(model: RVQGAN, config: TrainConfig, excerpts: Excerpts) -> float:
+    """Fit the codebooks by k-means to the latents of `fit_batches` batches (`kmeans`); return what it returns."""
+    device = next(model.parameters()).device
+    numbers = progress(range(config.fit_batches), "encode batch for the codebooks", config.fit_batches)
+    batches = (excerpts.batch(i, config.batch, Purpose.CODEBOOKS).to(device) for i in numbers)
+    latents = torch.cat([model.encoder(batch).transpose(1, 2).flatten(0, 1).cpu() for batch in batches])
+    model.quantizer.cpu()
+    residual = kmeans(model, latents, torch.Generator().manual_seed(config.seed))
+    model.quantizer.to(device)
+    return residual
 
 
 @torch.no_grad()
 def pca(model: RVQGAN, audio: Float[Tensor, "batch channel time"], generator: torch.Generator) -> float:
     """Make the encoder a cascade of block PCAs and the decoder its transpose.
 
-    Stage by stage, the strided convolution takes the leading principal components of non-overlapping
-    patches of what the stage before puts out; the transposed convolution of the decoder undoes it.
-    Channels wider than the components needed, and the residual branches, keep small random weights.
+    Block by block, the strided convolution takes the leading principal components of non-overlapping patches of
+    the previous block's output, and the transposed convolution of the decoder inverts it. Channels for which there
+    is no component, and the residual branches, keep small random weights.
 
     Parameters
     ----------
     model : RVQGAN
-        With weight norm (not folded); overwritten.
+        With weight norm (not folded), on the CPU; its weights are overwritten.
     audio : float32 (batch, channel, time)
-        Typical material at the level that the codec will see.
+        Typical signals at the level of the network's input.
     generator : torch.Generator
         Source of the small random weights.
 
@@ -47,7 +82,7 @@ def pca(model: RVQGAN, audio: Float[Tensor, "batch channel time"], generator: to
     float
         Signal-to-noise ratio in dB of decoder(encoder(audio)), without quantiser.
     """
-    # parametrised layers grow attributes that no type knows
+    # Any: parametrisation adds attributes at run time
     encoder: Any = model.encoder.block
     decoder: Any = [layer for layer in model.decoder.model if not isinstance(layer, nn.Tanh)]
     for layer in model.modules():
@@ -60,7 +95,7 @@ def pca(model: RVQGAN, audio: Float[Tensor, "batch channel time"], generator: to
                     sublayer.alpha.fill_(TRUNK_ALPHA)
 
     power = audio.square().mean((0, 2)).clamp_min(1e-12)
-    # of components each counts by its power, so that few latents go to weak ones
+    # Principal components are weighted by their power, so that few latents are spent on weak ones
     exponent = 0.0 if model.config.side_layers else GAIN_EXPONENT
     gain = (power.max() / power).clamp_max(1e6).pow(exponent / 2)
     first, last = encoder[0], decoder[-1]
@@ -81,8 +116,7 @@ def pca(model: RVQGAN, audio: Float[Tensor, "batch channel time"], generator: to
         _set(synthesis, _centred(inverse, synthesis.weight.shape), generator)
 
     final, head = encoder[-1], decoder[0]
-    keep = round(final.weight.shape[0] * (1 - SPARE_LATENTS))
-    signal, basis = _components(signal, 1, keep)
+    signal, basis = _components(signal, 1, final.weight.shape[0])
     _set(final, _centred(basis.t()[:, :, None], final.weight.shape), generator, spare=0.5)
     inverse = (basis / basis.square().sum(0))[:, :, None]
     _set(head, _centred(inverse, head.weight.shape), generator, spare=0.3)
@@ -94,10 +128,10 @@ def pca(model: RVQGAN, audio: Float[Tensor, "batch channel time"], generator: to
 
 
 def _components(signal: Tensor, stride: int, count: int) -> tuple[Tensor, Tensor]:
-    """Leading principal components of patches of `stride` samples, scaled to rms 1 over all of them.
+    """Return the leading principal components of patches of `stride` samples, scaled to rms 1 over all of them.
 
-    Returns the component signals (batch, component, time / stride) and the analysis matrix
-    (channel · stride, component).
+    Returns the component signals (batch, component, time / stride) and the analysis matrix (channel · stride,
+    component).
     """
     batch, channels, time = signal.shape
     frames = time // stride
@@ -112,7 +146,7 @@ def _components(signal: Tensor, stride: int, count: int) -> tuple[Tensor, Tensor
 
 
 def _centred(kernel: Tensor, shape: torch.Size) -> Tensor:
-    """Place a kernel (out, in, taps) in the middle of a zero kernel of the given shape, cut to fit."""
+    """Return a zero kernel of the given shape with `kernel` (out, in, taps) at its centre, cut to fit."""
     weight = torch.zeros(shape)
     out, channels, taps = (min(a, b) for a, b in zip(kernel.shape, shape, strict=True))
     begin = (shape[2] - taps) // 2
@@ -121,7 +155,7 @@ def _centred(kernel: Tensor, shape: torch.Size) -> Tensor:
 
 
 def _set(layer: Any, weight: Tensor, generator: torch.Generator, spare: float = 0.0) -> None:
-    """Set a weight-normalised layer, with a little noise; rows or columns still 0 get noise of gain `spare`."""
+    """Set a weight-normalised layer with a little noise; rows and columns of zeros get noise of gain `spare`."""
     rms = weight.square().mean().sqrt()
     noisy = weight + WEIGHT_NOISE * rms * torch.randn(weight.shape, generator=generator)
     fan_in = weight.shape[1] * weight.shape[2]
@@ -132,7 +166,7 @@ def _set(layer: Any, weight: Tensor, generator: torch.Generator, spare: float = 
 
 
 def _scale_residual_units(model: RVQGAN, audio: Tensor) -> None:
-    """Let every residual branch work at rms 1 inside and add `BRANCH_LEVEL` at its end."""
+    """Scale every residual branch to rms 1 inside and to `BRANCH_LEVEL` at its output."""
 
     def rescale_to(level: float):
         def hook(layer, _inputs, output):
@@ -155,12 +189,21 @@ def _scale_residual_units(model: RVQGAN, audio: Tensor) -> None:
 
 @torch.no_grad()
 def kmeans(
-    model: RVQGAN, latents: Float[Tensor, "sample latent"], generator: torch.Generator, iterations: int = 8
+    model: RVQGAN, latents: Float[Tensor, "frame latent"], generator: torch.Generator, iterations: int = 8
 ) -> float:
-    """Fit the codebooks to latents of the encoder, one after the other, each to what the last left over.
+    """Fit the codebooks to latents of the encoder, each to the residual of the previous one.
 
-    The projections become the leading principal components of the residual, the codebook its k-means
-    centroids under the cosine search of the quantiser.
+    The projections become the leading principal components of the residual, the rows of the codebook the centroids
+    of k-means under the quantiser's own search.
+
+    Parameters
+    ----------
+    model : RVQGAN
+        With weight norm (not folded), on the CPU; its quantiser is overwritten.
+    latents : float32 (frame, latent)
+    generator : torch.Generator
+    iterations : int
+        Of k-means. 25 instead of 8 leave 0.0006 less of the variance.
 
     Returns
     -------
@@ -173,7 +216,7 @@ def kmeans(
         mean = residual.mean(0)
         vectors = torch.linalg.eigh(torch.cov(residual.t()).double()).eigenvectors
         basis = vectors.flip(1)[:, :dim].float()
-        # a little noise: weight norm divides by the norm of each row, and a latent may be constant
+        # The noise keeps the norm of each row, by which weight norm divides, above 0 if a latent is constant
         weight = basis + 1e-6 * torch.randn(basis.shape, generator=generator)
         in_proj: Any = quantizer.in_proj
         out_proj: Any = quantizer.out_proj
@@ -202,55 +245,11 @@ def _search(quantizer: VectorQuantizer, projected: Tensor) -> Tensor:
     return torch.cat([quantizer.search(part.t()[None])[0] for part in projected.split(4096)])
 
 
-def _filled(rows: Tensor, pool: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """Fill `rows` up to `count` with noisy draws from `pool`, where the data are fewer than the codes."""
+def _filled(rows: Tensor, candidates: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Fill `rows` up to `count` with noisy draws from `candidates`, if there are fewer data than codes."""
     missing = count - len(rows)
     if missing <= 0:
         return rows
-    drawn = pool[torch.randint(len(pool), (missing,), generator=generator)]
-    noise = 0.01 * pool.std() * torch.randn(drawn.shape, generator=generator)
+    drawn = candidates[torch.randint(len(candidates), (missing,), generator=generator)]
+    noise = 0.01 * candidates.std() * torch.randn(drawn.shape, generator=generator)
     return torch.cat([rows, drawn + noise])
-
-
-class CodebookUsage:
-    """Slow average of how often each code is used, to revive codes that died.
-
-    The average forgets with `decay` per step; a code used less than `threshold` times its fair share is
-    moved to a latent seen lately.
-    """
-
-    def __init__(self, model: RVQGAN, decay: float = 0.99, threshold: float = 0.03):
-        self.quantizers = model.quantizer.codebooks
-        self.decay, self.threshold = decay, threshold
-        size, device = model.config.codebook_size, self.quantizers[0].codebook.weight.device
-        self.usage = torch.full((len(self.quantizers), size), 1.0 / size, device=device)
-
-    def update(self, codes: Int[Tensor, "batch codebook frame"]) -> None:
-        """Take in the codes of one step."""
-        flat = codes.transpose(0, 1).flatten(1)
-        # counts are whole numbers: their sums do not depend on the order, on no device
-        counts = torch.zeros_like(self.usage).scatter_add_(1, flat, torch.ones_like(flat, dtype=torch.float32))
-        self.usage.mul_(self.decay).add_(counts / flat.shape[1], alpha=1 - self.decay)
-
-    @torch.no_grad()
-    def revive(self, latents: Float[Tensor, "batch latent frame"], generator: torch.Generator) -> int:
-        """Move dead codes to projections of `latents`; return how many there were."""
-        revived, residual = 0, latents
-        for index, quantizer in enumerate(self.quantizers):
-            projected = quantizer.in_proj(residual)
-            pool = projected.transpose(1, 2).reshape(-1, projected.shape[1])
-            dead = self.usage[index] * self.usage.shape[1] < self.threshold
-            count = int(dead.sum())
-            if count:
-                drawn = pool[torch.randint(len(pool), (count,), generator=generator)]
-                noise = 0.01 * pool.std() * torch.randn(drawn.shape, generator=generator).to(pool.device)
-                quantizer.codebook.weight[dead] = drawn + noise
-                self.usage[index][dead] = 1.0 / self.usage.shape[1]
-                revived += count
-            residual = residual - quantizer.out_proj(quantizer.look_up(quantizer.search(projected)))
-        return revived
-
-    def perplexity(self) -> Float[Tensor, " codebook"]:
-        """Perplexity exp(H) of the average usage of each codebook."""
-        share = self.usage / self.usage.sum(1, keepdim=True)
-        return torch.exp(-(share * share.clamp_min(1e-12).log()).sum(1))

@@ -1,4 +1,4 @@
-"""What a step minimises: the losses with their weights, as one gradient at the output of the generator."""
+"""What the generator minimises: every loss that has a weight, between reference and decoded signals."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -17,26 +16,34 @@ from codec.losses.intensity import intensity_distance
 from codec.losses.mel import MEL_SCALES, mel_distance
 from codec.losses.stft import Spectra
 from codec.losses.waveform import squared_error_distance, waveform_distance
-from codec.training.config import ADVERSARIAL, TrainConfig
-from codec.training.distributed import Processes
-
-MEMORY = 0.9  # of the running norms
+from codec.training.config import ADVERSARIAL, LossSettings
 
 
 @dataclass(frozen=True)
-class MelSample:
-    """The channels (all, if None) and scales that the mel distance of one step compares."""
+class MelSubset:
+    """The part of the mel distance that one step computes.
+
+    Attributes
+    ----------
+    channels : list of int or None
+        Channels that are compared; None: all.
+    scales : tuple of (window, bands)
+        Window length in samples and number of mel bands of each scale.
+    """
 
     channels: list[int] | None
     scales: tuple[tuple[int, int], ...]
 
 
-def draw_mel_sample(config: TrainConfig, channels: int, random: np.random.Generator) -> MelSample:
-    """Draw `mel_channels`, channel 0 always, and `mel_scales`: all of them cost more than a small network."""
+def draw_mel_subset(config: LossSettings, channels: int, random: np.random.Generator) -> MelSubset:
+    """Draw `mel_channels` of the channels, always with channel 0, and `mel_scales` of the scales.
+
+    The full mel distance costs more than a small network.
+    """
     kept = min(config.mel_channels or channels, channels)
     others = 1 + random.permutation(channels - 1)[: kept - 1]
     scales = random.permutation(len(MEL_SCALES))[: config.mel_scales or None]
-    return MelSample(
+    return MelSubset(
         None if kept == channels else [0, *map(int, others)], tuple(MEL_SCALES[s] for s in sorted(scales))
     )
 
@@ -45,16 +52,16 @@ def reconstruction_losses(
     reference: Float[Tensor, "batch channel time"],
     decoded: Float[Tensor, "batch channel time"],
     sample_rate_hz: int,
-    config: TrainConfig,
-    sample: MelSample,
+    config: LossSettings,
+    mel_subset: MelSubset,
 ) -> dict[str, Float[Tensor, ""]]:
-    """Every loss between signals that has a weight; each spectrum is computed once."""
+    """Return every loss between signals that has a weight; each spectrum is computed only once."""
     spectra = Spectra(reference), Spectra(decoded)
 
     def mel() -> Tensor:
-        chosen = sample.channels
-        pair = spectra if chosen is None else (Spectra(reference[:, chosen]), Spectra(decoded[:, chosen]))
-        return mel_distance(*pair, sample_rate_hz, sample.scales)
+        chosen = mel_subset.channels
+        both = spectra if chosen is None else (Spectra(reference[:, chosen]), Spectra(decoded[:, chosen]))
+        return mel_distance(*both, sample_rate_hz, mel_subset.scales)
 
     def in_bands(distance: Callable[..., Tensor]) -> Tensor:
         bands = erb_bands(sample_rate_hz, BAND_WINDOW, BAND_COUNT).to(decoded.device)
@@ -73,43 +80,16 @@ def reconstruction_losses(
     return {name: loss() for name, loss in known.items() if config.weights.get(name)}
 
 
-def output_gradient(
+def generator_losses(
     reference: Float[Tensor, "batch channel time"],
     decoded: Float[Tensor, "batch channel time"],
     sample_rate_hz: int,
-    config: TrainConfig,
-    sample: MelSample,
-    norms: dict[str, Tensor],
-    discriminator: nn.Module | None,
-    processes: Processes,
-) -> tuple[dict[str, Tensor], Float[Tensor, "batch channel time"]]:
-    """Return the losses of these items and their weighted gradient at `decoded`.
-
-    With `balance`, the gradient of each loss is divided by the running mean of its norm (Défossez et al. 2022,
-    section 3.4), kept in `norms`: otherwise the mel gradient, a hundred times larger than the others, decides
-    alone. The norm is that of the whole batch, of which these items are one part of `accumulate` in each process;
-    the other parts are taken to be like this one.
-    """
-    leaf = decoded.detach().float().requires_grad_()
-    values = reconstruction_losses(reference, leaf, sample_rate_hz, config, sample)
+    config: LossSettings,
+    mel_subset: MelSubset,
+    discriminator: nn.Module | None = None,
+) -> dict[str, Float[Tensor, ""]]:
+    """Return `reconstruction_losses` and, with a discriminator, the adversarial losses that have a weight."""
+    found = reconstruction_losses(reference, decoded, sample_rate_hz, config, mel_subset)
     if discriminator is not None:
-        names = [name for name in ADVERSARIAL if config.weights.get(name)]
-        values |= generator_pass(discriminator, reference, leaf, names)
-    weights = [config.weights[name] for name in values]
-    if not config.balance:
-        total = torch.stack([weight * value for weight, value in zip(weights, values.values(), strict=True)]).sum()
-        (gradient,) = torch.autograd.grad(total, leaf)
-    else:
-        # losses share their spectra, so that a graph is kept until the last of them is done
-        last = len(values) - 1
-        parts = [
-            torch.autograd.grad(value, leaf, retain_graph=index < last)[0]
-            for index, value in enumerate(values.values())
-        ]
-        squares = processes.sum(torch.stack([part.square().sum() for part in parts]))
-        batch_norms = (squares * config.accumulate).sqrt() / (processes.count * config.accumulate)
-        gradient = torch.zeros_like(leaf)
-        for name, weight, part, norm in zip(values, weights, parts, batch_norms, strict=True):
-            norms[name] = MEMORY * norms.get(name, norm) + (1 - MEMORY) * norm
-            gradient += weight / (norms[name] + 1e-12) * part
-    return {name: value.detach() for name, value in values.items()}, gradient
+        found |= generator_pass(discriminator, reference, decoded, config.weighted(ADVERSARIAL))
+    return found

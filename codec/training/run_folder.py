@@ -1,37 +1,129 @@
-"""What a run folder says about itself: settings, versions, machine, and how the training goes."""
+"""The folder of a run: its settings, and a record of the versions, the machine and the data it is trained with."""
 
 from __future__ import annotations
 
-import csv
 import fcntl
-import math
 import platform
-import shutil
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from codec.rvqgan.config import ModelConfig
-from codec.training.config import ADVERSARIAL, RECONSTRUCTION, TrainConfig, preset_text
-from codec.training.state import State
-from codec.training.validation import columns
+from codec.training.config import TrainConfig, load_preset, preset_text, refuse_other_settings, settings_record
+from codec.training.distributed import is_first_process
 from render.common.errors import InputError
 from render.common.files import read_json, whole_file, write_json
 
-INTERVAL_S = 30.0  # between lines about the progress, where there is no terminal
+DEFAULT_PRESET = "small"
+PACKAGES = ("torch", "numpy", "scipy", "soundfile", "soxr", "numba", "safetensors")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training run: what is trained on what, and where it is written.
+
+    Attributes
+    ----------
+    folder : Path
+    model : ModelConfig
+    config : TrainConfig
+    data : list of Path
+        Folders of prepared recordings.
+    device : str or None
+        "cpu" or "cuda"; None: CUDA where it is available.
+    """
+
+    folder: Path
+    model: ModelConfig
+    config: TrainConfig
+    data: list[Path]
+    device: str | None = None
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.folder / "checkpoints"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All settings, as they stand in meta.json of a checkpoint."""
+        return settings_record(self.model, self.config)
+
+
+def new_run(
+    folder: Path, preset: str | None, changes: dict[str, Any], data: list[Path], device: str | None = None
+) -> Run:
+    """Return a run that begins in an empty or missing folder.
+
+    Parameters
+    ----------
+    folder : Path
+    preset : str or None
+        Name or path of a preset; None: `DEFAULT_PRESET`.
+    changes : dict
+        Settings of ``[train]`` that replace those of the preset.
+    data : list of Path
+    device : str, optional
+
+    Raises
+    ------
+    InputError
+        If the folder holds a run already, if no data are given, or if a setting is not valid.
+    """
+    # Components are made before anything else is written: a start that was interrupted then may be repeated. The
+    # first process checks; the others may already find what it has written.
+    taken = folder.exists() and [path.name for path in folder.iterdir()] != ["components"]
+    if taken and is_first_process():
+        raise InputError(f"{folder}: exists; use --resume to continue it, or choose another --run")
+    model, config = load_preset(preset or DEFAULT_PRESET)
+    return Run(folder, model, replace(config, **changes), _required(data), device)
+
+
+def existing_run(
+    folder: Path, preset: str | None, changes: dict[str, Any], data: list[Path], device: str | None = None
+) -> Run:
+    """Return a run that is to be resumed or replayed; parameters as for `new_run`.
+
+    Preset and data are by default those that the run was begun with. ``steps`` in `changes` extends a run (or
+    shortens it); all other settings must be those of the run, except `codec.training.config.FREE_ON_RESUME`.
+
+    Raises
+    ------
+    InputError
+        If other settings differ, or if no data are given and none are recorded.
+    """
+    own = folder / "config.toml"
+    model, config = load_preset(preset or (str(own) if own.is_file() else DEFAULT_PRESET))
+    config = replace(config, **changes)
+    if own.is_file():
+        own_model, own_config = load_preset(str(own))
+        if "steps" in changes:
+            own_config = replace(own_config, steps=config.steps)
+        refuse_other_settings(settings_record(own_model, own_config), model, config, str(folder))
+    return Run(folder, model, config, _required(data or recorded_data(folder)), device)
+
+
+def _required(data: list[Path]) -> list[Path]:
+    if not data:
+        raise InputError("--data DIR is needed: folders of prepared recordings (python -m stimuli.prepare)")
+    return data
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """Refuse a run that another process trains. The lock goes with the process that holds it, killed or not."""
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a run, so that no two processes train it; it ends with the process, even a killed one.
+
+    Raises
+    ------
+    InputError
+        If another process holds the lock.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / ".lock", "w") as file:
         try:
@@ -41,150 +133,30 @@ def alone_in(folder: Path) -> Iterator[None]:
         yield
 
 
-def describe_run(
-    folder: Path, model_config: ModelConfig, config: TrainConfig, data: list[Path] | None = None
-) -> None:
+def describe_run(run: Run) -> None:
     """Write config.toml (a preset that repeats the run) and env.json (versions, commit, machine, data)."""
-    with whole_file(folder / "config.toml", force=True) as temporary:
-        temporary.write_text(preset_text(model_config, config), encoding="utf-8")
-    packages = ("torch", "numpy", "scipy", "soundfile", "soxr", "numba", "safetensors")
-    cuda = torch.cuda.is_available()
-    write_json(
-        folder / "env.json",
-        {
-            "commit": _commit(),
-            "python": platform.python_version(),
-            "machine": platform.machine(),
-            "device": torch.cuda.get_device_name() if cuda else "cpu",
-            "threads": torch.get_num_threads(),
-            "data": [str(path) for path in data or []],
-            **{name: version(name) for name in packages},
-        },
-        force=True,
-    )
+    with whole_file(run.folder / "config.toml", force=True) as temporary:
+        temporary.write_text(preset_text(run.model, run.config), encoding="utf-8")
+    environment = {
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "threads": torch.get_num_threads(),
+        "data": [str(path) for path in run.data],
+        **{name: version(name) for name in PACKAGES},
+    }
+    write_json(run.folder / "env.json", environment, force=True)
 
 
-def data_of(folder: Path) -> list[Path]:
-    """Folders of recordings that a run was trained on last, as its env.json says."""
+def recorded_data(folder: Path) -> list[Path]:
+    """Return the folders of recordings that a run was last trained on, as recorded in its env.json; maybe none."""
     path = folder / "env.json"
     return [Path(data) for data in read_json(path).get("data", [])] if path.is_file() else []
 
 
 def _commit() -> str | None:
-    """Return the commit of the checkout that runs, None outside one."""
-    here = Path(__file__).parent
-    git = ["git", "-C", str(here), "describe", "--always", "--dirty"]
+    """Return the commit of this checkout, None outside of one."""
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
     answer = subprocess.run(git, capture_output=True, text=True, check=False)  # noqa: S603, no shell, fixed words
     return answer.stdout.strip() or None
-
-
-def told(values: dict[str, float]) -> str:
-    """Numbers with their names, as they are printed."""
-    return "  ".join(
-        f"{name.removeprefix('val_').replace('_', ' ')} {value:.3g}" for name, value in values.items()
-    )
-
-
-class Metrics:
-    """metrics.csv, which is the truth; the same numbers on the terminal, and for TensorBoard if it is installed.
-
-    A row holds the means of the losses since the row before. Rows after the step that a run is resumed at are
-    dropped, they come again; so are those that a full disk cut off.
-    """
-
-    def __init__(self, folder: Path, model: ModelConfig, config: TrainConfig, step: int, until: int):
-        self.path, self.config, self.until = folder / "metrics.csv", config, until
-        self.item_s = config.excerpt_frames / model.sample_rate_hz
-        used = [name for name in (*RECONSTRUCTION, *ADVERSARIAL) if config.weights.get(name)]
-        networks = [
-            "gradient_norm",
-            *(["discriminator", "discriminator_gradient_norm"] if config.discriminator else []),
-        ]
-        self.columns = [
-            "step", "learning_rate", "seconds_per_step", *used, "quantizer", *networks, "perplexity",
-            "perplexity_min", *(f"val_{name}" for name in columns(model)),
-        ]  # fmt: skip
-        self.sums: dict[str, tuple[float, int]] = {}
-        self.begin_step, self.began = step, time.monotonic()
-        self.shown = self.began
-        self.terminal = sys.stderr.isatty()
-        kept: list[list[str]] = []
-        if step and self.path.exists():
-            with open(self.path, newline="", encoding="utf-8") as file:
-                rows = [row for row in csv.reader(file) if len(row) == len(self.columns)]
-            kept = [row for row in rows[1:] if int(row[0]) <= step]
-        with whole_file(self.path, force=True) as temporary, open(temporary, "w", encoding="utf-8") as file:
-            file.writelines(",".join(row) + "\n" for row in (self.columns, *kept))
-        self.board = _tensorboard(folder / "tensorboard", step)
-
-    def add(self, step: int, values: dict[str, float]) -> None:
-        """Count the losses of a step, and show how far the run is."""
-        for name, value in values.items():
-            total, count = self.sums.get(name, (0.0, 0))
-            self.sums[name] = (total + value, count + 1)
-        now = time.monotonic()
-        if now - self.shown >= (0.2 if self.terminal else INTERVAL_S):
-            self.shown = now
-            line = self._line(step, values)
-            if self.terminal:
-                line = f"\r\x1b[K{line[: shutil.get_terminal_size().columns - 1]}"
-            print(line, end="" if self.terminal else "\n", file=sys.stderr, flush=True)
-
-    def write(self, step: int, rate: float, found: dict[str, float]) -> None:
-        """Write the means since the last row, with what else was found, and print them."""
-        means = {name: total / count for name, (total, count) in self.sums.items()}
-        self.sums = {}
-        row = {"step": step, "learning_rate": rate, "seconds_per_step": self._seconds(step), **means, **found}
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(",".join(f"{row[c]:.6g}" if c in row else "" for c in self.columns) + "\n")
-        if self.board is not None:
-            for name, value in list(row.items())[1:]:
-                self.board.add_scalar(name.replace("val_", "validation/", 1), value, step)
-            self.board.flush()
-        self.shown = time.monotonic()
-        print("\r\x1b[K" if self.terminal else "", end="", file=sys.stderr, flush=True)
-        print(self._line(step, means), flush=True)
-        if found:
-            print(f"{'validation':>{2 * len(str(self.until)) + 6}}  {told(found)}", flush=True)
-
-    def _line(self, step: int, losses: dict[str, float]) -> str:
-        """Step, losses, steps and seconds of audio per second, time left."""
-        seconds = max(self._seconds(step), 1e-9)
-        left_min = math.ceil(seconds * (self.until - step) / 60)
-        left = f"{left_min // 60} h {left_min % 60} min" if left_min >= 60 else f"{left_min} min"
-        audio_s = self.config.batch * self.item_s / seconds
-        pace = f"{1 / seconds:.2g} steps/s, {audio_s:.3g} s of audio/s, {left} left"
-        shown = {name: value for name, value in losses.items() if not name.endswith("norm")}
-        return f"step {step:>{len(str(self.until))}}/{self.until}  {pace}  {told(shown)}"
-
-    def _seconds(self, step: int) -> float:
-        return (time.monotonic() - self.began) / max(step - self.begin_step, 1)
-
-    def state(self) -> dict[str, Tensor]:
-        """Return the sums since the last row, for a checkpoint."""
-        return {name: torch.tensor(pair, dtype=torch.float64) for name, pair in self.sums.items()}
-
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Go on with the sums of a checkpoint."""
-        self.sums = {name: (float(total), int(count)) for name, (total, count) in state.items()}
-
-
-def _tensorboard(folder: Path, step: int) -> Any:
-    """Open an event file, None without the package."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        return None
-    return SummaryWriter(str(folder), purge_step=step + 1)
-
-
-def replayed(state: State, losses: dict[str, float], sources: list[str]) -> list[str]:
-    """What a replayed step was, in lines: losses, norms, what is not finite, where the items come from."""
-    lines = [f"step {state.step + 1}, from the weights after step {state.step}; nothing is written"]
-    lines += [f"  {name:28}{value:.7g}" for name, value in losses.items()]
-    for network, kind in ((state.model, "weight"), (state.model, "gradient"), (state.discriminator, "gradient")):
-        named = network.named_parameters() if network else ()
-        tensors = ((name, p if kind == "weight" else p.grad) for name, p in named)
-        if bad := [name for name, tensor in tensors if tensor is not None and not bool(tensor.isfinite().all())]:
-            lines.append(f"  {kind}s that are not finite: {', '.join(bad[:4])}{' ...' if len(bad) > 4 else ''}")
-    return [*lines, *(f"  item {index}: {source}" for index, source in enumerate(sources))]

@@ -1,13 +1,13 @@
-"""Validation: how far the network's output is from held-out recordings, in what is heard and in space.
+"""Validation: distances in timbre, level and space between held-out recordings and what the codec makes of them.
 
-The signals go through encoder, codes and decoder in float32, and through the spatial layer of models that have
-one.
+The signals pass encoder, codes and decoder in float32, and the spatial layer of models that have one.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -24,8 +24,7 @@ from codec.rvqgan.codec import RVQGAN
 from codec.rvqgan.config import ModelConfig
 from codec.side_info.spatial_layer import Layer, codebooks_beside
 from codec.training.distributed import Processes
-from codec.training.excerpts import Excerpts
-from codec.training.recordings import STEP
+from codec.training.recordings import INT16_SCALE, NormalisedRecording
 from render.common.errors import InputError
 from render.hoa.layout import layout
 
@@ -33,37 +32,60 @@ EXCERPT_S = 6.0
 LOW_HZ = 500.0
 
 
-def held_out(material: Excerpts, per_recording: int, items: slice = slice(None)) -> Iterator[Tensor]:
-    """Excerpts (1, channel, time) of every recording, evenly spaced, one after the other; of them `items`.
+@dataclass(frozen=True, eq=False)
+class ValidationSet:
+    """Held-out recordings, and which excerpts of them are validated.
 
-    As many as `per_recording`, or as fit (0, or fewer).
+    Attributes
+    ----------
+    recordings : list of NormalisedRecording
+    length : int
+        Samples per channel of an excerpt.
+    per_recording : int
+        Excerpts of each recording, at most as many as fit without overlap; 0: as many as fit.
     """
-    places = []
-    for index, length in enumerate(material.lengths):
-        fitting = length // material.frames
-        count = min(per_recording or fitting, fitting)
-        gap = (length - count * material.frames) / (count + 1)
-        places += [(index, round(gap + k * (material.frames + gap))) for k in range(count)]
-    for index, start in places[items]:
-        samples = torch.empty(material.frames, material.channels, dtype=torch.int16)
-        recording = material.recordings[index]
-        recording.copy(start, samples.numpy())
-        yield (samples.T[None].float() * (material.gains[index] * recording.step)).contiguous()
+
+    recordings: list[NormalisedRecording]
+    length: int
+    per_recording: int
+
+    def positions(self) -> list[tuple[NormalisedRecording, int]]:
+        """Return recording and first sample of every excerpt, evenly spaced in each recording."""
+        positions = []
+        for recording in self.recordings:
+            fitting = recording.length // self.length
+            count = min(self.per_recording or fitting, fitting)
+            gap = (recording.length - count * self.length) / (count + 1)
+            positions += [(recording, round(gap + k * (self.length + gap))) for k in range(count)]
+        return positions
+
+    def excerpts(self, part: slice = slice(None)) -> Iterator[Float[Tensor, "1 channel time"]]:
+        """Read the excerpts one after the other, or those of them that `part` selects."""
+        for recording, start in self.positions()[part]:
+            samples = torch.empty(self.length, recording.samples.about.channels, dtype=torch.int16)
+            recording.samples.copy(start, samples.numpy())
+            yield (samples.T[None].float() * recording.factor).contiguous()
 
 
-def excerpt_frames(lengths: list[int], sample_rate_hz: int, hop: int) -> int:
-    """6 s, or the shortest recording, in whole frames of the codec."""
-    frames = min(int(EXCERPT_S * sample_rate_hz), *lengths)
-    frames -= frames % hop
-    if frames < BAND_WINDOW:
+def excerpt_length(lengths: list[int], sample_rate_hz: int, hop: int) -> int:
+    """Return the length of validation excerpts in samples: 6 s or the shortest recording, a multiple of the hop.
+
+    Raises
+    ------
+    InputError
+        If the shortest of the recordings, whose lengths in samples are given, is too short for a spectrum.
+    """
+    length = min(int(EXCERPT_S * sample_rate_hz), *lengths)
+    length -= length % hop
+    if length < BAND_WINDOW:
         raise InputError(
             f"the shortest held-out recording has {min(lengths)} samples; validation needs {BAND_WINDOW}"
         )
-    return frames
+    return length
 
 
-def groups(config: ModelConfig) -> dict[str, list[int]]:
-    """Channels whose level is compared: the orders of a scene, the loudspeakers of a feed, or each channel."""
+def channel_groups(config: ModelConfig) -> dict[str, list[int]]:
+    """Return the channels whose level is compared: orders of a scene, loudspeakers of a feed, or each."""
     if config.layout:
         return {label: [index] for index, label in enumerate(layout(config.layout).labels)}
     order = math.isqrt(config.channels)
@@ -73,9 +95,9 @@ def groups(config: ModelConfig) -> dict[str, list[int]]:
 
 
 def columns(config: ModelConfig) -> list[str]:
-    """Names of what `distances` returns."""
+    """Return the names of the distances that `distances` returns for a model."""
     spatial = ["direction_deg", "diffuseness"] if config.signal_layout == "ambiX" and config.channels >= 4 else []
-    levels = [f"level_{name}_db" for name in groups(config)]
+    levels = [f"level_{name}_db" for name in channel_groups(config)]
     return ["mel", "covariance", "band_covariance", *spatial, "snr_db", "snr_low_db", *levels]
 
 
@@ -83,12 +105,16 @@ def columns(config: ModelConfig) -> list[str]:
 def distances(
     reference: Float[Tensor, "1 channel time"], decoded: Float[Tensor, "1 channel time"], config: ModelConfig
 ) -> dict[str, float]:
-    """Distances of one excerpt.
+    """Return the distances between an excerpt and its decoded version.
 
-    mel as in training, covariance as eq. 3, band_covariance as its mean over pairs and bands; the angle between
-    the directions of the intensity, weighted by its length, and the mean difference of the diffuseness, weighted
-    by the energy (DirAC, 20 bands, 58 ms); signal-to-noise ratio of all channels together, and below 500 Hz;
-    level of each group of channels, above that of the reference.
+    - ``mel``: as in training (`codec.losses`), the sum over seven scales
+    - ``covariance``: eq. 3 of the paper
+    - ``band_covariance``: eq. 3 in ERB bands, mean over pairs of channels and bands
+    - ``direction_deg``: angle between the intensity vectors, weighted by the length of the reference's
+      (DirAC, 20 bands, 58 ms; Ambisonics only)
+    - ``diffuseness``: mean difference of the diffuseness, weighted by the reference's energy (Ambisonics only)
+    - ``snr_db``, ``snr_low_db``: signal-to-noise ratio of all channels together, and below 500 Hz
+    - ``level_<group>_db``: level of each group of channels (`channel_groups`) relative to the reference
     """
     rate = config.sample_rate_hz
     bands = erb_bands(rate, BAND_WINDOW, BAND_COUNT).to(decoded.device)
@@ -111,7 +137,7 @@ def distances(
         diffuse = (1 - length / energy.clamp_min(1e-20) for length, energy in zip(lengths, (e, f), strict=True))
         change = torch.sub(*diffuse).abs()
         found["diffuseness"] = (change * e).sum() / e.sum().clamp_min(1e-20)
-    for name, channels in groups(config).items():
+    for name, channels in channel_groups(config).items():
         found[f"level_{name}_db"] = _decibels(_energy(decoded[:, channels]), _energy(reference[:, channels]))
     return {name: float(found[name]) for name in columns(config)}
 
@@ -121,24 +147,29 @@ def _energy(x: Tensor) -> Tensor:
 
 
 def _decibels(a: Tensor, b: Tensor) -> Tensor:
-    """Ratio of energies in dB, limited where one is silent: 16 bits have nothing below."""
-    floor = STEP**2
+    """Return the ratio of two energies in dB, limited where one is silent: 16 bits resolve nothing below."""
+    floor = INT16_SCALE**2
     return 10 * torch.log10((a + floor) / (b + floor))
 
 
 @torch.no_grad()
-def through(model: RVQGAN, item: Float[Tensor, "1 channel time"], quantized: bool) -> Tensor:
-    """Encode and decode, through the codes if `quantized`, as many as a file has room for."""
+def decoded_excerpt(
+    model: RVQGAN, excerpt: Float[Tensor, "1 channel time"], quantized: bool
+) -> Float[Tensor, "1 channel time"]:
+    """Encode and decode an excerpt.
+
+    If `quantized` it passes the codes, with as many codebooks as a file has room for.
+    """
     config = model.config
     if not config.side_layers:
-        return _network(model, item, config.codebooks if quantized else None)
-    layer, counts = Layer(config), packet_frame_counts(item.shape[-1] // config.hop)
-    packets = list(layer.components([item[0].cpu().numpy()], counts))
+        return _network(model, excerpt, config.codebooks if quantized else None)
+    layer, counts = Layer(config), packet_frame_counts(excerpt.shape[-1] // config.hop)
+    packets = list(layer.components([excerpt[0].cpu().numpy()], counts))
     components = np.concatenate([packet.samples for packet in packets], axis=1)
     codebooks = codebooks_beside(config) if quantized else None
-    decoded = _network(model, torch.from_numpy(components)[None].to(item.device), codebooks)
+    decoded = _network(model, torch.from_numpy(components)[None].to(excerpt.device), codebooks)
     channels = layer.channels([decoded[0].cpu().numpy()], counts, [packet.layer for packet in packets])
-    return torch.from_numpy(np.concatenate(list(channels), axis=1))[None].to(item.device)
+    return torch.from_numpy(np.concatenate(list(channels), axis=1))[None].to(excerpt.device)
 
 
 def _network(model: RVQGAN, signal: Float[Tensor, "1 channel time"], codebooks: int | None) -> Tensor:
@@ -147,17 +178,18 @@ def _network(model: RVQGAN, signal: Float[Tensor, "1 channel time"], codebooks: 
     return model.decode(model.encode(signal, codebooks))
 
 
-def validate(
-    model: RVQGAN, material: Excerpts, per_recording: int, quantized: bool, processes: Processes
-) -> dict[str, float]:
-    """Mean distances over all held-out excerpts, one in memory at a time; each process takes a share of them."""
+def validate(model: RVQGAN, validation: ValidationSet, quantized: bool, group: Processes) -> dict[str, float]:
+    """Return the means of `distances` over all held-out excerpts.
+
+    Only one excerpt is in memory at a time, and each process takes its share of them.
+    """
     names = columns(model.config)
     sums = torch.zeros(len(names) + 1, dtype=torch.float64)
     model.eval()
-    for item in held_out(material, per_recording, slice(processes.rank, None, processes.count)):
-        item = item.to(processes.device)
-        found = distances(item, through(model, item, quantized), model.config)
+    for excerpt in validation.excerpts(slice(group.rank, None, group.count)):
+        excerpt = excerpt.to(group.device)
+        found = distances(excerpt, decoded_excerpt(model, excerpt, quantized), model.config)
         sums += torch.tensor([*(found[name] for name in names), 1.0], dtype=torch.float64)
     model.train()
-    *totals, count = processes.sum(sums.to(processes.device)).tolist()
+    *totals, count = group.all_reduce_sum(sums.to(group.device)).tolist()
     return {name: total / count for name, total in zip(names, totals, strict=True)}

@@ -1,4 +1,4 @@
-"""Figure 1: its numbers by closed forms, and the whole command on a tiny model."""
+"""Figure 1: the numbers of made-up runs by closed forms, and the whole command on a tiny model."""
 
 import csv
 import shutil
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from codec import figure1
-from codec.figures.training_curves import change_over_last_fifth, mean_curve, numbers, read_curve
+from codec.figures.training_curves import read_curve
 from codec.training.config import load_preset
 from render.common.errors import InputError
 from render.common.files import read_json, write_json
@@ -100,24 +100,6 @@ def test_numbers_of_known_curves(runs, type_in, capsys):
     type_in("--draw", "-o", "figures/f")  # the same bytes again
 
 
-def test_settled_and_interpolated(tmp_path):
-    metrics(tmp_path / "a", [10, 70, 90, 100], [9.0, 2.03, 2.01, 2.0])
-    metrics(tmp_path / "b", [10, 70, 100, 130], [8.0, 2.0, 1.0, 0.5])
-    random, transfer = (
-        read_curve(tmp_path / "a/metrics.csv", "random", 1),
-        read_curve(tmp_path / "b/metrics.csv", "transfer", 1),
-    )
-    assert change_over_last_fifth(random) == pytest.approx(100 * (2.02 - 2.0) / 2.02)  # 80 lies between 70 and 90
-    found = numbers([random, transfer])
-    assert found["settled"]
-    assert found["transfer_needs_steps"] == 70
-    both = mean_curve([random, transfer])
-    assert both.steps.tolist() == [10, 70, 100]
-    assert both.mel.tolist() == pytest.approx([8.5, 2.015, 1.5])
-    metrics(tmp_path / "c", [6], [3.0])
-    assert np.isnan(change_over_last_fifth(read_curve(tmp_path / "c/metrics.csv", "random", 1)))
-
-
 def test_partial_and_missing_runs(runs, type_in):
     (runs / "runs/f-random-2/metrics.csv").unlink()
     type_in("--draw", "-o", "figures/f")
@@ -126,7 +108,7 @@ def test_partial_and_missing_runs(runs, type_in):
     with pytest.raises(InputError, match=r"no validation of random yet"):
         type_in("--draw", "-o", "figures/f")
     (runs / "runs/f-random-1/metrics.csv").write_text("step,mel\n1,2\n")
-    with pytest.raises(InputError, match=r"f-random-1/metrics.csv: no table of a training run"):
+    with pytest.raises(InputError, match=r"f-random-1/metrics.csv: not the table of a training run"):
         type_in("--draw", "-o", "figures/f")
     with pytest.raises(InputError, match=r"nothing.json: no such file: there are no runs to draw"):
         type_in("--draw", "-o", "figures/nothing")

@@ -1,24 +1,37 @@
-"""What can go wrong in a training run: kill -9, signals, full disks, no numbers, other settings; two processes."""
+"""The training loop: its golden curve, its schedule, and what can interrupt it: kill -9, signals, full disks."""
 
+import csv
 import errno
+import json
 import os
 import resource
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from codec.checkpoints.channel_transfer import transfer
+from codec.descript.conversion import read_model
+from codec.rvqgan.codec import RVQGAN
+from codec.rvqgan.config import ModelConfig
 from codec.training import checkpoint
+from codec.training.config import TrainConfig, load_preset
 from codec.training.export import newest_model
-from codec.training.run_folder import Metrics, alone_in
+from codec.training.metrics import Metrics
+from codec.training.run_folder import Run, locked
+from codec.training.trainer import learning_rate, train
 from render.common.errors import InputError
+from render.fileio.audio_file import writer
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
+GOLDEN = ROOT / "tests" / "golden"
 
 
 def table(run):
@@ -49,7 +62,7 @@ def command(*options, launcher=("codec.train",)):
     )  # fmt: skip
 
 
-def test_a_killed_run_goes_on_in_the_same_bits(tmp_path, type_in, material):
+def test_a_killed_run_is_resumed_to_the_same_bits(tmp_path, type_in, material):
     """SIGKILL between checkpoints; beside it a folder that a killed process left while writing one.
 
     Every part in a process of its own: what other tests leave behind here (threads, libraries) changes last bits.
@@ -80,7 +93,7 @@ def test_a_killed_run_goes_on_in_the_same_bits(tmp_path, type_in, material):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_lets_the_step_end_and_saves(tmp_path, type_in, material, monkeypatch, capsys, number):
+def test_a_signal_ends_the_run_after_its_step_and_saves(tmp_path, type_in, material, monkeypatch, capsys, number):
     counted = Metrics.add
 
     def add(self, step, values):
@@ -107,7 +120,7 @@ def test_a_signal_lets_the_step_end_and_saves(tmp_path, type_in, material, monke
 
 
 @pytest.mark.parametrize("how", ["file size limit", "full disk"])
-def test_a_full_disk_leaves_the_checkpoint_before(tmp_path, type_in, material, monkeypatch, how):
+def test_a_full_disk_keeps_the_previous_checkpoint(tmp_path, type_in, material, monkeypatch, how):
     tiny = ("--preset", "tiny.toml", "--data", material(4))
     type_in(*tiny, "--run", "r", "--until", 4)
     run = tmp_path / "runs" / "r"
@@ -140,43 +153,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path, type_in, material, m
     assert checkpoint.steps(run / "checkpoints") == [4, 8]
 
 
-def test_a_number_that_is_none_stops_the_run_and_can_be_replayed(tmp_path, type_in, material, capsys):
-    """One weight of the last convolution becomes infinite in the checkpoint of step 4: step 5 shows it."""
-    type_in("--preset", "tiny.toml", "--data", material(4), "--run", "r", "--until", 4)
-    folder = tmp_path / "runs" / "r" / "checkpoints"
-    groups, meta = checkpoint.load(folder / "0000004")
-    name = "decoder.model.4.parametrizations.weight.original1"
-    groups["model"][name][0, 0, 0] = float("inf")
-    checkpoint.save(folder, 4, groups, {key: meta[key] for key in ("model", "train")})
-    poisoned = end(tmp_path / "runs" / "r", 4)
-    with pytest.raises(InputError, match=r"step 5: .* is (nan|inf); the last checkpoint is kept, .* --replay 5"):
-        type_in("--run", "r", "--resume")
-    assert checkpoint.steps(folder) == [4]
-    kept = end(tmp_path / "runs" / "r", 4)
-    assert [name for name in kept if not torch.equal(kept[name], poisoned[name])] == []
-    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*")}
-    capsys.readouterr()
-    type_in("--run", "r", "--replay", 5)
-    said = capsys.readouterr().out
-    assert "step 5, from the weights after step 4; nothing is written" in said
-    assert f"weights that are not finite: {name}" in said
-    assert said.count(".1.wav from sample") == 2
-    assert files == {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*")}
-
-
-def test_a_replayed_step_has_the_numbers_of_the_run(tmp_path, type_in, material, capsys):
-    type_in("--preset", "tiny.toml", "--data", material(4), "--run", "r", "--steps", 6)
-    rows = [line.split(",") for line in (tmp_path / "runs" / "r" / "metrics.csv").read_text().splitlines()]
-    row = dict(zip(rows[0], rows[6], strict=True))
-    assert row["step"] == "6"
-    capsys.readouterr()
-    type_in("--run", "r", "--replay", 6)
-    told = dict(line.split() for line in capsys.readouterr().out.splitlines() if len(line.split()) == 2)
-    for name in ("mel", "covariance", "discriminator", "adversarial", "feature", "quantizer", "gradient_norm"):
-        assert float(told[name]) == pytest.approx(float(row[name]), rel=1e-5), name
-
-
-def test_a_run_does_not_go_on_with_other_settings(tmp_path, type_in, material):
+def test_a_run_is_not_resumed_with_other_settings(tmp_path, type_in, material):
     tiny = ("--preset", "tiny.toml", "--data", material(4))
     type_in(*tiny, "--run", "r", "--steps", 4, "--until", 2)
     config = (tmp_path / "runs/r/config.toml").read_text()
@@ -189,12 +166,12 @@ def test_a_run_does_not_go_on_with_other_settings(tmp_path, type_in, material):
     assert checkpoint.steps(tmp_path / "runs/r/checkpoints") == [4, 5]
 
 
-def test_two_commands_do_not_train_one_run(tmp_path, type_in, material):
+def test_two_commands_cannot_train_one_run(tmp_path, type_in, material):
     type_in("--preset", "tiny.toml", "--data", material(4), "--run", "r", "--until", 4)
     run = tmp_path / "runs" / "r"
     before = (run / "metrics.csv").read_bytes()
     with (
-        alone_in(run),
+        locked(run),
         pytest.raises(InputError, match="runs/r: another process is training this run; wait for it, or stop it"),
     ):
         type_in("--run", "r", "--resume")
@@ -203,7 +180,7 @@ def test_two_commands_do_not_train_one_run(tmp_path, type_in, material):
     assert checkpoint.steps(run / "checkpoints") == [4, 8]
 
 
-def test_what_is_published_is_the_running_mean(tmp_path, type_in, material):
+def test_the_moving_average_is_published(tmp_path, type_in, material):
     type_in("--preset", "tiny.toml", "--data", material(4), "--run", "r", "--steps", 4)
     state = load_file(tmp_path / "runs/r/checkpoints/0000004/ema.safetensors")
     other = load_file(tmp_path / "runs/r/checkpoints/0000004/model.safetensors")
@@ -215,7 +192,7 @@ def test_what_is_published_is_the_running_mean(tmp_path, type_in, material):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (("steps = 8", "steps = -8"), "steps = -8; need a whole number, 1 to"),
         (("mel = 1.0", "mell = 1.0"), "did you mean mel"),
@@ -224,15 +201,15 @@ def test_what_is_published_is_the_running_mean(tmp_path, type_in, material):
         (("excerpt_frames = 2048", "excerpt_frames = 80000"), "an excerpt needs 80000"),
         (("batch = 2\n", "batch = 3\naccumulate = 2\n"), "batch = 3 cannot be divided among 1 proc"),
         (("adversarial = 0.5, feature = 0.5", "mel = 1.0"), "Cannot overwrite|Duplicate"),
-        ((", adversarial = 0.5, feature = 0.5", ""), "\\[discriminator\\] is of no use"),
+        ((", adversarial = 0.5, feature = 0.5", ""), "\\[discriminator\\] has no effect"),
         (("batch = 2\n", 'batch = 2\nholdout = "Woodland"\n'), "nothing is held out"),
     ],
 )  # fmt: skip
-def test_settings_that_cannot_be_are_refused(tmp_path, type_in, material, change, said):
+def test_invalid_settings_are_refused_before_anything_is_written(tmp_path, type_in, material, change, message):
     text = (tmp_path / "tiny.toml").read_text()
     assert change[0] in text
     (tmp_path / "wrong.toml").write_text(text.replace(*change))
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         type_in("--preset", "wrong.toml", "--data", material(4), "--run", "r")
     assert not (tmp_path / "runs").exists()  # the name is free for the next attempt
 
@@ -267,3 +244,62 @@ def test_two_processes_train_what_one_trains(tmp_path, type_in, material, layers
                 assert float(x) == pytest.approx(float(y), rel=5e-3, abs=5e-3), (a[0], name)
     ends = [end(tmp_path / "runs" / name, 8) for name in ("one", "two")]
     torch.testing.assert_close(ends[0]["trainer.usage"], ends[1]["trainer.usage"], rtol=0, atol=2e-3)
+
+
+def test_golden_loss_curve(tmp_path, material):
+    """20 steps of the smoke preset, begun at random: eigenvectors and k-means depend on the machine."""
+    model, config = load_preset("smoke")
+    config = replace(config, initialisation="default", quantizer_start=0, revive_every=0, sample_every=0)
+    train(Run(tmp_path / "run", model, config, [material(16)]))
+    golden = json.loads((GOLDEN / "training_curve.json").read_text())
+    with open(tmp_path / "run" / "metrics.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for name, expected in golden["curves"].items():
+        found = [float(row[name]) for row in rows if row[name]]
+        assert found == pytest.approx(expected, rel=1e-3), name
+
+
+def test_schedule():
+    _, config = load_preset("small")
+    config = replace(config, steps=1000, warmup_steps=10, decay_share=0.25, learning_rate=1.0)
+    rates = [learning_rate(config, step) for step in (0, 9, 500, 750, 875, 999)]
+    assert rates == pytest.approx([0.1, 1.0, 1.0, 1.0, 0.53, 0.034])
+    falling = replace(config, warmup_steps=0, decay_share=0.0, gamma=0.999)
+    assert [learning_rate(falling, step) for step in (0, 1, 500)] == pytest.approx([1, 0.999, 0.999**500])
+
+
+def tiny_training(tmp_path, **settings):
+    """Two steps of a tiny stereo model; returns its newest checkpoint."""
+    random = np.random.default_rng(0)
+    for number in (1, 8):
+        noise = 0.1 * random.standard_normal((2, 30_000)).astype(np.float32)
+        with writer(tmp_path / f"Beach.{number}.wav", 2, 44_100, "PCM_16", force=True) as file:
+            file.write(noise)
+    model = ModelConfig(
+        channels=2, encoder_dim=4, decoder_dim=16, strides=(2, 4), latent_dim=8, codebooks=4, codebook_size=32,
+        codebook_dim=4,
+    )  # fmt: skip
+    config = TrainConfig(
+        steps=2, batch=1, excerpt_frames=4096, turn=False, weights={"waveform": 1.0}, balance=False, **settings
+    )
+    train(Run(tmp_path / "run", model, config, [tmp_path]))
+    return checkpoint.load(tmp_path / "run" / "checkpoints" / "0000002")[0]["model"]
+
+
+def test_training_can_start_from_transferred_weights_and_leave_dead_codes_alone(tmp_path):
+    """Two steps at a rate of 1e-9 move nothing: what is there is the mono checkpoint, repeated."""
+    mono = GOLDEN / "dac" / "mono.pth"
+    start = f"transfer:{mono}"
+    state = tiny_training(tmp_path, initialisation=start, revive_every=0, learning_rate=1e-9)
+    expected = transfer(read_model(mono), 2)
+    model = RVQGAN(expected.config)
+    model.load_state_dict(state)
+    for name, tensor in model.fold_weight_norm().state_dict().items():
+        torch.testing.assert_close(tensor, expected.state_dict()[name], rtol=1e-5, atol=1e-6)
+
+
+def test_an_unknown_initialisation_is_refused(tmp_path):
+    with pytest.raises(InputError, match="initialisation = 'magic'; known are pca, default and transfer:FILE"):
+        tiny_training(tmp_path, initialisation="magic")
+    with pytest.raises(InputError, match="no such file"):
+        tiny_training(tmp_path, initialisation="transfer:nowhere.safetensors")
