@@ -70,7 +70,7 @@ def ours(seconds: float, shipped: bool) -> dict:
     from codec.rvqgan.config import ModelConfig
 
     torch.manual_seed(0)
-    model = load()[0] if shipped else RVQGAN(ModelConfig()).fold_weight_norm().eval().requires_grad_(False)
+    model = load()[0] if shipped else RVQGAN(ModelConfig(), weight_norm=False).eval().requires_grad_(False)
 
     def pieces(size: int):
         """Noise in pieces of `size` samples, generated on demand, so that no long signal is held in memory."""

@@ -1,7 +1,8 @@
-"""What a model costs: ``python -m codec.profile [--model M | --preset paper]``.
+"""Report what a model costs: ``python -m codec.profile [--model M | --preset paper]``.
 
-Parameters, multiply-accumulates per second of audio, real-time factor, memory and latency, beside one mono codec
-of the published architecture for each channel (its operations counted; bench/against_stock.py measures its times).
+The report states parameters, multiply-accumulate operations (MAC) per second of audio, time per second of audio,
+memory and latency. The operations are compared with those of one published mono codec for each channel, whose
+times bench/against_stock.py measures.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from render.common.cli import parser, run
 
 def report(found: dict[str, Any]) -> str:
     """Return the table that the command prints."""
-    ours, mono, channels = found["macs_per_s"], found["mono_macs_per_s"], found["channels"]
+    model, mono, channels = found["macs_per_s"], found["mono_macs_per_s"], found["channels"]
     rows = [f"{'':28}{'this model':>12}  {f'{channels} x published mono':>20}"]
-    for name in (*ours, "together"):
-        a, b = (sum(m.values()) if name == "together" else m[name] for m in (ours, mono))
-        rows.append(f"{name + ', GMAC/s of audio':28}{a / 1e9:12.3f}  {channels * b / 1e9:20.3f}")
+    for name in (*model, "together"):
+        macs = [sum(parts.values()) if name == "together" else parts[name] for parts in (model, mono)]
+        rows.append(f"{name + ', GMAC/s of audio':28}{macs[0] / 1e9:12.3f}  {channels * macs[1] / 1e9:20.3f}")
     rows += [
         f"{'parameters, million':28}{found['parameters'] / 1e6:12.2f}",
         f"{'rate of the codes, kbit/s':28}{found['code_bps'] / 1e3:12.3f}",
@@ -31,27 +32,26 @@ def report(found: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Command line."""
+    """Run the command line."""
     arguments = parser(__doc__, "codec.profile")
     which = arguments.add_mutually_exclusive_group()
     which.add_argument("--model", type=Path, metavar="M", help="model file (default: the shipped one)")
     which.add_argument("--preset", metavar="P", help="untrained model of a preset of codec.train")
-    arguments.add_argument("--seconds", type=float, default=6.0, help="of noise to code (default: 6)")
+    arguments.add_argument("--seconds", type=float, default=6.0, help="duration of the noise to code (default: 6)")
     arguments.add_argument("--json", action="store_true", help="print JSON instead of a table")
     given = arguments.parse_args()
 
     import json
 
     from codec.checkpoints.model_file import load
+    from codec.coding.complexity import profile
     from codec.rvqgan.codec import RVQGAN
     from codec.training.config import load_preset
 
     if given.preset:
-        model = RVQGAN(load_preset(given.preset)[0]).fold_weight_norm().eval().requires_grad_(False)
+        model = RVQGAN(load_preset(given.preset)[0], weight_norm=False).eval().requires_grad_(False)
     else:
         model, _ = load(given.model)
-    from codec.coding.complexity import profile
-
     found = profile(model, given.seconds)
     print(json.dumps(found, indent=1) if given.json else report(found))
 

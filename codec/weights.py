@@ -1,11 +1,11 @@
-"""Model files: fetch published weights, convert them to files of our own.
+"""Download published weights and convert them to model files.
 
     python -m codec.weights fetch                     # Descript's mono model, 44.1 kHz, 16 kbit/s, 257 MB
     python -m codec.weights convert weights_44khz_16kbps.pth -o data/mono.safetensors
 
-fetch needs a network, once; it records the SHA-256 of what it got beside the file and from then on accepts
-nothing else. convert reads Descript's checkpoints and those of transformers' DacModel (.pth, .safetensors).
-Converted files go into codec.encode, codec.decode (--model) and codec.transfer.
+fetch needs a network once. It records the SHA-256 of the download beside the file, and later accepts nothing else.
+convert reads Descript's checkpoints and those of transformers' DacModel (.pth, .safetensors). Converted files are
+used by codec.encode and codec.decode (--model) and by codec.transfer.
 """
 
 from __future__ import annotations
@@ -20,17 +20,23 @@ PUBLISHED_URL = (
 
 
 def main() -> None:
-    """Command line."""
+    """Run the command line."""
     arguments = parser(__doc__, "codec.weights")
     verbs = arguments.add_subparsers(dest="verb", required=True, metavar="fetch | convert")
     fetch = verbs.add_parser("fetch", allow_abbrev=False, help="download a published checkpoint")
-    fetch.add_argument("--url", default=PUBLISHED_URL, help="another checkpoint than the mono 16 kbit/s one")
-    fetch.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: the name in the URL, here")
-    to_ours = verbs.add_parser("convert", allow_abbrev=False, help="write a published checkpoint as a model file")
-    to_ours.add_argument("input", type=Path, metavar="IN", help=".pth or .safetensors")
-    to_ours.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.safetensors")
-    to_ours.add_argument("--sample-rate", type=int, metavar="HZ", help="for files that do not tell it")
-    to_ours.add_argument("--force", action="store_true", help="replace an existing output that differs")
+    fetch.add_argument(
+        "--url", default=PUBLISHED_URL, help="address of the checkpoint (default: mono, 44.1 kHz, 16 kbit/s)"
+    )
+    fetch.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="default: the name in the URL, in the current folder"
+    )
+    convert_parser = verbs.add_parser(
+        "convert", allow_abbrev=False, help="write a published checkpoint as a model file"
+    )
+    convert_parser.add_argument("input", type=Path, metavar="IN", help=".pth or .safetensors")
+    convert_parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.safetensors")
+    convert_parser.add_argument("--sample-rate", type=int, metavar="HZ", help="for files that do not state it")
+    convert_parser.add_argument("--force", action="store_true", help="replace an existing output that differs")
     given = arguments.parse_args()
 
     if given.verb == "fetch":
@@ -39,6 +45,7 @@ def main() -> None:
         target = fetch_checkpoint(given.url, given.output)
         print(f"{target}: fetched; next: python -m codec.weights convert {target} -o OUT.safetensors")
         return
+
     from codec.descript.conversion import convert
     from codec.rvqgan.codec import count_parameters
 
