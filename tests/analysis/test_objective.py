@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 
 from analysis import objective
-from analysis.metrics.built_test import read_built_test
-from analysis.metrics.evaluation import items_of_build, items_of_files, measure_items, prepare
 from analysis.metrics.registry import MEASURES, measure_all
 from analysis.metrics.selftest import scene
 from listening.conditions.anchors import low_pass
@@ -55,7 +53,6 @@ def build(path, items=("Beach", "Park"), conditions=("href", "la", "order_1")):
             "href": reference,
             "la": low_pass(reference, 3500),
             "order_1": cut(reference.samples * (np.arange(16) < 4)[:, None]),
-            "noise": cut(scene(0.7, seed=9).samples),
         }
         for name in conditions:
             write_scene(path / "scenes" / item / f"{name}.w64", made[name])
@@ -95,12 +92,6 @@ def test_a_build_gives_a_row_for_each_item_and_condition(tmp_path, run):
     assert "nan" not in (tmp_path / "o" / "objective.csv").read_text().lower()
 
 
-def test_the_result_does_not_depend_on_workers_or_segments(tmp_path):
-    items = items_of_build(read_built_test(build(tmp_path / "build", items=("Beach",), conditions=("href", "la"))))
-    alone, both = (list(measure_items(items, workers, False)) for workers in (1, 2))
-    assert alone == both
-
-
 def test_files_of_other_lengths_delays_and_orders(folder, run):
     x = REFERENCE.samples
     write_scene(folder / "late.wav", cut(np.concatenate([np.zeros((16, 300)), -x], axis=1)))
@@ -135,30 +126,6 @@ def test_what_is_not_its_reference_is_refused_unless_said_to_be_aligned(folder, 
         run(folder / "ref.wav", folder / "other.wav", "--workers", 1)
     printed = run(folder / "ref.wav", folder / "other.wav", "--aligned", "--workers", 1)
     assert "has not the reference's waveform; taken as aligned" in printed
-
-
-def test_a_build_may_hold_noise(tmp_path):
-    items = items_of_build(read_built_test(build(tmp_path / "b", items=("Beach",), conditions=("href", "noise"))))
-    assert prepare(items[0], take_as_aligned=True).alignments["noise"].lag == 0
-
-
-@pytest.mark.parametrize(
-    ("name", "made", "message"),
-    [
-        ("rate", lambda: cut(REFERENCE.samples, 48000), "48000 Hz, the reference .* has 44100 Hz"),
-        (
-            "higher",
-            lambda: cut(np.zeros((25, 30_870))),
-            r"order 4 \(25 channels\), the reference .* has only order 3",
-        ),
-        ("tiny", lambda: cut(REFERENCE.samples[:, :500]), "500 samples overlap with the tests; 2049 are needed"),
-    ],
-)
-def test_what_cannot_be_compared(folder, name, made, message):
-    write_scene(folder / f"{name}.wav", made())
-    (item,) = items_of_files(folder / "ref.wav", [folder / f"{name}.wav"])
-    with pytest.raises(InputError, match=message):
-        prepare(item, take_as_aligned=True)
 
 
 def test_bad_files(folder, run):

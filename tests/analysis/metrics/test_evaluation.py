@@ -1,0 +1,84 @@
+"""Items from files and builds: how they are aligned and measured, and which are refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analysis.metrics.built_test import BuiltTest
+from analysis.metrics.evaluation import items_of_build, items_of_files, measure_items, prepare
+from analysis.metrics.selftest import scene
+from listening.conditions.anchors import low_pass
+from render.common.errors import InputError
+from render.fileio.audio_file import write_scene
+from render.hoa.scene import Scene
+
+REFERENCE = scene(0.7)
+RATE = REFERENCE.sample_rate_hz
+
+
+@pytest.fixture
+def item(tmp_path):
+    """Function that writes tests of the reference and returns the item."""
+
+    def write(**tests):
+        paths = {name: tmp_path / f"{name}.wav" for name in ("ref", *tests)}
+        for name, made in {"ref": REFERENCE, **tests}.items():
+            write_scene(paths[name], made)
+        (made,) = items_of_files(paths.pop("ref"), list(paths.values()))
+        return made
+
+    return write
+
+
+def cut(samples, rate_hz=RATE):
+    return Scene(np.ascontiguousarray(samples, np.float32), rate_hz)
+
+
+def test_the_result_does_not_depend_on_the_workers(item):
+    items = [item(la=low_pass(REFERENCE, 3500), quiet=cut(0.5 * REFERENCE.samples))]
+    alone, both = (list(measure_items(items, workers, take_as_aligned=False)) for workers in (1, 2))
+    assert alone == both
+    assert [row["condition"] for row in alone] == ["la", "quiet"]
+
+
+def test_noise_may_be_measured_as_it_is(item):
+    noise = item(noise=scene(0.7, seed=9))
+    prepared = prepare(noise, take_as_aligned=True)
+    assert prepared.alignments["noise"].lag == 0
+    assert prepared.total == REFERENCE.length
+    with pytest.raises(InputError, match="does not have the waveform"):
+        prepare(noise, take_as_aligned=False)
+
+
+def test_tests_are_cut_to_the_part_in_which_all_overlap(item):
+    x = REFERENCE.samples
+    late = np.concatenate([np.zeros((16, 300)), x[:, :-300]], axis=1)
+    early = np.concatenate([x[:, 200:], np.zeros((16, 200))], axis=1)
+    prepared = prepare(item(late=cut(late), early=cut(early)), take_as_aligned=False)
+    assert {name: found.lag for name, found in prepared.alignments.items()} == {"late": 300, "early": -200}
+    assert (prepared.start, prepared.total) == (200, REFERENCE.length - 500)
+    for condition in (None, "late", "early"):
+        assert np.array_equal(prepared.reader(condition)(0, 1000), x[:, 200:1200])
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (lambda: cut(REFERENCE.samples, 48000), "48000 Hz, the reference .* has 44100 Hz"),
+        (lambda: cut(np.zeros((25, 30_870))), r"order 4 \(25 channels\), the reference .* has only order 3"),
+        (lambda: cut(REFERENCE.samples[:, :500]), "500 samples overlap with the tests; 2049 are needed"),
+    ],
+)
+def test_what_cannot_be_compared(item, made, message):
+    with pytest.raises(InputError, match=message):
+        prepare(item(test=made()), take_as_aligned=True)
+
+
+def test_items_of_a_build_have_the_facts_of_the_manifest():
+    la = {"kbps": 16.5, "latency_ms": 2, "rtf_enc": "fast", "parameters": {"kbps": 16, "params": 7, "x": 1}}
+    entry = {"material": "recording", "conditions": {"href": {}, "la": la}}
+    (found,) = items_of_build(BuiltTest(Path("out"), {}, {"Beach": entry}))
+    assert found.reference == Path("out/scenes/Beach/href.w64") == found.tests["href"]
+    assert found.tests["la"] == Path("out/scenes/Beach/la.w64")
+    assert found.facts == {"href": {}, "la": {"kbps": 16.5, "latency_ms": 2.0, "params": 7.0}}
