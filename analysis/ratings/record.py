@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -47,12 +47,12 @@ class RatingFile:
     further_columns
         Names of the values in `Record.further`.
     records
-        The ratings, read from the file while they are iterated.
+        The ratings in the order of the file.
     """
 
     format: str
     further_columns: tuple[str, ...]
-    records: Iterator[Record]
+    records: list[Record]
 
 
 def common_name(condition: str) -> str:

@@ -30,8 +30,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.ratings.csv_text import write_rows
-from analysis.ratings.importers.detect import open_ratings
-from analysis.ratings.record import Key, Record
+from analysis.ratings.importers.detect import import_file
+from analysis.ratings.record import Key
 from render.common.errors import InputError
 from render.common.files import read_json
 
@@ -121,41 +121,38 @@ def read(paths: Path | Sequence[Path], key: Key | None = None, rename: Mapping[s
 
 
 def _read_file(path: Path, key: Key | None, rename: Mapping[str, str]) -> Ratings:
-    """Check every rating of a file and lay the ratings side by side as columns."""
-    file = open_ratings(path, key)
-    lines: list[int] = []
-    unscored: list[str] = []
-    design: list[list] = [[] for _ in DESIGN]
-    scores: list[float] = []
-    further: list[list[str]] = [[] for _ in file.further_columns]
-    parsed: dict[str, float] = {}  # most scores and names of a file repeat
-    names: dict[str, str] = {}
-    for record in file.records:
-        if not record.score:
-            unscored.append(f"{path.name}:{record.line}")
-            continue
-        if record.score not in parsed:
-            parsed[record.score] = _score(path, record)
-        lines.append(record.line)
-        scores.append(parsed[record.score])
-        condition = rename.get(record.condition, record.condition)
-        given = (record.session, record.listener, record.item, condition)
-        for column, what, name in zip(design, DESIGN, given, strict=False):
-            column.append(names.get(name) or names.setdefault(name, _name(path, record, what, name)))
-        design[-1].append(_replicate(path, record))
-        for column, cell in zip(further, record.further, strict=True):
-            column.append(cell)
-    if not lines:
+    """Import a file, check every rating and lay the ratings side by side as columns."""
+    file = import_file(path, key)
+    records = [record for record in file.records if record.score]
+    if not records:
         raise InputError(f"{path}: holds no rating")
-    columns = (*COLUMNS, *file.further_columns)
-    table = pd.DataFrame(dict(zip(columns, (*design, scores, *further), strict=True)))
+    lines, sessions, listeners, items, conditions, scores, replicates, further = zip(*records, strict=True)
+    names = (sessions, listeners, items, [rename.get(condition, condition) for condition in conditions])
+    checks = [
+        ("score", scores, _score_fault),
+        *((what, column, _name_fault) for what, column in zip(DESIGN, names, strict=False)),
+        ("replicate", replicates, _replicate_fault),
+    ]
+    faults = []
+    for what, column, fault_of in checks:
+        bad = {text: fault for text in set(column) if (fault := fault_of(text))}
+        if bad:
+            first = next(i for i, text in enumerate(column) if text in bad)
+            faults.append((lines[first], f"{what} {bad[column[first]]}"))
+    if faults:
+        line, fault = min(faults, key=lambda found: found[0])
+        raise InputError(f"{path}:{line}: {fault}")
+    columns = [*names, map(int, replicates), map(float, scores), *zip(*further, strict=True)]
+    titles = (*COLUMNS, *file.further_columns)
+    table = pd.DataFrame({title: list(column) for title, column in zip(titles, columns, strict=True)})
     twice = table.duplicated(list(DESIGN))
     if twice.any():
         second = int(np.argmax(twice))
         first = int(np.argmax((table[list(DESIGN)] == table[list(DESIGN)].iloc[second]).all(axis=1)))
         raise InputError(f"{path}:{lines[second]}: {_cell(table.iloc[second])} is already rated in line "
                          f"{lines[first]}; number repeated ratings in a column 'replicate'")  # fmt: skip
-    return Ratings(table, (file.format,), tuple(unscored))
+    unscored = tuple(f"{path.name}:{record.line}" for record in file.records if not record.score)
+    return Ratings(table, (file.format,), unscored)
 
 
 def _merge(files: Sequence[Ratings]) -> Ratings:
@@ -168,23 +165,13 @@ def _merge(files: Sequence[Ratings]) -> Ratings:
     return Ratings(table, tuple(sorted(formats)), tuple(place for file in files for place in file.unscored))
 
 
-def _score(path: Path, record: Record) -> float:
-    if not _NUMBER.fullmatch(record.score):
-        raise InputError(f"{path}:{record.line}: score '{_printable(record.score)}' is not a number")
-    value = float(record.score)
-    if not 0 <= value <= 100:
-        raise InputError(f"{path}:{record.line}: score {_printable(record.score)} is outside 0 to 100")
-    return value
+def _score_fault(text: str) -> str:
+    if not _NUMBER.fullmatch(text):
+        return f"'{_printable(text)}' is not a number"
+    return "" if 0 <= float(text) <= 100 else f"{_printable(text)} is outside 0 to 100"
 
 
-def _replicate(path: Path, record: Record) -> int:
-    text = record.replicate
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= 999):
-        raise InputError(f"{path}:{record.line}: replicate '{_printable(text)}' is not a number from 1 to 999")
-    return int(text)
-
-
-def _name(path: Path, record: Record, what: str, name: str) -> str:
+def _name_fault(name: str) -> str:
     if not name:
         fault = "is empty"
     elif len(name) > MAX_NAME_LENGTH:
@@ -192,8 +179,13 @@ def _name(path: Path, record: Record, what: str, name: str) -> str:
     elif _CONTROL.search(name):
         fault = "holds control characters"
     else:
-        return name
-    raise InputError(f"{path}:{record.line}: {what} '{_printable(name)}' {fault}")
+        return ""
+    return f"'{_printable(name)}' {fault}"
+
+
+def _replicate_fault(text: str) -> str:
+    valid = text.isascii() and text.isdecimal() and 1 <= int(text) <= 999
+    return "" if valid else f"'{_printable(text)}' is not a number from 1 to 999"
 
 
 def _printable(text: str) -> str:

@@ -17,6 +17,12 @@ class Interval:
     low: float
     high: float
 
+    @classmethod
+    def by_t(cls, mean: float, variance: float, df: float, level: float) -> Interval:
+        """Construct the interval of a mean from the mean's own variance and its degrees of freedom."""
+        half = special.stdtrit(df, 0.5 + level / 2) * np.sqrt(variance)
+        return cls(float(mean), float(mean - half), float(mean + half))
+
 
 def t_interval(values: Float64[np.ndarray, " n"], level: float = 0.95) -> Interval:
     """Return Student's interval for the mean of independent values.
@@ -26,10 +32,4 @@ def t_interval(values: Float64[np.ndarray, " n"], level: float = 0.95) -> Interv
     values = values[~np.isnan(values)]
     if values.size < 2:
         return Interval(float(values.mean()) if values.size else np.nan, np.nan, np.nan)
-    return interval_from(values.mean(), values.var(ddof=1) / values.size, values.size - 1, level)
-
-
-def interval_from(mean: float, variance: float, df: float, level: float) -> Interval:
-    """Return the interval of a mean from the mean's own variance and its degrees of freedom."""
-    half = special.stdtrit(df, 0.5 + level / 2) * np.sqrt(variance)
-    return Interval(float(mean), float(mean - half), float(mean + half))
+    return Interval.by_t(values.mean(), values.var(ddof=1) / values.size, values.size - 1, level)

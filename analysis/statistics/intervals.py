@@ -15,7 +15,7 @@ import pandas as pd
 from jaxtyping import Float64
 
 from analysis.ratings.cells import Cells
-from analysis.statistics.interval import Interval, interval_from, t_interval
+from analysis.statistics.interval import Interval, t_interval
 from analysis.statistics.mixed_models import crossed_interval_incomplete
 
 CONVENTIONS = {
@@ -70,7 +70,7 @@ def crossed_interval(scores: Float64[np.ndarray, "listener item"], level: float 
         variance = sum(squares_mean) - error
         parts = [*zip(squares_mean, freedom.values(), strict=True), (error, freedom_error)]
         df = variance**2 / sum(square**2 / count for square, count in parts)
-    return interval_from(mean, variance / scores.size, df, level)
+    return Interval.by_t(mean, variance / scores.size, df, level)
 
 
 def means_over_items(

@@ -15,7 +15,7 @@ from jaxtyping import Float64, Int64
 from scipy import linalg, optimize
 
 from analysis.ratings.cells import Cells
-from analysis.statistics.interval import Interval, interval_from
+from analysis.statistics.interval import Interval
 from render.common.errors import InputError
 
 MAX_RATIO = 1e6
@@ -277,7 +277,7 @@ def crossed_interval_incomplete(scores: Float64[np.ndarray, "listener item"], le
             df = 2 * variance**2 / float(gradient @ np.linalg.solve(curvature / 2, gradient))
         except np.linalg.LinAlgError:
             return Interval(float(model.beta[0]), np.nan, np.nan)
-    return interval_from(float(model.beta[0]), variance, df, level)
+    return Interval.by_t(float(model.beta[0]), variance, df, level)
 
 
 def _gradient(

@@ -100,7 +100,7 @@ def analyse(ratings: Ratings, settings: Settings = DEFAULTS, plan: Plan | None =
     everybody = cells(ratings.table)
     screening = screen(everybody, settings.screening)
     table = ratings.table[~ratings.table["listener"].isin(screening.excluded)]
-    cube = everybody.without(screening.excluded)
+    cube = everybody.without(screening.excluded) if screening.excluded else everybody
     summary = summarise(table, cube, settings.ci)
     means = means_over_items(cube.scores)
     not_rated = tuple(cube.missing())

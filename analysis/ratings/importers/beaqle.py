@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from analysis.ratings.record import RatingFile, Record, common_name
@@ -12,15 +11,11 @@ from render.common.errors import InputError
 
 
 def ratings(path: Path, text: str) -> RatingFile:
-    """Open one listener's result: a list of ``{"TestID": item, "Runtime": ms, "rating": {condition: score}}``.
+    """Import one listener's result: a list of ``{"TestID": item, "Runtime": ms, "rating": {condition: score}}``.
 
     The listener is the ``UserName`` of the submission, else the file's name. A test without ``rating`` was not
     presented to this listener (BeaqleJS: MaxTestsPerRun).
     """
-    return RatingFile("BeaqleJS JSON", ("time_ms",), _records(path, text))
-
-
-def _records(path: Path, text: str) -> Iterator[Record]:
     try:
         tests = json.loads(text, object_pairs_hook=_without_duplicates, parse_constant=str)
     except json.JSONDecodeError as error:
@@ -32,6 +27,7 @@ def _records(path: Path, text: str) -> Iterator[Record]:
     lines = [text.count("\n", 0, match.start()) + 1 for match in re.finditer(r'"TestID"\s*:', text)]
     with_id = [test for test in tests if "TestID" in test]
     listener = next((str(test["UserName"]) for test in tests if test.get("UserName")), path.stem)
+    records = []
     for line, test in zip(lines, with_id, strict=False):
         scores = test.get("rating", {})
         if not isinstance(scores, dict):
@@ -39,7 +35,7 @@ def _records(path: Path, text: str) -> Iterator[Record]:
         for condition, score in scores.items():
             if isinstance(score, bool | list | dict):
                 raise InputError(f"{path}:{line}: score of '{condition[:40]}' is not a number")
-            yield Record(
+            record = Record(
                 line=line,
                 session="session",
                 listener=listener,
@@ -48,6 +44,8 @@ def _records(path: Path, text: str) -> Iterator[Record]:
                 score="" if score is None else str(score),
                 further=(str(test.get("Runtime", "")),),
             )
+            records.append(record)
+    return RatingFile("BeaqleJS JSON", ("time_ms",), records)
 
 
 def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:

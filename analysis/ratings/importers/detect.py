@@ -1,4 +1,4 @@
-"""Recognise the program that wrote a rating file by the file's content."""
+"""Recognise the program that wrote a rating file by the file's content, and import its ratings."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from analysis.ratings.record import Key, RatingFile
 from render.common.errors import InputError
 
 
-def open_ratings(path: Path, key: Key | None) -> RatingFile:
-    """Recognise the format of a file and open its ratings.
+def import_file(path: Path, key: Key | None) -> RatingFile:
+    """Recognise the format of a file and import its ratings, all values still as text.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ def open_ratings(path: Path, key: Key | None) -> RatingFile:
     Raises
     ------
     InputError
-        With file and line, if no known format fits; errors in the ratings are raised while they are iterated.
+        With file and line: no known format fits, or the file does not keep to its format.
     """
     text = read_text(path)
     start = text.lstrip()[:1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from xml.parsers import expat
 
@@ -12,16 +11,12 @@ from render.common.errors import InputError
 
 
 def ratings(path: Path, text: str) -> RatingFile:
-    """Open one listener's XML: ``MUSHRA/info@subjectName``, ``trials/trial@trialName/testFile@fileName,@score``.
+    """Import one listener's XML: ``MUSHRA/info@subjectName``, ``trials/trial@trialName/testFile@fileName,@score``.
 
     A sound file is named ``<trial>_<condition>.wav``, or ``<condition>.wav`` (ODAQ). A document type declaration
     is refused before anything in it is expanded, so entity bombs and external entities do no harm.
     """
-    return RatingFile("listening-test-app XML", ("date", "time_ms", "plays"), _records(path, text))
-
-
-def _records(path: Path, text: str) -> Iterator[Record]:
-    found: list[Record] = []
+    records: list[Record] = []
     state = {"root": "", "session": "session", "listener": "", "trial": "", "date": "", "time_ms": ""}
     parser = expat.ParserCreate()
 
@@ -59,7 +54,7 @@ def _records(path: Path, text: str) -> Iterator[Record]:
                 score=attributes.get("score", ""),
                 further=(state["date"], state["time_ms"], attributes.get("plays", "")),
             )
-            found.append(record)
+            records.append(record)
 
     parser.StartElementHandler = start
     parser.StartDoctypeDeclHandler = refuse
@@ -70,7 +65,7 @@ def _records(path: Path, text: str) -> Iterator[Record]:
         raise InputError(
             f"{path}:{error.lineno}: not well-formed XML ({expat.ErrorString(error.code)})"
         ) from error
-    yield from found
+    return RatingFile("listening-test-app XML", ("date", "time_ms", "plays"), records)
 
 
 def _milliseconds(seconds: str) -> str:

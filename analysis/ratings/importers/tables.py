@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -49,29 +49,23 @@ def columns_by_role(table: CsvTable) -> dict[str, int]:
 
 
 def long(table: CsvTable, columns: Mapping[str, int], key: Key | None) -> RatingFile:
-    """Open a table with one rating per row, or with lists of conditions and scores in the cells of a row.
+    """Import a table with one rating per row, or with lists of conditions and scores in the cells of a row.
 
     All other columns of our own tables are kept as further columns; those of others are dropped.
     """
-    names = [name.lower() for name in table.header]
-    own = {"score", "listener"} <= set(names)
-    further = tuple(name for name in names if name not in OWN_COLUMNS) if own else ()
-    return RatingFile("long CSV", further, _long_records(table, names, columns, key, further))
-
-
-def _long_records(
-    table: CsvTable, names: list[str], columns: Mapping[str, int], key: Key | None, further: Sequence[str]
-) -> Iterator[Record]:
-    path = table.path
+    path, names = table.path, [name.lower() for name in table.header]
     if len(set(names)) < len(names):
         raise InputError(f"{path}: a column is named twice: {', '.join(n for n in names if names.count(n) > 1)}")
+    own = {"score", "listener"} <= set(names)
     blinded = names[columns["condition"]] == "stimulus"
-    if blinded and key is None and "score" in names and "listener" in names:
+    if own and blinded and key is None:
         raise InputError(f"{path}: names stimuli, not conditions; give the package's key with --key")
+    further = tuple(name for name in names if name not in OWN_COLUMNS) if own else ()
+    others = [names.index(name) for name in further]
     stimulus = names.index("stimulus") if "stimulus" in names else None
     replicate = names.index("replicate") if "replicate" in names else None
     session = columns.get("session")
-    others = [names.index(name) for name in further]
+    records = []
     for line, row in table.rows():
         item, condition = row[columns["item"]], row[columns["condition"]]
         if key is not None:
@@ -87,19 +81,16 @@ def _long_records(
             replicate=row[replicate] if replicate is not None else "1",
             further=tuple([row[i] for i in others]),
         )
-        if record.score.startswith("["):
-            yield from _split_lists(path, record)
-        else:
-            yield record
+        records += _split_lists(path, record) if record.score.startswith("[") else [record]
+    return RatingFile("long CSV", further, records)
 
 
-def _split_lists(path: Path, record: Record) -> Iterator[Record]:
+def _split_lists(path: Path, record: Record) -> list[Record]:
     """Split a row whose condition and score cells hold lists, as ``['A', 'B']`` and ``[10, 20]``."""
     conditions, scores = (_parse_list(path, record.line, cell) for cell in (record.condition, record.score))
     if len(conditions) != len(scores):
         raise InputError(f"{path}:{record.line}: {len(conditions)} conditions, but {len(scores)} scores")
-    for condition, score in zip(conditions, scores, strict=True):
-        yield record._replace(condition=condition, score=score)
+    return [record._replace(condition=c, score=s) for c, s in zip(conditions, scores, strict=True)]
 
 
 # One element of a list and what ends it: 'text' or "text" with backslash escapes, or a bare number.
@@ -120,45 +111,35 @@ def _parse_list(path: Path, line: int, cell: str) -> list[str]:
 
 
 def wide_by_condition(table: CsvTable, columns: Mapping[str, int]) -> RatingFile:
-    """Open a table with a row for each listener and item and a column for each condition."""
-
-    def records() -> Iterator[Record]:
-        conditions = [i for i in range(len(table.header)) if i not in columns.values()]
-        for line, row in table.rows():
-            session = row[columns["session"]] if "session" in columns else "session"
-            for i in conditions:
-                yield Record(
-                    line, session, row[columns["listener"]], row[columns["item"]], table.header[i], row[i]
-                )
-
-    return RatingFile("wide CSV", (), records())
+    """Import a table with a row for each listener and item and a column for each condition."""
+    conditions = [i for i in range(len(table.header)) if i not in columns.values()]
+    records = []
+    for line, row in table.rows():
+        session = row[columns["session"]] if "session" in columns else "session"
+        listener, item = row[columns["listener"]], row[columns["item"]]
+        records += [Record(line, session, listener, item, table.header[i], row[i]) for i in conditions]
+    return RatingFile("wide CSV", (), records)
 
 
 def wide_by_file(table: CsvTable, columns: Mapping[str, int]) -> RatingFile:
-    """Open a table with a row for each listener and a column for each ``item_condition``."""
-
-    def records() -> Iterator[Record]:
-        files = [i for i in range(len(table.header)) if i not in columns.values()]
-        names = split_names(table.path, table.line, [table.header[i] for i in files])
-        for line, row in table.rows():
-            session = row[columns["session"]] if "session" in columns else "session"
-            for i, (item, condition) in zip(files, names, strict=True):
-                yield Record(line, session, row[columns["listener"]], item, condition, row[i])
-
-    return RatingFile("wide CSV", (), records())
+    """Import a table with a row for each listener and a column for each ``item_condition``."""
+    files = [i for i in range(len(table.header)) if i not in columns.values()]
+    names = split_names(table.path, table.line, [table.header[i] for i in files])
+    records = []
+    for line, row in table.rows():
+        session = row[columns["session"]] if "session" in columns else "session"
+        for i, (item, condition) in zip(files, names, strict=True):
+            records.append(Record(line, session, row[columns["listener"]], item, condition, row[i]))
+    return RatingFile("wide CSV", (), records)
 
 
 def golisten(table: CsvTable) -> RatingFile:
-    """Open an export of GoListen: a row for each anonymous listener, a column for each sound file.
+    """Import an export of GoListen: a row for each anonymous listener, a column for each sound file.
 
     Up to three rows of headings precede the ratings. The files are named in the row 'Sound filename', and in
     exports older than that heading in the first row that names sound files. Columns without a file hold times
     and answers to questions.
     """
-    return RatingFile("GoListen", ("date",), _golisten_records(table))
-
-
-def _golisten_records(table: CsvTable) -> Iterator[Record]:
     headings = table.rows(ragged=True)
     while not (first := _first_file_column(table.header)):
         line, header = next(headings, (0, []))
@@ -168,12 +149,15 @@ def _golisten_records(table: CsvTable) -> Iterator[Record]:
     files = [i for i in range(first, len(table.header)) if table.header[i]]
     names = split_names(table.path, table.line, [table.header[i] for i in files])
     count = 0
+    records = []
     for line, row in table.rows():
         if count == 0 and not any(character.isdigit() for i in files for character in row[i]):
             continue  # another row of headings
         count += 1
         for i, (item, condition) in zip(files, names, strict=True):
-            yield Record(line, row[0] or "session", f"{count:02d}", item, condition, row[i], further=(row[1],))
+            record = Record(line, row[0] or "session", f"{count:02d}", item, condition, row[i], further=(row[1],))
+            records.append(record)
+    return RatingFile("GoListen", ("date",), records)
 
 
 def _first_file_column(header: list[str]) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from analysis.ratings.csv_text import CsvTable
@@ -16,7 +15,7 @@ _PYMUSHRA_FURTHER = {"responses_time": "time_ms", "responses_comment": "comment"
 
 
 def webmushra(table: CsvTable, key: Key | None) -> RatingFile:
-    """Open the long table of any version of webMUSHRA.
+    """Import the long table of any version of webMUSHRA.
 
     webMUSHRA writes the header when it creates the file and never again, so the number of columns changes within
     a file when the questionnaire is edited. The questionnaire stands between the first column and the last six;
@@ -27,12 +26,6 @@ def webmushra(table: CsvTable, key: Key | None) -> RatingFile:
     # the questionnaire ends before session_uuid, in older files before trial_id
     questions = names[1 : names.index("session_uuid" if "session_uuid" in names else "trial_id")]
     further = (*(f"questionnaire_{name}" for name in questions), "time_ms", "comment")
-    return RatingFile("webMUSHRA", further, _webmushra_records(table, names, questions, key))
-
-
-def _webmushra_records(
-    table: CsvTable, names: list[str], questions: Sequence[str], key: Key | None
-) -> Iterator[Record]:
     right = {name: i - len(names) for i, name in enumerate(names)}
     has_uuid = right.get("session_uuid") == right["trial_id"] - 1
     min_cells = 1 - (right["session_uuid"] if has_uuid else right["trial_id"])
@@ -40,6 +33,7 @@ def _webmushra_records(
     answers: list[str] = []
     rated: set[tuple[str, str]] = set()
     count = 0
+    records = []
     for line, row in table.rows(ragged=True):
         if len(row) < min_cells:
             raise InputError(f"{table.path}:{line}: has {len(row)} cells; webMUSHRA writes at least {min_cells}")
@@ -53,7 +47,7 @@ def _webmushra_records(
             listener = f"{count:02d}"
         # in a row that the header does not fit nobody can tell which answer belongs to which question
         given = row[1 : 1 + len(questions)] if len(row) == len(names) else [""] * len(questions)
-        yield Record(
+        record = Record(
             line=line,
             session=row[0],
             listener=listener,
@@ -62,10 +56,12 @@ def _webmushra_records(
             score=row[right["rating_score"]],
             further=(*given, *("" if i is None else row[i] for i in time_and_comment)),
         )
+        records.append(record)
+    return RatingFile("webMUSHRA", further, records)
 
 
 def pymushra(table: CsvTable, key: Key | None) -> RatingFile:
-    """Open an export of pymushra, the order of whose columns changes from file to file.
+    """Import an export of pymushra, the order of whose columns changes from file to file.
 
     The export holds the trials of every kind of test; those of kind ``mushra`` are read. Listeners are told
     apart by their UUID, in exports without one by their answers.
@@ -74,19 +70,16 @@ def pymushra(table: CsvTable, key: Key | None) -> RatingFile:
     asked = {n: "questionnaire_" + n.removeprefix("questionaire_") for n in names if n.startswith("questionaire_")}
     renamed = asked | _PYMUSHRA_FURTHER
     further = {n: renamed[n] for n in names if n in renamed and n != "questionaire_uuid"}
-    return RatingFile("pymushra", tuple(further.values()), _pymushra_records(table, names, list(further), key))
-
-
-def _pymushra_records(table: CsvTable, names: list[str], further: list[str], key: Key | None) -> Iterator[Record]:
     column = {name: i for i, name in enumerate(names)}
     answers = [i for i, name in enumerate(names) if name.startswith("questionaire_")]
     others = [names.index(name) for name in further]
     uuid = column.get("questionaire_uuid")
+    records = []
     for line, row in table.rows():
         if "wm_type" in column and row[column["wm_type"]] != "mushra":
             continue
         item = row[column["wm_id"]]
-        yield Record(
+        record = Record(
             line=line,
             session=row[column["wm_testid"]] if "wm_testid" in column else "session",
             listener=row[uuid] if uuid is not None else " ".join(row[i] for i in answers),
@@ -95,6 +88,8 @@ def _pymushra_records(table: CsvTable, names: list[str], further: list[str], key
             score=row[column["responses_score"]],
             further=tuple([row[i] for i in others]),
         )
+        records.append(record)
+    return RatingFile("pymushra", tuple(further.values()), records)
 
 
 def _condition(path: Path, line: int, key: Key | None, item: str, stimulus: str) -> str:
