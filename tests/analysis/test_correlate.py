@@ -1,5 +1,6 @@
 """Objective against subjective: scipy's coefficients, a published measure on real ratings, strict reading."""
 
+import json
 import sys
 
 import pandas as pd
@@ -38,3 +39,15 @@ def test_the_command_writes_table_and_scatter(tmp_path, monkeypatch, capsys):
     first = [(out / name).read_bytes() for name in ("scatter.png", "scatter.pdf")]
     command.main()  # the same bytes: nothing is refused
     assert first == [(out / name).read_bytes() for name in ("scatter.png", "scatter.pdf")]
+
+
+def test_ratings_of_a_blinded_package_are_joined_with_the_key(tmp_path, command):
+    key = {"items": {item: {"1": "la", "2": "opus3_160", "3": "prop", "4": "href"} for item in ("x", "y", "z")}}
+    (tmp_path / "key.json").write_text(json.dumps(key))
+    made = command("analysis.simulate", "--key", tmp_path / "key.json", "-o", tmp_path / "r.csv")
+    assert made.returncode == 0, made.stderr
+    lines = [f"{item},{c},{i}" for item in key["items"] for i, c in enumerate(("la", "opus3_160", "prop"))]
+    (tmp_path / "m.csv").write_text("\n".join(["item,condition,level", *lines]) + "\n")
+    found = command("analysis.correlate", tmp_path / "r.csv", tmp_path / "m.csv", "--key", tmp_path / "key.json")
+    assert found.stdout.startswith("SIMULATED")
+    assert "level" in found.stdout

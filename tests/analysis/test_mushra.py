@@ -11,8 +11,6 @@ import pytest
 from analysis.ratings.cells import cells
 from analysis.ratings.table import read, read_key, write
 from analysis.statistics.intervals import summarise
-from analysis.study.analysis import analyse
-from analysis.study.options import Settings
 from analysis.study.simulation import simulate
 
 
@@ -114,41 +112,6 @@ def test_bad_input_is_one_line_and_status_2(tmp_path, text, what, command):
     assert what in done.stderr
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.slow
-def test_report_command(folder, tmp_path, command):
-    made = command("analysis.report", folder / "plain.csv", "-o", tmp_path / "r.html")
-    assert made.returncode == 0, made.stderr
-    assert "SIMULATED RATINGS" in (tmp_path / "r.html").read_text()
-    assert 'room = ""' in command("analysis.report", "--template").stdout
-
-
-def test_the_other_verbs(folder, tmp_path, command):
-    ratings, key = folder / "ratings.csv", folder / "key.json"
-    planned = command("analysis.power", "--difference", 10, "--sd", 8, "--margin", 5, "-o", tmp_path)
-    assert "find a difference of 10 points:             8 listeners" in planned.stdout
-    assert (tmp_path / "power.pdf").stat().st_size > 1000
-    pilot = ["analysis.power", "--pilot", folder / "plain.csv", "--pair", "prop", "opus3_160"]
-    piloted = command(*pilot, "--margin", 15)
-    assert "SIMULATED pilot, 6 listeners x 3 items" in piloted.stdout
-    pairs = analyse(read(folder / "plain.csv"), Settings(margin=15)).pairs.set_index(["a", "b"])
-    row = pairs.loc[("opus3_160", "prop")]
-    assert f"opus3_160 no worse than prop by 15 points: p = {row.p_non_inferior:.3g}" in "".join(
-        command(*pilot[:3], "--pair", "opus3_160", "prop", "--margin", 15).stdout
-    )
-    assert f"equivalent within 15 points: p = {row.p_equivalent:.3g}" in piloted.stdout
-    assert "components of the SIMULATED pilot, 12 items" in command(*pilot, "--items", 12).stdout
-    assert "published components, 12 items" in command("analysis.power", "--items", 12).stdout
-    measures = tmp_path / "m.csv"
-    items, conditions = ("Beach", "Park", "Woodland"), ("la", "opus3_160", "prop")
-    lines = [f"{item},{c},{i}" for item in items for i, c in enumerate(conditions)]
-    measures.write_text("\n".join(["item,condition,level", *lines]) + "\n")
-    found = command("analysis.correlate", ratings, measures, "--key", key)
-    assert found.stdout.startswith("SIMULATED")
-    assert "level" in found.stdout
-    counted = command("analysis.coverage", "--trials", 20, "--draws", 0)
-    assert "crossed (Satterthwaite)" in counted.stdout
 
 
 @pytest.mark.parametrize(
