@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 from numpy import ndarray
 
+from analysis.metrics.built_test import REFERENCE
 from listening.test_design.test_plan import Plan
-from render.common import files as artefact
+from render.common import files
 from render.common.errors import InputError
 from render.dsp.block_processing import resampled, resampled_length
 from render.dsp.convolution import convolved
@@ -25,12 +25,24 @@ from render.loudspeakers.design import decoding_filters
 from stimuli.excerpts.window import item_gain_db
 
 RATE_HZ = 48_000
-EPOCH_S = 946_684_800  # 2000-01-01: the same time stamp on every file, or the order of making would tell
+EPOCH_S = 946_684_800  # 2000-01-01, the time stamp of every file: the order of writing would reveal conditions
 
 
 @dataclass(frozen=True)
 class Levels:
-    """Level of an item: what was measured before the gain, and the gain."""
+    """Level of an item: what was measured before the gain, and the gain.
+
+    Attributes
+    ----------
+    loudness_lufs : float
+        Loudness of the rendered reference (ITU-R BS.1770).
+    gated : bool
+        Whether it was gated; a reference shorter than a gating block of 0.4 s is not.
+    true_peak_dbtp : float
+        Highest true peak of all conditions.
+    gain_db : float
+        Gain of all conditions.
+    """
 
     loudness_lufs: float
     gated: bool
@@ -39,7 +51,7 @@ class Levels:
 
 
 @dataclass(frozen=True)
-class Form:
+class FeedFormat:
     """How feeds are rendered and written.
 
     Attributes
@@ -47,75 +59,105 @@ class Form:
     layout : Layout
     decoder : str
         Method of `render.loudspeakers.design.decoding_filters`.
-    order : str
-        Channel order of the files: bs2051 or wav.
+    channel_order : str
+        Channel order of the files: ``bs2051`` or ``wav``.
     subtype : str
-        Of the WAV files.
+        Sample format of the WAV files.
     """
 
     layout: Layout
     decoder: str
-    order: str
+    channel_order: str
     subtype: str = "PCM_24"
 
 
-def feed_blocks(path: Path, layout: Layout, method: str, frames: int) -> Iterator[ndarray]:
-    """Render a scene file to `frames` samples at 48 kHz, block by block, in memory independent of its length."""
+@dataclass(frozen=True)
+class ItemFeeds:
+    """What was written for an item.
+
+    Attributes
+    ----------
+    levels : Levels
+    length : int
+        Samples per channel at 48 kHz.
+    digests : dict
+        File name -> `digest`.
+    """
+
+    levels: Levels
+    length: int
+    digests: dict[str, str]
+
+
+def feed_blocks(path: Path, layout: Layout, method: str, length: int) -> Iterator[ndarray]:
+    """Render a scene file to `length` samples at 48 kHz, block by block; its length does not change the memory."""
     about = info(path)
     filters = decoding_filters(layout, about.ambisonic_order, method, about.sample_rate_hz)
     feeds = convolved(blocks(path), filters)
-    yield from resampled(feeds, len(filters.taps), about.sample_rate_hz, RATE_HZ, frames)
+    yield from resampled(feeds, len(filters.taps), about.sample_rate_hz, RATE_HZ, length)
 
 
 def write_item(
-    item: str, names: dict[str, str], entries: dict[str, Any], build: Path, audio: Path, form: Form, plan: Plan,
+    scenes: dict[str, tuple[Path, str]],
+    names: dict[str, str],
+    folder: Path,
+    form: FeedFormat,
+    plan: Plan,
     force: bool,
-) -> dict[str, Any]:  # fmt: skip
-    """Write the audio files of one item below `audio`; return its levels, length and the files' digests.
+) -> ItemFeeds:
+    """Render the stimuli of an item and write their audio files.
 
     Parameters
     ----------
-    item : str
+    scenes : dict
+        Condition -> scene file and its SHA-256.
     names : dict
-        Blind name -> condition; ``reference`` is written besides.
-    entries : dict
-        Condition -> entry in the manifest.
+        Blind name -> condition; ``reference`` is written in addition.
+    folder : Path
+        Folder of the item's files; its name is the item's id.
+    form : FeedFormat
+    plan : Plan
+        Gives the target loudness and the headroom.
+    force : bool
+        Whether files that differ are replaced.
+
+    Raises
+    ------
+    InputError
+        If a scene is missing, is not what the manifest says, or differs from the reference in channels, rate or
+        length; if the rendered reference is silent.
     """
-    paths = {}
-    for name, entry in entries.items():
-        path = paths[name] = build / entry["file"]
-        _check(path, entry["sha256"])
-    about = info(paths["href"])
+    for path, sha256 in scenes.values():
+        if not path.is_file() or files.sha256(path) != sha256:
+            raise InputError(f"{path}: is missing or not what the manifest says; run listening.build again")
+    paths = {name: path for name, (path, _) in scenes.items()}
+    about = info(paths[REFERENCE])
     for path in paths.values():
         if replace(info(path), path=about.path) != about:
-            raise InputError(f"{path}: has not the channels, rate and length of {about.path.name}; build it again")
-    frames = resampled_length(about.length, about.sample_rate_hz, RATE_HZ)
-    audio.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".rendering-", dir=audio) as place:
-        rendered = {name: Path(place) / f"{name}.w64" for name in paths}
-        levels = render(paths, rendered, form.layout, form.decoder, frames, plan)
+            raise InputError(
+                f"{path}: differs from {about.path.name} in channels, rate and length; run listening.build again"
+            )
+    length = resampled_length(about.length, about.sample_rate_hz, RATE_HZ)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".rendering-", dir=folder.parent) as temporary:
+        rendered = {name: Path(temporary) / f"{name}.w64" for name in paths}
+        levels = render(paths, rendered, form, length, plan)
         digests = {}
-        for file_name, condition in [("reference", "href"), *names.items()]:
-            target = audio / item / f"{file_name}.wav"
+        for name, condition in [("reference", REFERENCE), *names.items()]:
+            target = folder / f"{name}.wav"
             _write(rendered[condition], target, levels.gain_db, form, force)
-            digests[f"{file_name}.wav"] = digest(target, f"{item}/{target.name}")
-    sizes = {(audio / item / name).stat().st_size for name in digests}
+            digests[target.name] = digest(target, f"{folder.name}/{target.name}")
+    sizes = {(folder / name).stat().st_size for name in digests}
     if len(sizes) > 1:
-        raise RuntimeError(f"files of item {item} differ in size {sorted(sizes)}, which would tell them apart")
-    return {"levels": levels, "frames": frames, "digests": digests}
-
-
-def _check(path: Path, sha256: str) -> None:
-
-    if not path.is_file() or artefact.sha256(path) != sha256:
-        raise InputError(f"{path}: is missing or not what the manifest says; run listening.build again")
+        raise RuntimeError(f"files of item {folder.name} differ in size {sorted(sizes)}, which would reveal them")
+    return ItemFeeds(levels, length, digests)
 
 
 def digest(path: Path, name: str) -> str:
     """SHA-256 of a file's name in the package, a zero byte and its content.
 
-    The name is part of it since equal files must not have equal digests: a plain digest in a session file
-    would show every browser which stimulus is the hidden reference.
+    The name is included so that equal files have different digests: a plain digest in the session would show every
+    browser which stimulus is the hidden reference.
     """
     summed = hashlib.sha256(name.encode() + b"\0")
     with open(path, "rb") as file:
@@ -124,33 +166,34 @@ def digest(path: Path, name: str) -> str:
     return summed.hexdigest()
 
 
-def render(
-    paths: dict[str, Path], rendered: dict[str, Path], layout: Layout, method: str, frames: int, plan: Plan
-) -> Levels:
-    """Render all conditions of an item to float files; choose the item's gain.
+def render(paths: dict[str, Path], rendered: dict[str, Path], form: FeedFormat, length: int, plan: Plan) -> Levels:
+    """Render all conditions of an item to float files of `length` samples, and choose the item's gain.
 
-    Measured are the loudness of the rendered reference and the true peak of all conditions.
+    The gain follows from the loudness of the rendered reference and the highest true peak of all conditions.
     """
+    layout = form.layout
     meter, peak_dbtp = LoudnessMeter(layout, RATE_HZ), -np.inf
     for name, path in paths.items():
         peak = TruePeakMeter(len(layout.loudspeakers))
         with writer(rendered[name], len(layout.loudspeakers), RATE_HZ, "FLOAT") as file:
-            for block in feed_blocks(path, layout, method, frames):
-                if name == "href":
+            for block in feed_blocks(path, layout, form.decoder, length):
+                if name == REFERENCE:
                     meter.add(block)
                 peak.add(block)
                 file.write(block)
         peak_dbtp = max(peak_dbtp, peak.true_peak_dbtp())
     loudness_lufs = meter.loudness_lufs()
     if not np.isfinite(loudness_lufs):
-        raise InputError(f"{paths['href']}: the rendered reference is silent (below -70 LUFS); choose another")
+        raise InputError(
+            f"{paths[REFERENCE]}: the rendered reference is silent (below -70 LUFS); choose another excerpt"
+        )
     gain_db = item_gain_db(loudness_lufs, peak_dbtp, plan.target_lufs, plan.headroom_dbtp)
     return Levels(loudness_lufs, meter.gated, peak_dbtp, gain_db)
 
 
-def _write(rendered: Path, target: Path, gain_db: float, form: Form, force: bool) -> None:
-
-    permutation, mask = file_order(form.layout, form.order)
+def _write(rendered: Path, target: Path, gain_db: float, form: FeedFormat, force: bool) -> None:
+    """Write a rendered file with its gain, in the channel order and sample format of the package."""
+    permutation, mask = file_order(form.layout, form.channel_order)
     gain = np.float32(10 ** (gain_db / 20))
     with writer(target, len(form.layout.loudspeakers), RATE_HZ, form.subtype, force, mask) as file:
         for block in blocks(rendered):

@@ -1,9 +1,9 @@
 """Package for webMUSHRA (Fraunhofer IIS and AudioLabs): configuration files and audio, the program not included.
 
-Three of its habits are met here: it adds the hidden reference to the conditions itself (so none is listed),
-its own anchors miss the mask of BS.1534-3 and come 2.2 ms early (so they are switched off, ours are files), and
-Firefox decodes 24-bit files of 12 channels wrongly (so the files hold 32-bit floats). Training is a configuration
-of its own, so that its grades are kept apart.
+The files allow for three of its properties. It adds the hidden reference to the conditions itself, so none is
+listed. Its own anchors miss the mask of BS.1534-3 and come 2.2 ms early, so they are switched off and ours are
+files. Firefox decodes 24-bit files of 12 channels wrongly, so the files hold 32-bit floats. Training is a
+configuration of its own, which keeps its grades apart.
 """
 
 from __future__ import annotations
@@ -24,9 +24,7 @@ _HEXADECIMAL = re.compile(r"[0-9a-f]{8}")
 def write_configurations(
     package: Path,
     test: str,
-    title: str,
-    instruction: str,
-    training: str,
+    texts: tuple[str, str, str],
     items: dict[str, dict[str, str]],
     force: bool,
 ) -> None:
@@ -37,10 +35,12 @@ def write_configurations(
     package : Path
     test : str
         Id of the test: letters, digits and _.
-    title, instruction, training : str
+    texts : tuple of str
+        Title, instruction of the test, instruction of the training.
     items : dict
-        Item -> blind name -> condition; the hidden reference among them is left to webMUSHRA.
+        Item -> blind name -> condition. The hidden reference is not listed, as webMUSHRA adds it.
     """
+    title, instruction, training = texts
     resources = f"{FOLDER}/{test}"
     for name, text, is_training in ((test, instruction, False), (f"{test}_training", training, True)):
         pages: list[Any] = [
@@ -62,6 +62,7 @@ def write_configurations(
 
 
 def _trial(item: str, names: dict[str, str], resources: str) -> dict[str, Any]:
+    """Page of one item."""
     return {
         "type": "mushra", "id": item, "name": item, "content": "", "showWaveform": False, "enableLooping": True,
         "strict": True, "reference": f"{resources}/{item}/reference.wav",
@@ -71,6 +72,7 @@ def _trial(item: str, names: dict[str, str], resources: str) -> dict[str, Any]:
 
 
 def _finish(is_training: bool) -> dict[str, Any]:
+    """Last page; only the test's own ratings are kept."""
     page: dict[str, Any] = {
         "type": "finish", "name": "Thank you", "content": "Your ratings are being sent.", "showResults": False,
         "writeResults": not is_training,
@@ -81,7 +83,7 @@ def _finish(is_training: bool) -> dict[str, Any]:
 
 
 def _yaml(value: Any, depth: int) -> list[str]:
-    """Block style with texts and blind names in double quotes: one like 1e234567 must not become a number."""
+    """YAML lines in block style. Texts and blind names are in double quotes: 1e234567 must not become a number."""
     pad = "  " * depth
     if isinstance(value, dict):
         lines = []
@@ -102,5 +104,4 @@ def _yaml(value: Any, depth: int) -> list[str]:
 
 
 def _scalar(value: Any) -> str:
-
     return json.dumps(value, ensure_ascii=False)

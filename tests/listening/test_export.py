@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from listening import export
-from listening.packaging.loudspeaker_feeds import digest, feed_blocks, render
-from listening.packaging.package import blind_names, key_path
+from listening.packaging.blinding import blind_names, key_path
+from listening.packaging.loudspeaker_feeds import FeedFormat, digest, feed_blocks, render
 from listening.test_design.test_plan import Plan
 from render.common.errors import InputError
 from render.common.files import sha256, write_json
@@ -80,7 +80,9 @@ def test_rendering_block_by_block_equals_rendering_at_once(tmp_path):
 
 
 def measure(paths, folder, frames):
-    return render(paths, {name: folder / f"{name}.w64" for name in paths}, ATMOS, "adm", frames, PLAN)
+    return render(
+        paths, {name: folder / f"{name}.w64" for name in paths}, FeedFormat(ATMOS, "adm", "bs2051"), frames, PLAN
+    )
 
 
 def test_loudness_is_the_references_and_the_peak_that_of_all_conditions(tmp_path):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from listening.packaging.loudspeaker_feeds import Form
+from listening.packaging.loudspeaker_feeds import FeedFormat
 from listening.packaging.room_signals import LEVEL_DBFS, TONE_DBFS, noise, write_signals
 from render.fileio.audio_file import info, read
 from render.hoa.layout import layout
@@ -14,8 +14,8 @@ RATE = 48_000
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("signals")
-    write_signals(place / "bs2051", Form(layout("5.1"), "adm", "bs2051"), False)
-    write_signals(place / "wav", Form(layout("7.1.4"), "adm", "wav"), False)
+    write_signals(place / "bs2051", FeedFormat(layout("5.1"), "adm", "bs2051"), False)
+    write_signals(place / "wav", FeedFormat(layout("7.1.4"), "adm", "wav"), False)
     return place
 
 

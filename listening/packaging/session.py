@@ -1,0 +1,98 @@
+"""session.json: everything that a program needs to run the test. Nothing in it reveals a condition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from listening.packaging.blinding import BlindTest
+from listening.packaging.loudspeaker_feeds import RATE_HZ, FeedFormat, ItemFeeds
+from listening.packaging.room_signals import NAMES
+from listening.test_design.presentation_orders import orders
+from render.common.files import whole_file
+from render.hoa.layout import file_order
+
+INSTRUCTION = (
+    "You hear a reference and several versions of it; one of them is the reference itself. Rate the overall "
+    "quality of each version against the reference: the sound quality, and how correct the spatial impression "
+    "is (directions, distances, envelopment). Use the scale from 0 to 100: 100 means no audible difference "
+    "from the reference. At least one version must be rated 100; the worst need not be rated 'bad'."
+)
+
+TRAINING = (
+    "Listen to all items and to all of their versions in any order, until you know the whole range of differences "
+    "and how the program works. What you rate here is discarded."
+)
+
+SCALE = {"Bad": [0, 20], "Poor": [20, 40], "Fair": [40, 60], "Good": [60, 80], "Excellent": [80, 100]}
+
+
+@dataclass(frozen=True)
+class Presentation:
+    """For how many listeners orders of presentation are made, and the seed of the orders."""
+
+    listeners: int = 8
+    seed: int = 1
+
+
+def layout_record(form: FeedFormat) -> dict[str, Any]:
+    """Layout of the files as JSON values: its name, the channel order, and the loudspeaker of each channel."""
+    permutation, _ = file_order(form.layout, form.channel_order)
+    return {
+        "name": form.layout.name,
+        "channel_order": form.channel_order,
+        "channels": [asdict(form.layout.loudspeakers[index]) for index in permutation],
+    }
+
+
+def session_record(
+    test: BlindTest, form: FeedFormat, feeds: Mapping[str, ItemFeeds], presentation: Presentation
+) -> dict[str, Any]:
+    """Content of session.json.
+
+    Parameters
+    ----------
+    test : BlindTest
+    form : FeedFormat
+    feeds : mapping
+        Item -> what was written for it.
+    presentation : Presentation
+    """
+    stimuli = {item: list(names) for item, names in test.names.items()}
+    return {
+        "title": f"MUSHRA, {form.layout.name}",
+        "instruction": INSTRUCTION,
+        "training": {"instruction": TRAINING, "items": list(test.items)},
+        "scale": SCALE,
+        "layout": layout_record(form),
+        "audio": {
+            "sample_rate_hz": RATE_HZ,
+            "format": "24-bit WAV",
+            "lfe": "silent",
+            "digest": "SHA-256 of <item>/<file name>, a zero byte and the file's content",
+        },
+        "signals": [f"signals/{name}" for name in NAMES],
+        "target_lufs": test.plan.target_lufs,
+        "items": [
+            {
+                "id": item,
+                "material": entry["material"],
+                "frames": feeds[item].length,
+                "loudness_gated": feeds[item].levels.gated,
+                "reference": f"audio/{item}/reference.wav",
+                "stimuli": {name: f"audio/{item}/{name}.wav" for name in test.names[item]},
+                "digests": feeds[item].digests,
+            }
+            for item, entry in test.items.items()
+        ],
+        "orders": orders(presentation.listeners, stimuli, test.secret, presentation.seed),
+    }
+
+
+def write_ratings_template(path: Path, names: dict[str, dict[str, str]], force: bool) -> None:
+    """Write a CSV file with one row for each stimulus; session, listener and score are left blank."""
+    rows = [f",,{item},{name}," for item, stimuli in names.items() for name in stimuli]
+    with whole_file(path, force) as temporary:
+        temporary.write_text("\n".join(["session,listener,item,stimulus,score", *rows]) + "\n")
