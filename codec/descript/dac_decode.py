@@ -1,7 +1,8 @@
 """Decode the codes of a ``.dac`` file with the published mono model, as the stock package does.
 
-Signals longer than its window were cut into chunks that overlap, and every convolution ran without padding. Each
-chunk must be decoded in that way too: its convolutions lose their ends, its transposed convolutions keep them.
+The stock package cuts signals longer than its window into overlapping chunks and runs every convolution without
+padding. Each chunk must be decoded in the same way: a convolution shortens its input at both ends, and a
+transposed convolution keeps all of its output.
 """
 
 from __future__ import annotations
@@ -23,27 +24,37 @@ from render.common.errors import InputError
 from render.dsp.loudness import LoudnessMeter
 from render.hoa.layout import Layout, Loudspeaker
 
-MAX_CHUNK_FRAMES = 4096  # 48 s: a chunk is decoded in one go
+MAX_CHUNK_FRAMES = 4096  # 48 s; a chunk is decoded at once
 _PUSHED_FRAMES = 256
 
 
 def decode_dac(
     model: RVQGAN, file: DacFile, where: str, threads: int | None = None
 ) -> Iterator[Float32[ndarray, "channel time"]]:
-    """Samples of all channels, block by block, at the model's rate and level.
+    """Yield the samples of all channels, block by block, at the sample rate and the level of the model.
 
-    The stock decoder measures their loudness, brings it to `DacFile.input_db` and resamples to
-    `DacFile.sample_rate`; that is left to who calls.
+    The stock decoder also brings their loudness to `DacFile.input_db` (`decode_dac_at_level`) and resamples them
+    to `DacFile.sample_rate`, which is left to the caller.
+
+    Parameters
+    ----------
+    model : RVQGAN
+        With folded weight norm and one channel.
+    file : DacFile
+    where : str
+        Name of the file in error messages.
+    threads : int, optional
+        PyTorch's number by default.
 
     Raises
     ------
     InputError
-        If the model is not mono or has fewer codebooks or codes than the file uses.
+        If the model is not mono, or has fewer codebooks or codes than the file uses, or the file is inconsistent.
     """
     config = model.config
     _, codebooks, _ = file.codes.shape
     if config.channels != 1:
-        raise InputError(f"{where}: needs the mono model that coded it; this one has {config.channels} channels")
+        raise InputError(f"{where}: needs the mono model that coded it; this model has {config.channels} channels")
     if codebooks > config.codebooks or file.codes.max() >= config.codebook_size:
         raise InputError(
             f"{where}: {codebooks} codebooks with codes up to {file.codes.max()}; the model has "
@@ -59,17 +70,17 @@ def decode_dac(
 
 
 def decoded_length(model: RVQGAN, file: DacFile) -> int:
-    """Samples per channel at the model's rate."""
+    """Return the number of samples per channel at the sample rate of the model."""
     return max(1, round(file.original_length * model.config.sample_rate_hz / file.sample_rate))
 
 
 def decode_dac_at_level(
     model: RVQGAN, file: DacFile, where: str, threads: int | None = None
 ) -> Iterator[Float32[ndarray, "channel time"]]:
-    """Samples at the model's rate, each channel brought to the loudness that the file states.
+    """Yield the samples at the sample rate of the model, each channel with the loudness that the file states.
 
-    The stock decoder does that too, channel by channel: level differences between the channels, and with them the
-    image, are lost. Decodes twice, since the loudness must be known first.
+    The stock decoder does the same for each channel by itself, so that the level differences between the channels,
+    and with them the spatial image, are lost. Everything is decoded twice, first to measure the loudness.
     """
     mono = Layout("0+1+0", (Loudspeaker("M+000", 0.0, 0.0, False),))
     meters = [LoudnessMeter(mono, model.config.sample_rate_hz) for _ in file.codes]
@@ -96,13 +107,13 @@ def _chunks(model: RVQGAN, file: DacFile, where: str) -> Iterator[ndarray]:
         raise InputError(f"{where}: chunks of {file.chunk_length} frames; up to {MAX_CHUNK_FRAMES} are decoded")
     for start in range(0, file.codes.shape[2], file.chunk_length):
         codes = torch.from_numpy(file.codes[:, :, start : start + file.chunk_length])
-        # one by one: the same bits for a channel, whatever others there are
+        # One by one, so that the bits of a channel do not depend on the other channels.
         parts = [_unpadded(model.decoder.model, model.quantizer.decode(c[None]))[0].numpy() for c in codes]
         yield np.concatenate(parts)
 
 
 def _unpadded(layer: nn.Module, x: Float[Tensor, "batch width time"]) -> Float[Tensor, "batch width_out time_out"]:
-    """Output of a layer or network whose convolutions have no padding."""
+    """Return the output of a layer or network whose convolutions have no padding."""
     if isinstance(layer, Conv1d):
         return conv1d(x, layer.weight, layer.bias, layer.stride, 0, layer.dilation)
     if isinstance(layer, ConvTranspose1d):

@@ -1,8 +1,7 @@
 """Read Descript's ``.dac`` files (version 1.0.0) as data.
 
-Such a file is ``numpy.save`` of a dictionary: a pickle inside an ``.npy``, which the stock package loads with
-``allow_pickle=True`` and which can thereby run any code. Here nothing of it is executed
-(`codec.descript.safe_pickle`).
+Such a file is a dictionary written by ``numpy.save``: a pickle inside an ``.npy``. The stock package loads it with
+``allow_pickle=True``, which lets it run any code. Here nothing of it is executed (`codec.descript.safe_pickle`).
 """
 
 from __future__ import annotations
@@ -33,19 +32,19 @@ class DacFile:
     Attributes
     ----------
     codes : int64 (channel, codebook, frame)
-        The stock package codes every channel by itself. The chunks follow one another in time.
+        Every channel is coded by itself. The chunks follow one another in time.
     chunk_length : int
-        Frames per chunk; all frames in one chunk if the signal was not longer than the window.
+        Frames per chunk. If the signal was not longer than the window, one chunk holds all frames.
     original_length : int
-        Samples per channel, at `sample_rate`, of what was encoded.
+        Samples per channel of the encoded signal, at `sample_rate`.
     input_db : float
         Loudness (LUFS) to which the stock decoder brings its output.
     channels : int
     sample_rate : int
-        Rate in Hz of what was encoded; the model may have another.
+        Sample rate of the encoded signal in Hz; that of the model may differ.
     padding : bool
-        Whether the convolutions were padded: true for a single chunk. Chunks were coded without padding
-        and must be decoded without (`codec.descript.dac_decode`).
+        Whether the convolutions were padded, which is true for a single chunk. Several chunks were coded without
+        padding and must be decoded without it (`codec.descript.dac_decode`).
     dac_version : str
     """
 
@@ -65,25 +64,25 @@ def read_dac(path: Path) -> DacFile:
     Raises
     ------
     InputError
-        If it is missing, damaged, of another version, contradicts itself, or if its pickle names or calls
-        anything but numpy's arrays. Whether the codes lie within the codebooks only the model can tell.
+        If the file is missing, damaged, of another version or inconsistent, or its pickle names or calls anything
+        but NumPy's arrays. Whether the codebooks have its codes is checked when it is decoded.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     if path.stat().st_size > MAX_BYTES:
-        raise InputError(f"{path}: {path.stat().st_size} bytes; a .dac file of more than {MAX_BYTES} is not read")
+        raise InputError(f"{path}: {path.stat().st_size} bytes; the maximum for a .dac file is {MAX_BYTES}")
     content = read_pickle(_pickle_in_npy(path.read_bytes(), str(path)), str(path), functions=_FUNCTIONS)
     content = _only_item(content)
     if type(content) is not dict or set(content) != {"codes", "metadata"}:
-        raise InputError(f"{path}: no .dac file; it needs exactly codes and metadata")
+        raise InputError(f"{path}: not a .dac file, which has exactly codes and metadata")
     return _checked(content["codes"], content["metadata"], str(path))
 
 
 def _pickle_in_npy(data: bytes, where: str) -> bytes:
     """Pickled part of an ``.npy`` file of one object (NEP 1)."""
     if data[:6] != b"\x93NUMPY" or data[6:7] not in (b"\x01", b"\x02", b"\x03"):
-        raise InputError(f"{where}: no .dac file; it does not begin like an .npy")
+        raise InputError(f"{where}: not a .dac file; it does not begin like an .npy")
     size = 2 if data[6] == 1 else 4
     begin = 8 + size + int.from_bytes(data[8 : 8 + size], "little")
     header = "".join(data[8 + size : min(begin, 300)].decode("latin-1").split())
@@ -91,7 +90,7 @@ def _pickle_in_npy(data: bytes, where: str) -> bytes:
         "{'descr':'|O','fortran_order':False,'shape':(),}",
         "{'descr':'|O','fortran_order':False,'shape':()}",
     ):
-        raise InputError(f"{where}: no .dac file; its .npy header is not that of one pickled dictionary")
+        raise InputError(f"{where}: not a .dac file; its .npy header is not that of one pickled dictionary")
     return data[begin:]
 
 
@@ -101,18 +100,20 @@ def _checked(codes: Any, metadata: Any, where: str) -> DacFile:
         dac_version=(str,),
     )  # fmt: skip
     if type(metadata) is not dict or set(metadata) != {*kinds, "input_db"}:
-        raise InputError(f"{where}: its metadata need exactly {', '.join(sorted({*kinds, 'input_db'}))}")
+        raise InputError(f"{where}: its metadata must be exactly {', '.join(sorted({*kinds, 'input_db'}))}")
     for name, allowed in kinds.items():
         if type(metadata[name]) not in allowed:
-            raise InputError(f"{where}: {name} is no {allowed[0].__name__}")
+            raise InputError(f"{where}: {name} is not of the type {allowed[0].__name__}")
     if metadata["dac_version"] != VERSION:
-        raise InputError(f"{where}: version {metadata['dac_version'][:20]!r} of the format; known is {VERSION}")
+        raise InputError(
+            f"{where}: version {metadata['dac_version'][:20]!r} of the format is unknown; known is {VERSION}"
+        )
     level = _only_item(metadata["input_db"])
     if type(level) not in (int, float) or not -200 <= level <= 100:
-        raise InputError(f"{where}: input_db is no loudness in dB")
+        raise InputError(f"{where}: input_db is not a loudness in dB")
 
     if not isinstance(codes, _Array) or codes.kind != "u2" or len(codes.shape) != 3:
-        raise InputError(f"{where}: its codes are no 16-bit numbers (channel, codebook, frame)")
+        raise InputError(f"{where}: its codes are not 16-bit integers (channel, codebook, frame)")
     channels, codebooks, frames = codes.shape
     chunk, length, rate = (metadata[k] for k in ("chunk_length", "original_length", "sample_rate"))
     if channels != metadata["channels"] or not 1 <= channels <= 256:
@@ -120,28 +121,28 @@ def _checked(codes: Any, metadata: Any, where: str) -> DacFile:
     if not 1 <= codebooks <= 64 or frames < 1:
         raise InputError(f"{where}: {codebooks} codebooks and {frames} frames")
     if not 1 <= chunk <= frames or frames % chunk or (metadata["padding"] and chunk != frames):
-        raise InputError(f"{where}: {frames} frames are no whole number of chunks of {chunk}")
+        raise InputError(f"{where}: {frames} frames are not a whole number of chunks of {chunk}")
     if not 8_000 <= rate <= 192_000 or not 1 <= length <= frames * rate * _MAX_FRAME_S:
         raise InputError(f"{where}: {length} samples at {rate} Hz do not fit {frames} frames")
     return DacFile(codes.numbers().astype(np.int64), input_db=float(level), **{k: metadata[k] for k in kinds})
 
 
 class _Type:
-    """Stands for a numpy dtype."""
+    """Stands in for a NumPy dtype."""
 
     def __init__(self, kind: str, *_: Any):
         if type(kind) is not str or kind not in _TYPES | {"O8", "O"}:
-            raise ValueError("array of an unknown type")
+            raise ValueError("an array has an unknown type")
         self.kind, self.order = kind, "<"
 
     def set_state(self, state: Any) -> None:
         if type(state) is not tuple or len(state) < 2 or state[1] not in ("<", "|"):
-            raise ValueError("big-endian array")
+            raise ValueError("an array is big-endian")
         self.order = state[1]
 
 
 class _Array:
-    """Stands for a numpy array: what its pickle says of it."""
+    """Stands in for a NumPy array, as its pickle describes it."""
 
     def __init__(self, *_: Any):
         self.shape: tuple[int, ...] = (0,)
@@ -149,19 +150,19 @@ class _Array:
 
     def set_state(self, state: Any) -> None:
         if type(state) is not tuple or len(state) != 5:
-            raise ValueError("array without state")
+            raise ValueError("an array has no valid state")
         _, shape, kind, fortran, content = state
         if type(shape) is not tuple or not all(type(n) is int and 0 <= n < 2**40 for n in shape) or len(shape) > 3:
-            raise ValueError("array without shape")
+            raise ValueError("an array has no valid shape")
         if not isinstance(kind, _Type) or type(fortran) is not bool:
-            raise ValueError("array without type")
+            raise ValueError("an array has no valid type")
         count = math.prod(shape)
         if kind.kind.startswith("O"):
             fits = type(content) is list and len(content) == count
         else:
             fits = type(content) is bytes and len(content) == count * int(kind.kind[1:])
         if not fits:
-            raise ValueError("array whose content does not have the size of its shape")
+            raise ValueError("the content of an array does not fit its shape")
         self.shape, self.kind, self.fortran, self.content = shape, kind.kind, fortran, content
 
     def numbers(self) -> ndarray:
@@ -170,32 +171,32 @@ class _Array:
 
 
 def _only_item(value: Any) -> Any:
-    """Item of an array of one; any other value as it is."""
+    """Return the only item of an array of one item, and any other value as it is."""
     if not isinstance(value, _Array) or math.prod(value.shape) != 1:
         return value
     return value.content[0] if value.kind.startswith("O") else value.numbers().reshape(()).item()
 
 
 def _scalar(kind: Any, content: Any) -> Any:
-    """Stand for numpy's scalars, e.g. ``numpy.float32(-16)``."""
+    """Stand in for NumPy's scalars, such as ``numpy.float32(-16)``."""
     if not isinstance(kind, _Type) or kind.kind not in _TYPES or type(content) is not bytes:
-        raise ValueError("number of an unknown type")
+        raise ValueError("a number has an unknown type")
     letter = {"u1": "B", "u2": "H", "i2": "h", "i4": "i", "i8": "q", "f4": "f", "f8": "d", "b1": "?"}[kind.kind]
     try:
         return struct.unpack(f"<{letter}", content)[0]
     except struct.error as error:
-        raise ValueError("number of the wrong size") from error
+        raise ValueError("a number has the wrong size") from error
 
 
 def _latin1(text: Any, encoding: Any) -> bytes:
-    """Stand for ``_codecs.encode``, which protocol 2 writes bytes with."""
+    """Stand in for ``_codecs.encode``, with which protocol 2 writes bytes."""
     if type(text) is not str or encoding != "latin1":
-        raise ValueError("text that is no bytes")
+        raise ValueError("bytes are not stored as Latin-1")
     return text.encode("latin-1")
 
 
-# numpy 2 moved the functions; old and new files name them differently. `_reconstruct` gets the class of the array,
-# which is pushed, not called
+# NumPy 2 moved these functions, so old and new files name them differently. `_reconstruct` is called with the
+# class of the array, which is never called itself.
 _FUNCTIONS: dict[str, Any] = {"numpy dtype": _Type, "_codecs encode": _latin1, "numpy ndarray": _Array}
 for _module in ("numpy.core.multiarray", "numpy._core.multiarray"):
     _FUNCTIONS |= {f"{_module} _reconstruct": _Array, f"{_module} scalar": _scalar}
