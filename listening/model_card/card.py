@@ -53,7 +53,7 @@ from stimuli.eigenscape.sources import find_sources
 from stimuli.preparation.convention_check import check_convention
 from stimuli.preparation.conversion import CHANNELS, RATE_HZ, check_ambix
 
-MEASUREMENT = "analysis.metrics.measure_table"
+MEASUREMENT = "analysis.metrics.evaluation"
 EXCERPTS, SCENES, MEASURED = "excerpts", "scenes", "measured"  # folders in that of a set
 
 
