@@ -87,14 +87,14 @@ def _methods(paths: list[Path], batch: int) -> dict[str, Callable[[int], int]]:
         mixing.draw(step, batch, into=buffer)
         return batch
 
-    def read(step: int, turn: bool) -> int:
+    def read(step: int, rotate: bool) -> int:
         random, out = np.random.default_rng(step), []
         for _ in range(few):
             with soundfile.SoundFile(paths[random.integers(len(paths))]) as file:
                 file.seek(int(random.integers(file.frames - LENGTH + 1)))
                 samples = file.read(LENGTH, dtype="float32", always_2d=True).T
             matrix = yaw_matrix(3, random.uniform(0, 2 * np.pi)).astype(np.float32)
-            out.append(matrix @ samples if turn else np.ascontiguousarray(samples))
+            out.append(matrix @ samples if rotate else np.ascontiguousarray(samples))
         return len(torch.from_numpy(np.stack(out)))
 
     def realise(device: str) -> int:
@@ -107,8 +107,8 @@ def _methods(paths: list[Path], batch: int) -> dict[str, Callable[[int], int]]:
         "copy from memory to memory": copy,
         "draw": draw,
         "draw, half of them mixtures": draw_mixtures,
-        "soundfile, float32": lambda step: read(step, turn=False),
-        "soundfile, float32, turned": lambda step: read(step, turn=True),
+        "soundfile, float32": lambda step: read(step, rotate=False),
+        "soundfile, float32, rotated": lambda step: read(step, rotate=True),
         "scenes of draws, CPU": lambda step: realise("cpu"),
     }
     if torch.cuda.is_available():

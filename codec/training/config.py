@@ -371,7 +371,7 @@ def refuse_other_settings(
     where: str,
     free: Collection[str] = FREE_ON_RESUME,
 ) -> None:
-    """Refuse to resume a run with other settings than it was begun with.
+    """Refuse to resume a run with settings other than its own.
 
     Parameters
     ----------

@@ -37,19 +37,20 @@ def initialise(model: RVQGAN, config: TrainConfig, excerpts: Excerpts) -> None:
     InputError
         If the file of "transfer:FILE" cannot be read or does not match the model.
     """
+    device = next(model.parameters()).device
+    model.cpu()
     if config.initialisation == "pca":
-        device = next(model.parameters()).device
         audio = excerpts.batch(0, min(96, 24 * config.batch), Purpose.INITIALISATION)
-        pca(model.cpu(), audio, torch.Generator().manual_seed(config.seed))
-        model.to(device)
+        pca(model, audio, torch.Generator().manual_seed(config.seed))
     elif config.initialisation.startswith("transfer:"):
         path = Path(config.initialisation.removeprefix("transfer:"))
         start_from(model, read_model(path), str(path))
+    model.to(device)
 
 
 @torch.no_grad()
 def fit_codebooks(model: RVQGAN, config: TrainConfig, excerpts: Excerpts) -> float:
-    """Fit the codebooks by k-means to the latents of `fit_batches` batches (`kmeans`); return what it returns."""
+    """Fit the codebooks to the latents of `fit_batches` batches; return the share of their variance left."""
     device = next(model.parameters()).device
     numbers = progress(range(config.fit_batches), "encode batch for the codebooks", config.fit_batches)
     batches = (excerpts.batch(i, config.batch, Purpose.CODEBOOKS).to(device) for i in numbers)

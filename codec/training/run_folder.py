@@ -90,7 +90,7 @@ def existing_run(
 ) -> Run:
     """Return a run that is to be resumed or replayed; parameters as for `new_run`.
 
-    Preset and data are by default those that the run was begun with. ``steps`` in `changes` extends a run (or
+    Preset and data are by default those of the run. ``steps`` in `changes` extends a run (or
     shortens it); all other settings must be those of the run, except `codec.training.config.FREE_ON_RESUME`.
 
     Raises

@@ -150,13 +150,13 @@ def update(
                 gradient = state.balancer.gradient(found, output, config.weights, group, config.accumulate)
             else:
                 gradient = weighted_gradient(found, output, config.weights)
-        of_codes = quantizer_loss(generated, config)
-        if of_codes is None or not of_codes.requires_grad:
+        code_loss = quantizer_loss(generated, config)
+        if code_loss is None or not code_loss.requires_grad:
             generated.audio.backward(gradient / total)
         else:
-            torch.autograd.backward([generated.audio, of_codes / total], [gradient / total, None])
-        if of_codes is not None and generated.codes is not None:
-            found["quantizer"] = of_codes
+            torch.autograd.backward([generated.audio, code_loss / total], [gradient / total, None])
+        if code_loss is not None and generated.codes is not None:
+            found["quantizer"] = code_loss
             codes.append(generated.codes)
         latents.append(generated.latents.detach())
         _accumulate(means, found, total)
@@ -170,8 +170,8 @@ def update(
     # Codebooks and moving average
     if codes:
         state.usage.update(group.all_gather(torch.cat(codes)))
-        decays = state.step > config.steps * (1 - config.decay_share)
-        revives = config.revive_every and not config.fixed_encoder and not decays
+        rate_decays = state.step > config.steps * (1 - config.decay_share)
+        revives = config.revive_every and not config.fixed_encoder and not rate_decays
         if revives and state.step % config.revive_every == 0:
             state.usage.revive(group.all_gather(torch.cat(latents)), torch.Generator().manual_seed(state.step))
             group.broadcast([*model.quantizer.parameters(), state.usage.usage])
@@ -180,6 +180,7 @@ def update(
 
 
 def _accumulate(means: dict[str, Tensor], losses: dict[str, Tensor], total: int) -> None:
+    """Add the losses of one of `total` micro-batches to their means."""
     for name, loss in losses.items():
         means[name] = means.get(name, 0) + loss.detach() / total
 

@@ -101,7 +101,7 @@ def material(tmp_path_factory):
 
 @pytest.fixture
 def type_in(tmp_path, monkeypatch):
-    """codec.train as it is typed, in an empty folder, with a preset of a tiny model: tiny.toml."""
+    """Run codec.train with command-line options in an empty folder with a preset of a tiny model, tiny.toml."""
     from codec import train
 
     monkeypatch.chdir(tmp_path)
@@ -116,7 +116,7 @@ def type_in(tmp_path, monkeypatch):
 
 @pytest.fixture
 def publish_run(monkeypatch):
-    """codec.publish as it is typed."""
+    """Run codec.publish with command-line options."""
     from codec import publish
 
     def run(*options):

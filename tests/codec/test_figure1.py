@@ -135,14 +135,14 @@ def test_the_whole_command_and_again(tmp_path, monkeypatch, type_in):
         curve = read_curve(tmp_path / f"runs/tiny-{kind}-3/metrics.csv", kind, 3)
         assert curve.steps.tolist() == [2, 4]
         assert found[kind]["mel_of_seed"]["3"] == pytest.approx(curve.mel[-1], abs=1e-4)
-    _, begun = load_preset(str(tmp_path / "runs/tiny-transfer-3/config.toml"))
-    assert (begun.initialisation, begun.seed) == ("transfer:runs/tiny-mono/model.safetensors", 3)
+    _, config = load_preset(str(tmp_path / "runs/tiny-transfer-3/config.toml"))
+    assert (config.initialisation, config.seed) == ("transfer:runs/tiny-mono/model.safetensors", 3)
     # channel 0, sample by sample
     recording = (tmp_path / "data/Beach.1.wav").read_bytes()[-8 * 9000 :]
     first = (tmp_path / "runs/tiny-mono/material/0-data/Beach.1.wav").read_bytes()[-2 * 9000 :]
     assert np.array_equal(np.frombuffer(first, "<i2"), np.frombuffer(recording, "<i2")[::4])
 
-    # what is finished is not trained again, what was interrupted goes on to the same end
+    # what is finished is not trained again, what was interrupted is continued to the same end
     interrupted = tmp_path / "runs/tiny-transfer-3"
     shutil.rmtree(interrupted / "checkpoints/0000004")
     finished = [path for path in tmp_path.glob("runs/*/metrics.csv") if path.parent != interrupted]

@@ -117,7 +117,7 @@ def test_a_model_with_a_spatial_layer_is_trained_on_components(tmp_path, type_in
     type_in("--run", "parts", "--resume")
     assert before == {path: path.stat().st_mtime_ns for path in (parts / "components").iterdir()}
     assert_same_result(whole, parts, 8)
-    # interrupted while they were made: the same command goes on
+    # interrupted while they were made: the same command continues
     (tmp_path / "runs" / "again" / "components").mkdir(parents=True)
     type_in("--preset", layered_preset, "--data", material(4), "--run", "again", "--until", 1)
 

@@ -63,7 +63,7 @@ def test_seed_step_item_and_purpose_give_independent_items(noises):
 
 
 def test_every_moment_is_as_probable_as_any_other(tmp_path):
-    """Ramps of 3000, 6000 and 1000 samples: the slope tells the recording, the first sample the start."""
+    """Ramps of 3000, 6000 and 1000 samples: the slope identifies the recording, the first sample the start."""
     lengths = np.array([3000, 6000, 1000])
     ramps = [(np.arange(length)[None] + 1000) / 2**15 for length in lengths]
     material = excerpts([write(tmp_path / f"{i}.wav", ramp) for i, ramp in enumerate(ramps)], 999, channels=1)
@@ -103,11 +103,11 @@ def test_rotated_scenes_are_plane_waves_from_another_direction(tmp_path):
     yaws, angles = [], []
     for scene in material.batch(0, 40).numpy().astype(float):
         found = scene @ np.linalg.pinv(sources) / material.recordings[0].gain  # (acn, source): gains of each wave
-        turned = np.arctan2(found[1], found[3])
-        expected = spherical_harmonics(3, turned, np.deg2rad(elevation_deg)).T
+        rotated = np.arctan2(found[1], found[3])
+        expected = spherical_harmonics(3, rotated, np.deg2rad(elevation_deg)).T
         np.testing.assert_allclose(found, expected, atol=2e-4)
-        angles.append(np.rad2deg(np.angle(np.exp(1j * (turned[1] - turned[0])))))
-        yaws.append(turned[0])
+        angles.append(np.rad2deg(np.angle(np.exp(1j * (rotated[1] - rotated[0])))))
+        yaws.append(rotated[0])
     np.testing.assert_allclose(np.abs(angles), 60, atol=0.02)
     assert 10 <= sum(angle < 0 for angle in angles) <= 30
     assert np.abs(np.exp(1j * np.array(yaws)).mean()) < 0.4
@@ -121,9 +121,9 @@ def test_half_precision_elsewhere_leaves_the_scenes_exact(noises):
     assert torch.equal(scenes, draw.to())
     own, other = draw.factors.double()
     samples = draw.samples.double()
-    turned = samples * own[:, None] + samples[..., draw.opposite] * other[:, None]
-    expected = turned[:4].clone()
-    for item, second in zip(draw.mixed, turned[4:], strict=True):
+    rotated = samples * own[:, None] + samples[..., draw.opposite] * other[:, None]
+    expected = rotated[:4].clone()
+    for item, second in zip(draw.mixed, rotated[4:], strict=True):
         expected[item] += second
     torch.testing.assert_close(scenes.double(), expected.transpose(1, 2), rtol=0, atol=1e-7)
 

@@ -65,7 +65,7 @@ def command(*options, launcher=("codec.train",)):
 def test_a_killed_run_is_resumed_to_the_same_bits(tmp_path, type_in, material):
     """SIGKILL between checkpoints; beside it a folder that a killed process left while writing one.
 
-    Every part in a process of its own: what other tests leave behind here (threads, libraries) changes last bits.
+    Each part runs in its own process: threads and libraries left by other tests would change the last bits.
     """
     tiny = ("--preset", "tiny.toml", "--data", material(4), "--steps", 24)
     process, whole = command(*tiny, "--run", "killed"), command(*tiny, "--run", "whole")
@@ -247,7 +247,7 @@ def test_two_processes_train_what_one_trains(tmp_path, type_in, material, layers
 
 
 def test_golden_loss_curve(tmp_path, material):
-    """20 steps of the smoke preset, begun at random: eigenvectors and k-means depend on the machine."""
+    """20 steps of the smoke preset, from random weights: eigenvectors and k-means depend on the machine."""
     model, config = load_preset("smoke")
     config = replace(config, initialisation="default", quantizer_start=0, revive_every=0, sample_every=0)
     train(Run(tmp_path / "run", model, config, [material(16)]))
