@@ -1,0 +1,37 @@
+"""The layers of a stream describe the network that they are made from."""
+
+import math
+
+import pytest
+import torch
+
+from codec.rvqgan.codec import RVQGAN, contextual_frames
+from codec.rvqgan.config import ModelConfig
+from codec.streaming.stream_layers import Stream, stream_layers
+
+CONFIGS = [
+    ModelConfig(channels=3, encoder_dim=4, decoder_dim=32, strides=(2, 4), latent_dim=6, codebooks=2),
+    ModelConfig(channels=1, encoder_dim=2, decoder_dim=16, strides=(6, 2, 8), dilations=(), output_tanh=True),
+]
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_rates_widths_and_look_ahead(config):
+    model = RVQGAN(config, weight_norm=False).eval().requires_grad_(False)
+    encoder, decoder = stream_layers(model.encoder.block), stream_layers(model.decoder.model)
+    assert math.prod(layer.down for layer in encoder) == math.prod(layer.up for layer in decoder) == config.hop
+    assert (encoder[-1].channels_out, decoder[-1].channels_out) == (config.latent_dim, config.channels)
+    context = contextual_frames(config)
+    # a frame ends hop - 1 samples after the sample that it is counted from
+    assert Stream(encoder, config.channels, 8 * config.hop, threads=1).ahead <= (context[0] + 1) * config.hop
+    assert Stream(decoder, config.latent_dim, 8, threads=1).ahead <= context[1] + 1
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_one_tile_and_its_end_are_the_network(config):
+    torch.manual_seed(0)
+    model = RVQGAN(config, weight_norm=False).eval().requires_grad_(False)
+    audio = torch.randn(1, config.channels, 8 * config.hop)
+    stream = Stream(stream_layers(model.encoder.block), config.channels, 4 * config.hop, threads=1)
+    rows = torch.cat([*(part.clone() for part in stream.push(audio[0].t())), stream.finish()])
+    torch.testing.assert_close(rows.t()[None], model.encoder(audio), rtol=1e-4, atol=1e-5)
