@@ -1,8 +1,4 @@
-"""What a model costs: ``python -m codec.profile [--model M | --preset paper]``.
-
-Parameters, multiply-accumulates per second of audio, real-time factor, memory and latency, beside one mono codec
-of the published architecture for each channel (its operations counted; bench/against_stock.py measures its times).
-"""
+"""Complexity of a model: parameters, operations and time per second of audio, memory and latency."""
 
 from __future__ import annotations
 
@@ -54,7 +50,7 @@ def _convolution_macs(network: nn.Module, rate_hz: float) -> float:
 
 
 def measure(model: RVQGAN, seconds: float) -> dict[str, float]:
-    """Times per second of audio and memory, on noise, through the real bit stream."""
+    """Measure the time per second of audio and the memory (in MB) of coding `seconds` of noise as a bit stream."""
     config = model.config
     noise = np.random.default_rng(0).standard_normal((config.channels, round(seconds * config.sample_rate_hz)))
     samples = (0.05 * noise).astype(np.float32)
@@ -77,7 +73,10 @@ def measure(model: RVQGAN, seconds: float) -> dict[str, float]:
 
 
 def profile(model: RVQGAN, seconds: float) -> dict[str, Any]:
-    """Everything that the command prints."""
+    """Return what codec.profile prints; `mono_macs_per_s` are the operations of a published mono codec.
+
+    The latency is that of a stream: the samples after a moment that must be known before it is played.
+    """
     config = model.config
     mono = ModelConfig(channels=1, sample_rate_hz=config.sample_rate_hz, output_tanh=True)
     network = StreamEncoder(model).latency_samples + StreamDecoder(model).latency_frames * config.hop
