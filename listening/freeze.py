@@ -3,9 +3,8 @@
     python -m listening.freeze --plan demo --material data/prepared/seed-1 -o my-test.toml
     python -m listening.build --plan my-test.toml --material data/prepared/seed-1 -o out/my-test
 
-The criteria stand in `stimuli.excerpts.selection`; what they measured stands beside each excerpt. A plan with
-frozen
-excerpts builds from these recordings (by their SHA-256) and these samples alone.
+`stimuli.excerpts.selection` states the criteria; what they measured is written beside each excerpt. A plan with
+frozen excerpts builds from these recordings (by their SHA-256) and these samples alone.
 """
 
 from __future__ import annotations
@@ -27,15 +26,15 @@ def main() -> None:
     arguments.add_argument("--force", action="store_true", help="replace a plan that differs")
     given = arguments.parse_args()
 
+    from listening.test_design.excerpt_freezing import as_toml, freeze_excerpts, with_absolute_paths
     from listening.test_design.test_plan import load_plan
     from render.common.errors import InputError
     from render.common.files import whole_file
 
     if given.output.suffix != ".toml":
-        raise InputError(f"{given.output}: a plan's name ends in .toml")
-    from listening.test_design.excerpt_freezing import _with_whole_paths, as_toml, frozen
-
-    plan, remarks = frozen(_with_whole_paths(load_plan(given.plan)), given.material, max(1, given.workers or 1))
+        raise InputError(f"{given.output}: the name of a plan ends in .toml")
+    plan = with_absolute_paths(load_plan(given.plan))
+    plan, remarks = freeze_excerpts(plan, given.material, max(1, given.workers or 1))
     with whole_file(given.output, given.force) as temporary:
         temporary.write_text(as_toml(plan, remarks), encoding="utf-8")
     for name, remark in remarks.items():

@@ -1,9 +1,4 @@
-"""Opus for Ambisonics: encode a scene to an Ogg Opus file, decode or inspect one.
-
-Channel mapping family 3 (RFC 8486) codes fixed mixtures of the Ambisonic channels as stereo pairs; at
-160 kbit/s it is the paper's condition. Few programs decode it: this one gives back an ambiX file at 48 kHz,
-aligned to the sample with what was encoded. `inspect` tells the real bit rate and the coding modes.
-"""
+"""Ambisonic scenes to Ogg Opus files and back (RFC 7845, RFC 8486), in memory or block by block."""
 
 from __future__ import annotations
 
@@ -24,10 +19,8 @@ from render.common.errors import InputError
 from render.dsp.block_processing import resampled, resampled_length
 from render.hoa.scene import Scene, order_of
 
-BLOCK_FRAMES = 65_536
-
-
-BITRATE_PER_CHANNEL_BPS = (500, 300_000)  # beyond these libopus clamps without a word
+BLOCK_SAMPLES = 65_536
+BITRATE_PER_CHANNEL_BPS = (500, 300_000)  # libopus clamps other rates silently
 
 
 @dataclass(frozen=True)
@@ -118,21 +111,21 @@ def encode(scene: Scene, settings: OpusSettings = PAPER) -> bytes:
         out of its range, if the scene is empty.
     """
     samples = scene.samples
-    blocks = (samples[:, begin : begin + BLOCK_FRAMES] for begin in range(0, scene.length, BLOCK_FRAMES))
+    blocks = (samples[:, begin : begin + BLOCK_SAMPLES] for begin in range(0, scene.length, BLOCK_SAMPLES))
     return b"".join(encode_blocks(blocks, len(samples), scene.length, scene.sample_rate_hz, settings))
 
 
 def encode_blocks(
     blocks: Iterable[Float32[ndarray, "acn time"]],
     channels: int,
-    frames: int,
+    length: int,
     sample_rate_hz: int,
     settings: OpusSettings = PAPER,
 ) -> Iterator[bytes]:
-    """Encode a scene that comes block by block, `frames` samples in all; yield the file's pages."""
+    """Encode a scene that comes block by block, `length` samples in all; yield the pages of the file."""
     check_rate(settings, channels)
-    if not frames:
-        raise InputError("a scene of no samples can't be encoded")
+    if not length:
+        raise InputError("an empty scene cannot be encoded")
     controls = [
         (libopus.SET_BITRATE, settings.bitrate_bps),
         (libopus.SET_VBR, int(settings.vbr)),
@@ -144,10 +137,10 @@ def encode_blocks(
     with libopus.Encoder(channels, settings.family, controls) as encoder:
         head = encoder.head(sample_rate_hz)
         tags = OpusTags(libopus.version(), ("ENCODER=hoa-rvqgan", f"ENCODER_OPTIONS={settings}"))
-        frames_at_48k = resampled_length(frames, sample_rate_hz, SAMPLE_RATE_HZ)
-        at_48k = resampled(blocks, channels, sample_rate_hz, SAMPLE_RATE_HZ, frames_at_48k)
+        length_48k = resampled_length(length, sample_rate_hz, SAMPLE_RATE_HZ)
+        at_48k = resampled(blocks, channels, sample_rate_hz, SAMPLE_RATE_HZ, length_48k)
         packets = map(encoder.encode, framed(at_48k, channels, libopus.FRAME_SAMPLES, tail=head.pre_skip))
-        yield from ogg_opus.write(head, tags, packets, frames_at_48k)
+        yield from ogg_opus.write(head, tags, packets, length_48k)
 
 
 def coded_peak(samples: Float32[ndarray, "acn time"], settings: OpusSettings = PAPER) -> float:
@@ -170,7 +163,7 @@ def decode(ogg: bytes) -> Scene:
     Raises
     ------
     InputError
-        If the file is damaged, truncated, chained or multiplexed, or is no Ambisonics.
+        If the file is damaged, truncated, chained or multiplexed, or is not Ambisonics.
     """
     head, blocks = decode_blocks(io.BytesIO(ogg), "Opus stream")
     empty = np.zeros((head.channels, 0), np.float32)
@@ -191,7 +184,7 @@ def decode_blocks(file: BinaryIO, where: str) -> tuple[OpusHead, Iterator[Float3
 
 
 def _decoded(head: OpusHead, runs: Iterable[ogg_opus.Run], where: str) -> Iterator[ndarray]:
-
+    """Blocks of a scene, one for each page, without the pre-skip."""
     skip = head.pre_skip
     with libopus.Decoder(head) as decoder:
         for run in runs:
@@ -201,7 +194,7 @@ def _decoded(head: OpusHead, runs: Iterable[ogg_opus.Run], where: str) -> Iterat
                 pcm = np.concatenate([decoder.decode(packet) for packet in run.packets])
             except libopus.OpusError as error:
                 raise InputError(f"{where}: a packet of the page at byte {run.offset}: {error}") from None
-            pcm = pcm[: run.frames]
+            pcm = pcm[: run.length]
             yield np.ascontiguousarray(pcm[skip:].T)
             skip = max(0, skip - len(pcm))
 

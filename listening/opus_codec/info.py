@@ -1,4 +1,4 @@
-"""What an Ogg Opus file is and which coding modes stand in it, read without libopus."""
+"""Properties of an Ogg Opus file: rates, coding modes and bandwidths, read without libopus."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from listening.opus_codec.packet import split
 
 @dataclass(frozen=True)
 class OpusInfo:
-    """What an Ogg Opus file is, measured.
+    """Properties of an Ogg Opus file.
 
     Attributes
     ----------
     family, channels, streams, coupled, pre_skip, input_rate_hz : int
         As in its header.
     output_gain_db : float
-    frames : int
-        Length at 48 kHz.
+    length : int
+        Samples per channel at 48 kHz.
     packets : int
     packet_kbps : float
         Bits of the Opus packets over their own duration.
@@ -51,7 +51,7 @@ class OpusInfo:
     pre_skip: int
     input_rate_hz: int
     output_gain_db: float
-    frames: int
+    length: int
     packets: int
     packet_kbps: float
     file_kbps: float
@@ -66,13 +66,13 @@ class OpusInfo:
     @property
     def duration_s(self) -> float:
         """Length in seconds."""
-        return self.frames / SAMPLE_RATE_HZ
+        return self.length / SAMPLE_RATE_HZ
 
     def __str__(self) -> str:
         in_stereo = "" if self.stereo_share is None else f", coupled streams {self.stereo_share:.1%} stereo"
         lines = [
             f"family {self.family}: {self.channels} channels, {self.streams} streams, {self.coupled} coupled",
-            f"{self.duration_s:.3f} s: {self.frames} samples at 48 kHz, input at {self.input_rate_hz} Hz",
+            f"{self.duration_s:.3f} s: {self.length} samples at 48 kHz, input at {self.input_rate_hz} Hz",
             f"{self.packet_kbps:.1f} kbit/s in {self.packets} packets, {self.file_kbps:.1f} kbit/s as a file",
             f"pre-skip {self.pre_skip} samples, output gain {self.output_gain_db:g} dB",
             f"modes: {_percentages(self.modes)}{in_stereo}",
@@ -116,9 +116,9 @@ def inspect_file(file: BinaryIO, where: str) -> OpusInfo:
     head, tags, runs = ogg_opus.read(file, where)
     modes: list[Counter[str]] = [Counter() for _ in range(head.streams)]
     bandwidths, stereo = Counter(), [0] * head.coupled
-    packets = packet_bytes = coded_frames = frames = 0
+    packets = packet_bytes = coded_length = length = 0
     for run in runs:
-        frames += run.frames
+        length += run.length
         for packet in run.packets:
             parts = split(packet, head.streams)
             bandwidths.update(part.configuration.bandwidth for part in parts)
@@ -128,8 +128,8 @@ def inspect_file(file: BinaryIO, where: str) -> OpusInfo:
                     stereo[stream] += part.stereo
             packets += 1
             packet_bytes += len(packet)
-            coded_frames += parts[0].samples
-    frames -= head.pre_skip
+            coded_length += parts[0].samples
+    length -= head.pre_skip
     return OpusInfo(
         head.family,
         head.channels,
@@ -138,10 +138,10 @@ def inspect_file(file: BinaryIO, where: str) -> OpusInfo:
         head.pre_skip,
         head.input_rate_hz,
         head.output_gain_q8 / 256,
-        frames,
+        length,
         packets,
-        _kbps(packet_bytes, coded_frames),
-        _kbps(file.tell(), frames),
+        _kbps(packet_bytes, coded_length),
+        _kbps(file.tell(), length),
         _shares(sum(modes, Counter())),
         _shares(bandwidths),
         sum(stereo) / (packets * head.coupled) if packets and head.coupled else None,
@@ -152,8 +152,8 @@ def inspect_file(file: BinaryIO, where: str) -> OpusInfo:
     )
 
 
-def _kbps(size_bytes: int, frames: int) -> float:
-    return 8 * size_bytes * SAMPLE_RATE_HZ / 1000 / frames if frames else 0.0
+def _kbps(size_bytes: int, length: int) -> float:
+    return 8 * size_bytes * SAMPLE_RATE_HZ / 1000 / length if length else 0.0
 
 
 def _shares(counts: Counter) -> dict[str, float]:

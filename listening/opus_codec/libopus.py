@@ -62,7 +62,7 @@ _SIGNATURES = {
     ),
     "opus_multistream_decode_float": (c_int, [c_void_p, c_char_p, c_int32, POINTER(c_float), c_int, c_int]),
     "opus_multistream_decoder_destroy": (None, [c_void_p]),
-    # Variadic: ctypes passes what stands behind the declared arguments by the platform's variadic convention
+    # Variadic: ctypes passes what follows the declared arguments by the platform's variadic convention
     "opus_projection_encoder_ctl": (c_int, [c_void_p, c_int]),
     "opus_projection_decoder_ctl": (c_int, [c_void_p, c_int]),
     "opus_multistream_encoder_ctl": (c_int, [c_void_p, c_int]),

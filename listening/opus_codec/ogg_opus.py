@@ -68,10 +68,10 @@ class OpusHead:
         if version > 15:
             raise ValueError(f"Opus header version {version} is unknown (known: 1 to 15)")
         if family not in (2, 3):
-            raise ValueError(f"channel mapping family {family} is no Ambisonics (families 2 and 3 are, RFC 8486)")
+            raise ValueError(f"channel mapping family {family} is not Ambisonics (families 2 and 3 are, RFC 8486)")
         order = math.isqrt(channels) - 1
         if not 0 <= order <= 14 or channels - (order + 1) ** 2 not in (0, 2):
-            raise ValueError(f"{channels} channels are no Ambisonics; (N+1)² or two more are (RFC 8486 §3.1)")
+            raise ValueError(f"{channels} channels are not Ambisonics; (N+1)² or two more are (RFC 8486 §3.1)")
         if len(packet) < _HEAD.size + 2:
             raise ValueError("Opus header without its channel mapping table")
         streams, coupled, mapping = packet[_HEAD.size], packet[_HEAD.size + 1], packet[_HEAD.size + 2 :]
@@ -121,7 +121,7 @@ class OpusTags:
 
 
 def _counted_text(packet: bytes, offset: int) -> tuple[str, int]:
-    """Read a text behind its length in bytes; also return the offset behind it."""
+    """Read a text that is preceded by its size in bytes; also return the offset after it."""
     (size,) = _COUNT.unpack_from(packet, offset)
     begin = offset + _COUNT.size
     if size > len(packet) - begin:
@@ -131,23 +131,29 @@ def _counted_text(packet: bytes, offset: int) -> tuple[str, int]:
 
 @dataclass(frozen=True)
 class Run:
-    """The packets that end on one page, and how many samples of their decoding count (pre-skip included).
+    """The packets that end on one page.
 
-    `offset` is the page's first byte in the file.
+    Attributes
+    ----------
+    offset : int
+        First byte of the page in the file.
+    packets : tuple of bytes
+    length : int
+        Number of decoded samples at 48 kHz that count, pre-skip included.
     """
 
     offset: int
     packets: tuple[bytes, ...]
-    frames: int
+    length: int
 
 
-def write(head: OpusHead, tags: OpusTags, packets: Iterable[bytes], frames: int) -> Iterator[bytes]:
-    """Yield the pages of an Ogg Opus file that decodes to `frames` samples at 48 kHz.
+def write(head: OpusHead, tags: OpusTags, packets: Iterable[bytes], length: int) -> Iterator[bytes]:
+    """Yield the pages of an Ogg Opus file that decodes to `length` samples at 48 kHz.
 
-    The packets must hold ``head.pre_skip + frames`` samples; they are taken until they do. The serial
+    The packets must hold ``head.pre_skip + length`` samples; they are consumed until they do. The serial
     number is the digest of the headers and the first page's packets, so equal input gives equal files.
     """
-    runs = _runs(packets, head, frames)
+    runs = _runs(packets, head, length)
     run = next(runs)
     digest = hashlib.sha256(b"".join((head.pack(), tags.pack(), *(packet for packet, _ in run))))
     serial = int.from_bytes(digest.digest()[:4], "little")
@@ -162,9 +168,9 @@ def write(head: OpusHead, tags: OpusTags, packets: Iterable[bytes], frames: int)
         run = following
 
 
-def _runs(packets: Iterable[bytes], head: OpusHead, frames: int) -> Iterator[list[tuple[bytes, int]]]:
+def _runs(packets: Iterable[bytes], head: OpusHead, length: int) -> Iterator[list[tuple[bytes, int]]]:
     """Group packets into runs of a second; each packet comes with its granule position (RFC 7845 §4)."""
-    position, begin, end, run = 0, 0, head.pre_skip + frames, []
+    position, begin, end, run = 0, 0, head.pre_skip + length, []
     for packet in packets:
         position += split(packet, head.streams)[0].samples
         run.append((packet, min(position, end)))
@@ -191,7 +197,7 @@ def read(file: BinaryIO, where: str) -> tuple[OpusHead, OpusTags, Iterator[Run]]
     ------
     InputError
         At anything that RFC 3533, 7845 or 8486 forbids, and at families other than 2 and 3; the message
-        names `where` and the byte offset. Errors behind the headers come when the runs get there.
+        names `where` and the byte offset. Errors after the headers are raised when the runs are taken.
     """
     pages = ogg.read(file, where)
     page = next(pages)
@@ -206,7 +212,7 @@ def read(file: BinaryIO, where: str) -> tuple[OpusHead, OpusTags, Iterator[Run]]
 
 
 def _audio(pages: Iterable[ogg.Page], head: OpusHead, where: str) -> Iterator[Run]:
-    """Check packets and granule positions (RFC 7845 §4) of the pages behind the headers."""
+    """Check packets and granule positions (RFC 7845 §4) of the pages after the headers."""
 
     def samples(packet: bytes) -> int:
         return split(packet, head.streams)[0].samples
@@ -228,7 +234,7 @@ def _audio(pages: Iterable[ogg.Page], head: OpusHead, where: str) -> Iterator[Ru
         yield Run(page.offset, page.packets, granule - position)
         position = granule
     if page is None:
-        raise InputError(f"{where}: the file ends behind its headers, without audio")
+        raise InputError(f"{where}: the file ends after its headers, without audio")
 
 
 def _refused(where: str, page: ogg.Page, problem: object) -> InputError:

@@ -1,4 +1,4 @@
-"""The framing of Opus packets (RFC 6716 §3 and appendix B): what one says of itself without being decoded."""
+"""The framing of Opus packets (RFC 6716 §3 and appendix B): what a packet says without being decoded."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _stream_packet(packet: bytes, offset: int, self_delimited: bool) -> tuple[St
 
 
 def _size(packet: bytes, offset: int) -> tuple[int, int]:
-    """Read a frame size of one or two bytes (RFC 6716 §3.2.1); also return the offset behind it."""
+    """Read a frame size of one or two bytes (RFC 6716 §3.2.1); also return the offset after it."""
     first = packet[offset]
     if first < 252:
         return first, offset + 1

@@ -1,11 +1,7 @@
-"""Choose the excerpts of a test and freeze them in a plan file, before any codec is heard.
+"""Excerpts that are chosen and frozen in a plan before any codec is heard, and plans as TOML.
 
-    python -m listening.freeze --plan demo --material data/prepared/seed-1 -o my-test.toml
-    python -m listening.build --plan my-test.toml --material data/prepared/seed-1 -o out/my-test
-
-The criteria stand in `stimuli.excerpts.selection`; what they measured stands beside each excerpt. A plan with
-frozen
-excerpts builds from these recordings (by their SHA-256) and these samples alone.
+`stimuli.excerpts.selection` states the criteria; what they measured is written beside each excerpt. A plan with
+frozen excerpts builds from these recordings (by their SHA-256) and these samples alone.
 """
 
 from __future__ import annotations
@@ -23,8 +19,8 @@ from render.common.progress import progress
 from stimuli.excerpts.selection import choose_window
 
 
-def frozen(plan: Plan, material: Path, workers: int) -> tuple[Plan, dict[str, str]]:
-    """Plan with the excerpts of its held-out recordings, and for each item a line about the choice."""
+def freeze_excerpts(plan: Plan, material: Path, workers: int) -> tuple[Plan, dict[str, str]]:
+    """Choose the excerpts of a plan in its held-out recordings; also return a line about each choice, by item."""
     items = {item.id: item for item in corpus_items(material, plan.holdout)}
     jobs = {name: (item.path, plan.seconds) for name, item in items.items()}
     chosen = dict(progress(in_parallel(choose_window, jobs, workers), "choose", len(jobs)))
@@ -59,8 +55,8 @@ def _value(value: Any) -> str:
     return json.dumps(list(value) if isinstance(value, tuple) else value)
 
 
-def _with_whole_paths(plan: Plan) -> Plan:
-    """Plan whose files are named from the root: the frozen plan may lie in another folder."""
+def with_absolute_paths(plan: Plan) -> Plan:
+    """Plan whose files have absolute paths, as the frozen plan may lie in another folder."""
     parameters = {
         name: {key: str(Path(value).absolute()) if key == "model" else value for key, value in table.items()}
         for name, table in plan.parameters.items()

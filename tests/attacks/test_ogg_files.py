@@ -132,13 +132,13 @@ def test_packets_without_beginning_or_end_are_refused(parts):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"family": 255, "mapping": bytes(4)}, "family 255 is no Ambisonics"),
-        ({"family": 1, "mapping": bytes(4)}, "family 1 is no Ambisonics"),
+        ({"family": 255, "mapping": bytes(4)}, "family 255 is not Ambisonics"),
+        ({"family": 1, "mapping": bytes(4)}, "family 1 is not Ambisonics"),
         ({"mapping": bytes(31)}, "demixing matrix of 31 bytes"),
         ({"mapping": bytes(33)}, "demixing matrix of 33 bytes"),
         ({"mapping": b""}, "demixing matrix of 0 bytes"),
-        ({"channels": 5}, "5 channels are no Ambisonics"),
-        ({"channels": 0}, "0 channels are no Ambisonics"),
+        ({"channels": 5}, "5 channels are not Ambisonics"),
+        ({"channels": 0}, "0 channels are not Ambisonics"),
         ({"streams": 0, "coupled": 0}, "0 streams"),
         ({"streams": 1}, "2 of them coupled"),
         ({"streams": 200, "coupled": 56}, "are impossible"),
@@ -207,7 +207,7 @@ def test_malformed_packets_are_refused(parts):
     refused(with_audio(parts, [(first, 960), (b"", 960)]), "empty packet")
     for size in range(1, len(first) - 1):
         try:
-            samples = inspect(with_audio(parts, [(first[:size], 960)])).frames
+            samples = inspect(with_audio(parts, [(first[:size], 960)])).length
         except InputError:
             continue
         # Cut within the last stream's frame, whose length only the page knows: shorter, but well formed
