@@ -65,7 +65,7 @@ def ours(seconds: float, shipped: bool) -> dict:
 
     from codec.bitstream.file import write_stream
     from codec.checkpoints.model_file import load
-    from codec.coding.pipeline import decode_packets, encode_packets, make_header, survey
+    from codec.coding.pipeline import decode_packets, encode_packets, make_header, summarise
     from codec.rvqgan.codec import RVQGAN
     from codec.rvqgan.config import ModelConfig
 
@@ -78,9 +78,9 @@ def ours(seconds: float, shipped: bool) -> dict:
         for _ in range(round(seconds * RATE_HZ / size)):
             yield (0.05 * random.standard_normal((16, size))).astype(np.float32)
 
-    list(encode_packets(model, make_header(model, bytes(8), survey([noise(16, 1)])), [noise(16, 1)]))
+    list(encode_packets(model, make_header(model, bytes(8), summarise([noise(16, 1)])), [noise(16, 1)]))
     begin = clock()
-    header = make_header(model, bytes(8), survey(pieces(RATE_HZ)))
+    header = make_header(model, bytes(8), summarise(pieces(RATE_HZ)))
     packets = list(encode_packets(model, header, pieces(RATE_HZ)))
     middle = clock()
     for _ in decode_packets(model, header, packets):

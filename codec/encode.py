@@ -6,6 +6,7 @@ into a folder: ``-o FOLDER``. ``-`` reads standard input or writes standard outp
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from render.common.cli import parser, run
@@ -20,7 +21,7 @@ def main() -> None:
     arguments.add_argument("--model", type=Path, metavar="M", help="model file (default: the shipped one)")
     arguments.add_argument("--codebooks", type=int, metavar="N", help="use the first N only (lower rate)")
     arguments.add_argument(
-        "--range-coding", action="store_true", help="code the codes again, without loss; pays with repetitive ones"
+        "--range-coding", action="store_true", help="compress the codes without loss; gains where they repeat"
     )
     arguments.add_argument("--device", default="cpu", metavar="D", help="cpu (default) or cuda")
     arguments.add_argument("--force", action="store_true", help="replace an existing output that differs")
@@ -34,12 +35,16 @@ def main() -> None:
             raise InputError("two inputs have the same name; encode them into different folders")
 
     from codec.checkpoints.model_file import load
+    from codec.coding.files import EncodeOptions, encode_file
 
     model, digest = load(given.model, given.device)
-    from codec.coding.files import encode_file
-
+    options = EncodeOptions(given.codebooks, given.range_coding, given.force)
     for source, target in zip(given.input, targets, strict=True):
-        encode_file(source, target, model, digest, given.codebooks, given.range_coding, given.force)
+        made = encode_file(source, target, model, digest, options)
+        print(
+            f"{target}: {made.bytes} bytes, {made.kbps:.3f} kbit/s, {made.header.codebooks} codebooks",
+            file=sys.stderr,
+        )
 
 
 if __name__ == "__main__":

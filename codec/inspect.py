@@ -1,7 +1,7 @@
-"""Say what an .arvq file holds: ``python -m codec.inspect X.arvq``.
+"""Describe what an .arvq file holds: ``python -m codec.inspect X.arvq``.
 
-Its rate on disk and what takes it, the entropy of the codes of each codebook, whether every packet is intact, and
-the digests. No model is needed.
+Prints its bit rate and what takes it, the entropy of the codes of each codebook, damaged packets, and checksums.
+No model is needed.
 """
 
 from __future__ import annotations
@@ -43,11 +43,10 @@ def main() -> None:
 
     import json
 
+    from codec.bitstream.inspection import inspect
     from render.common.stdio import input_path
 
     found = []
-    from codec.bitstream.inspection import inspect
-
     for name in given.input:
         where = "standard input" if str(name) == "-" else str(name)
         if str(name) != "-" and not name.is_file():

@@ -1,8 +1,4 @@
-"""Say what an .arvq file holds: ``python -m codec.inspect X.arvq``.
-
-Its rate on disk and what takes it, the entropy of the codes of each codebook, whether every packet is intact, and
-the digests. No model is needed.
-"""
+"""Measure what an ``.arvq`` file holds: rates, entropies of the codes, damage. No model is needed."""
 
 from __future__ import annotations
 
@@ -17,9 +13,27 @@ from render.common.files import sha256
 
 
 def inspect(path: Path, where: str) -> dict[str, Any]:
-    """Measure one file; a damaged header raises `CorruptStream`, damaged packets are listed."""
+    """Measure one file; damaged packets are listed.
+
+    Parameters
+    ----------
+    path : Path
+    where : str
+        Name of the file in the result and in error messages.
+
+    Returns
+    -------
+    dict
+        JSON values: the fields of the header, the size of the file, the bit rate in kbit/s and what takes it, and
+        the entropy in bits and the number of used codes of each codebook.
+
+    Raises
+    ------
+    CorruptStream
+        If the header is damaged, or less than 1/16 of the file is there.
+    """
     with open(path, "rb") as file:
-        header = read_header(file, where, damaged_too=True)
+        header = read_header(file, where, allow_damage=True)
         size = file.seek(0, 2)
         counts = np.zeros((header.codebooks, 1 << header.bits_per_code), np.int64)
         damaged = []
@@ -30,12 +44,12 @@ def inspect(path: Path, where: str) -> dict[str, Any]:
             for row, codes in zip(counts, packet.codes, strict=True):
                 row += np.bincount(codes[codes >= 0], minlength=len(row))
     seconds = header.length / header.sample_rate_hz
-    frames = header.packet_frame_counts
-    absent = sum(header.absent(count) for count in frames)
+    frame_counts = header.packet_frame_counts
+    absent = sum(header.absent_codes(frames) for frames in frame_counts)
     bits = {
         "header": 8 * HEADER_BYTES,
         "crc": 8 * CRC.size * header.packets,
-        "side_layers": 8 * sum(header.layer_bytes(frames) for frames in header.packet_frame_counts),
+        "side_layers": 8 * sum(header.side_info_bytes(frames) for frames in frame_counts),
         "codes": (header.codebooks * header.frames - absent) * header.bits_per_code,
     }
     probability = counts / np.maximum(counts.sum(1, keepdims=True), 1)
@@ -44,7 +58,7 @@ def inspect(path: Path, where: str) -> dict[str, Any]:
         "file": where,
         "sha256": sha256(path),
         "model": header.model.hex(),
-        "source_crc32": f"{header.source:08x}",
+        "source_crc32": f"{header.source_crc32:08x}",
         "seconds": seconds,
         "sample_rate_hz": header.sample_rate_hz,
         "channels": header.channels,

@@ -1,23 +1,25 @@
-"""Adaptive range coding of a packet's codes: integers only, so every machine makes and reads the same bytes.
+"""Adaptive range coding of a packet's codes, in integers only: every machine writes and reads the same bytes.
 
-A code is a walk down a binary tree, its most significant bit first. Each node of each codebook's tree counts the
-zeros and ones that passed it and so predicts the next (Krichevsky and Trofimov's estimator with a cautious start).
-The counts begin anew with each packet, so that a damaged packet costs no other. Where the coder gains nothing the
-packet stays as it is and is one byte longer.
+A code is a walk down a binary tree, most significant bit first. Each node of each codebook's tree counts the
+zeros and ones that passed it and so predicts the next bit (the estimator of Krichevsky and Trofimov 1981, begun
+with larger counts). The counts are reset at each packet, so that a damaged packet does no harm to others. Where
+coding gains nothing the packet is stored as it is and takes one byte more.
 
-The interval arithmetic is Martin's (1979) range coder; Python's integers have any length, so there is no carry to
-propagate.
+The interval arithmetic is that of Martin's (1979) range coder. Python's integers have any length, so no carry has
+to be propagated.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
-_START = 4  # counts at the beginning: a fair coin, believed a little
+_INITIAL_COUNT = 4  # of zeros and of ones: a fair coin, with the weight of 8 observations
 _PROBABILITY_BITS = 15
-_TOP, _BOTTOM = 1 << 32, 1 << 24
+_FAIR = 1 << (_PROBABILITY_BITS - 1)
+_TOP, _BOTTOM = 1 << 32, 1 << 24  # range at the beginning, and below which it is renormalised
 
 
 class _Tree:
@@ -25,10 +27,10 @@ class _Tree:
 
     def __init__(self, bits: int):
         self._bits = bits
-        self._zeros, self._ones = [_START] * (1 << bits), [_START] * (1 << bits)
+        self._zeros, self._ones = [_INITIAL_COUNT] * (1 << bits), [_INITIAL_COUNT] * (1 << bits)
 
-    def code(self, decide) -> int:
-        """Walk down; `decide(probability of zero)` gives each bit."""
+    def code(self, decide: Callable[[int], int]) -> int:
+        """Walk down to a leaf and return its code; `decide(probability of zero)` gives each bit."""
         node = 1
         for _ in range(self._bits):
             zeros, ones = self._zeros[node], self._ones[node]
@@ -39,9 +41,6 @@ class _Tree:
                 self._zeros[node] = zeros + 1
             node = 2 * node + bit
         return node - (1 << self._bits)
-
-
-_FAIR = 1 << (_PROBABILITY_BITS - 1)
 
 
 class _Encoder:
@@ -60,7 +59,7 @@ class _Encoder:
         return bit
 
     def finish(self) -> bytes:
-        """Shortest bytes inside the interval; the decoder sees zeros behind them."""
+        """Return the shortest bytes inside the interval; the decoder reads zeros after them."""
         for dropped in range(4, -1, -1):
             step = 1 << 8 * dropped
             value = -(-self._low // step) * step
@@ -89,56 +88,61 @@ class _Decoder:
         return bit
 
 
-def encoded(decisions: list[tuple[int, int]]) -> bytes:
-    """Bytes of binary decisions (bit, probability of zero in 1/2¹⁵), as the decoder above reads them."""
+def encode_decisions(decisions: list[tuple[int, int]]) -> bytes:
+    """Return the bytes of binary decisions, each a bit and its probability of zero in 1/2¹⁵."""
     encoder = _Encoder()
     for bit, zero in decisions:
         encoder.put(bit, zero)
     return encoder.finish()
 
 
-class Shape(NamedTuple):
-    """How the numbers of a packet follow one another: bits of the layers, then codes, then padding."""
+class PacketShape(NamedTuple):
+    """Layout of the content of a packet: bits of the side information, then codes, then padding to a byte.
 
-    layer_bits: int
+    `codes` codes of `bits_per_code` bits follow codebook after codebook; each codebook has `frames` of them, the
+    last one perhaps fewer.
+    """
+
+    side_info_bits: int
     bits_per_code: int
     codes: int
-    frames: int  # codes per codebook, but for the last one
+    frames: int
 
-    def books(self, size: int) -> list[int]:
-        """Return the codebook of every number of a packet of `size` bytes, -1 for a bit of layers or padding."""
-        padding = 8 * size - self.layer_bits - self.codes * self.bits_per_code
-        return [-1] * self.layer_bits + [i // self.frames for i in range(self.codes)] + [-1] * padding
+    def symbols(self, size: int) -> list[int]:
+        """Return what follows one another in `size` bytes: the codebook of a code, or -1 for a plain bit."""
+        padding = 8 * size - self.side_info_bits - self.codes * self.bits_per_code
+        return [-1] * self.side_info_bits + [i // self.frames for i in range(self.codes)] + [-1] * padding
 
     def trees(self) -> list[_Tree]:
-        """New trees for a packet, one per codebook."""
+        """Return new trees for a packet, one per codebook."""
         return [_Tree(self.bits_per_code) for _ in range(-(-self.codes // self.frames))]
 
 
-def _range_coded(content: bytes, shape: Shape) -> bytes:
+def _range_coded(content: bytes, shape: PacketShape) -> bytes:
     trees, encoder = shape.trees(), _Encoder()
-    following = iter(np.unpackbits(np.frombuffer(content, np.uint8)).tolist())
-    for book in shape.books(len(content)):
-        if book < 0:
-            encoder.put(next(following), _FAIR)
+    bits = iter(np.unpackbits(np.frombuffer(content, np.uint8)).tolist())
+    for codebook in shape.symbols(len(content)):
+        if codebook < 0:
+            encoder.put(next(bits), _FAIR)
         else:
-            trees[book].code(lambda zero: encoder.put(next(following), zero))
+            trees[codebook].code(lambda zero: encoder.put(next(bits), zero))
     return encoder.finish()
 
 
-def _range_decoded(payload: bytes, size: int, shape: Shape) -> bytes:
-    trees, decoder, flags = shape.trees(), _Decoder(payload), []
-    for book in shape.books(size):
-        if book < 0:
-            flags.append(decoder.get(_FAIR))
+def _range_decoded(payload: bytes, size: int, shape: PacketShape) -> bytes:
+    trees, decoder = shape.trees(), _Decoder(payload)
+    bits: list[int] = []
+    for codebook in shape.symbols(size):
+        if codebook < 0:
+            bits.append(decoder.get(_FAIR))
         else:
-            code = trees[book].code(decoder.get)
-            flags.extend(code >> shift & 1 for shift in range(shape.bits_per_code - 1, -1, -1))
-    return np.packbits(np.array(flags, np.uint8)).tobytes()
+            code = trees[codebook].code(decoder.get)
+            bits.extend(code >> shift & 1 for shift in range(shape.bits_per_code - 1, -1, -1))
+    return np.packbits(np.array(bits, np.uint8)).tobytes()
 
 
 def _varint(number: int) -> bytes:
-    """LEB128: 7 bits per byte, least significant first, the top bit says that more follow."""
+    """Encode in LEB128: 7 bits per byte, least significant first; the top bit says that more follow."""
     parts = bytearray()
     while number > 0x7F:
         parts.append(number & 0x7F | 0x80)
@@ -146,15 +150,18 @@ def _varint(number: int) -> bytes:
     return bytes([*parts, number])
 
 
-def compress(content: bytes, shape: Shape) -> bytes:
-    """Return the number of bytes saved, then the range-coded content; 0 and the content itself if none are."""
+def compress(content: bytes, shape: PacketShape) -> bytes:
+    """Return the number of bytes saved and the range-coded content, or 0 and the content if none are saved."""
     payload = _range_coded(content, shape)
     saved = max(0, len(content) - len(payload))
     return _varint(saved) + (payload if saved else content)
 
 
 def stored_size(data: bytes, size: int) -> int | None:
-    """Bytes that a compressed packet takes, from its first ones; None if they say something impossible."""
+    """Bytes that a compressed packet takes, told from its first four; None if they are impossible.
+
+    `size` is that of its content.
+    """
     saved = shift = 0
     for count, byte in enumerate(data[:4], start=1):
         saved |= (byte & 0x7F) << shift
@@ -164,7 +171,7 @@ def stored_size(data: bytes, size: int) -> int | None:
     return None
 
 
-def expand(data: bytes, size: int, shape: Shape) -> bytes:
-    """Return the `size` bytes that `compress` was given."""
+def expand(data: bytes, size: int, shape: PacketShape) -> bytes:
+    """Return the `size` bytes of content that were compressed into `data`; the inverse of `compress`."""
     payload = data[next(index for index, byte in enumerate(data, start=1) if byte < 0x80) :]
     return payload if len(payload) == size else _range_decoded(payload, size, shape)

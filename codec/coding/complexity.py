@@ -10,12 +10,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from codec.bitstream.format import PACKET_FRAMES
-from codec.coding.pipeline import decode_packets, encode_packets, make_header, survey
+from codec.coding.front_end import front_end_of
+from codec.coding.pipeline import decode_packets, encode_packets, make_header, summarise
 from codec.rvqgan.codec import RVQGAN, convolutions, count_parameters, meta_model
 from codec.rvqgan.config import ModelConfig
-from codec.side_info.analysis import REACH
-from codec.side_info.klt import HALF
 from codec.streaming.stream_codec import StreamDecoder, StreamEncoder
 
 
@@ -55,10 +53,10 @@ def measure(model: RVQGAN, seconds: float) -> dict[str, float]:
     noise = np.random.default_rng(0).standard_normal((config.channels, round(seconds * config.sample_rate_hz)))
     samples = (0.05 * noise).astype(np.float32)
     short = [samples[:, : config.hop]]
-    list(encode_packets(model, make_header(model, bytes(8), survey(short)), short))  # so that all is compiled
+    list(encode_packets(model, make_header(model, bytes(8), summarise(short)), short))  # so that all is compiled
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     begin = time.perf_counter()
-    header = make_header(model, bytes(8), survey([samples]))
+    header = make_header(model, bytes(8), summarise([samples]))
     packets = list(encode_packets(model, header, [samples]))
     middle = time.perf_counter()
     for _ in decode_packets(model, header, packets):
@@ -80,9 +78,7 @@ def profile(model: RVQGAN, seconds: float) -> dict[str, Any]:
     config = model.config
     mono = ModelConfig(channels=1, sample_rate_hz=config.sample_rate_hz, output_tanh=True)
     network = StreamEncoder(model).latency_samples + StreamDecoder(model).latency_frames * config.hop
-    # a packet's layer is known at its end, and the encoder looks into the next packet
-    layer = 2 * PACKET_FRAMES * config.hop + 2 * HALF + REACH
-    whole = network + (layer if config.side_layers else 0)
+    whole = network + front_end_of(config).latency_samples
     return {
         "channels": config.channels,
         "parameters": count_parameters(model),

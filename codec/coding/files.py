@@ -1,102 +1,224 @@
-"""Decode an .arvq file: ``python -m codec.decode X.arvq -o OUT.wav``.
-
-The output has the level of what was encoded and is as long, to the sample; Ambisonics comes as float ambiX
-(ACN/SN3D). ``--start`` and ``--seconds`` decode a part, the same bits as in the whole. ``-`` reads standard input
-or writes standard output. With the published mono model (codec.weights) it also decodes the .dac files of the
-stock package: ``python -m codec.decode X.dac --model mono.safetensors -o OUT.wav``.
-"""
+"""Encode audio files into ``.arvq`` files and decode them, block by block."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import NamedTuple
 
-from codec.bitstream.file import read_intact_packets, write_stream
-from codec.bitstream.format import PACKET_FRAMES, Header
+from jaxtyping import Float32
+from numpy import ndarray
+
+from codec.bitstream.file import read_header, read_intact_packets, write_stream
+from codec.bitstream.format import Header, Packet
+from codec.bitstream.sizes import PACKET_FRAMES
 from codec.checkpoints.model_file import load
 from codec.coding.concealment import conceal
-from codec.coding.pipeline import check_signal, decode_packets, encode_packets, make_header, survey, surveyed
-from codec.descript.dac_decode import decode_dac_at_level, decoded_length
-from codec.descript.dac_file import read_dac
+from codec.coding.front_end import front_end_of
+from codec.coding.pipeline import (
+    DecoderSettings,
+    Stream,
+    check_codebooks,
+    check_model,
+    check_signal,
+    decode_packets,
+    decode_range,
+    encode_packets,
+    make_header,
+    summarise,
+    unchanged,
+)
 from codec.rvqgan.codec import RVQGAN
-from codec.side_info.spatial_layer import Layer
 from render.common.errors import InputError
 from render.common.progress import progress
 from render.common.stdio import input_path, output_path
 from render.fileio.audio_file import blocks, info, writer
 
 
-def concealed_blocks(model: RVQGAN, file: BinaryIO, header: Header, where: str, bf16: bool) -> Iterator:
-    """Blocks of a damaged file; says on stderr what was made up."""
-    layer = Layer(model.config) if header.layers else None
+@dataclass(frozen=True)
+class EncodeOptions:
+    """How a file is encoded.
 
-    def packets() -> Iterator:
-        filled = conceal(read_intact_packets(file, header), header, layer, where)
-        for index, (packet, made_up) in enumerate(filled):
-            if made_up:
-                begin = index * PACKET_FRAMES * header.hop
-                end = min(header.length, begin + header.packet_frames(index) * header.hop)
-                seconds = f"{begin / header.sample_rate_hz:.2f} to {end / header.sample_rate_hz:.2f} s"
-                print(f"{where}: packet {index} ({seconds}) is damaged and was concealed", file=sys.stderr)
-            yield packet
+    Attributes
+    ----------
+    codebooks : int, optional
+        Use the first ones only; all by default.
+    range_coded : bool
+        Compress the packets without loss.
+    force : bool
+        Replace an existing output that differs.
+    """
 
-    yield from decode_packets(model, header, packets(), bf16=bf16)
+    codebooks: int | None = None
+    range_coded: bool = False
+    force: bool = False
 
 
-def sample_range(header: Header, start_s: float, seconds: float | None, where: str) -> tuple[int, int]:
-    """First sample and the one behind the last of the part that was asked for."""
+@dataclass(frozen=True)
+class AudioOutput:
+    """Where decoded audio goes.
+
+    Attributes
+    ----------
+    path : Path
+        An audio file, or "-" for WAV on standard output.
+    subtype : str
+        "PCM_16", "PCM_24" or "FLOAT".
+    force : bool
+        Replace an existing file that differs.
+    """
+
+    path: Path
+    subtype: str = "FLOAT"
+    force: bool = False
+
+    def write(
+        self, decoded: Iterator[Float32[ndarray, "channel time"]], channels: int, sample_rate_hz: int
+    ) -> None:
+        """Write blocks of samples; nothing is left behind if one of them raises an error."""
+        with ExitStack() as stack:
+            path = self.path
+            if str(path) == "-":
+                path = stack.enter_context(output_path(path, ".wav", self.force))
+            output = stack.enter_context(
+                writer(path, channels, sample_rate_hz, subtype=self.subtype, force=self.force)
+            )
+            for block in decoded:
+                output.write(block)
+
+
+@dataclass(frozen=True)
+class DecodeOptions:
+    """What is decoded of a file, and how.
+
+    Attributes
+    ----------
+    model : Path, optional
+        Model file; the shipped one by default.
+    start_s : float
+        Seconds left out at the beginning.
+    duration_s : float, optional
+        Seconds decoded from there on; all by default.
+    conceal : bool
+        Decode a whole file around damage instead of refusing it.
+    device : str
+        "cpu" or "cuda".
+    bf16 : bool
+        Convolve in bfloat16.
+    """
+
+    model: Path | None = None
+    start_s: float = 0.0
+    duration_s: float | None = None
+    conceal: bool = False
+    device: str = "cpu"
+    bf16: bool = False
+
+    @property
+    def decodes_whole_file(self) -> bool:
+        """Whether neither a start nor a duration is given."""
+        return not self.start_s and self.duration_s is None
+
+
+class EncodedFile(NamedTuple):
+    """Size and format of a file that was encoded."""
+
+    bytes: int
+    header: Header
+
+    @property
+    def kbps(self) -> float:
+        """Bit rate of the whole file in kbit/s."""
+        return self.bytes * 8 / (self.header.length / self.header.sample_rate_hz) / 1000
+
+
+class DecodedAudio(NamedTuple):
+    """Format of audio that was decoded; `length` in samples per channel."""
+
+    channels: int
+    length: int
+    sample_rate_hz: int
+
+    @property
+    def duration_s(self) -> float:
+        """Duration in seconds."""
+        return self.length / self.sample_rate_hz
+
+
+def encode_file(source: Path, target: Path, model: RVQGAN, digest: bytes, options: EncodeOptions) -> EncodedFile:
+    """Encode an audio file; "-" is standard input or output.
+
+    Raises
+    ------
+    InputError
+        If the model cannot code the signal, if the file changes while it is read, or if output and input are one.
+    """
+    name = "standard input" if str(source) == "-" else source.name
+    if target.is_file() and source.is_file() and target.samefile(source):
+        raise InputError(f"{source}: is the input, and would be replaced by the output; name another output")
+    with input_path(source) as path:
+        about = info(path)
+        check_signal(model.config, about.channels, about.sample_rate_hz, about.length, str(source))
+        check_codebooks(model.config, options.codebooks)
+        summary = summarise(blocks(path))
+        header = make_header(model, digest, summary, options.codebooks, options.range_coded)
+        packets = encode_packets(model, header, unchanged(blocks(path), summary, str(source)))
+        with output_path(target, ".arvq", options.force) as temporary, open(temporary, "wb") as file:
+            size = write_stream(file, header, progress(packets, f"encoding {name}", header.packets))
+    return EncodedFile(size, header)
+
+
+def decode_file(path: Path, where: str, output: AudioOutput, options: DecodeOptions) -> DecodedAudio:
+    """Decode an ``.arvq`` file, or a part of it; `where` names it in messages.
+
+    Raises
+    ------
+    InputError
+        If the file was made by another model, or has no samples in the part that is asked for.
+    CorruptStream
+        If it is damaged and damage is not concealed.
+    """
+    with open(path, "rb") as file:
+        header = read_header(file, where, allow_damage=options.conceal)
+        model, digest = load(options.model, options.device)
+        check_model(header, model, digest, where)
+        start, stop = _sample_range(header, options.start_s, options.duration_s, where)
+        stream, settings = Stream(file, header, where), DecoderSettings(bf16=options.bf16)
+        if options.conceal:
+            decoded = decode_packets(model, header, _concealed_packets(model, stream), settings=settings)
+        else:
+            decoded = decode_range(model, stream, start, stop, settings)
+        first, last = (min(at // (PACKET_FRAMES * header.hop), header.packets - 1) for at in (start, stop - 1))
+        shown = progress(decoded, f"decoding {where}", last - first + 1)
+        output.write(shown, header.channels, header.sample_rate_hz)
+    return DecodedAudio(header.channels, stop - start, header.sample_rate_hz)
+
+
+def _concealed_packets(model: RVQGAN, stream: Stream) -> Iterator[Packet]:
+    """Packets of a damaged file; those that are concealed are reported on standard error."""
+    header = stream.header
+    packets = read_intact_packets(stream.file, header)
+    filled = conceal(packets, header, front_end_of(model.config), stream.where)
+    for index, (packet, concealed) in enumerate(filled):
+        if concealed:
+            begin = index * PACKET_FRAMES * header.hop
+            end = min(header.length, begin + header.packet_frames(index) * header.hop)
+            seconds = f"{begin / header.sample_rate_hz:.2f} to {end / header.sample_rate_hz:.2f} s"
+            print(f"{stream.where}: packet {index} ({seconds}) is damaged and was concealed", file=sys.stderr)
+        yield packet
+
+
+def _sample_range(header: Header, start_s: float, duration_s: float | None, where: str) -> tuple[int, int]:
+    """First sample, and the one after the last, of the part that was asked for."""
     length_s = header.length / header.sample_rate_hz
-    if 0 <= start_s <= length_s and (seconds is None or seconds >= 0):  # no NaN either
+    if 0 <= start_s <= length_s and (duration_s is None or duration_s >= 0):  # both comparisons exclude NaN
         start = round(start_s * header.sample_rate_hz)
-        left_s = length_s if seconds is None else min(seconds, length_s)
+        left_s = length_s if duration_s is None else min(duration_s, length_s)
         stop = min(start + round(left_s * header.sample_rate_hz), header.length)
         if start < stop:
             return start, stop
-    lasting = "" if seconds is None else f" for {seconds} s"
-    raise InputError(f"{where}: no samples from {start_s} s on{lasting}; the file lasts {length_s:.3f} s")
-
-
-def decode_dac_file(
-    path: Path, where: str, model_path: Path | None, target: Path, subtype: str, force: bool
-) -> None:
-    """Decode a file of the stock package."""
-    dac = read_dac(path)
-    model, _ = load(model_path)
-    decoded = decode_dac_at_level(model, dac, where)
-    rate_hz = model.config.sample_rate_hz
-    write_blocks(decoded, dac.channels, rate_hz, target, subtype, force)
-    seconds = decoded_length(model, dac) / rate_hz
-    print(f"{target}: {dac.channels} channels, {seconds:.2f} s at {rate_hz} Hz", file=sys.stderr)
-
-
-def write_blocks(decoded: Iterator, channels: int, rate_hz: int, target: Path, subtype: str, force: bool) -> None:
-    """Write blocks of samples to an audio file, or as WAV to standard output."""
-    with ExitStack() as stack:
-        path = stack.enter_context(output_path(target, ".wav", force)) if str(target) == "-" else target
-        output = stack.enter_context(writer(path, channels, rate_hz, subtype=subtype, force=force))
-        for block in decoded:
-            output.write(block)
-
-
-def encode_file(
-    source: Path, target: Path, model: RVQGAN, digest: bytes, codebooks: int | None, range_coded: bool, force: bool
-) -> None:  # fmt: skip
-    """Encode block by block; says on stderr what came out."""
-    name = "standard input" if str(source) == "-" else source.name
-    if target.is_file() and source.is_file() and target.samefile(source):
-        raise InputError(
-            f"{source}: is the input, and would be replaced by what is made of it; name another output"
-        )
-    with input_path(source) as path:
-        about = info(path)
-        check_signal(model, about.channels, about.sample_rate_hz, about.length, codebooks, str(source))
-        found = survey(blocks(path))
-        header = make_header(model, digest, found, codebooks, range_coded)
-        packets = encode_packets(model, header, surveyed(blocks(path), found, str(source)))
-        with output_path(target, ".arvq", force) as temporary, open(temporary, "wb") as file:
-            size = write_stream(file, header, progress(packets, f"encoding {name}", header.packets))
-    kbps = size * 8 / (header.length / header.sample_rate_hz) / 1000
-    print(f"{target}: {size} bytes, {kbps:.3f} kbit/s, {header.codebooks} codebooks", file=sys.stderr)
+    duration = "" if duration_s is None else f" for {duration_s} s"
+    raise InputError(f"{where}: no samples from {start_s} s on{duration}; the file lasts {length_s:.3f} s")

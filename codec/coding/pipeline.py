@@ -1,8 +1,8 @@
-"""Encode and decode streams of any length in constant memory, the same bits for every cut.
+"""Encode and decode streams of any length in constant memory, with the same bits however they are cut.
 
-The network runs as a stream (`codec.streaming.stream_codec`); the spatial layer
-(`codec.side_info.spatial_layer`) works packet by packet, on the
-grid that begins with the first sample. So nothing depends on how the signal arrived or on the number of threads.
+The network runs as a stream (`codec.streaming.stream_codec`); what comes before and after it
+(`codec.coding.front_end`) works packet by packet, on a grid that begins with the first sample. So nothing depends
+on how the signal arrives or on the number of threads.
 """
 
 from __future__ import annotations
@@ -12,18 +12,20 @@ import math
 import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO, NamedTuple
+from dataclasses import replace
+from itertools import repeat
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Int
 from numpy import ndarray
 
 from codec.bitstream.file import read_header, read_packets, write_stream
-from codec.bitstream.format import ABSENT, PACKET_FRAMES, Header, Packet
-from codec.rvqgan.codec import RVQGAN, contextual_frames
-from codec.side_info.analysis import REACH, SLOT_FRAMES
-from codec.side_info.klt import HALF
-from codec.side_info.spatial_layer import Components, Layer
+from codec.bitstream.format import ABSENT, Header, Packet
+from codec.bitstream.sizes import PACKET_FRAMES
+from codec.coding.front_end import NetworkInput, front_end_of
+from codec.rvqgan.codec import RVQGAN
+from codec.rvqgan.config import ModelConfig
 from codec.streaming.rechunk import rechunk
 from codec.streaming.stream_codec import StreamDecoder, StreamEncoder
 from render.common.errors import InputError
@@ -31,75 +33,80 @@ from render.hoa.layout import layout
 from render.hoa.scene import Feed, Scene
 
 LEVEL_DBFS = -24.0  # rms of channel 0 at the encoder's input, as in training
-_SURVEY_SAMPLES = 65_536
+_MEASURED_BLOCK = 65_536  # samples
 
 
-def _for_ever(length: int) -> Iterator[int]:
-    while True:
-        yield length
-
-
-class Survey(NamedTuple):
+class SignalSummary(NamedTuple):
     """What must be known of a signal before it can be encoded.
 
     Attributes
     ----------
     length : int
+        Samples per channel.
     rms : float
-        Of channel 0, or half that of the loudest channel if it is more: in Ambisonics it never is, and in a feed a
-        silent first loudspeaker must not lift the others out of the range of the encoder.
-    source : int
-        CRC-32, see `Header.source`.
+        Of channel 0, or half that of the loudest channel if it is more. In Ambisonics it never is; in a feed, a
+        silent first loudspeaker must not raise the others beyond the range of the encoder.
+    crc32 : int
+        `Header.source_crc32`.
     """
 
     length: int
     rms: float
-    source: int
+    crc32: int
 
 
-def survey(parts: Iterable[Float32[ndarray, "channel time"]]) -> Survey:
-    """Measure a signal, the same for every cut."""
+def summarise(parts: Iterable[Float32[ndarray, "channel time"]]) -> SignalSummary:
+    """Measure length, level and checksum of a signal, the same however it is cut."""
     length, energies, crc = 0, np.zeros(1), 0
-    for block, _, count in rechunk(parts, _for_ever(_SURVEY_SAMPLES)):
+    for block, _, count in rechunk(parts, repeat(_MEASURED_BLOCK)):
         length += count
         energies = energies + [np.square(channel, dtype=np.float64).sum() for channel in block]
         crc = zlib.crc32(np.ascontiguousarray(block.T, "<f4").tobytes(), crc)
     energy = max(energies[0], energies.max() / 4)
-    return Survey(length, math.sqrt(energy / max(length, 1)), crc)
+    return SignalSummary(length, math.sqrt(energy / max(length, 1)), crc)
 
 
-def surveyed(
-    parts: Iterable[Float32[ndarray, "channel time"]], about: Survey, where: str
+def unchanged(
+    parts: Iterable[Float32[ndarray, "channel time"]], summary: SignalSummary, where: str
 ) -> Iterator[Float32[ndarray, "channel time"]]:
-    """Pass a signal on; raise `InputError` if it is not the one that was surveyed: files change."""
+    """Pass on a signal that is read for the second time.
+
+    Raises
+    ------
+    InputError
+        If it is not the signal that was summarised, because the file changed in between.
+    """
     length, crc = 0, 0
     for part in parts:
         length += part.shape[1]
         crc = zlib.crc32(np.ascontiguousarray(part.T, "<f4").tobytes(), crc)
-        if length > about.length:
+        if length > summary.length:
             break
         yield part
-    if (length, crc) != (about.length, about.source):
+    if (length, crc) != (summary.length, summary.crc32):
         raise InputError(f"{where}: changed while it was read; encode it again when it is complete")
 
 
 def level_gain_q8_db(rms: float) -> int:
-    """Gain in 1/256 dB that brings a signal of this rms to `LEVEL_DBFS`; 0 for silence."""
+    """Gain in 1/256 dB that brings a signal of this rms to `LEVEL_DBFS`; 0 for silence.
+
+    Raises
+    ------
+    InputError
+        If the signal is louder than 103 dB above full scale, which the header cannot express.
+    """
     if rms < 1e-7:
         return 0
     gain_db = LEVEL_DBFS - 20 * math.log10(rms)
     if gain_db < -127:
         raise InputError(
-            f"the signal's rms is {rms:.2g}, full scale being 1: louder than streams can say; scale it"
+            f"the signal's rms is {rms:.2g} relative to full scale, louder than a stream can express; scale it"
         )
     return round(256 * min(127.0, gain_db))
 
 
-def check_signal(
-    model: RVQGAN, channels: int, sample_rate_hz: int, length: int, codebooks: int | None, where: str
-):
-    """Raise `InputError` if the model cannot take a signal."""
-    config = model.config
+def check_signal(config: ModelConfig, channels: int, sample_rate_hz: int, length: int, where: str) -> None:
+    """Raise `InputError` if a model of this configuration cannot code such a signal; `where` names it."""
     if channels != config.channels:
         raise InputError(f"{where}: {channels} channels, the model codes {config.channels}")
     if sample_rate_hz != config.sample_rate_hz:
@@ -109,47 +116,96 @@ def check_signal(
         )
     if length == 0:
         raise InputError(f"{where}: no samples")
+
+
+def check_codebooks(config: ModelConfig, codebooks: int | None) -> None:
+    """Raise `InputError` if a model of this configuration does not have that many codebooks."""
     if codebooks is not None and not 1 <= codebooks <= config.codebooks:
         raise InputError(f"{codebooks} codebooks; the model has 1 to {config.codebooks}")
 
 
+def _format_of(config: ModelConfig) -> dict[str, Any]:
+    """Fields of the header that follow from the model."""
+    return dict(
+        sample_rate_hz=config.sample_rate_hz,
+        channels=config.channels,
+        model_codebooks=config.codebooks,
+        bits_per_code=config.bits_per_code,
+        hop=config.hop,
+        layout=config.signal_layout,
+        has_side_info=front_end_of(config).has_side_info,
+    )
+
+
 def make_header(
-    model: RVQGAN, digest: bytes, about: Survey, codebooks: int | None = None, range_coded: bool = False
+    model: RVQGAN, digest: bytes, summary: SignalSummary, codebooks: int | None = None, range_coded: bool = False
 ) -> Header:
-    """Header of a stream to be encoded."""
+    """Return the header of a stream that is to be encoded.
+
+    Parameters
+    ----------
+    model : RVQGAN
+    digest : bytes
+        First 8 bytes of the SHA-256 of the model file.
+    summary : SignalSummary
+    codebooks : int, optional
+        Use the first ones only; all by default.
+    range_coded : bool
+        Compress the packets without loss, `codec.bitstream.range_coder`.
+
+    Raises
+    ------
+    InputError
+        If the signal is too loud, see `level_gain_q8_db`.
+    """
     config = model.config
     return Header(
-        digest, config.sample_rate_hz, config.channels, codebooks or config.codebooks, config.codebooks,
-        config.bits_per_code, config.hop, level_gain_q8_db(about.rms), about.length, about.source,
-        config.signal_layout, config.side_layers, range_coded,
-    )  # fmt: skip
+        model=digest,
+        codebooks=codebooks or config.codebooks,
+        gain_q8_db=level_gain_q8_db(summary.rms),
+        length=summary.length,
+        source_crc32=summary.crc32,
+        range_coded=range_coded,
+        **_format_of(config),
+    )
+
+
+def check_model(header: Header, model: RVQGAN, digest: bytes, where: str) -> None:
+    """Raise `InputError` if a stream was not made by this model; `where` names the stream."""
+    if header.model != digest:
+        raise InputError(
+            f"{where}: coded with the model whose SHA-256 begins with {header.model.hex()}, "
+            f"not with this one ({digest.hex()}); give the right one with --model"
+        )
+    if header != replace(header, **_format_of(model.config)):
+        raise InputError(f"{where}: header contradicts its model; the file was tampered with")
 
 
 def encode_packets(
     model: RVQGAN, header: Header, parts: Iterable[Float32[ndarray, "channel time"]], threads: int | None = None
 ) -> Iterator[Packet]:
-    """Packets of a stream of samples."""
+    """Encode the blocks of a signal into packets; `threads` as in `StreamEncoder`."""
     encoder = StreamEncoder(model, header.codebooks, threads)
-    waiting: deque[bytes] = deque()
+    side_info: deque[bytes] = deque()
 
     def codes() -> Iterator[Int[ndarray, "codebook frame"]]:
-        for part in network_input(model, header, parts):
-            waiting.append(part.layer)
-            yield encoder.push(part.samples)
+        for packet in network_input(model, header, parts):
+            side_info.append(packet.side_info)
+            yield encoder.push(packet.samples)
         yield encoder.finish()
 
     for block, _, frames in rechunk(codes(), header.packet_frame_counts):
         codes_of_packet = block.copy()
-        absent = header.absent(frames)
+        absent = header.absent_codes(frames)
         if absent:
             codes_of_packet.reshape(-1)[-absent:] = ABSENT
-        yield Packet(codes_of_packet, waiting.popleft() if header.layers else b"")
+        yield Packet(codes_of_packet, side_info.popleft())
 
 
 def network_input(
     model: RVQGAN, header: Header, parts: Iterable[Float32[ndarray, "channel time"]]
-) -> Iterator[Components]:
-    """What the network gets of a stream of samples: with a spatial layer components, packet by packet."""
+) -> Iterator[NetworkInput]:
+    """Yield what the network codes of the blocks of a signal, packet by packet and in whole frames."""
     gain = np.float32(header.gain)
 
     def scaled() -> Iterator[Float32[ndarray, "channel time"]]:
@@ -157,19 +213,22 @@ def network_input(
             yield part * gain
         yield np.zeros((header.channels, header.frames * header.hop - header.length), np.float32)
 
-    if header.layers:
-        yield from Layer(model.config).components(scaled(), header.packet_frame_counts)
-    else:
-        yield from (Components(part, b"") for part in scaled())
+    return front_end_of(model.config).forward(scaled(), header.packet_frame_counts)
 
 
-def lead_packets(model: RVQGAN) -> int:
-    """Packets after which a decoder that begins in the middle has the state of one that began at the beginning.
+class DecoderSettings(NamedTuple):
+    """How the network runs in a decoder; none of it is stored in the stream.
 
-    The last of them begins with gains of the last slot before it, in whose windows the network must be exact.
+    Attributes
+    ----------
+    threads : int, optional
+        PyTorch's number by default; changes the time, never a bit.
+    bf16 : bool
+        Convolve in bfloat16: faster on a GPU, less exact.
     """
-    windows = math.ceil((REACH + HALF) / model.config.hop)
-    return 1 + math.ceil((contextual_frames(model.config)[1] + windows + SLOT_FRAMES) / PACKET_FRAMES)
+
+    threads: int | None = None
+    bf16: bool = False
 
 
 def decode_packets(
@@ -177,50 +236,68 @@ def decode_packets(
     header: Header,
     packets: Iterable[Packet],
     first: int = 0,
-    threads: int | None = None,
-    bf16: bool = False,
+    settings: DecoderSettings = DecoderSettings(),  # noqa: B008, immutable
 ) -> Iterator[Float32[ndarray, "channel time"]]:
-    """Samples of the packets, one block for each; `packets` begins with packet number `first`.
+    """Decode packets into samples, one block for each.
 
-    Where that is not 0, the first packets (`lead_packets`) only bring network and layers into the state that they
-    would have: samples come from those behind on, the same bits as when decoding from the beginning.
+    Parameters
+    ----------
+    model : RVQGAN
+    header : Header
+    packets : iterable of Packet
+        All from number `first` on.
+    first : int
+        If it is not 0, the first `FrontEnd.lead_in_packets` only lead the decoder into the state that it would
+        have had; the blocks begin after them and have the same bits as when everything is decoded.
+    settings : DecoderSettings
     """
-    decoder = StreamDecoder(model, threads, running=first > 0, bf16=bf16)
-    arrived: deque[bytes] = deque()
+    front_end = front_end_of(model.config)
+    decoder = StreamDecoder(model, settings.threads, running=first > 0, bf16=settings.bf16)
+    side_info: deque[bytes] = deque()
 
     def decoded() -> Iterator[Float32[ndarray, "channel time"]]:
-        lead = decoder.lag_samples if first else 0  # what a running decoder still owes
+        owed = decoder.lag_samples if first else 0  # samples of earlier packets, which come out first
         for packet in packets:
-            arrived.append(packet.layer)
+            side_info.append(packet.side_info)
             samples = decoder.push(packet.codes)
-            skipped = min(lead, samples.shape[1])
-            lead -= skipped
+            skipped = min(owed, samples.shape[1])
+            owed -= skipped
             yield samples[:, skipped:]
         yield decoder.finish()
 
     counts = [header.packet_frames(index) for index in range(first, header.packets)]
-    if header.layers:
-        blocks = Layer(model.config).channels(decoded(), counts, (arrived.popleft() for _ in counts))
-    else:
-        blocks = (block for block, _, _ in rechunk(decoded(), (count * header.hop for count in counts)))
+    blocks = front_end.inverse(decoded(), counts, (side_info.popleft() for _ in counts))
     left = header.length - first * PACKET_FRAMES * header.hop
     for index, samples in enumerate(blocks):
         kept = min(left, samples.shape[1])
         left -= kept
-        if first == 0 or index >= lead_packets(model):
+        if first == 0 or index >= front_end.lead_in_packets:
             yield np.ascontiguousarray(samples[:, :kept]) / np.float32(header.gain)
 
 
+class Stream(NamedTuple):
+    """An open ``.arvq`` file, seekable, its header, and its name in error messages."""
+
+    file: BinaryIO
+    header: Header
+    where: str
+
+
 def decode_range(
-    model: RVQGAN, file: BinaryIO, header: Header, where: str, start: int, stop: int, bf16: bool = False
+    model: RVQGAN,
+    stream: Stream,
+    start: int,
+    stop: int,
+    settings: DecoderSettings = DecoderSettings(),  # noqa: B008, immutable
 ) -> Iterator[Float32[ndarray, "channel time"]]:
-    """Samples `start` to `stop` of a file, the same bits as when decoding all of it."""
+    """Decode samples `start` to before `stop`, with the same bits as when everything is decoded."""
+    header, lead_in = stream.header, front_end_of(model.config).lead_in_packets
     packet_samples = PACKET_FRAMES * header.hop
     wanted = min(start // packet_samples, header.packets - 1)
-    first = max(0, wanted - lead_packets(model))
-    position = (first + lead_packets(model) if first else 0) * packet_samples
-    packets = read_packets(file, header, where, first)
-    for block in decode_packets(model, header, packets, first, bf16=bf16):
+    first = max(0, wanted - lead_in)
+    position = (first + lead_in if first else 0) * packet_samples
+    packets = read_packets(stream.file, header, stream.where, first)
+    for block in decode_packets(model, header, packets, first, settings):
         begin, end = max(start - position, 0), min(stop - position, block.shape[1])
         if begin < end:
             yield block[:, begin:end]
@@ -229,40 +306,29 @@ def decode_range(
             return
 
 
-def check_model(header: Header, model: RVQGAN, digest: bytes, where: str) -> None:
-    """Raise `InputError` if a stream was not made by this model."""
-    if header.model != digest:
-        raise InputError(
-            f"{where}: coded with the model whose SHA-256 begins with {header.model.hex()}, "
-            f"not with this one ({digest.hex()}); give the right one with --model"
-        )
-    config = model.config
-    told = (
-        header.sample_rate_hz, header.channels, header.hop, header.bits_per_code, header.model_codebooks,
-        header.layers, header.layout,
-    )  # fmt: skip
-    has = (
-        config.sample_rate_hz, config.channels, config.hop, config.bits_per_code, config.codebooks,
-        config.side_layers, config.signal_layout,
-    )  # fmt: skip
-    if told != has:
-        raise InputError(f"{where}: header contradicts its model; the file was tampered with")
-
-
 def encode(
     model: RVQGAN, digest: bytes, signal: Scene | Feed, codebooks: int | None = None, range_coded: bool = False
 ) -> bytes:
-    """Encode a scene or a feed into the bytes of an ``.arvq`` file."""
+    """Encode a scene or a feed into the bytes of an ``.arvq`` file; parameters and errors as in `make_header`."""
     samples = signal.samples
-    check_signal(model, samples.shape[0], signal.sample_rate_hz, signal.length, codebooks, "signal")
-    header = make_header(model, digest, survey([samples]), codebooks, range_coded)
+    check_signal(model.config, samples.shape[0], signal.sample_rate_hz, signal.length, "signal")
+    check_codebooks(model.config, codebooks)
+    header = make_header(model, digest, summarise([samples]), codebooks, range_coded)
     file = io.BytesIO()
     write_stream(file, header, encode_packets(model, header, [samples]))
     return file.getvalue()
 
 
 def decode(model: RVQGAN, digest: bytes, data: bytes) -> Scene | Feed:
-    """Decode the bytes of an ``.arvq`` file of Ambisonics or of a known loudspeaker layout."""
+    """Decode the bytes of an ``.arvq`` file of Ambisonics or of a known loudspeaker layout.
+
+    Raises
+    ------
+    InputError
+        If the stream was made by another model.
+    CorruptStream
+        If it is damaged.
+    """
     file = io.BytesIO(data)
     header = read_header(file, "stream")
     check_model(header, model, digest, "stream")

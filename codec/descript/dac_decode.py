@@ -8,6 +8,7 @@ transposed convolution keeps all of its output.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,7 +17,9 @@ from numpy import ndarray
 from torch import Tensor, nn
 from torch.nn.functional import conv1d, conv_transpose1d
 
-from codec.descript.dac_file import DacFile
+from codec.checkpoints.model_file import load
+from codec.coding.files import AudioOutput, DecodedAudio
+from codec.descript.dac_file import DacFile, read_dac
 from codec.rvqgan.codec import RVQGAN
 from codec.rvqgan.layers import Block, Conv1d, ConvTranspose1d, ResidualUnit
 from codec.streaming.stream_codec import StreamDecoder
@@ -91,6 +94,21 @@ def decode_dac_at_level(
     gains = [10 ** ((file.input_db - measured) / 20) if np.isfinite(measured) else 1.0 for measured in loudness]
     for block in decode_dac(model, file, where, threads):
         yield block * np.array(gains, np.float32)[:, None]
+
+
+def decode_dac_file(path: Path, where: str, output: AudioOutput, model_path: Path | None) -> DecodedAudio:
+    """Decode a ``.dac`` file with the mono model at `model_path`; `where` names the file in messages.
+
+    Raises
+    ------
+    InputError
+        As in `decode_dac`, or if the file is damaged.
+    """
+    dac = read_dac(path)
+    model, _ = load(model_path)
+    sample_rate_hz = model.config.sample_rate_hz
+    output.write(decode_dac_at_level(model, dac, where), dac.channels, sample_rate_hz)
+    return DecodedAudio(dac.channels, decoded_length(model, dac), sample_rate_hz)
 
 
 def _padded(model: RVQGAN, file: DacFile, threads: int | None) -> Iterator[ndarray]:

@@ -20,6 +20,7 @@ from codec.descript.safe_pickle import read_pickle
 from render.common.errors import InputError
 
 VERSION = "1.0.0"
+_NPY_MAGIC = b"\x93NUMPY"
 MAX_BYTES = 1 << 28  # 22 hours of one channel
 _MAX_FRAME_S = 0.1  # published frames last 12 to 20 ms
 _TYPES = frozenset({"u1", "u2", "i2", "i4", "i8", "f4", "f8", "b1"})
@@ -58,6 +59,12 @@ class DacFile:
     dac_version: str
 
 
+def is_dac_file(path: Path) -> bool:
+    """Whether a file begins as NumPy's ``.npy`` files do, and with them ``.dac`` files."""
+    with open(path, "rb") as file:
+        return file.read(len(_NPY_MAGIC)) == _NPY_MAGIC
+
+
 def read_dac(path: Path) -> DacFile:
     """Read a ``.dac`` file.
 
@@ -81,7 +88,7 @@ def read_dac(path: Path) -> DacFile:
 
 def _pickle_in_npy(data: bytes, where: str) -> bytes:
     """Pickled part of an ``.npy`` file of one object (NEP 1)."""
-    if data[:6] != b"\x93NUMPY" or data[6:7] not in (b"\x01", b"\x02", b"\x03"):
+    if data[:6] != _NPY_MAGIC or data[6:7] not in (b"\x01", b"\x02", b"\x03"):
         raise InputError(f"{where}: not a .dac file; it does not begin like an .npy")
     size = 2 if data[6] == 1 else 4
     begin = 8 + size + int.from_bytes(data[8 : 8 + size], "little")

@@ -1,19 +1,20 @@
-"""Principal components of the channels, band by band: what the network codes behind a spatial layer.
+"""Karhunen-Loève transform of the channels, band by band: the network codes their principal components.
 
-The spatial layer tells the decoder the covariance T of the channels in 12 bands, so both sides know its
-eigenvectors V and eigenvalues. The encoder turns the channels into components Vᵀx, sorted by their power. The
-decoder gives what the network makes of them the power that they had, and turns them back. A few
-components hold most of the energy of a scene, always the same ones of the network's channels, and they stay what
-they are when the sound field is turned: what a fixed network cannot adapt to is taken from it (Karhunen-Loève
-transform).
+The side information gives encoder and decoder the same covariance matrix T of the channels in 12 bands, and so the
+same eigenvectors V and eigenvalues. The encoder transforms the channels x into the components Vᵀx, sorted by
+power. The decoder gives the components that the network decodes the power that they had, and transforms them back.
+A few components hold most of the energy of a scene, they are always the same channels of the network, and they do
+not change when the sound field is rotated. The transform thus adapts to the scene, which a network with fixed
+weights cannot.
 
-The turn happens in an MDCT with sine windows of 2048 samples (Princen and Bradley 1986). It is an orthogonal
-transform, and so is the turn in every band and frame, whatever the neighbours do: what is turned there and back is
-what it was, and an error of the network has the same energy in the channels as in the components.
+It is applied to the coefficients of an MDCT with sine windows of 2048 samples (Princen and Bradley 1986). The MDCT
+is orthogonal, and so is the KLT in each band and frame, whatever its neighbours are: the inverse restores what the
+forward transform was given, and an error of the network has the same energy in the channels as in the components.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -22,28 +23,35 @@ from jaxtyping import Float, Float32, Int
 from numpy import ndarray
 from scipy.fft import dct
 
-from codec.side_info.analysis import BANDS, SLOT_FRAMES, WINDOW, band_edges, grid_of
-from codec.side_info.parameter_coding import Parameters
+from codec.bitstream.sizes import SLOT_FRAMES
+from codec.side_info.analysis import BANDS, WINDOW, band_edges, window_grid
+from codec.side_info.parameter_coding import SpatialParameters
 from codec.streaming.threads import matrix_product
 
-HALF = WINDOW // 2  # samples from one frame to the next, and coefficients of a frame
-_SINE = np.sin(np.pi * (np.arange(WINDOW) + 0.5) / WINDOW).astype(np.float32)
-_TIE = 1e-3  # relative difference that keeps equal eigenvalues apart
-_MAX_GAIN = 10 ** (9 / 20)  # of a component behind the network
-_MAX_CREST = 6.0  # of a frame of noise above that of its slot
-_LOOSENED = 0.95  # share of the correlations between components that is seen: no matrix becomes singular
-_LEVEL = 0.01  # mean square of the components that the network gets, all added
-# mean square of their coefficients, relative to that level: a synthetic scene has such a spectrum
-_SPECTRUM = 10 ** (np.array([18, 13.5, 11.5, 9, 5.5, -1, -6, -12, -18, -24, -28.5, -31.5]) / 10)
-_MIN_POWER = 1e-20  # of a component; it is divided by
-_LEAST, _MOST = 10 ** (-30 / 20), 10 ** (40 / 20)  # gain before the network
+MDCT_HOP = WINDOW // 2  # samples from one MDCT frame to the next, and coefficients of a frame
+_SINE_WINDOW = np.sin(np.pi * (np.arange(WINDOW) + 0.5) / WINDOW).astype(np.float32)
+_EIGENVALUE_GAP = 1e-3  # relative difference that keeps equal eigenvalues apart
+_MAX_COMPONENT_GAIN = 10 ** (9 / 20)  # of a component after the network
+_MAX_CREST = 6.0  # of the noise in a frame, relative to its slot
+_CORRELATION_SHRINKAGE = 0.95  # of measured correlations between components, so that no matrix is singular
+_MIN_POWER = 1e-20  # of a component, where it is a divisor
+_INPUT_POWER = 0.01  # mean square of the network's input, the sum over all components
+# mean square of its coefficients in each band, relative to the mean over all bands; that of synthetic scenes
+_INPUT_SPECTRUM = 10 ** (np.array([18, 13.5, 11.5, 9, 5.5, -1, -6, -12, -18, -24, -28.5, -31.5]) / 10)
+_MIN_INPUT_GAIN, _MAX_INPUT_GAIN = 10 ** (-30 / 20), 10 ** (40 / 20)
 
 
-class Axes(NamedTuple):
-    """Eigenvectors (columns) of the covariances of a packet, the largest eigenvalue first.
+class KLTBasis(NamedTuple):
+    """Principal components of a packet.
 
-    `power` is that of each component, the mean square of its MDCT coefficients; None if it was not sent. `gain` is
-    what the components are multiplied by before the network.
+    Attributes
+    ----------
+    vectors : float (slot, band, channel, component)
+        Eigenvectors of the covariance matrices in columns, the largest eigenvalue first.
+    power : float (slot, band, component), or None
+        Mean square of the MDCT coefficients of each component; None if the packet has no parameters.
+    gain : float (slot, band)
+        Factor applied to the components before the network, and undone after it.
     """
 
     vectors: Float[ndarray, "slot band channel channel"]
@@ -52,135 +60,175 @@ class Axes(NamedTuple):
 
 
 def covariances(
-    sent: Parameters, edges: Int[ndarray, " edge"], levels_of_slot: list[list[int]]
+    sent: SpatialParameters, edges: Int[ndarray, " edge"], level_slots_of_slot: list[list[int]]
 ) -> Float[ndarray, "slot band channel channel"]:
-    """Covariance matrices with these correlations, as near as can be, and the mean levels in bands and slots.
+    """Covariance matrices of all channels in each slot and band, from decoded parameters.
 
-    `levels_of_slot` are the level slots that count in each slot.
+    Quantised correlations may not form a positive definite matrix; the negative eigenvalues are raised. Levels are
+    averaged over the level slots of each slot and over the two level bands of each band.
+
+    Parameters
+    ----------
+    sent : SpatialParameters
+    edges : int (edge,)
+        `codec.side_info.analysis.band_edges`.
+    level_slots_of_slot : list of list of int
+        `codec.side_info.analysis.WindowGrid.level_slots_of_slot`.
     """
-    count, bands, number = len(sent.levels_db), BANDS, len(levels_of_slot)
+    count, slots = len(sent.levels_db), len(level_slots_of_slot)
     power = 10 ** (sent.levels_db / 10) * np.diff(edges)[:, None]
-    power = power.reshape(count, bands, 2, power.shape[2]).sum(2) / np.diff(edges[::2])[:, None]
-    power = np.stack([power[:, :, inside].mean(2) for inside in levels_of_slot], 0)
+    power = power.reshape(count, BANDS, 2, power.shape[2]).sum(2) / np.diff(edges[::2])[:, None]
+    power = np.stack([power[:, :, inside].mean(2) for inside in level_slots_of_slot], 0)
     upper = np.triu_indices(count, 1)
-    correlation = np.zeros((number, bands, count, count))
+    correlation = np.zeros((slots, BANDS, count, count))
     correlation[:, :, upper[0], upper[1]] = sent.correlations.transpose(2, 1, 0)
     correlation = correlation + correlation.swapaxes(-1, -2) + np.eye(count)
     values, vectors = np.linalg.eigh(correlation)
     correlation = (vectors * np.maximum(values, 1e-4)[:, :, None]) @ vectors.swapaxes(-1, -2)
     scale = np.sqrt(power.transpose(0, 2, 1) / np.diagonal(correlation, axis1=2, axis2=3))
-    result = np.zeros((number, bands, len(sent.heard), len(sent.heard)))
-    first, second = np.ix_(sent.heard, sent.heard)
+    result = np.zeros((slots, BANDS, len(sent.active), len(sent.active)))
+    first, second = np.ix_(sent.active, sent.active)
     result[:, :, first, second] = correlation * scale[..., :, None] * scale[..., None, :]
     return result
 
 
-def axes_of(
-    sent: Parameters | None, channels: int, length: int, hop: int, sample_rate_hz: int, margin: int
-) -> Axes:
-    """What the layer of a packet says of its principal components; where it says nothing, they are the channels.
+def klt_basis(
+    sent: SpatialParameters | None, channels: int, length: int, hop: int, sample_rate_hz: int, margin: int
+) -> KLTBasis:
+    """Principal components of a packet from its decoded parameters; without any, the channels themselves.
 
-    Both sides compute it from the same numbers. Where two eigenvalues are equal, channels differ by up to 1/1000,
-    and each vector points where a fixed weighted sum of its entries is positive: so rounding decides nothing.
+    Encoder and decoder compute it from the same numbers and must not differ by more than rounding. Equal
+    eigenvalues are therefore kept apart by weights of the channels that fall by up to 1/1000, and the sign of each
+    vector makes a fixed weighted sum of its entries positive.
 
     Parameters
     ----------
-    sent : Parameters or None
-        As decoded.
-    channels, length, hop, sample_rate_hz, margin : int
-        Of the packet, as in `codec.side_info.analysis.measure`.
+    sent : SpatialParameters or None
+    channels : int
+    length, hop, sample_rate_hz, margin : int
+        Of the packet, as in `codec.side_info.analysis.measure_parameters`.
     """
     if sent is None:
-        return Axes(np.broadcast_to(np.eye(channels), (1, BANDS, channels, channels)), None, np.ones((1, BANDS)))
-    places, edges = np.arange(channels), band_edges(sample_rate_hz)
-    covariance = covariances(sent, edges, grid_of(length, hop, margin).levels_of_slot)
+        identity = np.broadcast_to(np.eye(channels), (1, BANDS, channels, channels))
+        return KLTBasis(identity, None, np.ones((1, BANDS)))
+    index, edges = np.arange(channels), band_edges(sample_rate_hz)
+    covariance = covariances(sent, edges, window_grid(length, hop, margin).level_slots_of_slot)
     total = np.trace(covariance, axis1=2, axis2=3)[..., None, None]
-    root = np.sqrt(1 - _TIE * places / channels)
-    apart = covariance / np.where(total > 0, total, 1) * root[:, None] * root
-    # silent channels last, in their order
-    vectors = np.linalg.eigh(apart - 1e-9 * np.diag(places))[1][..., ::-1]
-    vectors = vectors * np.where((1 + places) ** -0.75 @ vectors < 0, -1, 1)[..., None, :]
-    # of a bin of the spectra in which levels are measured to a coefficient of the MDCT
+    root = np.sqrt(1 - _EIGENVALUE_GAP * index / channels)
+    distinct = covariance / np.where(total > 0, total, 1) * root[:, None] * root
+    # silent channels come last, in their order
+    vectors = np.linalg.eigh(distinct - 1e-9 * np.diag(index))[1][..., ::-1]
+    vectors = vectors * np.where((1 + index) ** -0.75 @ vectors < 0, -1, 1)[..., None, :]
+    # the factor leads from a bin of the spectra in which levels are measured to a coefficient of the MDCT
     power = 2 * WINDOW * np.einsum("sbic,sbij,sbjc->sbc", vectors, covariance, vectors)
-    return Axes(vectors, power, _gain(power.sum(2), np.diff([*edges[:-1:2], HALF])))
+    return KLTBasis(vectors, power, _input_gain(power.sum(2), np.diff([*edges[:-1:2], MDCT_HOP])))
 
 
-def _gain(power: Float[ndarray, "slot band"], widths: Int[ndarray, " band"]) -> Float[ndarray, "slot band"]:
-    """Gains that bring all slots to one level and their spectra half the way, in decibels, to a common one."""
-    level = np.maximum(power @ widths / HALF, 1e-12)[:, None]
-    squared = _LEVEL / level * np.sqrt(_SPECTRUM * level / np.maximum(power, 1e-12))
-    return np.clip(np.sqrt(squared), _LEAST, _MOST)
+def _input_gain(power: Float[ndarray, "slot band"], widths: Int[ndarray, " band"]) -> Float[ndarray, "slot band"]:
+    """Gains that give every slot the same level, and move its spectrum half the way (in dB) to a common one."""
+    level = np.maximum(power @ widths / MDCT_HOP, 1e-12)[:, None]
+    squared = _INPUT_POWER / level * np.sqrt(_INPUT_SPECTRUM * level / np.maximum(power, 1e-12))
+    return np.clip(np.sqrt(squared), _MIN_INPUT_GAIN, _MAX_INPUT_GAIN)
 
 
-class Turn:
-    """Turns channels into components, packet after packet.
+class _SlotTransform(NamedTuple):
+    """What is applied to the MDCT coefficients of a slot.
+
+    Attributes
+    ----------
+    matrices : float (1 + band, channel, channel)
+        Of the coefficients below the bands, and of each band.
+    noise : float (band, channel, channel), or None
+        Matrices applied to independent noise of unit power, which is then added.
+    level : float (band,), or None
+        Mean square of the coefficients of all components together, the reference for the crest of the noise.
+    """
+
+    matrices: Float[ndarray, "band channel channel"]
+    noise: Float[ndarray, "band channel channel"] | None = None
+    level: Float[ndarray, " band"] | None = None
+
+
+class _BandTransform(ABC):
+    """Applies matrices to the channels in each band and slot of the MDCT, packet after packet.
 
     Parameters
     ----------
-    hop, sample_rate_hz : int
+    hop : int
+        Samples per frame of the codec.
+    sample_rate_hz : int
     """
 
     def __init__(self, hop: int, sample_rate_hz: int):
-        self._slot = SLOT_FRAMES * hop
-        edges = [*band_edges(sample_rate_hz)[:-1:2], HALF]
+        self._slot_samples = SLOT_FRAMES * hop
+        edges = [*band_edges(sample_rate_hz)[:-1:2], MDCT_HOP]
         self._bands = [slice(low, high) for low, high in pairwise([0, *edges])]  # the first lies below the bands
-        self._last: _Slot | None = None
+        self._last_slot: _SlotTransform | None = None
 
     def __call__(
         self,
         samples: Float32[ndarray, "channel time"],
         before: int,
         length: int,
-        axes: Axes,
-        seed: int = 0,
+        basis: KLTBasis,
+        noise_seed: int = 0,
     ) -> Float32[ndarray, "channel time"]:
-        """Turn `length` samples of a packet.
+        """Transform the `length` samples of a packet.
 
-        The frame in the middle of which the packet begins is still treated as the last of the packet before, so
-        that nothing depends on the one behind.
+        The MDCT frame centred at the beginning of the packet is still treated as part of the packet before, so
+        that no packet depends on the parameters of the next one.
 
         Parameters
         ----------
         samples : float32 (channel, time)
-            The packet with what is known on both sides of it, up to `HALF` samples.
-        before, length : int
-            Samples before the packet, and of the packet.
-        axes : Axes
-        seed : int
-            Of the noise, where there is some.
+            The packet with up to `MDCT_HOP` samples of what comes before and after it.
+        before : int
+            Number of samples before the packet.
+        length : int
+            Samples of the packet.
+        basis : KLTBasis
+        noise_seed : int
+            Seed of the noise that the inverse transform adds, 0 to 2³² - 1.
+
+        Returns
+        -------
+        float32 (channel, length)
         """
-        frames = -(-length // HALF) + 1
-        known = samples[:, max(before - HALF, 0) : before + length + HALF]
-        left = HALF - min(before, HALF)
-        padded = np.zeros((len(samples), (frames + 1) * HALF), np.float32)
+        frames = -(-length // MDCT_HOP) + 1
+        known = samples[:, max(before - MDCT_HOP, 0) : before + length + MDCT_HOP]
+        left = MDCT_HOP - min(before, MDCT_HOP)
+        padded = np.zeros((len(samples), (frames + 1) * MDCT_HOP), np.float32)
         padded[:, left : left + known.shape[1]] = known[:, : padded.shape[1] - left]
         coefficients = _mdct(padded)
-        slots = self._treatment(coefficients[:, 1:], length, axes, seed)
-        turned = np.empty_like(coefficients)
-        turned[:, :1] = self._turned(coefficients[:, :1], self._last or slots[0], 0, seed)
-        slot_of_frame = self._slots(frames - 1, len(slots))
+        slots = self._slot_transforms(coefficients[:, 1:], length, basis, noise_seed)
+        result = np.empty_like(coefficients)
+        result[:, :1] = self._apply(coefficients[:, :1], self._last_slot or slots[0], 0, noise_seed)
+        slot_of_frame = self._slot_of_frame(frames - 1, len(slots))
         for slot in np.unique(slot_of_frame):
             first, last = 1 + np.flatnonzero(slot_of_frame == slot)[[0, -1]]
             part = coefficients[:, first : last + 1]
-            turned[:, first : last + 1] = self._turned(part, slots[slot], first, seed)
-        self._last = slots[-1]
-        return _inverse_mdct(turned)[:, :length]
+            result[:, first : last + 1] = self._apply(part, slots[slot], first, noise_seed)
+        self._last_slot = slots[-1]
+        return _inverse_mdct(result)[:, :length]
 
-    def _slots(self, frames: int, count: int) -> Int[ndarray, " frame"]:
-        """Slot of each frame of a packet but for the one at its beginning."""
-        return np.minimum((HALF * np.arange(1, frames + 1) - 1) // self._slot, count - 1)
+    @abstractmethod
+    def _slot_transforms(
+        self, coefficients: Float32[ndarray, "channel frame bin"], length: int, basis: KLTBasis, noise_seed: int
+    ) -> list[_SlotTransform]:
+        """Return the transform of each slot of a packet; `coefficients` lack the frame at its beginning."""
 
-    def _treatment(
-        self, coefficients: Float32[ndarray, "channel frame bin"], length: int, axes: Axes, seed: int
-    ) -> list[_Slot]:
-        """What becomes of the slots of a packet."""
-        matrices = axes.vectors.swapaxes(-1, -2) * axes.gain[:, :, None, None]
-        return [_Slot(_from_below(of_slot)) for of_slot in matrices]
+    def _slot_of_frame(self, frames: int, count: int) -> Int[ndarray, " frame"]:
+        """Slot of each of the frames of a packet after the one at its beginning."""
+        return np.minimum((MDCT_HOP * np.arange(1, frames + 1) - 1) // self._slot_samples, count - 1)
 
-    def _turned(
-        self, coefficients: Float32[ndarray, "channel frame bin"], slot: _Slot, first: int, seed: int
+    def _apply(
+        self,
+        coefficients: Float32[ndarray, "channel frame bin"],
+        slot: _SlotTransform,
+        first: int,
+        noise_seed: int,
     ) -> Float32[ndarray, "channel frame bin"]:
-        """Turn frames of a slot, number `first` of the packet and those behind it."""
+        """Transform frames of one slot, of which the first has number `first` in the packet."""
         result = np.empty_like(coefficients)
         for matrix, band in zip(slot.matrices.astype(np.float32), self._bands, strict=True):
             part = coefficients[:, :, band]
@@ -188,96 +236,117 @@ class Turn:
         return result
 
 
-class TurnBack(Turn):
-    """Turns components into channels, packet after packet.
+class ForwardKLT(_BandTransform):
+    """Transforms channels into principal components, packet after packet."""
 
-    A component gets the power that was sent: it is amplified by 9 dB at most, and the power that it lacks then is
-    filled with noise. (A network that does not know a component makes it too weak, and what it makes of unknown
-    ones resembles what it makes of others: amplified, they would pull the image together.) What lies below the
-    bands, the network's offset, gets no louder.
+    def _slot_transforms(
+        self, coefficients: Float32[ndarray, "channel frame bin"], length: int, basis: KLTBasis, noise_seed: int
+    ) -> list[_SlotTransform]:
+        matrices = basis.vectors.swapaxes(-1, -2) * basis.gain[:, :, None, None]
+        return [_SlotTransform(_extended_below(of_slot)) for of_slot in matrices]
 
-    The noise has the magnitude of its power in all coefficients of a band and slot, but that it follows the levels
-    of the decoded frames, and random signs.
 
-    Principal components are uncorrelated, but those that a network makes are not. So they are made so, with the
-    least change (`uncorrelated`), as far as the network did not know them, as their power before the gains shows:
-    of a component with all its power the waveform is right, and with it correlations that rounding took from the
-    layer.
+class InverseKLT(_BandTransform):
+    """Transforms principal components into channels, packet after packet.
+
+    Each component gets the power that follows from the side information. It is amplified by 9 dB at most, and the
+    power that is then missing is filled with noise. (A network that has no bits for a component makes it too weak,
+    and what it does produce resembles other components: amplifying it would narrow the image.) Below the bands,
+    where the network has a constant offset, nothing is amplified.
+
+    The noise has the same magnitude in all coefficients of a band and frame, which follows the levels of the
+    decoded frames, and random signs.
+
+    Principal components are uncorrelated, but those that a network decodes are not. They are decorrelated with the
+    least change to them (`decorrelation_matrix`), as far as the network did not know them. How well it did shows
+    in their power before amplification: if all of it is there, the waveform is right, and so are correlations that
+    the quantised parameters lack.
 
     Parameters
     ----------
-    hop, sample_rate_hz : int
+    hop : int
+        Samples per frame of the codec.
+    sample_rate_hz : int
     margin : int
-        Samples at either end of a packet whose power is not measured, as in `codec.side_info.analysis.measure`.
+        Samples at either end of a packet whose power is not measured, as in
+        `codec.side_info.analysis.measure_parameters`.
     """
 
     def __init__(self, hop: int, sample_rate_hz: int, margin: int):
         super().__init__(hop, sample_rate_hz)
         self._margin = margin
 
-    def _treatment(
-        self, coefficients: Float32[ndarray, "channel frame bin"], length: int, axes: Axes, seed: int
-    ) -> list[_Slot]:
-        vectors = axes.vectors / axes.gain[:, :, None, None]
-        if axes.power is None:
-            return [_Slot(_from_below(of_slot)) for of_slot in vectors]
-        wanted = axes.power * axes.gain[:, :, None] ** 2
-        measured = self._measured(coefficients.shape[1], length, len(wanted))
+    def _slot_transforms(
+        self, coefficients: Float32[ndarray, "channel frame bin"], length: int, basis: KLTBasis, noise_seed: int
+    ) -> list[_SlotTransform]:
+        vectors = basis.vectors / basis.gain[:, :, None, None]
+        if basis.power is None:
+            return [_SlotTransform(_extended_below(of_slot)) for of_slot in vectors]
+        target_power = basis.power * basis.gain[:, :, None] ** 2
+        measured = self._measured_frames(coefficients.shape[1], length, len(target_power))
         return [
-            self._treatment_of(coefficients, frames, of_slot, powers, seed)
-            for frames, of_slot, powers in zip(measured, vectors, wanted, strict=True)
+            self._slot_transform(coefficients, frames, of_slot, power, noise_seed)
+            for frames, of_slot, power in zip(measured, vectors, target_power, strict=True)
         ]
 
-    def _measured(self, frames: int, length: int, count: int) -> list[Int[ndarray, " frame"]]:
-        """Frames (the one at the packet's beginning not counted) whose power is that of each of `count` slots.
+    def _measured_frames(self, frames: int, length: int, count: int) -> list[Int[ndarray, " frame"]]:
+        """Frames in which the powers of each of `count` slots are measured; the frame at the beginning has none.
 
-        Those that lie `margin` away from the ends of the packet, or all where less than half of them do.
+        They are those centred at least `margin` samples away from the ends of the packet, or all where these are
+        less than half.
         """
-        slots, centres = self._slots(frames, count), HALF * np.arange(1, frames + 1)
+        slots, centres = self._slot_of_frame(frames, count), MDCT_HOP * np.arange(1, frames + 1)
         inner = (centres >= self._margin) & (centres <= length - self._margin)
         own = [slots == slot for slot in range(count)]
         return [np.flatnonzero(o & inner if 2 * (o & inner).sum() >= o.sum() else o) for o in own]
 
-    def _treatment_of(
+    def _slot_transform(
         self,
         coefficients: Float32[ndarray, "channel frame bin"],
         frames: Int[ndarray, " measured"],
         vectors: Float[ndarray, "band channel channel"],
-        wanted: Float[ndarray, "band channel"],
-        seed: int,
-    ) -> _Slot:
-        """What becomes of a slot, from its measured frames.
+        target_power: Float[ndarray, "band channel"],
+        noise_seed: int,
+    ) -> _SlotTransform:
+        """Return the transform of a slot.
 
-        `wanted` are the powers of the components as the network got them.
+        `frames` are those in which its powers are measured, `target_power` the powers of the components as they
+        were before the network.
         """
         if not len(frames):
-            return _Slot(_from_below(vectors))
+            return _SlotTransform(_extended_below(vectors))
         coefficients = coefficients[:, frames]
         bands = self._bands[1:]
         power = np.stack([np.square(coefficients[:, :, b], dtype=np.float64).mean((1, 2)) for b in bands])
-        gains = np.minimum(np.sqrt(wanted / np.maximum(power, _MIN_POWER)), _MAX_GAIN)
-        missing = np.sqrt(np.maximum(wanted - gains**2 * power, 0))
+        gains = np.minimum(np.sqrt(target_power / np.maximum(power, _MIN_POWER)), _MAX_COMPONENT_GAIN)
+        missing = np.sqrt(np.maximum(target_power - gains**2 * power, 0))
         level = power.mean(1)
         below = vectors[0] * np.minimum(gains[0], 1)
-        signs = random_signs(seed, 1 + int(frames[0]), *coefficients.shape)
-        mixes = []
+        signs = random_signs(noise_seed, 1 + int(frames[0]), *coefficients.shape)
+        decorrelation = []
         for band, bins in enumerate(bands):
-            made = coefficients[:, :, bins] * gains[band][:, None, None]
-            made += _noise(coefficients[:, :, bins], signs[:, :, bins], level[band]) * missing[band][:, None, None]
-            flat = made.reshape(len(made), -1).astype(np.float64)
-            known = np.minimum(1, power[band] / np.maximum(wanted[band], _MIN_POWER))
-            mixes.append(uncorrelated(matrix_product(flat, flat.T) / flat.shape[1], wanted[band], known))
-        turned = vectors @ np.stack(mixes)
-        matrices = np.concatenate([below[None], turned * gains[:, None]])
-        return _Slot(matrices, turned * missing[:, None], level)
+            filled = coefficients[:, :, bins] * gains[band][:, None, None]
+            noise = _noise(coefficients[:, :, bins], signs[:, :, bins], level[band])
+            filled += noise * missing[band][:, None, None]
+            flat = filled.reshape(len(filled), -1).astype(np.float64)
+            fidelity = np.minimum(1, power[band] / np.maximum(target_power[band], _MIN_POWER))
+            covariance = matrix_product(flat, flat.T) / flat.shape[1]
+            decorrelation.append(decorrelation_matrix(covariance, target_power[band], fidelity))
+        inverse = vectors @ np.stack(decorrelation)
+        matrices = np.concatenate([below[None], inverse * gains[:, None]])
+        return _SlotTransform(matrices, inverse * missing[:, None], level)
 
-    def _turned(
-        self, coefficients: Float32[ndarray, "channel frame bin"], slot: _Slot, first: int, seed: int
+    def _apply(
+        self,
+        coefficients: Float32[ndarray, "channel frame bin"],
+        slot: _SlotTransform,
+        first: int,
+        noise_seed: int,
     ) -> Float32[ndarray, "channel frame bin"]:
-        result = super()._turned(coefficients, slot, first, seed)
+        result = super()._apply(coefficients, slot, first, noise_seed)
         if slot.noise is None or slot.level is None or not slot.noise.any():
             return result
-        signs = random_signs(seed, first, *coefficients.shape)
+        signs = random_signs(noise_seed, first, *coefficients.shape)
         for matrix, level, band in zip(slot.noise.astype(np.float32), slot.level, self._bands[1:], strict=True):
             noise = _noise(coefficients[:, :, band], signs[:, :, band], level)
             result[:, :, band] += matrix_product(matrix, noise.reshape(len(noise), -1)).reshape(noise.shape)
@@ -289,59 +358,55 @@ def _noise(
     signs: Float32[ndarray, "channel frame bin"],
     level: float,
 ) -> Float32[ndarray, "channel frame bin"]:
-    """Noise of power 1 in a band that follows the levels of the frames of all components together."""
+    """Noise of unit power in a band, whose level follows that of the frames of all components together."""
     levels = np.square(coefficients, dtype=np.float64).mean((0, 2))
     crest = np.minimum(np.sqrt(levels / max(level, _MIN_POWER)), _MAX_CREST)
     return signs * crest.astype(np.float32)[:, None]
 
 
-def uncorrelated(
+def decorrelation_matrix(
     covariance: Float[ndarray, "channel channel"],
     power: Float[ndarray, " channel"],
-    known: Float[ndarray, " channel"],
+    fidelity: Float[ndarray, " channel"],
 ) -> Float[ndarray, "channel channel"]:
-    """Matrix that gives components their power and takes their correlations, with the least change.
+    """Matrix that gives components their power and removes their correlations with the least change to them.
 
-    Of the correlation of two components the share `known` of one times that of the other stays. The map from a
-    covariance S to a covariance W that changes the signal least is S^-½ (S^½ W S^½)^½ S^-½ (Olkin and Pukelsheim
-    1982); S is `covariance`, its correlations loosened by 5 %.
+    The map from a covariance matrix S to a covariance matrix W that changes the signal least is
+    S^-½ (S^½ W S^½)^½ S^-½ (Olkin and Pukelsheim 1982).
+
+    Parameters
+    ----------
+    covariance : float (channel, channel)
+        Of the components as they are. S is this matrix with its correlations reduced by 5 %.
+    power : float (channel,)
+        Of the components as they should be, the diagonal of W.
+    fidelity : float (channel,)
+        0 to 1: of the correlation of two components, the product of their fidelities remains in W.
     """
-    own = np.sqrt(np.maximum(np.diagonal(covariance), 1e-10 * np.trace(covariance) + _MIN_POWER))
-    correlation = _LOOSENED * covariance / own[:, None] / own
-    wanted = correlation * known[:, None] * known
+    rms = np.sqrt(np.maximum(np.diagonal(covariance), 1e-10 * np.trace(covariance) + _MIN_POWER))
+    correlation = _CORRELATION_SHRINKAGE * covariance / rms[:, None] / rms
+    target = correlation * fidelity[:, None] * fidelity
     np.fill_diagonal(correlation, 1)
-    np.fill_diagonal(wanted, 1)
-    values, vectors = np.linalg.eigh(correlation * own[:, None] * own)
+    np.fill_diagonal(target, 1)
+    values, vectors = np.linalg.eigh(correlation * rms[:, None] * rms)
     root, inverse_root = (vectors * values**exponent @ vectors.T for exponent in (0.5, -0.5))
-    target = np.sqrt(power)
-    values, vectors = np.linalg.eigh(root @ (wanted * target[:, None] * target) @ root)
+    target_rms = np.sqrt(power)
+    values, vectors = np.linalg.eigh(root @ (target * target_rms[:, None] * target_rms) @ root)
     return inverse_root @ (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T @ inverse_root
 
 
-class _Slot(NamedTuple):
-    """What is done with the coefficients of a slot.
-
-    `matrices` has one more band than the others, that below them; `level` is the mean square of the coefficients
-    of all components together.
-    """
-
-    matrices: Float[ndarray, "band channel channel"]
-    noise: Float[ndarray, "band channel channel"] | None = None
-    level: Float[ndarray, " band"] | None = None
-
-
-def _from_below(matrices: Float[ndarray, "band channel channel"]) -> Float[ndarray, "band channel channel"]:
-    """What lies below the bands is treated as the lowest of them."""
+def _extended_below(matrices: Float[ndarray, "band channel channel"]) -> Float[ndarray, "band channel channel"]:
+    """Prepend the matrix of the coefficients below the bands, which is that of the lowest band."""
     return np.concatenate([matrices[:1], matrices])
 
 
 def random_signs(
     seed: int, first: int, channels: int, frames: int, bins: int
 ) -> Float32[ndarray, "channel frame bin"]:
-    """+1 or -1 for the coefficients of `frames` frames, number `first` of a packet and those behind it.
+    """Return +1 or -1 for the coefficients of `frames` frames from number `first` of the packet on.
 
-    Bit c % 64 of a number of SplitMix64 (Steele, Lea and Flood 2014) decides for channel c; that of channels 64 g
-    and up, bin k of frame n is number ((g 2¹⁶ + n) 2¹⁶ + k) of the sequence that begins with `seed`.
+    Channel c takes bit c mod 64 of a number of SplitMix64 (Steele, Lea and Flood 2014). In the sequence that
+    begins with `seed`, that of channels 64 g to 64 g + 63, frame n and bin k has the index (g 2¹⁶ + n) 2¹⁶ + k.
     """
     words = -(-channels // 64)
     grid = np.arange(words)[:, None, None] * 2**16 + np.arange(first, first + frames)[:, None]
@@ -356,8 +421,8 @@ def random_signs(
 
 
 def _mdct(samples: Float32[ndarray, "channel time"]) -> Float32[ndarray, "channel frame bin"]:
-    """Orthonormal MDCT of all windows of `samples`, one for every `HALF` samples."""
-    windows = np.lib.stride_tricks.sliding_window_view(samples, WINDOW, axis=1)[:, ::HALF] * _SINE
+    """Orthonormal MDCT of all windows of `samples`, one for every `MDCT_HOP` samples."""
+    windows = np.lib.stride_tricks.sliding_window_view(samples, WINDOW, axis=1)[:, ::MDCT_HOP] * _SINE_WINDOW
     a, b, c, d = np.split(windows, 4, axis=2)
     return dct(np.concatenate([-c[..., ::-1] - d, a - b[..., ::-1]], 2), type=4, norm="ortho", axis=2)
 
@@ -365,6 +430,6 @@ def _mdct(samples: Float32[ndarray, "channel time"]) -> Float32[ndarray, "channe
 def _inverse_mdct(coefficients: Float32[ndarray, "channel frame bin"]) -> Float32[ndarray, "channel time"]:
     """Samples between the centres of the first and of the last window."""
     u, v = np.split(dct(coefficients, type=4, norm="ortho", axis=2), 2, axis=2)
-    early = np.concatenate([v, -v[..., ::-1]], 2) * _SINE[:HALF]
-    late = np.concatenate([-u[..., ::-1], -u], 2) * _SINE[HALF:]
+    early = np.concatenate([v, -v[..., ::-1]], 2) * _SINE_WINDOW[:MDCT_HOP]
+    late = np.concatenate([-u[..., ::-1], -u], 2) * _SINE_WINDOW[MDCT_HOP:]
     return (late[:, :-1] + early[:, 1:]).reshape(len(coefficients), -1)

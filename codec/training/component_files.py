@@ -1,4 +1,4 @@
-"""Recordings as the network of a model with a spatial layer sees them, in files that are made once per run."""
+"""Recordings as a network sees them that codes their principal components, in files that are made once per run."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from codec.bitstream.format import VERSION, packet_frame_counts
+from codec.bitstream.format import VERSION
+from codec.bitstream.sizes import packet_frame_counts
+from codec.coding.front_end import FrontEnd, front_end_of
 from codec.rvqgan.config import ModelConfig
-from codec.side_info.spatial_layer import Layer
 from codec.training.recordings import Int16Samples, NormalisedRecording
 from render.common.files import read_record, record_path, write_json
 from render.common.progress import progress
@@ -31,7 +32,7 @@ def component_files(
         The component files, in the order of `recordings`. Their gains restore the level that the components have
         at the network's input.
     """
-    layer = Layer(config)
+    front_end = front_end_of(config)
     files = [folder / f"{recording.path.stem}-{_digest(recording, config)}.wav" for recording in recordings]
     missing = [
         (recording, file)
@@ -40,7 +41,7 @@ def component_files(
     ]
     if missing:
         for recording, file in progress(missing, "principal components of recording", len(missing)):
-            _write_components(recording, config, layer, file)
+            _write_components(recording, config, front_end, file)
     return [NormalisedRecording(Int16Samples(file), float(read_record(file)["gain"]), 1.0) for file in files]
 
 
@@ -54,7 +55,9 @@ def _digest(recording: NormalisedRecording, config: ModelConfig) -> str:
     return hashlib.sha256(repr(about).encode()).hexdigest()[:12]
 
 
-def _write_components(recording: NormalisedRecording, config: ModelConfig, layer: Layer, file: Path) -> None:
+def _write_components(
+    recording: NormalisedRecording, config: ModelConfig, front_end: FrontEnd, file: Path
+) -> None:
     """Write the components and, last, their record, which marks the file as complete."""
     frames = -(-recording.length // config.hop)
 
@@ -68,7 +71,7 @@ def _write_components(recording: NormalisedRecording, config: ModelConfig, layer
     clipped = 1
     while clipped:
         with writer(file, config.channels, config.sample_rate_hz, "PCM_16", force=True) as output:
-            for packet in layer.components(samples(), packet_frame_counts(frames)):
+            for packet in front_end.forward(samples(), packet_frame_counts(frames)):
                 output.write(packet.samples * np.float32(0.5**exponent))
         clipped = output.clipped
         exponent += bool(clipped)

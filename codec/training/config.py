@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from codec.coding.front_end import front_end_of
 from codec.losses.mel import MEL_SCALES
 from codec.rvqgan.config import ModelConfig
 from codec.rvqgan.discriminator import DiscriminatorConfig
@@ -326,9 +327,10 @@ def check_compatible(model: ModelConfig, config: TrainConfig) -> None:
             f"training settings: excerpt_frames = {length}; need a multiple of the model's hop {hop} and "
             f"at least {shortest}: {nearest}"
         )
-    if model.side_layers and config.mix:
+    keeps_channels = front_end_of(model).keeps_channels
+    if config.mix and not keeps_channels:
         raise InputError("training settings: mix: principal components (side_layers) cannot be mixed; set mix = 0")
-    if config.weights.get("intensity") and model.side_layers:
+    if config.weights.get("intensity") and not keeps_channels:
         raise InputError("training settings: the loss intensity needs channels, side_layers give components")
     if config.weights.get("intensity") and (model.signal_layout != "ambiX" or model.channels < 4):
         raise InputError("training settings: the loss intensity needs Ambisonics of first order or higher")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from codec.coding.front_end import front_end_of
 from codec.rvqgan.config import ModelConfig
 from codec.training.component_files import component_files
 from codec.training.config import TrainConfig
@@ -46,7 +47,7 @@ def open_datasets(
 ) -> tuple[Excerpts, ValidationSet]:
     """Open the recordings in `folders`: random excerpts to train on, and the held-out ones for validation.
 
-    A model with a spatial layer is trained on principal components, which are written to
+    A model that codes principal components is trained on these; they are written to
     ``run_folder/components``.
 
     Raises
@@ -62,8 +63,9 @@ def open_datasets(
     validation = ValidationSet(held_out, length, config.validation_per_recording)
     recordings = open_recordings(training_paths, signal_format, config.level_dbfs, config.excerpt_frames)
     # The components of a rotated scene are those of the scene
-    rotate = config.turn and not model.layout and not model.side_layers
-    if model.side_layers:
+    keeps_channels = front_end_of(model).keeps_channels
+    rotate = config.turn and not model.layout and keeps_channels
+    if not keeps_channels:
         components = run_folder / "components"
         component_files(recordings[group.rank :: group.count], model, components)
         group.wait()

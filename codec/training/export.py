@@ -9,15 +9,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from codec.bitstream.format import PACKET_FRAMES
 from codec.checkpoints.model_file import load, save
+from codec.coding.front_end import front_end_of
 from codec.coding.pipeline import check_signal, decode, encode
 from codec.losses.covariance import correlation_matrix
 from codec.losses.mel import MEL_SCALES, log_mel
 from codec.rvqgan.codec import RVQGAN, count_parameters
 from codec.rvqgan.config import ModelConfig
-from codec.side_info.analysis import slots
-from codec.side_info.parameter_coding import layer_bytes
 from codec.training import checkpoint
 from render.common.errors import InputError
 from render.common.files import read_json, write_json
@@ -65,7 +63,7 @@ def publish(
         "steps": step,
         "parameters": count_parameters(model),
         "code_bps": round(model.config.bitrate_bps(), 1),
-        "layers_bps": round(layers_bps(model.config), 1),
+        "layers_bps": round(front_end_of(model.config).side_info_bps, 1),
         "settings": settings,
     }
     save(output, model, card, force)
@@ -129,14 +127,6 @@ def _rounded(suffix: str, mel: float, covariance: float) -> dict[str, float]:
     return {f"mel{suffix}": round(mel, 3), f"covariance{suffix}": round(covariance, 2)}
 
 
-def layers_bps(config: ModelConfig) -> float:
-    """Return the rate of the spatial layer in bit/s, 0 without one."""
-    if not config.side_layers:
-        return 0.0
-    bits = 8 * layer_bytes(config.channels, slots(PACKET_FRAMES)[1])
-    return bits * config.sample_rate_hz / (PACKET_FRAMES * config.hop)
-
-
 def newest_model(folder: Path) -> tuple[RVQGAN, int, dict[str, Any]]:
     """Return the model of the newest checkpoint of a run, its step, and the run's ``[train]`` settings.
 
@@ -192,7 +182,7 @@ def held_out_signals(
     length = round(model.config.sample_rate_hz * seconds)
     for path in paths:
         about = info(path)
-        check_signal(model, about.channels, about.sample_rate_hz, about.length, None, str(path))
+        check_signal(model.config, about.channels, about.sample_rate_hz, about.length, str(path))
         length = min(length, about.length)
     signals: dict[str, Scene | Feed] = {}
     for path in paths:

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from codec.checkpoints.channel_transfer import start_from
+from codec.coding.front_end import front_end_of
 from codec.descript.conversion import read_model
 from codec.rvqgan.codec import RVQGAN
 from codec.rvqgan.layers import ResidualUnit, Snake1d
@@ -97,7 +98,7 @@ def pca(model: RVQGAN, audio: Float[Tensor, "batch channel time"], generator: to
 
     power = audio.square().mean((0, 2)).clamp_min(1e-12)
     # Principal components are weighted by their power, so that few latents are spent on weak ones
-    exponent = 0.0 if model.config.side_layers else GAIN_EXPONENT
+    exponent = GAIN_EXPONENT if front_end_of(model.config).keeps_channels else 0.0
     gain = (power.max() / power).clamp_max(1e6).pow(exponent / 2)
     first, last = encoder[0], decoder[-1]
     signal = audio * gain[:, None]

@@ -11,9 +11,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
+from codec.coding.front_end import front_end_of
 from codec.losses.adversarial import discriminator_pass, frozen
 from codec.rvqgan.codec import RVQGAN, Reconstruction
-from codec.side_info.spatial_layer import codebooks_beside
 from codec.training.balancer import weighted_gradient
 from codec.training.config import LossSettings, TrainConfig
 from codec.training.distributed import Processes
@@ -104,7 +104,8 @@ def update(
     random = random_generator(config.seed, step, Purpose.UPDATE)
     # Every process draws the quantiser dropout of the whole batch and takes its part
     dropout = torch.Generator().manual_seed(int(random.integers(2**62)))
-    active = model.quantizer.draw_active_codebooks(config.batch, dropout, codebooks_beside(model.config))
+    available = front_end_of(model.config).codebooks_available
+    active = model.quantizer.draw_active_codebooks(config.batch, dropout, available)
     active = active[group.rank * len(batch) :][: len(batch)]
     mel_subset = draw_mel_subset(config, model.config.channels, random)
     size = len(batch) // config.accumulate

@@ -1,6 +1,6 @@
 """Validation: distances in timbre, level and space between held-out recordings and what the codec makes of them.
 
-The signals pass encoder, codes and decoder in float32, and the spatial layer of models that have one.
+The signals pass front end, encoder, codes and decoder in float32, as they do in a stream.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from codec.bitstream.format import packet_frame_counts
+from codec.bitstream.sizes import packet_frame_counts
+from codec.coding.front_end import front_end_of
 from codec.losses.bands import BAND_COUNT, BAND_WINDOW, erb_bands
 from codec.losses.covariance import band_covariance_distance, covariance_distance
 from codec.losses.intensity import intensities
@@ -22,7 +23,6 @@ from codec.losses.mel import mel_distance
 from codec.losses.stft import stft
 from codec.rvqgan.codec import RVQGAN
 from codec.rvqgan.config import ModelConfig
-from codec.side_info.spatial_layer import Layer, codebooks_beside
 from codec.training.distributed import Processes
 from codec.training.recordings import INT16_SCALE, NormalisedRecording
 from render.common.errors import InputError
@@ -160,15 +160,12 @@ def decoded_excerpt(
 
     If `quantized` it passes the codes, with as many codebooks as a file has room for.
     """
-    config = model.config
-    if not config.side_layers:
-        return _network(model, excerpt, config.codebooks if quantized else None)
-    layer, counts = Layer(config), packet_frame_counts(excerpt.shape[-1] // config.hop)
-    packets = list(layer.components([excerpt[0].cpu().numpy()], counts))
-    components = np.concatenate([packet.samples for packet in packets], axis=1)
-    codebooks = codebooks_beside(config) if quantized else None
-    decoded = _network(model, torch.from_numpy(components)[None].to(excerpt.device), codebooks)
-    channels = layer.channels([decoded[0].cpu().numpy()], counts, [packet.layer for packet in packets])
+    front_end, counts = front_end_of(model.config), packet_frame_counts(excerpt.shape[-1] // model.config.hop)
+    packets = list(front_end.forward([excerpt[0].cpu().numpy()], counts))
+    signal = np.concatenate([packet.samples for packet in packets], axis=1)
+    codebooks = front_end.codebooks_available if quantized else None
+    decoded = _network(model, torch.from_numpy(signal)[None].to(excerpt.device), codebooks)
+    channels = front_end.inverse([decoded[0].cpu().numpy()], counts, [packet.side_info for packet in packets])
     return torch.from_numpy(np.concatenate(list(channels), axis=1))[None].to(excerpt.device)
 
 

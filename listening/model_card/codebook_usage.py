@@ -9,7 +9,7 @@ from jaxtyping import Float64, Int64
 from numpy import ndarray
 from scipy import stats
 
-from codec.coding.pipeline import make_header, network_input, survey
+from codec.coding.pipeline import make_header, network_input, summarise
 from codec.rvqgan.codec import RVQGAN
 from codec.streaming.stream_codec import StreamEncoder
 from render.hoa.scene import Scene
@@ -22,7 +22,7 @@ def code_counts(model: RVQGAN, scenes: Iterable[Scene]) -> Int64[ndarray, "codeb
     """
     counts = np.zeros((model.config.codebooks, model.config.codebook_size), np.int64)
     for scene in scenes:
-        encoder, header = StreamEncoder(model), make_header(model, bytes(8), survey([scene.samples]))
+        encoder, header = StreamEncoder(model), make_header(model, bytes(8), summarise([scene.samples]))
         parts = [encoder.push(part.samples) for part in network_input(model, header, [scene.samples])]
         for codes in (*parts, encoder.finish()):
             for row, found in zip(counts, codes, strict=True):

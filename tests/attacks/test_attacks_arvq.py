@@ -10,8 +10,11 @@ import pytest
 from codec.bitstream.file import read_header, read_intact_packets, read_packets, write_stream
 from codec.bitstream.format import HEADER_BYTES, CorruptStream, Header, Packet
 from codec.coding.concealment import conceal
+from codec.coding.front_end import front_end_of
+from codec.rvqgan.config import ModelConfig
 
 MUTATIONS = 100_000
+MONO = front_end_of(ModelConfig(channels=1))
 
 
 def small_stream(seed, frames=260, range_coded=False, source=1):
@@ -76,16 +79,16 @@ def test_no_mutation_makes_concealment_fail():
     for _ in range(2000):
         file = io.BytesIO(mutated(random, streams))
         try:
-            header = read_header(file, "x.arvq", damaged_too=True)
+            header = read_header(file, "x.arvq", allow_damage=True)
         except CorruptStream:
             continue
         found = list(read_intact_packets(file, header))
         if not any(found):
             with pytest.raises(CorruptStream, match="nothing to decode"):
-                list(conceal(found, header, None, "x.arvq"))
+                list(conceal(found, header, MONO, "x.arvq"))
             refused += 1
             continue
-        filled = [packet for packet, _ in conceal(found, header, None, "x.arvq")]
+        filled = [packet for packet, _ in conceal(found, header, MONO, "x.arvq")]
         assert [p.codes.shape[1] for p in filled] == header.packet_frame_counts
         concealed += 1
     assert concealed + refused > 1000

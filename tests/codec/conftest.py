@@ -1,14 +1,17 @@
 """What the codec's tests share: a small network with random weights, noise to train on, the training command."""
 
+import importlib
 import sys
 
 import numpy as np
 import pytest
 import torch
 
+from codec.checkpoints.model_file import save
 from codec.rvqgan.codec import RVQGAN
 from codec.rvqgan.config import ModelConfig
-from render.fileio.audio_file import writer
+from render.fileio.audio_file import write_scene, writer
+from render.hoa.scene import Scene
 
 
 def random_codec(**config):
@@ -21,13 +24,13 @@ def random_codec(**config):
 
 @pytest.fixture(scope="session")
 def model():
-    """Without side layers, as the paper's."""
+    """Without side information, as the paper's."""
     return random_codec()
 
 
 @pytest.fixture(scope="session")
-def layered_model():
-    """With side layers, as the shipped one."""
+def side_info_model():
+    """With side information, as the shipped one."""
     return random_codec(side_layers=True)
 
 
@@ -35,6 +38,33 @@ def layered_model():
 def codec_of():
     """Makes a codec of any configuration."""
     return random_codec
+
+
+@pytest.fixture(scope="session")
+def run_codec():
+    """Run a command of the codec as it is typed: its name, then its words."""
+
+    def run(name, *words):
+        before, sys.argv = sys.argv, [f"codec.{name}", *map(str, words)]
+        try:
+            importlib.import_module(f"codec.{name}").main()
+        finally:
+            sys.argv = before
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def coded_files(run_codec, side_info_model, tmp_path_factory):
+    """Folder with a model, a scene of 10 s, its stream x.arvq and its decoding x.wav."""
+    folder = tmp_path_factory.mktemp("codec")
+    save(folder / "model.safetensors", side_info_model, {"trained_on": "nothing"})
+    samples = 0.1 * np.random.default_rng(0).standard_normal((4, 441_000))
+    write_scene(folder / "scene.wav", Scene(samples.astype(np.float32), 44_100))
+    model = ("--model", folder / "model.safetensors")
+    run_codec("encode", folder / "scene.wav", "-o", folder / "x.arvq", *model)
+    run_codec("decode", folder / "x.arvq", "-o", folder / "x.wav", *model)
+    return folder
 
 
 TINY = """

@@ -9,10 +9,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from codec.bitstream.format import packet_frame_counts
+from codec.bitstream.sizes import packet_frame_counts
 from codec.checkpoints.model_file import load
+from codec.coding.front_end import front_end_of
 from codec.coding.pipeline import decode, encode
-from codec.side_info.spatial_layer import Layer
 from codec.training import checkpoint
 from codec.training.config import TrainConfig, load_preset
 from codec.training.export import newest_model
@@ -88,26 +88,26 @@ def test_a_fixed_encoder_learns_until_the_codebooks_are_fitted(tmp_path, type_in
 
 
 @pytest.fixture
-def layered_preset(tmp_path):
+def side_info_preset(tmp_path):
     preset = (tmp_path / "tiny.toml").read_text().replace("channels = 4\n", "channels = 4\nside_layers = true\n")
-    path = tmp_path / "layered.toml"
+    path = tmp_path / "side_info.toml"
     path.write_text(preset.replace("intensity", "waveform"))
     return path
 
 
-def test_a_model_with_a_spatial_layer_is_trained_on_components(tmp_path, type_in, material, layered_preset):
-    type_in("--preset", layered_preset, "--data", material(4), "--run", "whole")
+def test_a_model_with_side_information_is_trained_on_components(tmp_path, type_in, material, side_info_preset):
+    type_in("--preset", side_info_preset, "--data", material(4), "--run", "whole")
     whole, parts = (tmp_path / "runs" / name for name in ("whole", "parts"))
     made = sorted((whole / "components").glob("*.wav"))
     assert [path.name.split("-")[0] for path in made] == ["Beach.1", "Park.1"]  # not those that are held out
-    config = load_preset(str(layered_preset))[0]
+    config = load_preset(str(side_info_preset))[0]
     for path, source in zip(made, ("Beach.1", "Park.1"), strict=True):
         recording = material(4) / f"{source}.wav"
         original, _ = read_audio(recording)
         original = original * np.float32(level_gain(measure_levels(recording), -24.0, str(recording)))
         whole_frames = np.pad(original, ((0, 0), (0, -original.shape[1] % config.hop)))
         counts = packet_frame_counts(whole_frames.shape[1] // config.hop)
-        packets = Layer(config).components([whole_frames], counts)
+        packets = front_end_of(config).forward([whole_frames], counts)
         expected = np.concatenate([packet.samples for packet in packets], axis=1)
         gain = json.loads(path.with_name(path.name + ".json").read_text())["gain"]
         np.testing.assert_allclose(gain * read_audio(path)[0], expected, atol=gain * 2**-15)
@@ -119,12 +119,12 @@ def test_a_model_with_a_spatial_layer_is_trained_on_components(tmp_path, type_in
     assert_same_result(whole, parts, 8)
     # interrupted while they were made: the same command continues
     (tmp_path / "runs" / "again" / "components").mkdir(parents=True)
-    type_in("--preset", layered_preset, "--data", material(4), "--run", "again", "--until", 1)
+    type_in("--preset", side_info_preset, "--data", material(4), "--run", "again", "--until", 1)
 
 
-def test_validation_is_what_a_file_gives(tmp_path, type_in, material, layered_preset):
+def test_validation_is_what_a_file_gives(tmp_path, type_in, material, side_info_preset):
     """Not the components: direction and levels are those of the scene that is decoded."""
-    type_in("--preset", layered_preset, "--data", material(4), "--run", "r")
+    type_in("--preset", side_info_preset, "--data", material(4), "--run", "r")
     model = newest_model(tmp_path / "runs" / "r")[0]
     item = torch.from_numpy(read_audio(material(4) / "Beach.8.wav")[0][None, :, :16384])
     item = item * (10 ** (-24 / 20) / item[0, 0].square().mean().sqrt())
@@ -137,15 +137,15 @@ def test_validation_is_what_a_file_gives(tmp_path, type_in, material, layered_pr
     ("setting", "message"), [("mix = 0.5", "mix"), ("weights = { intensity = 1.0 }", "intensity")]
 )
 def test_settings_that_need_channels_are_refused_for_components(
-    tmp_path, type_in, material, layered_preset, setting, message
+    tmp_path, type_in, material, side_info_preset, setting, message
 ):
-    text = layered_preset.read_text()
+    text = side_info_preset.read_text()
     kept = [line for line in text.splitlines() if line.split(" =")[0] != setting.split(" =")[0]]
     if message == "intensity":  # then the discriminators have no loss
         kept = kept[: kept.index("[discriminator]")] + kept[kept.index("[train]") :]
-    layered_preset.write_text("\n".join([*kept, setting, ""]))
+    side_info_preset.write_text("\n".join([*kept, setting, ""]))
     with pytest.raises(InputError, match=f"{message}.*component"):
-        type_in("--preset", layered_preset, "--data", material(4), "--run", "r")
+        type_in("--preset", side_info_preset, "--data", material(4), "--run", "r")
     assert not (tmp_path / "runs").exists()
 
 

@@ -1,4 +1,4 @@
-"""A second reader, written from docs/bitstream.md alone, finds the same codes and layers in our files."""
+"""A second reader, written from docs/bitstream.md alone, finds the same content in our files."""
 
 import io
 import math
@@ -12,9 +12,10 @@ import pytest
 from scipy.linalg import sqrtm
 
 from codec.bitstream.file import read_header, read_packets
+from codec.bitstream.sizes import side_info_bytes
 from codec.coding.pipeline import encode
-from codec.side_info import parameter_coding as spatial_code
-from codec.side_info.klt import TurnBack, axes_of
+from codec.side_info.klt import InverseKLT, klt_basis
+from codec.side_info.parameter_coding import SpatialParameters, decode_parameters, encode_parameters
 from render.hoa.scene import Scene
 
 
@@ -23,7 +24,7 @@ def number(data, at, size):
 
 
 def read_by_the_document(data):
-    """Header fields and, packet by packet, (bytes of the layer, codes in file order)."""
+    """Header fields and, packet by packet, (side information, codes in file order)."""
     assert data[:5] == b"ARVQ\x08"
     assert zlib.crc32(data[:52]) == number(data, 52, 4)
     flags, hop, channels, n, model_n, b = data[5], number(data, 6, 2), number(data, 20, 2), *data[22:25]
@@ -31,10 +32,12 @@ def read_by_the_document(data):
     count, at, packets = max(1, frames // 256), 56, []
     for index in range(count):
         f = 256 if index < count - 1 else frames - 256 * (count - 1)
-        layer = math.ceil((5 * channels * (channels + 1) + 12 * channels + 48) / 4) * max(1, f // 64) * (flags & 1)
-        left_out = min((n - 1) * f, max(0, math.ceil(8 * layer / b) - (model_n - n) * f))
+        side_bytes = (
+            math.ceil((5 * channels * (channels + 1) + 12 * channels + 48) / 4) * max(1, f // 64) * (flags & 1)
+        )
+        left_out = min((n - 1) * f, max(0, math.ceil(8 * side_bytes / b) - (model_n - n) * f))
         codes = n * f - left_out
-        size = layer + math.ceil(codes * b / 8)
+        size = side_bytes + math.ceil(codes * b / 8)
         begin, saved = at, 0
         if flags & 2:
             shift = 0
@@ -49,11 +52,11 @@ def read_by_the_document(data):
         assert zlib.crc32(data[:52] + index.to_bytes(4, "little") + data[begin:at]) == number(data, at, 4)
         at += 4
         take = bits_of(content) if not saved else decisions_of(content, b)
-        layer_bytes = bytes(int("".join(str(take(None)) for _ in range(8)), 2) for _ in range(layer))
+        side_info = bytes(int("".join(str(take(None)) for _ in range(8)), 2) for _ in range(side_bytes))
         found = []
         for position in range(codes):
             found.append(int("".join(str(take(position // f)) for _ in range(b)), 2))
-        packets.append((layer_bytes, found))
+        packets.append((side_info, found))
     assert at == len(data)
     return packets
 
@@ -64,7 +67,7 @@ def bits_of(content):
 
 
 def decisions_of(content, b):
-    """Range decoder; asked for the next bit of a code of a codebook, or of the layers (None)."""
+    """Range decoder; asked for the next bit of a code of a codebook, or of the side information (None)."""
     stream = iter(content)
     state = {"range": 2**32, "value": int.from_bytes(bytes(next(stream, 0) for _ in range(4)), "big")}
     counters, node = {}, {}
@@ -93,35 +96,35 @@ def decisions_of(content, b):
 
 @pytest.mark.parametrize("range_coded", [False, True])
 @pytest.mark.parametrize("codebooks", [2, 4])
-@pytest.mark.parametrize("layers", [False, True])
-def test_the_document_suffices(model, layered_model, layers, codebooks, range_coded):
+@pytest.mark.parametrize("has_side_info", [False, True])
+def test_the_document_suffices(model, side_info_model, has_side_info, codebooks, range_coded):
     samples = 0.1 * np.random.default_rng(0).standard_normal((4, 300 * 512 - 9)).astype(np.float32)
-    chosen = layered_model if layers else model
+    chosen = side_info_model if has_side_info else model
     data = encode(chosen, b"12345678", Scene(samples, 44_100), codebooks, range_coded)
     file = io.BytesIO(data)
     ours = list(read_packets(file, read_header(file, "x"), "x"))
     theirs = read_by_the_document(data)
     assert len(ours) == len(theirs) == 1
-    for packet, (layer, codes) in zip(ours, theirs, strict=True):
-        assert layer == packet.layer
+    for packet, (side_info, codes) in zip(ours, theirs, strict=True):
+        assert side_info == packet.side_info
         flat = packet.codes.ravel()
         assert codes == flat[flat >= 0].tolist()
 
 
-def layer_by_the_document(data, channels, level_slots, slots):
-    """Step number, heard channels, numbers of levels and correlations."""
-    text = (Path(__file__).parents[2] / "docs" / "bitstream.md").read_text()
+def parameters_by_the_document(data, channels, level_slots, slots):
+    """Step number, active channels, numbers of levels and correlations."""
+    text = (Path(__file__).parents[3] / "docs" / "bitstream.md").read_text()
     table = text.split("in the order of 3 z + neighbours:")[1].split("An encoder may take any s")[0].split()
     decide = adaptive_decisions_of(data)
     s = 0
     for _ in range(5):
         s = 2 * s + decide(None)
-    heard = [decide(None) for _ in range(channels)]
+    active = [decide(None) for _ in range(channels)]
     if s == 31:
-        return s, heard, None, None
+        return s, active, None, None
     digits = lambda n: len(f"{n:b}") if n else 0  # noqa: E731
     found = []
-    rows = sum(heard)
+    rows = sum(active)
     for kind, shape in enumerate(((rows, 24, level_slots), (rows * (rows - 1) // 2, 12, slots))):
         numbers = np.zeros(shape, int)
         for r, i, k in np.ndindex(*numbers.shape):
@@ -140,7 +143,7 @@ def layer_by_the_document(data, channels, level_slots, slots):
                 magnitude = 2 * magnitude + decide(None)
             numbers[r, i, k] = sign * magnitude
         found.append(numbers)
-    return s, heard, *found
+    return s, active, *found
 
 
 def adaptive_decisions_of(content):
@@ -166,21 +169,21 @@ def adaptive_decisions_of(content):
 
 @pytest.mark.parametrize("ambisonic", [True, False])
 @pytest.mark.parametrize(("channels", "level_slots", "slots"), [(4, 32, 4), (2, 63, 7), (1, 1, 1), (9, 24, 3)])
-def test_the_document_suffices_for_the_layer(channels, level_slots, slots, ambisonic):
+def test_the_document_suffices_for_the_parameters(channels, level_slots, slots, ambisonic):
     random = np.random.default_rng(channels)
-    heard = np.arange(channels) != 1
-    levels_db = random.uniform(-100, 0, (heard.sum(), 1, 1)) + random.uniform(-5, 5, (1, 24, level_slots))
-    pairs = heard.sum() * (heard.sum() - 1) // 2
-    sent = spatial_code.Parameters(heard, levels_db, 0.3 * random.standard_normal((pairs, 12, slots)))
-    data = spatial_code.encode(sent, spatial_code.layer_bytes(channels, 2 * slots), ambisonic, np.ones(24))
-    s, told, levels, correlations = layer_by_the_document(data, channels, level_slots, slots)
-    ours = spatial_code.decode(data, channels, (24, level_slots), (12, slots), ambisonic)
-    assert told == heard.astype(int).tolist() == ours.heard.astype(int).tolist()
+    active = np.arange(channels) != 1
+    levels_db = random.uniform(-100, 0, (active.sum(), 1, 1)) + random.uniform(-5, 5, (1, 24, level_slots))
+    pairs = active.sum() * (active.sum() - 1) // 2
+    sent = SpatialParameters(active, levels_db, 0.3 * random.standard_normal((pairs, 12, slots)))
+    data = encode_parameters(sent, side_info_bytes(channels, 2 * 64 * slots), ambisonic, np.ones(24))
+    s, sent_active, levels, correlations = parameters_by_the_document(data, channels, level_slots, slots)
+    ours = decode_parameters(data, channels, (24, level_slots), (12, slots), ambisonic)
+    assert sent_active == active.astype(int).tolist() == ours.active.astype(int).tolist()
     assert s < 31
     step = 0.15 * 2 ** (s / 6)
     np.testing.assert_allclose(inverse_dct(levels * 12 * step, (0, 1, 2)), ours.levels_db, atol=1e-9)
-    told_channels = [i for i in range(channels) if told[i]]
-    sums = [math.isqrt(i) + math.isqrt(j) for i, j in combinations(told_channels, 2)]
+    active_channels = [i for i in range(channels) if sent_active[i]]
+    sums = [math.isqrt(i) + math.isqrt(j) for i, j in combinations(active_channels, 2)]
     steps = step * np.array([min(1, total / 4) if ambisonic else 1.0 for total in sums])
     back = inverse_dct(correlations * steps[:, None, None], (1, 2)).clip(-1, 1)
     np.testing.assert_allclose(back, ours.correlations, atol=1e-9)
@@ -198,25 +201,25 @@ def inverse_dct(x, axes):
     return x
 
 
-def test_the_document_suffices_for_the_turn():
-    """Two packets of three channels, the turn by sums over cosines instead of fast transforms."""
+def test_the_document_suffices_for_the_transform():
+    """Two packets of three channels, the transform by sums over cosines instead of fast transforms."""
     hop, rate, channels, m = 64, 44_100, 3, 3072 + 2 * 64
     random = np.random.default_rng(5)
     lengths = [256 * hop, 300 * hop]
-    turn, ours, before = TurnBack(hop, rate, m), [], None
+    transform, ours, before = InverseKLT(hop, rate, m), [], None
     y = (0.03 * random.standard_normal((channels, sum(lengths)))).astype(np.float32)
     theirs: list = []
     start = 0
     for length in lengths:
         level_slots, slots = length // hop // 8, length // hop // 64
-        sent = spatial_code.Parameters(
+        sent = SpatialParameters(
             np.ones(channels, bool),
             random.uniform(-80, -40, (channels, 24, level_slots)),
             random.uniform(-0.3, 0.3, (3, 12, slots)),
         )
         a, e = max(0, start - 1024), start + length + 1024
-        axes, seed = axes_of(sent, channels, length, hop, rate, m), 3_000_000_000 + length
-        ours.append(turn(y[:, a:e], start - a, length, axes, seed))
+        axes, seed = klt_basis(sent, channels, length, hop, rate, m), 3_000_000_000 + length
+        ours.append(transform(y[:, a:e], start - a, length, axes, seed))
         edges = edges_by_the_document(rate)
         bins = np.diff(edges)
         low = np.empty((slots, channels, channels))
@@ -284,8 +287,8 @@ def test_the_document_suffices_for_the_turn():
             before = v[0], noise[0], mean[0]
         frames_out = np.zeros((channels, length + 4096))
         for k in range(count):
-            turns, noises, means = before if k == 0 else (x[slot_of[k - 1]] for x in (v, noise, mean))
-            back = np.einsum("qij,jq->iq", turns[used_by], coefficients[k])
+            matrices, noises, means = before if k == 0 else (x[slot_of[k - 1]] for x in (v, noise, mean))
+            back = np.einsum("qij,jq->iq", matrices[used_by], coefficients[k])
             for band in range(12):
                 part = np.flatnonzero((band_of == band) & (q >= 2))
                 e = np.square(coefficients[k][:, part]).mean()

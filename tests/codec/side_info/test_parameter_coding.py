@@ -1,13 +1,20 @@
-"""The spatial layer's bits: what comes back, at what size, whatever is put in."""
+"""The bits of levels and correlations: what comes back, at what size, whatever is put in."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codec.side_info import parameter_coding as spatial_code
+from codec.bitstream.sizes import side_info_bytes
+from codec.side_info import parameter_coding
 from codec.side_info.analysis import band_edges
-from codec.side_info.parameter_coding import Parameters
+from codec.side_info.parameter_coding import (
+    SpatialParameters,
+    decode_parameters,
+    encode_parameters,
+    pair_steps,
+    quantiser_step,
+)
 
 WIDTHS = np.diff(band_edges(44_100))
 
@@ -21,13 +28,13 @@ def random_parameters(seed, channels=4, level_slots=32, slots=4, smooth=True):
         -20, 20, (channels, 24, level_slots)
     )
     correlations = random.uniform(-1, 1, (pairs, 1, 1)) + rough * random.uniform(-1, 1, (pairs, 12, slots))
-    return Parameters(np.ones(channels, bool), levels_db, correlations.clip(-1, 1))
+    return SpatialParameters(np.ones(channels, bool), levels_db, correlations.clip(-1, 1))
 
 
 def coded(found, size, ambisonic=False):
     grids = found.levels_db.shape[1:], found.correlations.shape[1:]
-    data = spatial_code.encode(found, size, ambisonic, WIDTHS)
-    return spatial_code.decode(data, len(found.heard), *grids, ambisonic)
+    data = encode_parameters(found, size, ambisonic, WIDTHS)
+    return decode_parameters(data, len(found.active), *grids, ambisonic)
 
 
 @settings(deadline=None, max_examples=25)
@@ -37,12 +44,12 @@ def coded(found, size, ambisonic=False):
 def test_whatever_is_put_in_fits_and_comes_back(channels, slots, seed, smooth, level_db, ambisonic):
     found = random_parameters(seed, channels, 8 * slots, slots, smooth)
     found = found._replace(levels_db=found.levels_db + level_db)
-    size = spatial_code.layer_bytes(channels, slots)
-    assert len(spatial_code.encode(found, size, ambisonic, WIDTHS)) == size
+    size = side_info_bytes(channels, 64 * slots)
+    assert len(encode_parameters(found, size, ambisonic, WIDTHS)) == size
     back = coded(found, size, ambisonic)
     if back is None:  # no room
         return
-    assert back.heard.all()
+    assert back.active.all()
     assert back.levels_db.shape == found.levels_db.shape
     assert np.isfinite(back.levels_db).all()
     assert np.abs(back.correlations).max(initial=0) <= 1
@@ -61,17 +68,17 @@ def test_the_error_is_bounded_by_the_step_and_falls_with_the_size():
             )
         )
     assert errors == sorted(errors, reverse=True)
-    assert errors[-1][0] < 0.6 * spatial_code.step_of(0)
-    assert errors[-1][1] < 0.6 * 12 * spatial_code.step_of(0)
+    assert errors[-1][0] < 0.6 * quantiser_step(0)
+    assert errors[-1][1] < 0.6 * 12 * quantiser_step(0)
     assert errors[0][0] < 0.5
 
 
 def test_in_ambisonics_low_degrees_are_finer():
     """The rms error is at most 0.6 of the own step, and that of W with X, Y, Z is a quarter of the largest."""
     found = random_parameters(7, 16)
-    data = spatial_code.encode(found, 3000, True, WIDTHS)
-    step = spatial_code.step_of(data[0] >> 3)
-    back = spatial_code.decode(data, 16, (24, 32), (12, 4), True)
+    data = encode_parameters(found, 3000, True, WIDTHS)
+    step = quantiser_step(data[0] >> 3)
+    back = decode_parameters(data, 16, (24, 32), (12, 4), True)
     errors = np.sqrt(np.mean((back.correlations - found.correlations) ** 2, axis=(1, 2)))
     degrees = np.array([0] + 3 * [1] + 5 * [2] + 7 * [3])
     first, second = np.triu_indices(16, 1)
@@ -79,10 +86,10 @@ def test_in_ambisonics_low_degrees_are_finer():
         own = errors[degrees[first] + degrees[second] == total]
         assert own.max() < 0.6 * share * step, total
     assert errors[:3].max() < 0.5 * errors[degrees[first] + degrees[second] >= 4].mean()
-    assert (spatial_code.pair_steps(np.ones(12, bool), False) == 1).all()
-    # of heard channels 0, 4 and 9 (degrees 0, 2, 3)
-    heard = np.isin(np.arange(16), (0, 4, 9))
-    assert spatial_code.pair_steps(heard, True).tolist() == [0.5, 0.75, 1.0]
+    assert (pair_steps(np.ones(12, bool), False) == 1).all()
+    # of active channels 0, 4 and 9 (degrees 0, 2, 3)
+    active = np.isin(np.arange(16), (0, 4, 9))
+    assert pair_steps(active, True).tolist() == [0.5, 0.75, 1.0]
 
 
 def test_the_mean_power_of_every_channel_and_band_comes_back():
@@ -102,30 +109,30 @@ def test_quiet_long_packets_are_as_exact_as_others(channels):
     """The sum of all levels is the largest coefficient: here it takes more than 13 digits of the finest step."""
     found = random_parameters(9, channels, 63, 7)
     quiet = found._replace(levels_db=found.levels_db - 100)
-    assert np.abs(quiet.levels_db.sum()) / np.sqrt(quiet.levels_db.size) > 2**13 * 12 * spatial_code.step_of(0)
+    assert np.abs(quiet.levels_db.sum()) / np.sqrt(quiet.levels_db.size) > 2**13 * 12 * quantiser_step(0)
     for size in (10_000 * channels, 800 * channels):
-        data = spatial_code.encode(quiet, size, True, WIDTHS)
-        back = spatial_code.decode(data, channels, (24, 63), (12, 7), True)
+        data = encode_parameters(quiet, size, True, WIDTHS)
+        back = decode_parameters(data, channels, (24, 63), (12, 7), True)
         error = np.sqrt(np.mean((back.levels_db - quiet.levels_db) ** 2))
-        assert error < 0.6 * 12 * spatial_code.step_of(data[0] >> 3)
+        assert error < 0.6 * 12 * quantiser_step(data[0] >> 3)
         assert abs(np.mean(back.levels_db - quiet.levels_db)) < 0.5
 
 
 def test_sixteen_channels_of_a_smooth_field_fit_the_nominal_size():
     found = random_parameters(3, 16)
-    back = coded(found, spatial_code.layer_bytes(16, 4))
+    back = coded(found, side_info_bytes(16, 256))
     assert np.sqrt(np.mean((back.correlations - found.correlations) ** 2)) < 0.15
     assert np.sqrt(np.mean((back.levels_db - found.levels_db) ** 2)) < 2
 
 
 def test_silent_channels_are_said_to_be_silent():
-    heard = np.array([True, True, False, True])
-    found = random_parameters(4, 3)._replace(heard=heard)
+    active = np.array([True, True, False, True])
+    found = random_parameters(4, 3)._replace(active=active)
     back = coded(found, 200)
-    assert back.heard.tolist() == heard.tolist()
+    assert back.active.tolist() == active.tolist()
     assert back.levels_db.shape[0] == 3
-    nothing = Parameters(np.zeros(4, bool), np.zeros((0, 24, 32)), np.zeros((0, 12, 4)))
-    assert not coded(nothing, 100).heard.any()
+    nothing = SpatialParameters(np.zeros(4, bool), np.zeros((0, 24, 32)), np.zeros((0, 12, 4)))
+    assert not coded(nothing, 100).active.any()
 
 
 def test_without_room_nothing_is_said():
@@ -134,9 +141,9 @@ def test_without_room_nothing_is_said():
 
 @pytest.mark.parametrize("seed", range(30))
 def test_any_bytes_are_decoded_to_finite_numbers(seed):
-    """A layer whose CRC was forged: nothing overflows, nothing is asked for beyond its size."""
+    """Side information whose CRC was forged: nothing overflows, nothing is asked for beyond its size."""
     data = np.random.default_rng(seed).bytes(60) if seed else bytes(60)
-    back = spatial_code.decode(data, 5, (24, 63), (12, 7), bool(seed % 2))
+    back = decode_parameters(data, 5, (24, 63), (12, 7), bool(seed % 2))
     if back is not None:
         assert np.abs(back.levels_db).max(initial=0) <= 180
         assert np.abs(back.correlations).max(initial=0) <= 1
@@ -146,11 +153,11 @@ def test_smooth_fields_cost_less_at_the_same_step():
     sizes = []
     for smooth in (True, False):
         found = random_parameters(6, 8, smooth=smooth)
-        correlations = spatial_code._transformed(found.correlations, (1, 2))
-        step = spatial_code.step_of(10)
-        levels = spatial_code._quantised_levels(found.levels_db, 12 * step)
-        quantised = levels, spatial_code._quantised(correlations, step)
-        sizes.append(len(spatial_code._written(10, found.heard, *quantised)))
+        correlations = parameter_coding._dct(found.correlations, (1, 2))
+        step = quantiser_step(10)
+        levels = parameter_coding._quantised_levels(found.levels_db, 12 * step)
+        quantised = levels, parameter_coding._quantised(correlations, step)
+        sizes.append(len(parameter_coding._write(10, found.active, *quantised)))
     assert sizes[0] < 0.6 * sizes[1]
 
 
@@ -168,11 +175,11 @@ def test_the_correlation_over_all_bands_comes_back(ambisonic):
         rms = np.sqrt(power.sum((1, 2)))
         return matrix[np.triu_indices(9, 1)] / (rms[:, None] * rms)[np.triu_indices(9, 1)]
 
-    data = spatial_code.encode(found, size, ambisonic, WIDTHS)
-    back = spatial_code.decode(data, 9, (24, 32), (12, 4), ambisonic)
-    step = spatial_code.step_of(data[0] >> 3) * spatial_code.pair_steps(found.heard, ambisonic)[:, None, None]
-    coefficients = spatial_code._transformed(found.correlations, (1, 2)) / step
-    nearest = spatial_code._restored(spatial_code._quantised(coefficients, 1.0) * step, (1, 2))
+    data = encode_parameters(found, size, ambisonic, WIDTHS)
+    back = decode_parameters(data, 9, (24, 32), (12, 4), ambisonic)
+    step = quantiser_step(data[0] >> 3) * pair_steps(found.active, ambisonic)[:, None, None]
+    coefficients = parameter_coding._dct(found.correlations, (1, 2)) / step
+    nearest = parameter_coding._inverse_dct(parameter_coding._quantised(coefficients, 1.0) * step, (1, 2))
     errors = [overall(p) - overall(found) for p in (back, found._replace(correlations=nearest.clip(-1, 1)))]
     assert np.abs(errors[0]).mean() < 0.4 * np.abs(errors[1]).mean()
     # at little cost in each band

@@ -1,13 +1,14 @@
-"""The spatial layer: what is measured, and what the decoder makes of it."""
+"""What the decoder makes of levels and correlations: powers, correlations and levels that were sent."""
 
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from codec.side_info import analysis as spatial
-from codec.side_info.klt import TurnBack, axes_of
-from codec.side_info.level_restoration import Restorer
+from codec.bitstream.sizes import slot_counts
+from codec.side_info.analysis import WINDOW, band_edges, measure_parameters
+from codec.side_info.klt import InverseKLT, klt_basis
+from codec.side_info.level_restoration import CONTEXT_SAMPLES, LevelRestorer
 
 
 def random_covariance(seed, channels, spread_db=20):
@@ -40,40 +41,41 @@ def correlations(covariances):
     return covariances * unit[..., :, None] * unit[..., None, :]
 
 
-def through_the_layer(network, sent):
+def restored_channels(network, sent):
     """What the decoder makes of one packet of the network's output."""
     frames = network.shape[1]
-    axes = axes_of(sent, len(network), frames, 512, 44_100, 0)
-    return Restorer(512, 44_100).restore(TurnBack(512, 44_100, 0)(network, 0, frames, axes), 0, frames, sent)
+    basis = klt_basis(sent, len(network), frames, 512, 44_100, 0)
+    channels = InverseKLT(512, 44_100, 0)(network, 0, frames, basis)
+    return LevelRestorer(512, 44_100).restore(channels, 0, frames, sent)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_restored_signals_have_the_covariance_that_was_sent(seed):
-    """Different images below and above 2 kHz come out of noises that know nothing of them: only of the layer.
+    """Different images below and above 2 kHz come out of noises that know nothing of them.
 
-    The network makes noises whose powers are up to 3 dB wrong; turned, they have the image.
+    The network makes noises whose powers are up to 3 dB wrong; transformed back, they have the image.
     """
     frames, hop = 256 * 512, 512
     low, high = (coloured(random_covariance(seed + n, 5, 10), frames, 1 + n) for n in (8, 9))
     bins = np.fft.rfftfreq(frames, 1 / 44_100) < 1900
     original = np.fft.irfft(np.where(bins, np.fft.rfft(low), np.fft.rfft(high))).astype(np.float32)
-    target = spatial.measure(original, hop, 44_100)
+    target = measure_parameters(original, hop, 44_100)
     # 1900 Hz lie in band 5 of 12; the lowest ones hold few bins
     for bands, number in ((slice(2, 5), seed + 8), (slice(6, 12), seed + 9)):
         made = correlations(random_covariance(number, 5, 10)[None])[0][np.triu_indices(5, 1)]
         np.testing.assert_allclose(target.correlations[:, bands].mean((1, 2)), made, atol=0.05)
     noises = np.fft.rfft(coloured(np.eye(5), frames, 1))
-    axes = axes_of(target, 5, frames, hop, 44_100, 0)
+    basis = klt_basis(target, 5, frames, hop, 44_100, 0)
     wrong_db = np.random.default_rng(seed).uniform(-3, 3, (12, 5))
-    wanted_power = axes.power.mean(0) * 10 ** (wrong_db / 10)
-    edges_hz = spatial.band_edges(44_100)[::2] * 44_100 / spatial.WINDOW
+    wanted_power = basis.power.mean(0) * 10 ** (wrong_db / 10)
+    edges_hz = band_edges(44_100)[::2] * 44_100 / WINDOW
     hz = np.fft.rfftfreq(frames, 1 / 44_100)
     for band, (low_hz, high_hz) in enumerate(pairwise(edges_hz)):
         inside = (hz >= low_hz) & (hz < high_hz)
         power = np.square(np.abs(noises[:, inside])).mean(1) / frames
         noises[:, inside] *= np.sqrt(wanted_power[band] / power)[:, None]
     network = np.fft.irfft(noises, frames).astype(np.float32)
-    restored = through_the_layer(network, target)
+    restored = restored_channels(network, target)
     wanted, before, after = (by_band(x) for x in (original, network, restored))
     far = np.abs(correlations(before) - correlations(wanted)).mean()
     assert np.abs(correlations(after) - correlations(wanted)).mean() < 0.2 * far
@@ -84,34 +86,10 @@ def test_restored_signals_have_the_covariance_that_was_sent(seed):
 def test_nothing_to_restore_changes_nothing_and_delays_nothing():
     """Windows add up to one, and the gain to the same level is one."""
     x = coloured(random_covariance(4, 3) + 0.1 * np.eye(3), 100 * 512, 0)
-    restored = Restorer(512, 44_100).restore(x, 0, x.shape[1], spatial.measure(x, 512, 44_100))
+    restored = LevelRestorer(512, 44_100).restore(x, 0, x.shape[1], measure_parameters(x, 512, 44_100))
     assert np.abs(restored - x).max() < 1e-4 * x.std()
-    unknown = Restorer(512, 44_100).restore(x, 0, x.shape[1], None)
+    unknown = LevelRestorer(512, 44_100).restore(x, 0, x.shape[1], None)
     assert np.abs(unknown - x).max() < 1e-5 * x.std()
-
-
-def test_white_noise_has_its_power_in_every_band():
-    """E|X|² = σ² Σw² = 1024 σ², and the mean product is divided by 2048²."""
-    x = np.random.default_rng(0).standard_normal((2, 256 * 512)).astype(np.float32)
-    power = 10 ** (spatial.measure(x, 512, 44_100).levels_db / 10)
-    np.testing.assert_allclose(power.mean(2), 1024 / 2048**2, rtol=0.3)
-    np.testing.assert_allclose(power[:, 12:].mean(), 1024 / 2048**2, rtol=0.01)
-
-
-def test_a_tone_lies_in_the_band_of_its_frequency():
-    edges = spatial.band_edges(44_100)
-    assert len(edges) == spatial.LEVEL_BANDS + 1
-    assert (np.diff(edges) > 0).all()
-    for band in range(spatial.LEVEL_BANDS):
-        hz = (edges[band] + edges[band + 1] - 1) / 2 * 44_100 / spatial.WINDOW
-        tone = np.sin(2 * np.pi * hz * np.arange(64 * 512) / 44_100).astype(np.float32)[None]
-        power = 10 ** (spatial.measure(tone, 512, 44_100).levels_db[0, :, 1] / 10) * np.diff(edges)
-        assert power.argmax() == band
-    for rate_hz in (8_000, 24_000, 48_000, 192_000):
-        edges = spatial.band_edges(rate_hz)
-        assert edges[0] == 2
-        assert edges[-1] == 1025
-        assert (np.diff(edges) > 0).all()
 
 
 def test_levels_follow_what_correlations_cannot():
@@ -119,8 +97,8 @@ def test_levels_follow_what_correlations_cannot():
     frames = 128 * 512
     noise = coloured(np.eye(2), frames, 3)
     envelope = 10 ** (np.interp(np.arange(frames), [0, 0.4 * frames, 0.6 * frames, frames], [-20, -20, 0, 0]) / 20)
-    target = spatial.measure((envelope * noise).astype(np.float32), 512, 44_100)
-    restored = through_the_layer(coloured(np.eye(2), frames, 4), target)
+    target = measure_parameters((envelope * noise).astype(np.float32), 512, 44_100)
+    restored = restored_channels(coloured(np.eye(2), frames, 4), target)
     early, late = restored[:, : frames // 3].std(), restored[:, 2 * frames // 3 :].std()
     assert 20 * np.log10(late / early) == pytest.approx(20, abs=1.5)
 
@@ -129,16 +107,16 @@ def test_packets_join_without_a_seam():
     """Packet by packet with context: the windows of both sides agree at the seam."""
     length, hop = 256 * 512, 512
     x = coloured(random_covariance(1, 3), 2 * length, 5)
-    target = spatial.measure(coloured(random_covariance(2, 3), length, 6), hop, 44_100)
-    restorer = Restorer(hop, 44_100)
-    first = restorer.restore(x[:, : length + spatial.REACH], 0, length, target)
-    second = restorer.restore(x[:, length - spatial.REACH :], spatial.REACH, length, None)
-    whole = Restorer(hop, 44_100)
-    expected = whole.restore(x[:, : length + spatial.REACH], 0, length, target)
+    target = measure_parameters(coloured(random_covariance(2, 3), length, 6), hop, 44_100)
+    restorer = LevelRestorer(hop, 44_100)
+    first = restorer.restore(x[:, : length + CONTEXT_SAMPLES], 0, length, target)
+    second = restorer.restore(x[:, length - CONTEXT_SAMPLES :], CONTEXT_SAMPLES, length, None)
+    whole = LevelRestorer(hop, 44_100)
+    expected = whole.restore(x[:, : length + CONTEXT_SAMPLES], 0, length, target)
     # the last gains go on: so does what they do to a signal that goes on
-    held = Restorer(hop, 44_100)
-    held._gains_db = restorer._gains_db
-    alone = held.restore(x[:, length - spatial.REACH :], spatial.REACH, length, None)
+    held = LevelRestorer(hop, 44_100)
+    held._last_gains_db = restorer._last_gains_db
+    alone = held.restore(x[:, length - CONTEXT_SAMPLES :], CONTEXT_SAMPLES, length, None)
     assert np.array_equal(first, expected)
     assert np.array_equal(second, alone)
     joined = np.concatenate([first, second], axis=1)
@@ -150,12 +128,12 @@ def test_what_lies_beyond_the_reach_changes_no_bit():
     length, hop = 256 * 512, 512
     x = coloured(random_covariance(1, 3), 3 * length, 5)
     y = x.copy()
-    y[:, : length - spatial.REACH] += 1
-    y[:, 2 * length + spatial.REACH :] *= -1
-    target = spatial.measure(x[:, length : 2 * length], hop, 44_100)
+    y[:, : length - CONTEXT_SAMPLES] += 1
+    y[:, 2 * length + CONTEXT_SAMPLES :] *= -1
+    target = measure_parameters(x[:, length : 2 * length], hop, 44_100)
     a, b = (
-        Restorer(hop, 44_100).restore(
-            z[:, length - spatial.REACH : 2 * length + spatial.REACH], spatial.REACH, length, target
+        LevelRestorer(hop, 44_100).restore(
+            z[:, length - CONTEXT_SAMPLES : 2 * length + CONTEXT_SAMPLES], CONTEXT_SAMPLES, length, target
         )
         for z in (x, y)
     )
@@ -166,11 +144,11 @@ def test_silent_channels_and_silence_are_restored_as_silence():
     frames = 64 * 512
     original = coloured(random_covariance(3, 3), frames, 4) * np.float32([[1], [1], [0]])
     decoded = coloured(random_covariance(5, 3), frames, 6)
-    restored = through_the_layer(decoded, spatial.measure(original, 512, 44_100))
+    restored = restored_channels(decoded, measure_parameters(original, 512, 44_100))
     assert np.isfinite(restored).all()
     assert restored[:2].any()
     assert not restored[2].any()
-    quiet = through_the_layer(0 * decoded, spatial.measure(0 * original, 512, 44_100))
+    quiet = restored_channels(0 * decoded, measure_parameters(0 * original, 512, 44_100))
     assert not quiet.any()
 
 
@@ -180,10 +158,10 @@ def test_silent_channels_and_silence_are_restored_as_silence():
 )
 def test_every_sample_of_every_length_is_restored(frames, counts):
     x = coloured(random_covariance(0, 2), frames * 512, frames)
-    target = spatial.measure(x, 512, 44_100, margin=6656)
-    assert (target.levels_db.shape[2], target.correlations.shape[2]) == counts == spatial.slots(frames)
+    target = measure_parameters(x, 512, 44_100, margin=6656)
+    assert (target.levels_db.shape[2], target.correlations.shape[2]) == counts == slot_counts(frames)
     louder = target._replace(levels_db=target.levels_db + 20 * np.log10(2))
-    restored = Restorer(512, 44_100).restore(x, 0, frames * 512, louder)
+    restored = LevelRestorer(512, 44_100).restore(x, 0, frames * 512, louder)
     middle = slice(2048, -2048)  # where the noise is cut off it has bins 0 and 1, too
     assert np.abs(restored - 2 * x)[:, middle].max() < 0.02 * x.std()
     assert np.abs(restored - 2 * x).max() < 0.3 * x.std()
@@ -196,9 +174,9 @@ def test_an_offset_of_the_network_is_not_amplified():
     noise = coloured(np.eye(1), frames, 8)
     rumble = (noise + 10 * np.sin(2 * np.pi * 60 * time)).astype(np.float32)
     decoded = coloured(np.eye(1), frames, 9) + np.float32(0.01)
-    sent = spatial.measure(rumble, 512, 44_100)
-    restored = through_the_layer(decoded, sent)
+    sent = measure_parameters(rumble, 512, 44_100)
+    restored = restored_channels(decoded, sent)
     assert restored.std() > 2 * decoded.std()
     # as loud as before the network, where the components were made softer or louder
-    gain = axes_of(sent, 1, frames, 512, 44_100, 0).gain[:, 0].mean()
+    gain = klt_basis(sent, 1, frames, 512, 44_100, 0).gain[:, 0].mean()
     assert abs(restored.mean()) * gain < 0.02

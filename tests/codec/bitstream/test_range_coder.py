@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codec.bitstream.range_coder import Shape, compress, expand, stored_size
+from codec.bitstream.range_coder import PacketShape, compress, expand, stored_size
 
 
-def packed(codes, bits, layer_bits=0, seed=0):
-    layers = np.random.default_rng(seed).integers(0, 2, layer_bits).astype(np.uint8)
+def packed(codes, bits, side_info_bits=0, seed=0):
+    side_info = np.random.default_rng(seed).integers(0, 2, side_info_bits).astype(np.uint8)
     flags = (codes.reshape(-1, 1) >> np.arange(bits - 1, -1, -1) & 1).astype(np.uint8).ravel()
-    return np.packbits(np.concatenate([layers, flags])).tobytes()
+    return np.packbits(np.concatenate([side_info, flags])).tobytes()
 
 
 @settings(deadline=None, max_examples=60)
@@ -21,15 +21,15 @@ def packed(codes, bits, layer_bits=0, seed=0):
     st.integers(1, 6), st.integers(1, 40), st.integers(1, 12), st.integers(0, 50), st.integers(0, 2**32 - 1),
     st.sampled_from(["uniform", "constant", "skewed"]),
 )  # fmt: skip
-def test_round_trip_and_at_most_one_byte_more(codebooks, frames, bits, layer_bits, seed, kind):
+def test_round_trip_and_at_most_one_byte_more(codebooks, frames, bits, side_info_bits, seed, kind):
     random = np.random.default_rng(seed)
     codes = random.integers(0, 2**bits, (codebooks, frames))
     if kind == "constant":
         codes[:] = codes[0, 0]
     if kind == "skewed":
         codes = np.minimum(random.geometric(0.4, codes.shape), 2**bits) - 1
-    content = packed(codes, bits, layer_bits, seed)
-    shape = Shape(layer_bits, bits, codes.size, frames)
+    content = packed(codes, bits, side_info_bits, seed)
+    shape = PacketShape(side_info_bits, bits, codes.size, frames)
     data = compress(content, shape)
     assert len(data) <= len(content) + 1
     assert stored_size(data + b"what follows", len(content)) == len(data)
@@ -42,14 +42,14 @@ def test_it_reaches_the_entropy_of_a_memoryless_source():
     codes = np.minimum(random.geometric(0.5, (1, 20_000)), 8) - 1
     drawn = np.bincount(codes[0]) / codes.size
     entropy = -(drawn * np.log2(drawn)).sum()
-    data = compress(packed(codes, 3), Shape(0, 3, 20_000, 20_000))
+    data = compress(packed(codes, 3), PacketShape(0, 3, 20_000, 20_000))
     assert entropy < 8 * len(data) / 20_000 < 1.02 * entropy
 
 
 def test_the_bytes_are_those_of_every_machine():
     """Made by this coder on x86-64, Python 3.11; integers only, so the same everywhere."""
     codes = np.minimum(np.random.default_rng(5).geometric(0.1, (3, 100)), 1024) - 1
-    digest = hashlib.sha256(compress(packed(codes, 10, 24), Shape(24, 10, 300, 100))).hexdigest()
+    digest = hashlib.sha256(compress(packed(codes, 10, 24), PacketShape(24, 10, 300, 100))).hexdigest()
     assert digest == "f906332734a7ec57622c17c1556ee48b745ea64db17d442026f316a1b721574e"
 
 
@@ -62,4 +62,4 @@ def test_impossible_sizes_are_seen():
 
 @pytest.mark.parametrize("payload", [b"\x05", b"\x05" + b"\xff" * 95, b"\x64"])
 def test_any_payload_decodes_to_the_size_that_was_promised(payload):
-    assert len(expand(payload, 100, Shape(7, 10, 79, 27))) == 100
+    assert len(expand(payload, 100, PacketShape(7, 10, 79, 27))) == 100

@@ -1,0 +1,83 @@
+"""Header and packets: the documented bits, and refusal of impossible headers."""
+
+import struct
+import zlib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from codec.bitstream.format import HEADER_BYTES, CorruptStream, Header, Packet, pack, parse_header, unpack
+
+
+def make_header(frames=600, codebooks=18, bits=10, channels=16, **values):
+    defaults = dict(
+        model=b"modelsha", sample_rate_hz=44_100, channels=channels, codebooks=codebooks,
+        model_codebooks=codebooks,
+        bits_per_code=bits, hop=512, gain_q8_db=-1234, length=frames * 512 - 17, source_crc32=0xDEADBEEF,
+        layout="ambiX" if round(channels**0.5) ** 2 == channels else "", has_side_info=True, range_coded=False,
+    )  # fmt: skip
+    return Header(**(defaults | values))
+
+
+def test_packing_is_the_documented_one():
+    """One channel, two frames: 18 bytes of the side information; two 10-bit codes: 80 40 30."""
+    side_info = bytes([0x81, *range(1, 18)])
+    packet = Packet(np.array([[0b1000000001, 0b0000000011]]), side_info)
+    header = make_header(frames=2, codebooks=1, model_codebooks=2, channels=1)
+    assert pack(packet, header) == side_info + bytes([0x80, 0x40, 0x30])
+    back = unpack(side_info + bytes([0x80, 0x40, 0x30]), header, 2)
+    assert back.codes.tolist() == [[0b1000000001, 3]]
+    assert back.side_info == side_info
+
+
+@pytest.mark.parametrize(
+    ("channels", "frames", "size"), [(16, 256, 1600), (16, 511, 2800), (16, 1, 400), (4, 256, 196)]
+)
+def test_the_side_information_has_the_documented_size(channels, frames, size):
+    """400 bytes per slot for 16 channels, 49 for 4."""
+    assert make_header(channels=channels).side_info_bytes(frames) == size
+
+
+def test_the_header_is_the_documented_one():
+    """Field by field, written down by hand from docs/bitstream.md."""
+    header = make_header(
+        frames=862, has_side_info=True, range_coded=True, gain_q8_db=-256, source_crc32=0x01020304
+    )
+    by_hand = b"ARVQ" + bytes([8, 3]) + (512).to_bytes(2, "little") + b"modelsha" + (44_100).to_bytes(4, "little")
+    by_hand += (16).to_bytes(2, "little") + bytes([18, 18, 10, 3]) + b"\x00\xff"
+    by_hand += (862 * 512 - 17).to_bytes(8, "little") + bytes([4, 3, 2, 1]) + b"ambiX\0\0\0" + bytes(4)
+    assert header.pack() == by_hand + struct.pack("<I", zlib.crc32(by_hand))
+    assert len(header.pack()) == HEADER_BYTES == 56
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        dict(hop=0), dict(channels=0), dict(channels=257, layout=""), dict(codebooks=0), dict(bits_per_code=0),
+        dict(bits_per_code=17), dict(codebooks=19, model_codebooks=18), dict(sample_rate_hz=0), dict(length=0),
+        dict(model_codebooks=65),
+        dict(channels=15, layout="ambiX"), dict(layout="\x1b[31mX"), dict(layout="4+7\n"), dict(layout="a\0b"),
+    ],
+)  # fmt: skip
+def test_impossible_headers_are_refused(values):
+    data = replace(make_header(), **values).pack()
+    with pytest.raises(CorruptStream, match="impossible header"):
+        parse_header(data, "x.arvq")
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.binary(max_size=200))
+def test_random_bytes_are_refused(data):
+    with pytest.raises(CorruptStream):
+        parse_header(data, "x.arvq")
+
+
+def test_messages_name_the_file_and_what_is_wrong():
+    with pytest.raises(CorruptStream, match=r"x\.arvq: begins with b'RIFF'"):
+        parse_header(b"RIFF" + bytes(60), "x.arvq")
+    newer = b"ARVQ" + bytes([9]) + bytes(60)
+    with pytest.raises(CorruptStream, match="version 9, this program reads 8"):
+        parse_header(newer, "x.arvq")

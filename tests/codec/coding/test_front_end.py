@@ -1,0 +1,165 @@
+"""Front ends: what the network gets, and what comes back."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from codec.coding.front_end import Identity, SpatialSideInfo, front_end_of
+from codec.rvqgan.config import ModelConfig
+from codec.side_info.analysis import band_edges, windowed_spectra
+from codec.side_info.parameter_coding import SpatialParameters, decode_parameters, encode_parameters
+from render.hoa.spherical_harmonics import mirror_signs, spherical_harmonics, yaw_matrix
+
+HOP, RATE_HZ = 512, 44_100
+PACKET = 256 * HOP
+
+
+def field(order=3, seconds=6.0, seed=0):
+    """Three plane waves of noise of different colours, and a little noise in every channel."""
+    random = np.random.default_rng(seed)
+    frames = round(seconds * RATE_HZ)
+    sources = random.standard_normal((3, frames)).cumsum(1)
+    sources[1:] = np.diff(sources[1:], prepend=0)
+    sources[2] = np.diff(sources[2], prepend=0)
+    sources /= sources.std(1, keepdims=True)
+    places = spherical_harmonics(order, random.uniform(0, 6, 3), random.uniform(-1, 1, 3))
+    noise = 0.02 * random.standard_normal(((order + 1) ** 2, frames))
+    return (0.05 * (places.T @ sources + noise)).astype(np.float32)
+
+
+def forward(x):
+    """Components of a signal of whole packets, the front end that made them, and the side information."""
+    front_end = SpatialSideInfo(ModelConfig(channels=len(x), side_layers=True))
+    packets = list(front_end.forward([x], [256] * (x.shape[1] // PACKET)))
+    return np.concatenate([p.samples for p in packets], axis=1), front_end, [p.side_info for p in packets]
+
+
+@pytest.fixture(scope="module")
+def scene():
+    return field()[:, : 2 * PACKET]
+
+
+def test_components_are_sorted_hardly_correlated_and_few_hold_the_energy(scene):
+    components, _, _ = forward(scene)
+    before = np.sort(np.square(scene).mean(1))[::-1]
+    assert before[:3].sum() < 0.8 * before.sum()
+    edges = band_edges(RATE_HZ)[::2]
+    spectrum = windowed_spectra(components, range(PACKET // 8, PACKET // 4, 512))
+    original = windowed_spectra(scene, range(PACKET // 8, PACKET // 4, 512))
+    for low, high in pairwise(edges[1:]):
+        shares = []
+        for signal in (spectrum, original):
+            part = signal[:, :, low:high].reshape(len(signal), -1)
+            covariance = (part @ part.conj().T).real
+            shares.append(np.square(covariance - np.diag(np.diag(covariance))).sum() / np.square(covariance).sum())
+        assert shares[0] < 0.05 < 0.3 < shares[1]
+        by_component = np.square(np.abs(spectrum[:, :, low:high])).sum((1, 2))
+        assert (by_component[1:] < by_component[0]).all()
+        assert (by_component[4:] < by_component[:3].sum() / 50).all()
+        assert by_component[:3].sum() > 0.97 * by_component.sum()  # three sources
+
+
+@pytest.mark.parametrize("what", ["yaw", "mirror"])
+def test_components_of_a_rotated_field_are_those_of_the_field(scene, what):
+    """T becomes R T Rᵀ and V becomes R V, so that Vᵀ x stays, up to the rounding of what is sent.
+
+    The largest components tell: of small ones, whose powers are alike, rounding decides the order.
+    """
+    matrix = yaw_matrix(3, 1.0) if what == "yaw" else np.diag(mirror_signs(3))
+    components, _, _ = forward(scene)
+    other, _, _ = forward((matrix @ scene).astype(np.float32))
+    a, b = (windowed_spectra(c[:1], range(0, c.shape[1], 512)) for c in (components, other))
+    edges = band_edges(RATE_HZ)[::2]
+    bands = [(a[..., low:high].ravel(), b[..., low:high].ravel()) for low, high in pairwise(edges)]
+    alike = [abs(np.vdot(one, two)) / (np.linalg.norm(one) * np.linalg.norm(two)) for one, two in bands]
+    assert np.median(alike) > 0.9
+
+
+def test_what_was_coded_comes_back_with_its_image(scene):
+    """Without a network between, only powers and levels are brought to the rounded ones that were sent."""
+    components, front_end, side_info = forward(scene)
+    back = np.concatenate(list(front_end.inverse([components], [256, 256], iter(side_info))), axis=1)
+    inside = slice(4096, -8192)
+    error = np.square(back[:, inside] - scene[:, inside]).sum() / np.square(scene[:, inside]).sum()
+    assert error < 0.1
+
+
+def test_a_pause_within_a_slot_stays_one(scene):
+    """A network makes too much of a pause next to something loud; the levels sent every 93 ms take it away."""
+    first, last = 72 * HOP, 112 * HOP  # of slot 1, frames 64 to 127
+    with_pause = scene[:, :PACKET].copy()
+    with_pause[:, first:last] *= 0.01
+    components, front_end, side_info = forward(with_pause)
+    components[:, first:last] *= 50
+    (back,) = front_end.inverse([components], [256], iter(side_info))
+    inside = slice(first + 8 * HOP, last - 8 * HOP)
+    # of the differences: what lies below the bands has no level
+    powers = [np.square(np.diff(x[:, inside])).mean(1) for x in (back, with_pause)]
+    assert np.abs(10 * np.log10(powers[0] / powers[1])).mean() < 5
+
+
+def test_reversed_side_information_has_the_slots_backwards(scene):
+    louder = scene * np.repeat(np.float32([0.01, 0.1, 1, 1, 1, 1, 1, 1]), 64 * HOP)[: scene.shape[1]]
+    _, front_end, side_info = forward(louder)
+    grids = (24, 32), (12, 4)
+    own = decode_parameters(side_info[0], 16, *grids, True)
+    back = decode_parameters(front_end.reversed_side_info(side_info[0], 256, 256), 16, *grids, True)
+    assert np.abs(back.levels_db - own.levels_db[:, :, ::-1]).mean() < 1
+    assert np.abs(back.correlations - own.correlations[:, :, ::-1]).mean() < 0.1
+    short = decode_parameters(front_end.reversed_side_info(side_info[0], 256, 130), 16, (24, 16), (12, 2), True)
+    assert np.abs(short.levels_db - own.levels_db[:, :, :15:-1]).mean() < 1
+    nothing = b"\xff" * len(side_info[0])
+    assert decode_parameters(nothing, 16, *grids, True) is None
+    assert decode_parameters(front_end.reversed_side_info(nothing, 256, 130), 16, (24, 16), (12, 2), True) is None
+
+
+def test_a_start_after_packets_without_parameters_gives_the_same_bits(scene):
+    """No state is carried over a packet whose encoder had no room for parameters (s = 31)."""
+    four = np.concatenate([scene, scene], axis=1)
+    components, front_end, side_info = forward(four)
+    active = np.ones(16, bool)
+    size = len(side_info[0])
+    without_parameters = encode_parameters(
+        SpatialParameters(active, np.random.default_rng(0).uniform(-99, 0, (16, 24, 32)), np.zeros((120, 12, 4))),
+        8,
+        ambisonic=True,
+        band_widths=np.ones(24),
+    ).ljust(size, b"\0")
+    assert decode_parameters(without_parameters, 16, (24, 32), (12, 4), True) is None
+    sent = [side_info[0], without_parameters, without_parameters, side_info[3]]
+    whole = list(front_end.inverse([components], [256] * 4, iter(sent)))
+    assert not np.array_equal(whole[3], components[:, 3 * PACKET :])
+    np.testing.assert_allclose(
+        whole[2][:, 2048:-2048], components[:, 2 * PACKET + 2048 : 3 * PACKET - 2048], atol=1e-5
+    )
+    part = list(front_end.inverse([components[:, PACKET:]], [256] * 3, iter(sent[1:])))
+    assert np.array_equal(part[2], whole[3])
+
+
+def test_the_papers_front_end_changes_nothing():
+    """The channels come in packets, whatever the cut, and there is no side information."""
+    config = ModelConfig(channels=4)
+    front_end = front_end_of(config)
+    assert isinstance(front_end, Identity)
+    assert front_end.keeps_channels
+    assert (front_end.has_side_info, front_end.side_info_bps) == (False, 0)
+    assert front_end.codebooks_available == 18
+    x = np.random.default_rng(0).standard_normal((4, 600 * HOP)).astype(np.float32)
+    packets = list(front_end.forward([x[:, :777], x[:, 777:]], [256, 344]))
+    assert [packet.samples.shape[1] for packet in packets] == [256 * HOP, 344 * HOP]
+    assert not any(packet.side_info for packet in packets)
+    back = list(front_end.inverse([packet.samples for packet in packets], [256, 344], iter([b"", b""])))
+    assert np.array_equal(np.concatenate(back, axis=1), x)
+    assert front_end.reversed_side_info(b"", 256, 344) == b""
+
+
+def test_side_information_takes_the_place_of_five_codebooks():
+    """1600 bytes of a packet of 256 frames: 4.3 kbit/s, or 5 of 18 codebooks of 10 bits."""
+    front_end = front_end_of(ModelConfig(side_layers=True))
+    assert isinstance(front_end, SpatialSideInfo)
+    assert not front_end.keeps_channels
+    assert front_end.has_side_info
+    assert front_end.codebooks_available == 13
+    assert front_end.side_info_bps == pytest.approx(1600 * 8 * 44_100 / (256 * 512))
+    assert front_end_of(ModelConfig(side_layers=True, codebooks=2)).codebooks_available == 1
