@@ -1,22 +1,11 @@
-"""Measure a model on named sets of recordings and write its card: the table, whether it flatters or not.
-
-    python -m listening.card --set held-out=data/prepared/seed-1 --set concert=a.wav b.wav -o out/card
-
-Every recording (ambiX of third order or higher, any rate) gives one item: its first 10 seconds, the first 16
-channels, at 44.1 kHz, with W at -24 dBFS rms. The codec with 1, 2, 4, 9 and all codebooks, PCA with one Opus
-channel at 16 kbit/s, Opus at 160 kbit/s, the 3.5 kHz anchor and noise with the same covariance are made of it as
-listening.build does, through real bit streams, and measured as analysis.objective does. Writes card.csv (a row per
-set, item and condition), card.json (means with 95 % confidence intervals over the items, perplexity of every
-codebook, what is better than what, which goals are met) and card.md (a table for each set). What listening.build
-would refuse is measured all the same, and told. What is made and measured is kept in DIR/work: the command can be
-interrupted and repeated.
-"""
+"""The card of a model: conditions built from named sets of recordings, measured, and written as tables."""
 
 from __future__ import annotations
 
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +17,14 @@ from analysis.metrics.registry import MEASURES, columns
 from analysis.ratings.csv_text import write_rows
 from codec.checkpoints.model_file import load
 from codec.coding.pipeline import LEVEL_DBFS
+from listening.conditions.rvqgan import model_card, shipped_model
 from listening.model_card.codebook_usage import code_counts, perplexity, uniform_perplexity
-from listening.model_card.report import markdown
+from listening.model_card.report import OTHERS, ladder_of, markdown, report_of
 from listening.stimulus_build.cache_key import LIBRARIES
-from listening.stimulus_build.executors import Engine
+from listening.stimulus_build.executors import Engine, parse_engine
+from listening.stimulus_build.plan_builder import build_plan, rate_lines
 from listening.test_design.items import Item
-from listening.test_design.test_plan import item_id
+from listening.test_design.test_plan import Plan, item_id
 from render.common.code_digest import code_digest
 from render.common.errors import InputError
 from render.common.files import (
@@ -55,6 +46,91 @@ from stimuli.preparation.conversion import CHANNELS, RATE_HZ, check_ambix
 
 MEASUREMENT = "analysis.metrics.evaluation"
 EXCERPTS, SCENES, MEASURED = "excerpts", "scenes", "measured"  # folders in that of a set
+
+
+@dataclass(frozen=True)
+class RecordingSet:
+    """A named set of recordings: files by the ids of their items, and what the user notes about the set."""
+
+    files: dict[str, Path]
+    note: str
+
+
+def recording_sets(sets: Sequence[Sequence[str]], notes: Sequence[str]) -> dict[str, RecordingSet]:
+    """Sets of recordings by name, from the values of ``--set`` and ``--note``.
+
+    Raises
+    ------
+    InputError
+        If a value is not NAME=VALUE, a name occurs twice, a note has no set, or there are no such files.
+    """
+    files = {name: recordings(paths) for name, paths in named(sets).items()}
+    texts = {name: text for name, (text,) in named([[note] for note in notes]).items()}
+    if unknown := set(texts) - set(files):
+        raise InputError(f"--note {sorted(unknown)[0]}: there is no such --set")
+    return {name: RecordingSet(found, texts.get(name, "")) for name, found in files.items()}
+
+
+def make_card(
+    sets: dict[str, RecordingSet],
+    model: Path | None,
+    seconds: float,
+    out: Path,
+    engine: tuple[str | None, int],
+    force: bool,
+) -> int:
+    """Build, measure and write the card of a model; return the number of rows in card.csv.
+
+    Parameters
+    ----------
+    sets : dict
+        Set's name -> its recordings.
+    model : Path or None
+        Model file; None: the shipped model.
+    seconds : float
+        Length of the excerpts.
+    out : Path
+        Folder of the card; what is built and measured is kept in ``work`` in it.
+    engine : tuple
+        Name of an engine as in `parse_engine` or None, and the number of processes.
+    force : bool
+        Whether a card that differs is replaced.
+
+    Raises
+    ------
+    InputError
+        If the model does not code 16 channels at 44.1 kHz, or a recording can't be used.
+    """
+    path = model or shipped_model()
+    config = load(path)[0].config
+    if (config.channels, config.sample_rate_hz) != (CHANNELS, RATE_HZ):
+        raise InputError(
+            f"{path}: codes {config.channels} channels at {config.sample_rate_hz} Hz; cards are for 16 at 44100"
+        )
+    plan = Plan((REFERENCE, *ladder_of(config.codebooks), *OTHERS), seconds=seconds)
+    rows: dict[str, list[dict[str, Any]]] = {}
+    reports = {}
+    for name, recording_set in sets.items():
+        folder = out / "work" / name
+        where = parse_engine(*engine, folder)
+        items = items_of(recording_set.files, folder / EXCERPTS, seconds, where)
+        print(*rate_lines(build_plan(items, plan, folder, path, where, strict=False)), sep="\n")
+        rows[name] = [row for row in measured(folder, engine[1]) if row["condition"] != REFERENCE]
+        usage = usage_of(folder, path)
+        reports[name] = report_of(rows[name], config.codebooks, recording_set.note, usage, refused(folder))
+    about = {
+        "model": {
+            "file": path.name,
+            "sha256": sha256(path),
+            "codebooks": config.codebooks,
+            "card": model_card(path),
+        },
+        "seconds": seconds,
+        "level_dbfs": LEVEL_DBFS,
+        "versions": versions(*LIBRARIES),
+    }
+    write(reports, rows, about, out, force)
+    return sum(map(len, rows.values()))
 
 
 def named(texts: Sequence[Sequence[str]]) -> dict[str, list[str]]:

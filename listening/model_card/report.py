@@ -11,6 +11,7 @@ import numpy as np
 from analysis.metrics.registry import by_name
 from analysis.metrics.results import summarise
 from analysis.statistics.interval import t_interval
+from listening.conditions.rvqgan import ALL_CODEBOOKS, FIRST_CODEBOOKS
 
 LADDER = (1, 2, 4, 9)
 """Codebooks that a card shows besides all of them."""
@@ -48,7 +49,7 @@ Row = dict[str, Any]
 
 def ladder_of(codebooks: int) -> tuple[str, ...]:
     """Conditions of the codec, from the fewest codebooks to all that a model has."""
-    return (*(f"prop_{n}cb" for n in LADDER if n < codebooks), "prop")
+    return (*(FIRST_CODEBOOKS.with_number(n) for n in LADDER if n < codebooks), ALL_CODEBOOKS.template)
 
 
 def errors(rows: Sequence[Row], condition: str, name: str) -> dict[str, float]:
@@ -140,7 +141,8 @@ def _goal(text: str, missed: list[str], uncertain: Sequence[str] = ()) -> dict[s
 
 def _rise_text(rise: Mapping[str, Any]) -> str:
     """One rise, with the interval that says whether another set of items would show it."""
-    to = "all" if rise["to"] == "prop" else rise["to"].removeprefix("prop_").removesuffix("cb")
+    first = FIRST_CODEBOOKS.parse(rise["to"])
+    to = first.number if first else "all"
     return f"to {to}: +{rise['rise']:.2g}" + (f" ± {rise['ci']:.2g}" if rise["ci"] is not None else "")
 
 
@@ -214,7 +216,8 @@ def _material(report: Mapping[str, Any]) -> str:
 def _label(condition: str, codebooks: int) -> str:
     if condition in _NAMES:
         return _NAMES[condition]
-    count = codebooks if condition == "prop" else int(condition.removeprefix("prop_").removesuffix("cb"))
+    first = FIRST_CODEBOOKS.parse(condition)
+    count = first.number if first and first.number else codebooks
     return f"{count} codebook{'s' * (count > 1)}"
 
 
