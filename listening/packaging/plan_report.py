@@ -1,6 +1,6 @@
-"""Test plan in the terms of ITU-R BS.1534-3, clause 10: what a report must tell, filled in or flagged as missing.
+"""Test plan as ITU-R BS.1534-3, clause 10, asks for it: what a report must state, filled in or flagged as missing.
 
-It names the conditions and stands beside the key, never in the package.
+It names the conditions, so it lies beside the key and never in the package.
 """
 
 from __future__ import annotations
@@ -104,16 +104,18 @@ def _loudspeakers(layout: dict[str, Any]) -> str:
 
 
 def _deviations(plan: Plan, items: dict[str, dict[str, Any]]) -> list[str]:
-    told = []
+    deviations = []
     if missing := [ANCHOR_TEXT[name].split(":")[0] for name in ("la", "ma") if name not in plan.conditions]:
-        told.append(f"no {' and no '.join(missing)} (clause 5.1)")
+        deviations.append(f"no {' and no '.join(missing)} (clause 5.1)")
     systems = len([name for name in plan.conditions if name not in ANCHOR_TEXT])
     need = max(MIN_ITEMS, ITEMS_PER_SYSTEM * systems)
     if len(items) < need:
-        told.append(f"{len(items)} items for {systems} systems; the standard wants at least {need:g}")
+        deviations.append(f"{len(items)} items for {systems} systems; the standard wants at least {need:g}")
     if synthetic := [item for item, entry in items.items() if entry["material"].startswith("synthetic")]:
-        told.append(f"synthetic material: {', '.join(synthetic)}; the standard wants typical broadcast material")
+        deviations.append(
+            f"synthetic material: {', '.join(synthetic)}; the standard wants typical broadcast material"
+        )
     if plan.seconds > MAX_SECONDS:
-        told.append(f"excerpts of {plan.seconds:g} s; at most {MAX_SECONDS:g} s are preferred")
-    told.append("excerpts and levels are chosen by measurement; the standard wants experts to confirm them")
-    return told
+        deviations.append(f"excerpts of {plan.seconds:g} s; at most {MAX_SECONDS:g} s are preferred")
+    deviations.append("excerpts and levels are chosen by measurement; the standard wants experts to confirm them")
+    return deviations

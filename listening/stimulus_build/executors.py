@@ -5,7 +5,7 @@
     dask:ADDRESS        workers of a dask scheduler, as dask:tcp://head:8786
     slurm[:PARTITION]   one SLURM job for each item
 
-Each is a `concurrent.futures.Executor`, the results do not depend on which. Workers elsewhere need the same
+Each is a `concurrent.futures.Executor`; the results do not depend on the choice. Workers elsewhere need the same
 package, the same libraries and the same file system at the same paths.
 """
 
@@ -33,7 +33,7 @@ _INSTALL = "pip install 'hoa-rvqgan[{extra}]'"
 
 @dataclass(frozen=True)
 class Engine:
-    """Kind of engine and what it is given.
+    """Where jobs run.
 
     Attributes
     ----------
@@ -68,12 +68,12 @@ class Engine:
 
 
 def parse_engine(text: str | None, workers: int | None, folder: Path) -> Engine:
-    """Engine from its name on the command line; without one, `workers` local processes.
+    """Engine by its name on the command line; without a name, `workers` local processes.
 
     Raises
     ------
     InputError
-        For an unknown engine, or one whose package is not installed: before any work.
+        If the engine is unknown, or its package is not installed.
     """
     kind, _, argument = (text or f"local:{max(1, workers or 1)}").partition(":")
     if kind == "local":
@@ -94,7 +94,6 @@ def parse_engine(text: str | None, workers: int | None, folder: Path) -> Engine:
 
 
 def _needs(module: str, extra: str) -> None:
-
     if find_spec(module) is None:
         raise InputError(f"--engine {extra}: the package {module} is missing; {_INSTALL.format(extra=extra)}")
 
@@ -187,7 +186,7 @@ class SubmititExecutor(Executor):
 
 
 def _original(error: Exception) -> Exception:
-    """Bad input told by a job: the line that it would print, out of submitit's report."""
+    """Error of a job: bad input is an `InputError` again, extracted from submitit's report."""
     marker = f"{InputError.__module__}.{InputError.__name__}: "
     for line in reversed(str(error).splitlines()):
         if marker in line:

@@ -32,14 +32,14 @@ def orders(listeners: int, stimuli: dict[str, list[str]], secret: bytes, seed: i
     stimuli : dict
         Item -> its blind names.
     secret : bytes
-        Of the build: without it the order tells nothing about the conditions.
+        Secret of the build: without it the order reveals nothing about the conditions.
     seed : int
 
     Returns
     -------
     list of dict
         ``listener``, ``items`` (in order) and ``stimuli`` (item -> blind names in order). Over the rows of a
-        square, each item stands at every place, and each stimulus of an item at every slot, equally often.
+        square, each item stands at every place, and each stimulus of an item in every slot, equally often.
     """
     items = list(stimuli)
     shuffled = _shuffled(items, secret, seed, "items")

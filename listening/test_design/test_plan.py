@@ -22,7 +22,15 @@ _PARAMETERS: dict[str, type] = {"model": str, "codebooks": int, "command": str, 
 
 @dataclass(frozen=True)
 class FrozenExcerpt:
-    """An excerpt chosen before any codec was heard: digest of its recording, first sample, number of samples."""
+    """An excerpt that was chosen before any codec was heard.
+
+    Attributes
+    ----------
+    sha256 : str
+        Digest of the recording.
+    start, frames : int
+        First sample, and number of samples per channel. Plan files store these names, so they stay.
+    """
 
     sha256: str
     start: int
@@ -33,7 +41,7 @@ class FrozenExcerpt:
         for name in ("start", "frames"):
             value = getattr(self, name)
             right = type(value) is int and 0 <= value < 2**40
-            require(right, f"excerpt: {name} = {value!r} is no number of samples")
+            require(right, f"excerpt: {name} = {value!r} is not a number of samples")
 
 
 @dataclass(frozen=True)
@@ -73,7 +81,7 @@ class Plan:
             'conditions must be a list of ids, like ["href", "la"]',
         )
         for name in ("seconds", "target_lufs", "headroom_dbtp"):
-            require(is_number(getattr(self, name)), f"{name} = {getattr(self, name)!r} is no number")
+            require(is_number(getattr(self, name)), f"{name} = {getattr(self, name)!r} is not a number")
         require("href" in self.conditions, "conditions need href, the hidden reference (BS.1534-3, clause 5.1)")
         require(
             len(set(self.conditions)) == len(self.conditions) <= MAX_CONDITIONS,
@@ -94,31 +102,30 @@ class Plan:
 
 
 def _check_holdout(holdout: Any) -> None:
-
     if isinstance(holdout, str):
         require(
             holdout in CLASSES, f"holdout = {holdout!r}; possible are 1 to 8, or a class: {', '.join(CLASSES)}"
         )
         return
-    require(type(holdout) is int, f"holdout = {holdout!r} is no integer and no class")
+    require(type(holdout) is int, f"holdout = {holdout!r} is neither an integer nor a class")
     require(1 <= holdout <= 8, f"holdout = {holdout}; possible are 1 to 8")
 
 
 def _check_parameters(parameters: Any, conditions: tuple[str, ...]) -> None:
     require(isinstance(parameters, dict), "parameters are tables, [parameters.CONDITION]")
     for name, given in parameters.items():
-        require(name in conditions, f"parameters of {name!r}, which is no condition of this plan")
+        require(name in conditions, f"parameters of {name!r}, which is not a condition of this plan")
         require(isinstance(given, dict), f"parameters of {name} must be a table")
         known(given, _PARAMETERS, f"parameter of {name}")
         for key, value in given.items():
             right = type(value) is _PARAMETERS[key] and value not in ("", 0)
-            require(right, f"{key} = {value!r} of {name} is no {_PARAMETERS[key].__name__}")
+            require(right, f"{key} = {value!r} of {name} is not {_PARAMETERS[key].__name__}")
         require(not ("command" in given and "model" in given), f"{name} has a command and a model; choose one")
-        require("command" in given or "payload" not in given, f"{name} has a payload and no command")
+        require("command" in given or "payload" not in given, f"{name} has a payload but no command")
 
 
 def known(given: dict[str, Any], possible: Any, what: str) -> None:
-    """Raise `InputError` with a suggestion for a key that there is not."""
+    """Raise `InputError`, with a suggestion, for a key that is not among the possible ones."""
     for key in sorted(set(given) - set(possible)):
         raise InputError(
             f"no such {what}: {key!r}{did_you_mean(key, possible)} (known are {', '.join(sorted(possible))})"
@@ -153,7 +160,7 @@ def _tables(value: object) -> list[dict[str, Any]]:
 
 
 def plan_from(values: dict[str, Any]) -> Plan:
-    """Plan from the values of a TOML or JSON file; InputError for a setting that there is not."""
+    """Plan from the values of a TOML or JSON file; InputError for an unknown setting."""
     known(values, {f.name for f in fields(Plan)}, "setting")
     settings: dict[str, Any] = dict(values)
     if isinstance(conditions := values.get("conditions"), list):

@@ -8,7 +8,7 @@ from codec.checkpoints.model_file import save
 from codec.rvqgan.codec import RVQGAN
 from codec.rvqgan.config import ModelConfig
 from listening.conditions import anchors
-from listening.conditions.alignment import aligned, measured_lag
+from listening.conditions.alignment import measured_lag
 from listening.conditions.registry import condition, needs_libopus
 from listening.opus_codec import codec as opus
 from render.common.errors import InputError
@@ -144,30 +144,3 @@ def test_which_conditions_need_libopus():
     names = ("href", "la", "prop", "cov_noise", "opus3_160", "opus2_160_cbr", "pca_opus_16")
     assert [name for name in names if needs_libopus(name)] == ["opus3_160", "opus2_160_cbr", "pca_opus_16"]
     assert not needs_libopus("opus3_160", {"command": "x {input} {output}"})
-
-
-@pytest.mark.parametrize("reach", [8, 500])
-def test_long_and_short_reach_find_the_same_lag(scene, reach):
-    late = Scene(np.roll(scene.samples, 5, axis=1), RATE)
-    made, lag = aligned(scene, late, reach)
-    assert lag == 5
-    assert np.array_equal(made.samples, scene.samples)
-
-
-@pytest.mark.parametrize("lag", [-8, -3, 0, 1, 8])
-def test_a_known_lag_is_measured(scene, lag):
-    shifted = Scene(np.roll(scene.samples, lag, axis=1), RATE)
-    assert measured_lag(scene, shifted, 8) == lag
-
-
-def test_the_lag_of_a_poor_rendition_is_measured(scene):
-    """Opus at 10 kbit/s per channel leaves a correlation of 0.4 on noise; here it is 0.3."""
-    noise = np.random.default_rng(1).standard_normal(scene.samples.shape) * 3 * scene.samples.std()
-    poor = Scene((np.roll(scene.samples, -2, axis=1) + noise).astype(np.float32), RATE)
-    assert measured_lag(scene, poor, 8) == -2
-
-
-def test_scenes_that_do_not_resemble_each_other_have_no_lag(scene):
-    other = Scene(np.random.default_rng(0).standard_normal(scene.samples.shape).astype(np.float32), RATE)
-    assert measured_lag(scene, other, 8) == 0
-    assert measured_lag(scene, Scene(np.zeros_like(scene.samples), RATE), 8) == 0
