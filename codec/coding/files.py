@@ -117,11 +117,6 @@ class DecodeOptions:
     device: str = "cpu"
     bf16: bool = False
 
-    @property
-    def decodes_whole_file(self) -> bool:
-        """Whether neither a start nor a duration is given."""
-        return not self.start_s and self.duration_s is None
-
 
 class EncodedFile(NamedTuple):
     """Size and format of a file that was encoded."""

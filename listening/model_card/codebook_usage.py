@@ -18,7 +18,7 @@ from render.hoa.scene import Scene
 def code_counts(model: RVQGAN, scenes: Iterable[Scene]) -> Int64[ndarray, "codebook code"]:
     """Count how often the encoder takes each code of each codebook.
 
-    All of them count, those too that give way to the spatial layer in a file with all codebooks.
+    All of them count, also those that give way to the side information in a file with all codebooks.
     """
     counts = np.zeros((model.config.codebooks, model.config.codebook_size), np.int64)
     for scene in scenes:

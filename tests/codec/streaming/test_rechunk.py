@@ -11,7 +11,7 @@ from codec.streaming.rechunk import rechunk
 
 @settings(deadline=None)
 @given(st.integers(0, 60), st.integers(1, 9), st.integers(0, 5), st.lists(st.integers(0, 60), max_size=8))
-def test_recut_blocks_tile_the_stream(total, block, context, cuts):
+def test_blocks_tile_the_stream(total, block, context, cuts):
     stream = np.arange(total)[None]
     edges = sorted({0, total, *(c for c in cuts if c < total)})
     parts = [stream[:, a:b] for a, b in pairwise(edges)]
