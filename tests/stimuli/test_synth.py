@@ -66,3 +66,13 @@ def test_command_line_refuses(arguments, message, tmp_path):
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_the_length_is_rounded_to_the_nearest_sample(tmp_path):
+    """0.0257 s are 1233.6 samples, and 0.29 x 48000 is 13919.999... in floating point."""
+    for seconds, length in ((0.0257, 1234), (0.29, 13_920)):
+        folder = tmp_path / str(length)
+        made = _run("--seconds", seconds, "--recordings", 1, "--scenes", "Beach", "--workers", 1, "-o", folder)
+        assert made.returncode == 0, made.stderr
+        assert info(folder / "Beach.1.wav").length == length
+        assert synthesise("Beach", 1, 0, seconds, order=0).shape == (1, length)

@@ -1,6 +1,8 @@
 """What the decoder makes of levels and correlations: powers, correlations and levels that were sent."""
 
+import json
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +11,9 @@ from codec.bitstream.sizes import slot_counts
 from codec.side_info.analysis import WINDOW, band_edges, measure_parameters
 from codec.side_info.klt import InverseKLT, klt_basis
 from codec.side_info.level_restoration import CONTEXT_SAMPLES, LevelRestorer
+from codec.side_info.parameter_coding import decode_parameters
+
+GOLDEN = Path(__file__).parents[2] / "golden"
 
 
 def random_covariance(seed, channels, spread_db=20):
@@ -180,3 +185,15 @@ def test_an_offset_of_the_network_is_not_amplified():
     # as loud as before the network, where the components were made softer or louder
     gain = klt_basis(sent, 1, frames, 512, 44_100, 0).gain[:, 0].mean()
     assert abs(restored.mean()) * gain < 0.02
+
+
+def test_the_limits_of_the_gains_are_those_of_the_document():
+    """Golden vector: 30 dB are asked for and 12 come, -90 dB and -60 come, and 6 to 18 dB in the third channel."""
+    vector = json.loads((GOLDEN / "spatial_limits.json").read_text())["levels"]
+    n, c = np.arange(16 * 512), np.arange(3)[:, None]
+    before = (0.1 / (c + 1) * np.cos(np.pi * n * (n + c) / 8192)).astype(np.float32)
+    sent = decode_parameters(bytes.fromhex(vector["side_info"]), 3, (24, 2), (12, 1), ambisonic=False)
+    after = LevelRestorer(512, 44_100).restore(before, 0, 16 * 512, sent)[:, :: vector["every"]]
+    expected = np.array(vector["after"])
+    for own, theirs in zip(after, expected, strict=True):
+        np.testing.assert_allclose(own, theirs, atol=1e-5 * np.abs(theirs).max())

@@ -1,5 +1,8 @@
 """The bits of levels and correlations: what comes back, at what size, whatever is put in."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -16,6 +19,7 @@ from codec.side_info.parameter_coding import (
     quantiser_step,
 )
 
+GOLDEN = Path(__file__).parents[2] / "golden"
 WIDTHS = np.diff(band_edges(44_100))
 
 
@@ -185,3 +189,14 @@ def test_the_correlation_over_all_bands_comes_back(ambisonic):
     # at little cost in each band
     each = [np.square(c - found.correlations).mean() for c in (back.correlations, nearest)]
     assert each[0] < 1.15 * each[1]
+
+
+def test_the_limits_of_levels_and_correlations_are_those_of_the_document():
+    """Golden vector: levels that were written beyond -180 and 60 dB, correlations beyond ±1."""
+    vector = json.loads((GOLDEN / "spatial_limits.json").read_text())["coding"]
+    back = decode_parameters(bytes.fromhex(vector["side_info"]), 4, (24, 2), (12, 1), ambisonic=False)
+    assert back.active.tolist() == [True, False, True, True]
+    np.testing.assert_allclose(back.levels_db, vector["levels_db"], atol=1e-6)
+    np.testing.assert_allclose(back.correlations, vector["correlations"], atol=1e-9)
+    assert (back.levels_db.max(), back.levels_db.min()) == (60, -180)
+    assert (back.correlations.max(), back.correlations.min()) == (1, -1)

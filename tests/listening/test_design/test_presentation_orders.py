@@ -52,3 +52,36 @@ def test_seed_and_secret_decide():
     assert first != orders(8, STIMULI, b"other", 1)
     assert first == orders(8, {item: names[::-1] for item, names in STIMULI.items()}, b"secret", 1)
     assert first[:3] == orders(3, STIMULI, b"secret", 1)
+
+
+def test_the_squares_are_those_of_williams():
+    """The rows of 1949: 0, 1, n - 1, 2, n - 2, ... and its shifts; for odd counts their mirror images, too."""
+    assert williams(1) == [[0]]
+    assert williams(4) == [[0, 1, 3, 2], [1, 2, 0, 3], [2, 3, 1, 0], [3, 0, 2, 1]]
+    assert williams(3) == [[0, 1, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0], [0, 2, 1], [1, 0, 2]]
+
+
+def test_the_orders_of_a_seed_never_change():
+    """A test that was frozen is continued with later versions: its listeners keep their orders."""
+    stimuli = {"A": ["a1", "a2", "a3"], "B": ["b1", "b2"], "C": ["c1"]}
+    first, second = orders(2, stimuli, b"secret", 1)
+    assert first == {
+        "listener": "L01",
+        "items": ["B", "A", "C"],
+        "stimuli": {"A": ["a3", "a1", "a2"], "B": ["b1", "b2"], "C": ["c1"]},
+    }
+    assert second == {
+        "listener": "L02",
+        "items": ["A", "C", "B"],
+        "stimuli": {"A": ["a1", "a2", "a3"], "B": ["b2", "b1"], "C": ["c1"]},
+    }
+    assert [order["listener"] for order in orders(11, stimuli, b"secret", 1)][8:] == ["L09", "L10", "L11"]
+
+
+@pytest.mark.parametrize("count", [3, 4])
+def test_every_stimulus_stands_in_the_first_slot_equally_often(count):
+    stimuli = {item: [f"{item}{n}" for n in range(count)] for item in "ABC"}
+    made = orders(12, stimuli, b"secret", 5)
+    for item, names in stimuli.items():
+        first = Counter(order["stimuli"][item][0] for order in made)
+        assert first == dict.fromkeys(names, 12 // count)

@@ -1,11 +1,12 @@
 """Choice of an excerpt of a recording."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from render.fileio.audio_file import writer
-from stimuli.excerpts.selection import choose_window
+from stimuli.excerpts.selection import _conditions_met, _Slices, choose_window
 from stimuli.excerpts.window import Window, read_with_rolls, without_rolls
 
 RATE = 16_000
@@ -101,3 +102,41 @@ def test_a_window_always_lies_in_its_file(tmp_path_factory, milliseconds, second
 def test_an_excerpt_may_end_within_a_slice(tmp_path):
     """1.3 s of 1.301 s: three half seconds are asked for, two are complete."""
     assert choose_window(written(tmp_path / "a.wav", diffuse(1.301)), 1.3).start == 0
+
+
+def slices_of_levels(levels_db, peak=0.5):
+    """Measures of half seconds of these levels, all else equal."""
+    power = 10 ** (np.array(levels_db) / 10)
+    same = np.zeros(len(power))
+    return _Slices(power, np.full(len(power), peak), same, same, same, np.zeros((len(power), 2, 24)))
+
+
+@pytest.mark.parametrize(
+    ("levels_db", "met"),
+    [
+        ([0, 0, 0, 0], True),
+        ([-5.9, 0, 0, 0], True),
+        ([5.9, 0, 0, 0], True),
+        ([-6.1, 0, 0, 0], False),
+        ([6.1, 0, 0, 0], False),
+        ([0, 0, 0, -5.9], True),
+        ([0, 0, 0, 5.9], True),
+        ([0, 0, 0, -6.1], False),
+        ([0, 0, 0, 6.1], False),
+        ([0, 0, 20, 20], True),  # a step within is no matter
+    ],
+)
+def test_the_first_and_last_half_second_differ_from_their_neighbours_by_6_db_at_most(levels_db, met):
+    assert _conditions_met(slices_of_levels(levels_db), np.arange(4)[None]).tolist() == [met]
+
+
+@pytest.mark.parametrize(("level_db", "met"), [(5.9, True), (6.1, False), (-5.9, True), (-6.1, False)])
+def test_a_window_lies_within_6_db_of_the_median(level_db, met):
+    slices = slices_of_levels([0, 0, level_db, level_db, 0, 0])
+    assert _conditions_met(slices, np.arange(6).reshape(3, 2)).tolist() == [True, met, True]
+
+
+@pytest.mark.parametrize(("peak", "met"), [(32767 / 32768, False), (32766 / 32768, True)])
+def test_a_sample_at_full_scale_of_16_bits_is_clipped(peak, met):
+    slices = slices_of_levels([0, 0], peak)
+    assert _conditions_met(slices, np.arange(2)[None]).tolist() == [met]
