@@ -125,7 +125,7 @@ def main():
 
     x = signal(3)
     own = levels_of(x)
-    # 30 dB above what is there, 90 dB below it, and from 6 dB to 18 dB above it from the lowest band to the highest
+    # 30 dB above what is there, 90 dB below it, and 6 to 18 dB above it from the lowest band to the highest
     wanted = own + np.stack(
         [np.full_like(own[0], 30), np.full_like(own[0], -90), 6 + np.tile(bands, (2, 1)).T / 2]
     )
