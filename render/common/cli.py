@@ -7,21 +7,36 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from render.common.errors import InputError
+from render.common.files import begin_inputs, end_inputs, reads
+from render.common.streams import discard_output, prepare_streams, printable
+
+_OUTPUTS = ("output", "json")  # options that name what is written
 
 
 class CommandParser(argparse.ArgumentParser):
-    """Argument parser that also answers the shell's questions for completions."""
+    """Argument parser that also answers the shell's questions for completions, and knows what a command reads."""
 
     def parse_args(self, args=None, namespace=None):  # pyrefly: ignore
-        """Parse as `argparse.ArgumentParser` does, or print completions and exit where the shell asks for them."""
+        """Parse as `argparse.ArgumentParser` does, or print completions and exit where the shell asks for them.
+
+        Every file that is named is an input, unless an option of `_OUTPUTS` names it: `whole_file` refuses to
+        replace it.
+        """
         if "_ARGCOMPLETE" in os.environ:
             from argcomplete import autocomplete  # only then: it would delay every command
 
             autocomplete(self)
-        return super().parse_args(args, namespace)
+        given = super().parse_args(args, namespace)
+        for name, value in vars(given).items():
+            if name not in _OUTPUTS:
+                for one in value if isinstance(value, list) else [value]:
+                    _note_file(one)
+        return given
 
 
 def parser(description: str | None, verb: str) -> CommandParser:
@@ -48,13 +63,23 @@ def run(main: Callable[[], None]) -> None:
     Errors of the operating system (no space, no permission) are reported in one line too, with exit status 1.
     Any other exception is a defect of this program and keeps its traceback.
     """
+    prepare_streams()
+    begin_inputs()
     try:
-        main()
+        try:
+            main()
+        finally:
+            end_inputs()
+            if sys.stdout:
+                sys.stdout.flush()  # at the end of the process, nobody could catch an error of it
     except InputError as error:
         sys.exit(_report(error, 2))
     except BrokenPipeError:
+        discard_output()
         sys.exit(141)
     except OSError as error:
+        if error.filename == "standard output":
+            discard_output()
         where = f"{error.filename}: " if error.filename else ""
         sys.exit(_report(f"{where}{error.strerror or error}", 1))
     except KeyboardInterrupt:
@@ -71,6 +96,13 @@ def one_thread_for_linear_algebra() -> None:
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
+def _note_file(value: Any) -> None:
+    with suppress(OSError, ValueError):  # a word too long for a name, a zero byte
+        if isinstance(value, (str, Path)) and Path(value).is_file():
+            reads(Path(value))
+
+
 def _report(message: object, status: int) -> int:
-    print(f"error: {message}", file=sys.stderr)
+    with suppress(OSError):  # standard error itself may be full
+        print(f"error: {printable(str(message)).replace(chr(10), ' ')}", file=sys.stderr)
     return status

@@ -5,12 +5,72 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+import secrets
+import shutil
+import socket
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from render.common.errors import InputError
+
+# Name of what will be renamed, then machine, process, its start and a random number, then the suffix
+_TEMPORARY = re.compile(r"\..*\.part-([0-9a-f]{16})-(\d+)-(\d+)-[0-9a-f]{16}(\.[^.]*)?", re.DOTALL)
+_NAME_BYTES = 255  # of a file name, on every file system in use (NAME_MAX)
+
+_inputs: set[Path] | None = None  # what the running command reads; None while no command runs
+
+
+def begin_inputs(paths: Iterable[Path] = ()) -> None:
+    """From here on, `whole_file` refuses to replace what `reads` is told about, and these files.
+
+    A command calls it when it starts. A library does not: a program may rewrite what it has read.
+    """
+    global _inputs
+    _inputs = {path.absolute() for path in paths}
+
+
+def end_inputs() -> None:
+    """End what `begin_inputs` began."""
+    global _inputs
+    _inputs = None
+
+
+def inputs() -> tuple[Path, ...] | None:
+    """Files that the running command reads; None while no command runs."""
+    return None if _inputs is None else tuple(_inputs)
+
+
+def reads(path: Path) -> None:
+    """Note that the running command reads a file: it must not be replaced, under whatever name."""
+    if _inputs is not None:
+        _inputs.add(path.absolute())
+
+
+def refuse_to_replace(source: Path, target: Path) -> None:
+    """Raise `InputError` if `target` is the file `source`: itself, or by a symbolic or a hard link."""
+    with suppress(FileNotFoundError):
+        if os.path.samefile(source, target.resolve()):  # which may lie behind folders that do not exist yet
+            same = "" if source.absolute() == target.absolute() else f", {source},"
+            raise InputError(
+                f"{target}: is the input{same} and would be replaced by what is made of it; name another output"
+            )
+
+
+@contextmanager
+def errors_name(what: object) -> Iterator[None]:
+    """Let errors of the operating system inside name a file where the system does not.
+
+    A full disk is reported by ``write``, an impossible offset by ``seek``: neither knows a name.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(what)) from error
 
 
 @contextmanager
@@ -18,55 +78,116 @@ def whole_file(path: Path, force: bool = False) -> Iterator[Path]:
     """Yield a temporary name beside `path`, which becomes `path` only when the block ends without error.
 
     The file is flushed to the disk before it is renamed, so that neither a killed process nor a full
-    disk leaves half a file under the final name. Temporary files of killed
-    processes are removed at the next write.
+    disk leaves half a file under the final name. It is created exclusively: its name can't be that of another
+    process, nor of a link that somebody has put there. What killed processes left is removed at the next write.
 
     Raises
     ------
     InputError
-        If `path` is a folder or a device, or if it exists with other content and `force` is not set, since results
-        are never overwritten silently. The same content is accepted, so every command may be repeated.
+        If `path` is a folder or a device, or an input of the running command; or if it exists with other content
+        and `force` is not set, since results are never overwritten silently. The same content is accepted, so
+        every command may be repeated.
     """
     path = Path(path)
     if path.is_dir():
         raise InputError(f"{path}: is a folder, but a file is to be written there; choose another name")
     if path.exists() and not path.is_file():
         raise InputError(f"{path}: is a device or a pipe, but an ordinary file is to be written there")
+    for read in _inputs or ():
+        refuse_to_replace(read, path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    for stale in path.parent.glob(f".{_glob_escaped(path.stem)}.part-*"):
-        if not _running(stale):
-            stale.unlink(missing_ok=True)
-    temporary = path.with_name(f".{path.stem}.part-{os.getpid()}{path.suffix}")
+    _sweep(path.parent)
+    temporary = _temporary_name(path)
+    with errors_name(path):
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY | os.O_CLOEXEC, 0o666))
+        try:
+            yield temporary
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+            if path.exists() and not force and sha256(path) != sha256(temporary):
+                raise InputError(f"{path}: exists and differs from what would be written; remove it or use --force")
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def temporary_folder(path: Path) -> Iterator[Path]:
+    """Yield a hidden empty folder beside `path`, named after it, and remove it with all that it holds.
+
+    What a killed process could not remove is removed at the next write or temporary folder beside it. Its name
+    begins with a dot, which every search for recordings leaves out.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(path.parent)
+    temporary = _temporary_name(path)
+    temporary.mkdir(mode=0o700)
     try:
         yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        if path.exists() and not force and sha256(path) != sha256(temporary):
-            raise InputError(f"{path}: exists and differs from what would be written; remove it or use --force")
-        os.replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _glob_escaped(name: str) -> str:
-    return "".join(f"[{c}]" if c in "*?[" else c for c in name)
+def _temporary_name(path: Path) -> Path:
+    """Name beside `path` that tells who writes there; its random part makes it nobody else's."""
+    token = f".part-{_machine()}-{os.getpid()}-{_started(os.getpid()) or 0}-{secrets.token_hex(8)}{path.suffix}"
+    name = os.fsencode(f".{path.name}")
+    room = _NAME_BYTES - len(os.fsencode(token))
+    return path.with_name((os.fsdecode(name) if len(name) <= room else name[:room].decode(errors="ignore")) + token)
 
 
-def _running(temporary: Path) -> bool:
-    """Whether another living process writes `temporary`; its process number is part of the name."""
-    number = temporary.name.rpartition(".part-")[2].split(".")[0]
+def _machine() -> str:
+    """Digest of this host, its boot and the table of processes that this process sees (Linux).
+
+    Only inside of one table a process number says who is meant: containers on one host, and hosts that share a
+    folder, have equal numbers for different processes.
+    """
     try:
-        os.kill(int(number), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except PermissionError:
-        return True
-    try:
-        # A killed process keeps its number until its parent has waited for it (Linux: state Z)
-        state = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text()
+        table = os.readlink("/proc/self/ns/pid")
     except OSError:
-        state = "?"
-    return state != "Z" and int(number) != os.getpid()
+        boot, table = "", secrets.token_hex()  # nothing can be proven: unlike every other name
+    return hashlib.sha256(f"{socket.gethostname()}\n{boot}\n{table}".encode()).hexdigest()[:16]
+
+
+def _started(process: int) -> int | None:
+    """When a process began, in clock ticks after the boot (proc(5)); None if that cannot be read.
+
+    A process that has ended, but whose parent has not yet waited for it (state Z), counts as started at 0.
+    """
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+    return 0 if fields[0] in "ZX" else int(fields[19])
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what dead processes left in a folder; whatever cannot be removed is left there."""
+    with suppress(OSError):
+        for entry in list(os.scandir(folder)):
+            if _is_left_by_dead(entry.name):
+                with suppress(OSError):
+                    if entry.is_dir(follow_symlinks=False):
+                        shutil.rmtree(entry.path)
+                    else:
+                        os.unlink(entry.path)
+
+
+def _is_left_by_dead(name: str) -> bool:
+    """Whether a name is that of a temporary file or folder whose process provably runs no more."""
+    found = _TEMPORARY.fullmatch(name)
+    if not found or found[1] != _machine():
+        return False
+    process, start = int(found[2]), int(found[3])
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return True
+    except PermissionError:
+        pass  # it runs, and is somebody else's
+    now_started = _started(process)
+    return now_started is not None and now_started != start
 
 
 def sha256(path: Path) -> str:

@@ -6,11 +6,16 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from threading import Thread
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from render.common.errors import InputError
+from render.common.files import begin_inputs, inputs
+from render.common.streams import prepare_streams
 
 Key = TypeVar("Key", bound=Hashable)
 Result = TypeVar("Result")
@@ -34,9 +39,8 @@ def in_parallel(
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([function.__module__])
-    with ProcessPoolExecutor(
-        max(1, min(workers, len(jobs))), mp_context=context, initializer=_prepare_worker
-    ) as pool:
+    processes = max(1, min(workers, len(jobs)))
+    with _pool(processes, mp_context=context, initializer=_prepare_worker, initargs=(inputs(),)) as pool:
         futures = {pool.submit(function, *arguments): key for key, arguments in jobs.items()}
         try:
             for future in as_completed(futures):
@@ -50,8 +54,23 @@ def in_parallel(
             raise
 
 
-def _prepare_worker() -> None:
+def _pool(*arguments: Any, **settings: Any) -> ProcessPoolExecutor:
+    """Pool of processes; they wait for each other by semaphores, which Linux keeps in /dev/shm (sem_overview(7))."""
+    try:
+        return ProcessPoolExecutor(*arguments, **settings)
+    except (OSError, NotImplementedError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(
+            f"/dev/shm: several processes need it, and it cannot be written to ({reason}); in a container, give it "
+            "a writable one: docker run --tmpfs /dev/shm ..."
+        ) from error
+
+
+def _prepare_worker(inputs_of_command: Sequence[Path] | None) -> None:
     """Limit a worker to one core, since the jobs run in parallel, and end it with its parent."""
+    prepare_streams()
+    if inputs_of_command is not None:
+        begin_inputs(inputs_of_command)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # on Ctrl-C only the parent reports the interruption
     Thread(target=_end_with_parent, daemon=True).start()
     if torch := sys.modules.get("torch"):  # only where the job's module has loaded it

@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
+from render.common.streams import printable
+
 Item = TypeVar("Item")
 
 
@@ -37,9 +39,11 @@ def progress(items: Iterable[Item], what: str, total: int, interval_s: float = 1
         rate = done / max(now - begin, 1e-9)
         left = f"{max(total - done, 0) / rate:.0f} s left" if not last else f"took {now - begin:.1f} s"
         if terminal:
+            # Control sequences of our own pass beside the filter of names
+            terminal_stream = getattr(sys.stderr, "unfiltered", sys.stderr)
             filled = round(24 * min(done / total, 1))
             bar = "█" * filled + "·" * (24 - filled)
-            line = f"\r\x1b[K{what} {bar} {done}/{total}  {rate:.2g}/s  {left}"
-            print(line, end="\n" if last else "", file=sys.stderr, flush=True)
+            line = f"\r\x1b[K{printable(what)} {bar} {done}/{total}  {rate:.2g}/s  {left}"
+            print(line, end="\n" if last else "", file=terminal_stream, flush=True)
         else:
             print(f"{what}: {done}/{total}, {rate:.2g}/s, {left}", file=sys.stderr, flush=True)

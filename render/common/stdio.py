@@ -9,18 +9,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from render.common.files import whole_file
+from render.common.errors import InputError
+from render.common.files import errors_name, reads, whole_file
 
 
 @contextmanager
 def input_path(path: Path) -> Iterator[Path]:
     """Yield the path of the input; for ``-`` that of a temporary copy of standard input."""
     if str(path) != "-":
-        yield path
+        reads(path)
+        with errors_name(path):
+            yield path
         return
+    if sys.stdin is None:
+        raise InputError("standard input is closed; pipe a file into it, or name the file instead of -")
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "stdin"
-        with open(copy, "wb") as file:
+        with errors_name(f"standard input, copied to {copy}"), open(copy, "wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
         yield copy
 
@@ -32,9 +37,12 @@ def output_path(path: Path, suffix: str, force: bool) -> Iterator[Path]:
         with whole_file(path, force=force) as temporary:
             yield temporary
         return
+    if sys.stdout is None:
+        raise InputError("standard output is closed; redirect it to a file, or name the file instead of -")
     with tempfile.TemporaryDirectory() as folder:
         temporary = Path(folder) / f"stdout{suffix}"
-        yield temporary
-        with open(temporary, "rb") as file:
+        with errors_name(temporary):
+            yield temporary
+        with errors_name("standard output"), open(temporary, "rb") as file:
             shutil.copyfileobj(file, sys.stdout.buffer)
-        sys.stdout.buffer.flush()
+            sys.stdout.buffer.flush()

@@ -20,7 +20,7 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from render.common.errors import InputError
-from render.common.files import whole_file
+from render.common.files import errors_name, reads, whole_file
 from render.fileio import flac
 from render.fileio.container import SUBTYPES, Header, build_header, read_header, trailing_bytes
 from render.fileio.pcm import decode, encode
@@ -311,7 +311,8 @@ def _opened(path: Path) -> Iterator[FileIO]:
         raise InputError(f"{path}: no such file")
     if path.is_dir():
         raise InputError(f"{path}: is a folder, but an audio file is needed")
-    with open(path, "rb", buffering=0) as file:
+    reads(path)
+    with errors_name(path), open(path, "rb", buffering=0) as file:
         yield file
 
 

@@ -46,11 +46,19 @@ def recording_of(path: Path) -> Recording | None:
     return Recording(path, scene_class, int(match["number"])) if match and scene_class else None
 
 
+def is_hidden(path: Path, root: Path) -> bool:
+    """Whether a file below `root` is no recording whatever its name: it, or a folder on the way, is hidden.
+
+    Interrupted commands leave temporary files behind under such names, and macOS its resource forks.
+    """
+    return any(part.startswith((".", "__MACOSX")) for part in path.relative_to(root).parts)
+
+
 def find_recordings(root: Path) -> list[Recording]:
     """Recordings below a folder, flat or in folders of any depth, sorted by class and number.
 
-    Files are recognised by name (``Beach.1.wav``, ``Beach-01.wav``, ``Busy Street.3.wav``); other files are
-    ignored.
+    Files are recognised by name (``Beach.1.wav``, ``Beach-01.wav``, ``Busy Street.3.wav``); other files and those
+    that `is_hidden` are ignored.
 
     Raises
     ------
@@ -62,7 +70,7 @@ def find_recordings(root: Path) -> list[Recording]:
     found: dict[tuple[str, int], Recording] = {}
     for path in sorted(root.rglob("*")):
         recording = recording_of(path)
-        if recording is None or path.suffix.lower() not in _SUFFIXES:
+        if recording is None or path.suffix.lower() not in _SUFFIXES or is_hidden(path, root):
             continue
         twin = found.setdefault((recording.scene_class, recording.number), recording)
         if twin is not recording:

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
 from render.common.errors import InputError
-from stimuli.eigenscape.corpus import Recording, recording_of
+from stimuli.eigenscape.corpus import Recording, is_hidden, recording_of
 
 AUDIO_SUFFIXES = {".wav", ".rf64", ".w64", ".caf", ".flac"}
 
@@ -60,7 +60,7 @@ def find_sources(root: Path) -> list[Source]:
         raise InputError(f"{root}: no such file or folder")
     if root.is_file() and root.suffix.lower() != ".zip":
         return [Source(root, "", recording_of(root))]
-    files = [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.is_file() and _visible(p, root))
+    files = [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.is_file() and not is_hidden(p, root))
     sources = [Source(p, "", recording_of(p)) for p in files if p.suffix.lower() in AUDIO_SUFFIXES]
     for path in files:
         if path.suffix.lower() == ".zip":
@@ -77,10 +77,6 @@ def find_sources(root: Path) -> list[Source]:
             relation = "is the same recording as" if source.recording else "has the same name as"
             raise InputError(f"{source}: {relation} {twin}; remove one of the two")
     return [named[name] for name in sorted(named)]
-
-
-def _visible(path: Path, root: Path) -> bool:
-    return not any(part.startswith((".", "__MACOSX")) for part in path.relative_to(root).parts)
 
 
 def _members(path: Path) -> list[Source]:

@@ -13,7 +13,7 @@ import soxr
 from numpy import ndarray
 
 from render.common.errors import InputError
-from render.common.files import read_record, record_path, sha256, versions, write_json
+from render.common.files import read_record, record_path, refuse_to_replace, sha256, versions, write_json
 from render.fileio.audio_file import AudioInfo, blocks, info, writer
 from render.hoa.spherical_harmonics import sn3d_to_n3d
 from stimuli.eigenscape.corpus import recording_of
@@ -69,8 +69,7 @@ def prepare_file(source: Path, target: Path, settings: PreparationSettings = DEF
     """
     about = info(source)
     check_ambix(about)
-    if target.resolve() == source.resolve():
-        raise InputError(f"{source}: would be overwritten by the prepared file; choose another folder")
+    refuse_to_replace(source, target)
     digest, libraries = sha256(source), versions("hoa-rvqgan", "numpy", "soxr")
     existing = read_record(target)
     wanted = {"source_sha256": digest, **settings.record(), "versions": libraries}

@@ -1,12 +1,14 @@
 """The command stimuli.synth: its files depend on the seed alone, and are made once."""
 
 import json
+import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
+from render.common.files import whole_file
 from render.fileio.audio_file import info, read
 from stimuli.eigenscape.corpus import find_recordings
 from stimuli.synthesis.synthesiser import SceneParameters, synthesise, write_scene_file
@@ -44,7 +46,9 @@ def test_files_do_not_depend_on_workers_and_are_made_once(tmp_path):
     before = {path.name: path.read_bytes() for path in (tmp_path / "a").iterdir()}
     (tmp_path / "a" / "Beach.1.wav.json").unlink()
     (tmp_path / "a" / "Woodland.1.wav").unlink()
-    (tmp_path / "a" / ".Woodland.1.part-999999999.wav").write_bytes(b"half")
+    with whole_file(tmp_path / "Woodland.1.wav") as mine:
+        name = mine.name.replace(f"-{os.getpid()}-", "-999999999-")
+    (tmp_path / "a" / name).write_bytes(b"half")
     assert _run(*arguments, "-o", tmp_path / "a").returncode == 0
     assert {path.name: path.read_bytes() for path in (tmp_path / "a").iterdir()} == before
     made_at = made.stat().st_mtime_ns

@@ -116,7 +116,7 @@ def test_the_label_of_synthetic_material_is_handed_on(tmp_path):
 def test_neither_the_source_nor_another_file_is_overwritten(tmp_path):
     source = written(tmp_path / "a.wav", noise())
     content = source.read_bytes()
-    with pytest.raises(InputError, match="overwritten"):
+    with pytest.raises(InputError, match="is the input"):
         prepare_file(source, tmp_path / "x" / ".." / "a.wav")
     assert source.read_bytes() == content
     (tmp_path / "mine.wav").write_bytes(b"my only copy")
