@@ -33,6 +33,7 @@ from codec.coding.pipeline import (
 )
 from codec.rvqgan.codec import RVQGAN
 from render.common.errors import InputError
+from render.common.files import refuse_to_replace
 from render.common.progress import progress
 from render.common.stdio import input_path, output_path
 from render.fileio.audio_file import blocks, info, writer
@@ -152,8 +153,8 @@ def encode_file(source: Path, target: Path, model: RVQGAN, digest: bytes, option
         If the model cannot code the signal, if the file changes while it is read, or if output and input are one.
     """
     name = "standard input" if str(source) == "-" else source.name
-    if target.is_file() and source.is_file() and target.samefile(source):
-        raise InputError(f"{source}: is the input, and would be replaced by the output; name another output")
+    if str(source) != "-":
+        refuse_to_replace(source, target)
     with input_path(source) as path:
         about = info(path)
         check_signal(model.config, about.channels, about.sample_rate_hz, about.length, str(source))

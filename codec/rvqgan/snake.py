@@ -13,10 +13,11 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor
+
+from render.common.compiled import compiled
 
 EPSILON = 1e-9  # as published, since α may come near zero
 PARTS = 16  # into which the rows are divided, on any number of threads
@@ -38,28 +39,28 @@ _C0, _C1, _C2, _C3, _C4, _C5 = np.polynomial.polynomial.polyfit(_nodes, np.cos(n
 # one may get a kernel of 11 bits (github.com/pytorch/pytorch/issues/188792), so each is first called here.
 for _function in (torch.sin, torch.cos, torch.tanh, torch.exp, torch.log, torch.log10, torch.sqrt):
     _function(torch.ones(1))
-_OPTIONS = dict(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz", "nnan", "ninf"})
+_OPTIONS = dict(nogil=True, error_model="numpy", fastmath={"contract", "nsz", "nnan", "ninf"})
 
 
-@numba.njit(inline="always", **_OPTIONS)
+@compiled(inline="always", **_OPTIONS)
 def _reduced(u):
     """Return u - kπ for the nearest integer k, which has the same sin² and sin(2·)."""
     k = np.rint(u * _INVERSE_PI)
     return ((u - k * _PI_HIGH) - k * _PI_MIDDLE) - k * _PI_LOW
 
 
-@numba.njit(inline="always", **_OPTIONS)
+@compiled(inline="always", **_OPTIONS)
 def _sine(r, square):
     return r * (_S0 + square * (_S1 + square * (_S2 + square * (_S3 + square * (_S4 + square * _S5)))))
 
 
-@numba.njit(inline="always", **_OPTIONS)
+@compiled(inline="always", **_OPTIONS)
 def _cosine(square):
     return _C0 + square * (_C1 + square * (_C2 + square * (_C3 + square * (_C4 + square * _C5))))
 
 
 # Because of its signature it is compiled, or read from the cache, at import: once, before processes are forked.
-@numba.njit("void(float32[:, ::1], float32[::1], float32[::1], float32[:, ::1])", **_OPTIONS)
+@compiled("void(float32[:, ::1], float32[::1], float32[::1], float32[:, ::1])", **_OPTIONS)
 def _forward(x, alpha, inverse, y):
     rows, channels = x.shape
     for row in range(rows):
@@ -69,7 +70,7 @@ def _forward(x, alpha, inverse, y):
             y[row, c] = x[row, c] + sine * sine * inverse[c]
 
 
-@numba.njit(**_OPTIONS)
+@compiled(**_OPTIONS)
 def _backward(x, alpha, inverse, gradient, gradient_x, gradient_alpha):
     rows, channels = x.shape
     for row in range(rows):

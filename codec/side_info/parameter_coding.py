@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
@@ -20,6 +19,7 @@ from scipy.fft import dctn, idctn
 
 from codec.bitstream.range_coder import encode_decisions
 from codec.bitstream.sizes import LEVEL_SLOT_FRAMES, SLOT_FRAMES
+from render.common.compiled import compiled
 
 STEPS = 32  # step sizes; the last index says that no parameters are sent
 LEVEL_STEP_DB = 12.0  # step of the levels where the step of the correlations is 1
@@ -281,7 +281,7 @@ def _decoder_state(data: bytes) -> ndarray:
     return np.concatenate([head, np.frombuffer(data, np.uint8).astype(np.int64)])
 
 
-@numba.njit(cache=True)
+@compiled()
 def _decide(bit, zero, state, log):  # pragma: no cover, compiled
     """Code one binary decision that is 0 with probability `zero` / 2¹⁵.
 
@@ -308,13 +308,13 @@ def _decide(bit, zero, state, log):  # pragma: no cover, compiled
     return bit
 
 
-@numba.njit(cache=True)
+@compiled()
 def _fair(bit, state, log):  # pragma: no cover, compiled
     """Code a decision that is 0 or 1 with equal probability."""
     return _decide(bit, 1 << 14, state, log)
 
 
-@numba.njit(cache=True)
+@compiled()
 def _adaptive(bit, counts, state, log):  # pragma: no cover, compiled
     """Code a decision with the counts (zeros, ones) of its context, and count it."""
     bit = _decide(bit, (counts[0] << 15) // (counts[0] + counts[1]), state, log)
@@ -325,7 +325,7 @@ def _adaptive(bit, counts, state, log):  # pragma: no cover, compiled
     return bit
 
 
-@numba.njit(cache=True)
+@compiled()
 def _bit_length(k):  # pragma: no cover, compiled
     """Number of binary digits of k: 0, 1, 2, 2, 3, 3, 3, 3, 4, ..."""
     count = 0
@@ -335,7 +335,7 @@ def _bit_length(k):  # pragma: no cover, compiled
     return count
 
 
-@numba.njit(cache=True)
+@compiled()
 def _code_coefficients(kind, numbers, counts, state, log):  # pragma: no cover, compiled
     """Write the coefficients (row, band, slot), or read them into `numbers`; kind 0 is levels, 1 correlations."""
     flags, prefixes = counts

@@ -105,7 +105,9 @@ def whole_file(path: Path, force: bool = False) -> Iterator[Path]:
             with open(temporary, "rb+") as file:
                 os.fsync(file.fileno())
             if path.exists() and not force and sha256(path) != sha256(temporary):
-                raise InputError(f"{path}: exists and differs from what would be written; remove it or use --force")
+                raise InputError(
+                    f"{path}: exists and differs from what would be written; remove it or use --force"
+                )
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -131,9 +133,11 @@ def temporary_folder(path: Path) -> Iterator[Path]:
 def _temporary_name(path: Path) -> Path:
     """Name beside `path` that tells who writes there; its random part makes it nobody else's."""
     token = f".part-{_machine()}-{os.getpid()}-{_started(os.getpid()) or 0}-{secrets.token_hex(8)}{path.suffix}"
-    name = os.fsencode(f".{path.name}")
+    name = f".{path.name}"
     room = _NAME_BYTES - len(os.fsencode(token))
-    return path.with_name((os.fsdecode(name) if len(name) <= room else name[:room].decode(errors="ignore")) + token)
+    if len(os.fsencode(name)) > room:
+        name = os.fsencode(name)[:room].decode(errors="ignore")  # half a character is left out
+    return path.with_name(name + token)
 
 
 def _machine() -> str:

@@ -55,14 +55,14 @@ def in_parallel(
 
 
 def _pool(*arguments: Any, **settings: Any) -> ProcessPoolExecutor:
-    """Pool of processes; they wait for each other by semaphores, which Linux keeps in /dev/shm (sem_overview(7))."""
+    """Pool of processes; they share semaphores, which Linux keeps in /dev/shm (sem_overview(7))."""
     try:
         return ProcessPoolExecutor(*arguments, **settings)
     except (OSError, NotImplementedError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise InputError(
-            f"/dev/shm: several processes need it, and it cannot be written to ({reason}); in a container, give it "
-            "a writable one: docker run --tmpfs /dev/shm ..."
+            f"processes need the folder /dev/shm, which cannot be written to ({reason}); give the container a "
+            "writable one: docker run --tmpfs /dev/shm ..."
         ) from error
 
 

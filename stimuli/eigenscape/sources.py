@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 
 from render.common.errors import InputError
+from render.common.files import temporary_folder
 from stimuli.eigenscape.corpus import Recording, is_hidden, recording_of
 
 AUDIO_SUFFIXES = {".wav", ".rf64", ".w64", ".caf", ".flac"}
@@ -60,7 +60,8 @@ def find_sources(root: Path) -> list[Source]:
         raise InputError(f"{root}: no such file or folder")
     if root.is_file() and root.suffix.lower() != ".zip":
         return [Source(root, "", recording_of(root))]
-    files = [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.is_file() and not is_hidden(p, root))
+    found = [root] if root.is_file() else sorted(root.rglob("*"))
+    files = [path for path in found if path.is_file() and not is_hidden(path, root)]
     sources = [Source(p, "", recording_of(p)) for p in files if p.suffix.lower() in AUDIO_SUFFIXES]
     for path in files:
         if path.suffix.lower() == ".zip":
@@ -116,9 +117,8 @@ def as_file(source: Source, folder: Path) -> Iterator[Path]:
     if not source.member:
         yield source.path
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".unpacked-", dir=folder) as temporary:
-        target = Path(temporary) / source.name
+    with temporary_folder(folder / source.name) as temporary:
+        target = temporary / source.name
         with _archive(source.path) as archive, archive.open(source.member) as packed, open(target, "wb") as file:
             shutil.copyfileobj(packed, file, 1 << 20)
         yield target

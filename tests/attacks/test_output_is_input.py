@@ -73,4 +73,3 @@ def test_a_file_of_a_scene_in_parts_that_the_command_line_does_not_name(tmp_path
 def test_tables(tmp_path, refused):
     (tmp_path / "summary.csv").write_text(RATINGS)
     assert "summary.csv: is the input" in refused("analysis.mushra", "summary.csv", "-o", ".", "--force")
-

@@ -57,7 +57,7 @@ def test_zipped_flat_and_foldered_corpora_give_the_same_files(tmp_path, command)
     wavs = [{p.name: p.read_bytes() for p in (tmp_path / folder).glob("*.wav")} for folder in "ab"]
     assert set(wavs[0]) == {"Beach.1.wav", "Park.2.wav"}
     assert wavs[0] == wavs[1]
-    assert not list((tmp_path / "b").glob(".unpacked*"))
+    assert not list((tmp_path / "b").glob(".*"))
 
 
 def test_what_is_made_from_a_zip_file_is_not_unpacked_again(tmp_path, command, monkeypatch):

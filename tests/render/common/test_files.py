@@ -224,7 +224,7 @@ def test_an_error_without_a_name_gets_one(tmp_path):
         os.write(os.open("/dev/full", os.O_WRONLY), b"x")
     assert caught.value.filename == str(tmp_path / "x.wav")
     with pytest.raises(FileNotFoundError) as caught, whole_file(tmp_path / "x.wav"):
-        open(tmp_path / "no such")
+        (tmp_path / "no such").read_bytes()
     assert caught.value.filename == str(tmp_path / "no such")
 
 

@@ -1,5 +1,6 @@
 """Jobs on several processes: results, errors, and that no worker outlives its parent."""
 
+import errno
 import json
 import os
 import signal
@@ -86,3 +87,13 @@ def _alive(pid):
     except FileNotFoundError:
         return False
     return state != "Z"
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC, errno.EACCES])
+def test_a_container_without_shared_memory_is_told_what_helps(monkeypatch, number):
+    def no_semaphore(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("multiprocessing.synchronize._multiprocessing.SemLock", no_semaphore)
+    with pytest.raises(InputError, match=rf"folder /dev/shm.*{os.strerror(number)}.*--tmpfs /dev/shm"):
+        dict(in_parallel(abs, {1: (1,)}, 1))

@@ -25,7 +25,7 @@ def test_recordings_are_found_by_name_in_folders_of_any_depth(tmp_path):
 
 def test_other_files_are_passed_over(tmp_path):
     others = ["Beach.9.wav", "Beach.0.wav", "Beach.wav", "Forest.1.wav", "Beach.1.flac", "Beach.1.wav.json",
-              "Beach.1.metadata.wav", ".Beach.1.wav", "Beach.1\n.wav"]  # fmt: skip
+              "Beach.1.metadata.wav", ".Beach.1.wav", ".part/Beach.1.wav", "Beach.1\n.wav"]  # fmt: skip
     touch(tmp_path, "Park.1.wav", *others)
     assert [r.path.name for r in find_recordings(tmp_path)] == ["Park.1.wav"]
 
