@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy import ndarray
@@ -101,6 +101,7 @@ def write_item(
     scenes: dict[str, tuple[Path, str]],
     names: dict[str, str],
     folder: Path,
+    temporary: Path,
     form: FeedFormat,
     plan: Plan,
     force: bool,
@@ -115,6 +116,8 @@ def write_item(
         Blind name -> condition; ``reference`` is written in addition.
     folder : Path
         Folder of the item's files; its name is the item's id.
+    temporary : Path
+        Folder outside the package; the renditions lie in it under the names of their conditions.
     form : FeedFormat
     plan : Plan
         Gives the target loudness and the headroom.
@@ -138,15 +141,14 @@ def write_item(
                 f"{path}: differs from {about.path.name} in channels, rate and length; run listening.build again"
             )
     length = resampled_length(about.length, about.sample_rate_hz, RATE_HZ)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".rendering-", dir=folder.parent) as temporary:
-        rendered = {name: Path(temporary) / f"{name}.w64" for name in paths}
-        levels = render(paths, rendered, form, length, plan)
-        digests = {}
-        for name, condition in [("reference", REFERENCE), *names.items()]:
-            target = folder / f"{name}.wav"
-            _write(rendered[condition], target, levels.gain_db, form, force)
-            digests[target.name] = digest(target, f"{folder.name}/{target.name}")
+    rendered = {name: temporary / folder.name / f"{name}.w64" for name in paths}
+    levels = render(paths, rendered, form, length, plan)
+    digests = {}
+    for name, condition in [("reference", REFERENCE), *names.items()]:
+        target = folder / f"{name}.wav"
+        _write(rendered[condition], target, levels.gain_db, form, force)
+        digests[target.name] = digest(target, f"{folder.name}/{target.name}")
+    shutil.rmtree(temporary / folder.name)
     sizes = {(folder / name).stat().st_size for name in digests}
     if len(sizes) > 1:
         raise RuntimeError(f"files of item {folder.name} differ in size {sorted(sizes)}, which would reveal them")

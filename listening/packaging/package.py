@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from analysis.metrics.built_test import REFERENCE
+from listening.packaging import session, webmushra
 from listening.packaging.blinding import BLIND_NAME, BlindTest, key_path
 from listening.packaging.loudspeaker_feeds import EPOCH_S, FeedFormat, ItemFeeds, write_item
 from listening.packaging.plan_report import document
 from listening.packaging.room_signals import write_signals
-from listening.packaging.session import (
-    INSTRUCTION,
-    TRAINING,
-    Presentation,
-    layout_record,
-    session_record,
-    write_ratings_template,
-)
-from listening.packaging.webmushra import FOLDER, SUBTYPE, write_configurations
 from render.common.errors import InputError
-from render.common.files import whole_file, write_json
+from render.common.files import temporary_folder, whole_file, write_json
 from render.common.parallel import in_parallel
 from render.common.progress import progress
 from render.hoa.layout import layout
@@ -58,7 +51,7 @@ class Package:
     @property
     def audio(self) -> Path:
         """Folder of the items' files."""
-        return self.folder / FOLDER / self.test_id if self.kind == "webmushra" else self.folder / "audio"
+        return self.folder / webmushra.FOLDER / self.test_id if self.kind == "webmushra" else self.folder / "audio"
 
     @property
     def signals(self) -> Path:
@@ -68,7 +61,8 @@ class Package:
     @property
     def bundle(self) -> Path:
         """The package as one zip file."""
-        return self.folder.with_name(self.folder.name + ".zip")
+        folder = Path(os.path.abspath(self.folder))
+        return folder.with_name(folder.name + ".zip")
 
 
 def layout_label(name: str) -> str:
@@ -93,11 +87,13 @@ def feed_format(layout_name: str, decoder: str, channel_order: str, kind: str) -
     InputError
         If there is no such layout.
     """
-    return FeedFormat(layout(layout_name), decoder, channel_order, SUBTYPE if kind == "webmushra" else "PCM_24")
+    return FeedFormat(
+        layout(layout_name), decoder, channel_order, webmushra.SUBTYPE if kind == "webmushra" else "PCM_24"
+    )
 
 
 def export(
-    test: BlindTest, package: Package, form: FeedFormat, presentation: Presentation, workers: int
+    test: BlindTest, package: Package, form: FeedFormat, presentation: session.Presentation, workers: int
 ) -> tuple[Path, dict[str, ItemFeeds]]:
     """Write a package and, beside it, its key and test plan.
 
@@ -128,24 +124,23 @@ def export(
         raise InputError(f"--listeners {presentation.listeners}: possible are 1 to 1000")
     key_file = key_path(test.build, package.folder)
     _clear_other_export(package, test.names)
-    jobs = {}
-    for item, entry in test.items.items():
-        scenes = {name: (test.build / made["file"], made["sha256"]) for name, made in entry["conditions"].items()}
-        names = test.names[item]
-        if package.kind == "webmushra":  # it plays the open reference as the hidden one
-            names = {name: condition for name, condition in names.items() if condition != REFERENCE}
-        jobs[item] = (scenes, names, package.audio / item, form, test.plan, package.force)
-    rendered = in_parallel(write_item, jobs, workers)
-    feeds = dict(progress(rendered, f"render to {form.layout.name}, item", len(jobs)))
+    with temporary_folder(key_file) as temporary:
+        feeds = _write_audio(test, package, form, temporary, workers)
     write_signals(package.signals, form, package.force)
     if package.kind == "webmushra":
         title = f"MUSHRA, {package.label.replace('+', '-')}"  # it sends its texts unencoded
-        texts = (title, INSTRUCTION, TRAINING)
-        write_configurations(package.folder, package.test_id, texts, test.names, package.force)
+        texts = (title, session.INSTRUCTION, session.TRAINING)
+        configurations = webmushra.write_configurations(
+            package.folder, package.test_id, texts, test.names, package.force
+        )
+        presented = webmushra.presented(configurations)
     else:
-        session = session_record(test, form, feeds, presentation)
-        write_json(package.folder / "session.json", session, package.force)
-        write_ratings_template(package.folder / "ratings_template.csv", test.names, package.force)
+        record = session.session_record(test, form, feeds, presentation)
+        write_json(package.folder / "session.json", record, package.force)
+        session.write_ratings_template(package.folder / "ratings_template.csv", test.names, package.force)
+        if package.kind == "bundle":
+            _write_bundle(package, ["session.json", "ratings_template.csv", *session.files(record)])
+        presented = session.presented(record, presentation.seed)
     key = {
         "layout": package.label,
         "decoder": form.decoder,
@@ -156,17 +151,39 @@ def export(
     }
     write_json(key_file, key, package.force)
     levels = {item: feeds[item].levels for item in test.items}
-    text = document(test.plan, test.items, levels, layout_record(form), presentation.listeners, presentation.seed)
+    text = document(test.plan, test.items, levels, session.layout_record(form), presented)
     with whole_file(key_file.with_name(key_file.stem.replace("key-", "test-plan-", 1) + ".md"), True) as temporary:
         temporary.write_text(text, encoding="utf-8")
     _make_times_equal(package.folder)
-    if package.kind == "bundle":
-        _write_bundle(package)
     return key_file, {item: feeds[item] for item in test.items}
 
 
+def _write_audio(
+    test: BlindTest, package: Package, form: FeedFormat, temporary: Path, workers: int
+) -> dict[str, ItemFeeds]:
+    """Render and write the audio of all items, several at the same time.
+
+    What is rendered on the way is named by its condition. It lies in the temporary folder beside the key and not
+    in the package: even a process that is killed leaves nothing there that tells a condition.
+    """
+    jobs = {}
+    for item, entry in test.items.items():
+        scenes = {name: (test.build / made["file"], made["sha256"]) for name, made in entry["conditions"].items()}
+        names = test.names[item]
+        if package.kind == "webmushra":  # it plays the open reference as the hidden one
+            names = {name: condition for name, condition in names.items() if condition != REFERENCE}
+        jobs[item] = (scenes, names, package.audio / item, temporary, form, test.plan, package.force)
+    rendered = in_parallel(write_item, jobs, workers)
+    return dict(progress(rendered, f"render to {form.layout.name}, item", len(jobs)))
+
+
 def _clear_other_export(package: Package, names: dict[str, dict[str, str]]) -> None:
-    """Refuse a folder with audio of another build, which would be mixed with this one's; `force` removes it."""
+    """Refuse a folder with audio of another build, which would be mixed with this one's; `force` removes it.
+
+    Removed in any case are folders in which earlier versions rendered inside the package and were killed.
+    """
+    for left in package.audio.glob(".rendering-*"):
+        shutil.rmtree(left)
     expected = {(item, name) for item, stimuli in names.items() for name in ("reference", *stimuli)}
     for path in sorted(package.audio.glob("*/*.wav")):
         if not BLIND_NAME.fullmatch(path.stem) or (path.parent.name, path.stem) in expected:
@@ -186,15 +203,18 @@ def _make_times_equal(folder: Path) -> None:
                 os.utime(path, (EPOCH_S, EPOCH_S))
 
 
-def _write_bundle(package: Package) -> None:
-    """Pack the package into one zip file, uncompressed: how well a file compresses would reveal its condition."""
+def _write_bundle(package: Package, files: Iterable[str]) -> None:
+    """Pack these files of the package, and nothing else that lies in its folder, into one zip file.
+
+    They are not compressed: how well a file compresses would reveal its condition.
+    """
     with (
         whole_file(package.bundle, package.force) as temporary,
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive,
     ):
-        for path in sorted(path for path in package.folder.rglob("*") if path.is_file()):
-            name = f"{package.folder.name}/{path.relative_to(package.folder)}"
-            entry = zipfile.ZipInfo(name, (2000, 1, 1, 0, 0, 0))
+        for name in sorted(files):
+            path = package.folder / name
+            entry = zipfile.ZipInfo(f"{package.bundle.stem}/{name}", (2000, 1, 1, 0, 0, 0))
             entry.external_attr = 0o644 << 16
             with open(path, "rb") as file, archive.open(entry, "w", force_zip64=True) as packed:
                 while block := file.read(1 << 20):

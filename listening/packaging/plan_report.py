@@ -6,6 +6,7 @@ It names the conditions, so it lies beside the key and never in the package.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -22,13 +23,35 @@ ANCHOR_TEXT = {
 }
 
 
+@dataclass(frozen=True)
+class Presented:
+    """What a package has written about its presentation, for the test plan to repeat.
+
+    Attributes
+    ----------
+    instruction, level : str
+        Files with the instructions, and with the noise for setting the level, relative to the package.
+    assessors : str
+        For how many listeners it is prepared, in a sentence.
+    stimuli : int
+        In each trial, the hidden reference included.
+    orders : str
+        In which order items and stimuli come, in a sentence.
+    """
+
+    instruction: str
+    level: str
+    assessors: str
+    stimuli: int
+    orders: str
+
+
 def document(
     plan: Plan,
     items: dict[str, dict[str, Any]],
     levels: dict[str, Any],
     layout: dict[str, Any],
-    listeners: int,
-    seed: int,
+    presented: Presented,
 ) -> str:
     """Markdown text of the test plan, from the template beside this module.
 
@@ -41,8 +64,8 @@ def document(
         Item -> `listening.packaging.loudspeaker_feeds.Levels`.
     layout : dict
         As in the session: name, channel order, loudspeakers.
-    listeners, seed : int
-        Of the orders.
+    presented : Presented
+        Read off the session or configuration that was written, which are what a listener meets.
     """
     frozen = (
         "frozen in the plan before building" if plan.excerpts else "chosen while building, not frozen in a plan"
@@ -53,13 +76,15 @@ def document(
         systems=_systems(plan, items),
         material=_material(items, levels),
         choice=frozen + objects,
-        listeners=listeners,
+        instruction=presented.instruction,
+        level=presented.level,
+        assessors=presented.assessors,
+        stimuli=presented.stimuli,
+        orders=presented.orders,
         layout=layout["name"],
         order=layout["channel_order"],
         loudspeakers=_loudspeakers(layout),
         target=f"{plan.target_lufs:g}",
-        count=len(plan.conditions),
-        seed=seed,
         deviations="\n".join(f"- {sentence}" for sentence in _deviations(plan, items)),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,8 +10,9 @@ from typing import Any
 
 from listening.packaging.blinding import BlindTest
 from listening.packaging.loudspeaker_feeds import RATE_HZ, FeedFormat, ItemFeeds
+from listening.packaging.plan_report import Presented
 from listening.packaging.room_signals import NAMES
-from listening.test_design.presentation_orders import orders
+from listening.test_design.presentation_orders import orders, williams
 from render.common.files import whole_file
 from render.hoa.layout import file_order
 
@@ -89,6 +91,31 @@ def session_record(
         ],
         "orders": orders(presentation.listeners, stimuli, test.secret, presentation.seed),
     }
+
+
+def files(session: Mapping[str, Any]) -> list[str]:
+    """Audio files that a session names, relative to the package."""
+    stimuli = [path for item in session["items"] for path in (item["reference"], *item["stimuli"].values())]
+    return [*session["signals"], *stimuli]
+
+
+def presented(session: Mapping[str, Any], seed: int) -> Presented:
+    """Presentation as a session prescribes it."""
+    written = session["orders"]
+    counts = [len(session["items"]), *(len(item["stimuli"]) for item in session["items"])]
+    rows = math.lcm(*(len(williams(count)) for count in counts))
+    sentence = f"Items and stimuli in the order of Williams squares over the listeners, seed {seed}."
+    if len(written) % rows:
+        sentence += (
+            f"\n{len(written)} orders do not complete the squares, which are balanced for multiples of {rows}."
+        )
+    return Presented(
+        instruction="session.json",
+        level=next(path for path in session["signals"] if path.endswith("level.wav")),
+        assessors=f"Orders are prepared for {len(written)} listeners.",
+        stimuli=len(session["items"][0]["stimuli"]),
+        orders=sentence,
+    )
 
 
 def write_ratings_template(path: Path, names: dict[str, dict[str, str]], force: bool) -> None:

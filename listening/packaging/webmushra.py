@@ -13,6 +13,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from listening.packaging.plan_report import Presented
 from render.common.files import whole_file
 
 FOLDER = "configs/resources"
@@ -27,8 +28,8 @@ def write_configurations(
     texts: tuple[str, str, str],
     items: dict[str, dict[str, str]],
     force: bool,
-) -> None:
-    """Write ``configs/<test>.yaml`` and ``configs/<test>_training.yaml``.
+) -> dict[str, dict[str, Any]]:
+    """Write ``configs/<test>.yaml`` and ``configs/<test>_training.yaml``; return file -> what it holds.
 
     Parameters
     ----------
@@ -42,6 +43,7 @@ def write_configurations(
     """
     title, instruction, training = texts
     resources = f"{FOLDER}/{test}"
+    written = {}
     for name, text, is_training in ((test, instruction, False), (f"{test}_training", training, True)):
         pages: list[Any] = [
             {"type": "generic", "id": "instruction", "name": title, "content": text},
@@ -53,12 +55,29 @@ def write_configurations(
             ["random", *(_trial(item, names, resources) for item, names in items.items())],
             _finish(is_training),
         ]  # fmt: skip
-        configuration = {
+        written[f"configs/{name}.yaml"] = configuration = {
             "testname": title, "testId": name, "bufferSize": BUFFER_FRAMES, "stopOnErrors": True,
             "showButtonPreviousPage": False, "remoteService": "service/write.php", "pages": pages,
         }  # fmt: skip
         with whole_file(package / "configs" / f"{name}.yaml", force) as temporary:
             temporary.write_text("\n".join(_yaml(configuration, 0)) + "\n", encoding="utf-8")
+    return written
+
+
+def presented(configurations: dict[str, dict[str, Any]]) -> Presented:
+    """Presentation as the configuration of the test, which is the first, prescribes it."""
+    pages = next(iter(configurations.values()))["pages"]
+    signals = next(page["stimulus"] for page in pages if "stimulus" in page).rpartition("/")[0]
+    how, *trials = next(page for page in pages if isinstance(page, list))
+    stimuli = "random" if all(trial["randomize"] for trial in trials) else "fixed"
+    return Presented(
+        instruction=" and ".join(configurations),
+        level=f"{signals}/level.wav",
+        assessors="No orders are prepared: webMUSHRA draws them, for any number of listeners.",
+        stimuli=1 + len(trials[0]["stimuli"]),
+        orders=f"webMUSHRA plays the items in {how} order and the stimuli of each in {stimuli} order,\n"
+        "anew for every listener; over the listeners nothing balances them.",
+    )
 
 
 def _trial(item: str, names: dict[str, str], resources: str) -> dict[str, Any]:

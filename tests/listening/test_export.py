@@ -2,13 +2,19 @@
 
 import dataclasses
 import json
+import os
 import re
+import signal
+import subprocess
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from listening import export
+from listening.packaging import loudspeaker_feeds
 from listening.packaging.blinding import blind_names, key_path
 from listening.packaging.loudspeaker_feeds import FeedFormat, digest, feed_blocks, render
 from listening.test_design.test_plan import Plan
@@ -23,6 +29,7 @@ from render.loudspeakers.renderer import decode
 
 PLAN = Plan(conditions=("href", "order_0"), seconds=1.0)
 ATMOS = layout("7.1.4")
+ROOT = Path(__file__).parents[2]
 
 
 def plane_wave(azimuth_deg, frames=22050, level=0.05, seed=0):
@@ -284,6 +291,71 @@ def test_a_bundle_is_the_package_uncompressed_and_the_same_again(tmp_path, run):
     assert bundle.read_bytes() == before
 
 
+def test_what_is_rendered_on_the_way_never_lies_in_the_package(tmp_path, run, monkeypatch):
+    build = make_build(tmp_path / "out")
+    seen = []
+    rendering = loudspeaker_feeds.render
+
+    def watched(paths, rendered, *rest):
+        levels = rendering(paths, rendered, *rest)
+        seen.extend(path.name for path in (build / "package-7.1.4").rglob("*"))
+        assert all(path.is_file() and build / "package-7.1.4" not in path.parents for path in rendered.values())
+        return levels
+
+    monkeypatch.setattr(loudspeaker_feeds, "render", watched)
+    run(build)
+    assert seen
+    assert not [name for name in seen if "href" in name or "order_0" in name]
+    assert sorted(path.name for path in build.iterdir()) == [
+        "key-7.1.4.json", "manifest.json", "package-7.1.4", "scenes", "test-plan-7.1.4.md"]  # fmt: skip
+
+
+def test_what_killed_exports_of_earlier_versions_left_is_removed_and_strangers_are_not_packed(tmp_path, run):
+    build = make_build(tmp_path / "out")
+    run(build, "--format", "bundle")
+    whole = content(build)
+    left = build / "package-7.1.4/audio/.rendering-abc"
+    left.mkdir()
+    (left / "href.w64").write_bytes(b"half")
+    (build / "package-7.1.4/audio/a/href.wav").write_bytes(b"a stranger")
+    (build / "package-7.1.4/notes.txt").write_text("href sounds best")
+    run(build, "--format", "bundle")
+    assert (build / "package-7.1.4.zip").read_bytes() == whole["package-7.1.4.zip"]
+    assert set(content(build)) - set(whole) == {"package-7.1.4/audio/a/href.wav", "package-7.1.4/notes.txt"}
+
+
+def killed(build, sent, moment):
+    """Start an export with its real process pool and send a signal as soon as a file is there."""
+    command = [sys.executable, "-m", "listening.export", "--build", build, "--format", "bundle", "--workers", "2"]
+    export = subprocess.Popen(
+        list(map(str, command)), cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    if moment:
+        places = (build / "package-7.1.4", *build.glob(".key-*"))
+        while export.poll() is None and not any(any(place.rglob(moment)) for place in places):
+            time.sleep(0.002)
+            places = (build / "package-7.1.4", *build.glob(".key-*"))
+        # A terminal sends Ctrl-C to the whole group, workers too
+        os.killpg(export.pid, sent) if sent == signal.SIGINT else export.send_signal(sent)
+    return export.wait(60)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_an_interrupted_export_tells_no_condition_and_the_next_one_completes_it(tmp_path, run, sent):
+    build = make_build(tmp_path / "out", tuple("abcd"))
+    assert killed(build, sent, "order_0.w64") != 0  # while rendering
+    assert killed(build, sent, "reference.wav") != 0  # while writing the package
+    names = [path.name for path in (build / "package-7.1.4").rglob("*")]
+    assert not [name for name in names if "href" in name or "order_0" in name]
+    assert not (build / "package-7.1.4.zip").exists()
+    assert killed(build, sent, None) == 0
+    whole = make_build(tmp_path / "whole", tuple("abcd"))
+    run(whole, "--format", "bundle")
+    assert content(build) == content(whole)
+
+
 def test_a_webmushra_package_has_no_hidden_reference_no_own_anchors_and_float_files(tmp_path, run):
     from analysis.ratings.table import read, read_key
 
@@ -336,3 +408,22 @@ def test_the_test_plan_stands_beside_the_key_and_flags_what_is_missing(tmp_path,
         assert stated in text, stated
     assert text.count("**MISSING**") >= 6
     assert "$" not in text
+    assert "Orders are prepared for 8 listeners." in text
+    assert "in the order of Williams squares over the listeners, seed 1.\nThe program" in text
+
+
+def test_the_test_plan_tells_the_orders_that_were_written(tmp_path, run):
+    build = make_build(tmp_path / "out")
+    run(build, "--listeners", 3, "--seed", 5)
+    text = (build / "test-plan-7.1.4.md").read_text()
+    assert "Orders are prepared for 3 listeners." in text
+    assert "seed 5.\n3 orders do not complete the squares, which are balanced for multiples of 2.\n" in text
+    assert "instructions stand in session.json." in text
+    run(build, "--format", "webmushra")
+    text = (build / "test-plan-webmushra-7.1.4.md").read_text()
+    assert "Williams" not in text
+    assert "No orders are prepared: webMUSHRA draws them" in text
+    assert "plays the items in random order and the stimuli of each in random order" in text
+    assert "open reference and 2 stimuli, one of them the hidden reference" in text
+    for named in re.findall(r"configs/[\w/.]+\w", text):
+        assert (build / "webmushra-7.1.4" / named).is_file(), named
