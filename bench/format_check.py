@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from analysis.format_check.diagnose import Finding, diagnose
 from analysis.format_check.planted_faults import FAULTS, plant_faults
 from analysis.metrics.framing import array_reader
-from render.fileio.audio_file import read_scene
+from render.fileio.scene_file import read_scene
 
 LOSSY = ("la", "ma", "opus", "prop", "pca", "cov_noise")
 

@@ -1,7 +1,8 @@
 """Render an Ambisonic scene to headphones.
 
-Reads an ACN/SN3D file block by block, filters it with head-related responses and writes two channels, with
-a record beside them (OUT.json). The head is a rigid sphere, computed, or any set of responses in a SOFA file.
+Reads a file block by block (ACN/SN3D, unless it says that it is N3D or FuMa), filters it with head-related
+responses and writes two channels, with a record beside them (OUT.json). A scene in several files is named by any
+one of them. The head is a rigid sphere, computed, or any set of responses in a SOFA file.
 By default the scene's channels are filtered directly (magnitude least squares); --via 7.1.4 decodes them to
 virtual loudspeakers, which the head hears as a listener in a loudspeaker room would. --yaw turns the head
 anticlockwise while loudspeakers stay where they are. There is no limiter and no gain.
@@ -18,7 +19,7 @@ from render.common.cli import one_thread_for_linear_algebra, parser, run
 def main() -> None:
     """Command line."""
     arguments = parser(__doc__, "render.binaural")
-    arguments.add_argument("scene", type=Path, help="Ambisonic file, ACN channel order, SN3D normalisation")
+    arguments.add_argument("scene", type=Path, help="Ambisonic file")
     arguments.add_argument(
         "--sofa", type=Path, metavar="FILE", help="head-related impulse responses (default: sphere)"
     )

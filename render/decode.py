@@ -2,8 +2,9 @@
 
 Reads a file of any order up to 7 (WAV, RF64, BW64, W64, CAF, FLAC) block by block, decodes it to a layout of
 ITU-R BS.2051 or IAMF and writes the loudspeaker signals, with a record of the processing beside them (FEED.json).
-A scene that is split over several files (a_01-08ch.wav, a_09-16ch.wav) is named by any one of them. There is no
-limiter and no gain: values beyond full scale are clipped in integer files and reported.
+A file that says that it is N3D or FuMa (.amb, CAF layout tag, ADM) is converted, one of loudspeaker signals is
+refused. A scene that is split over several files (a_01-08ch.wav, a_09-16ch.wav) is named by any one of them. There
+is no limiter and no gain: values beyond full scale are clipped in integer files and reported.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from render.common.errors import InputError
 def main() -> None:
     """Command line."""
     arguments = parser(__doc__, "render.decode")
-    arguments.add_argument("scene", type=Path, help="Ambisonic file, ACN channel order, SN3D normalisation")
+    arguments.add_argument("scene", type=Path, help="Ambisonic file")
     arguments.add_argument(
         "--layout",
         required=True,
@@ -35,8 +36,8 @@ def main() -> None:
     arguments.add_argument(
         "--input",
         choices=("sn3d", "n3d", "fuma"),
-        default="sn3d",
-        help="convention of the scene: ACN with SN3D (default) or N3D, or FuMa up to third order",
+        help="convention of the scene: ACN with SN3D or N3D, or FuMa up to third order (default: what the file "
+        "says, and SN3D where it says nothing)",
     )
     arguments.add_argument(
         "--order",
@@ -88,6 +89,11 @@ def main() -> None:
     record = decode_file(given.scene, given.output, decoding, feed_format, not given.no_loudness, given.force)
     print(f"{given.output}: {record['layout']}, {' '.join(c['label'] for c in record['channels'])}")
     print(f"{record['frames'] / record['sample_rate_hz']:.3f} s, {_levels(record)}")
+    if record["contradicts"]:
+        print(
+            f"warning: {given.scene}: {record['contradicts']} contradicts --input {given.input}, which was obeyed",
+            file=sys.stderr,
+        )
     if record["clipped_values"]:
         first = record["first_clipped"]
         print(

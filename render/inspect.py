@@ -21,16 +21,25 @@ def main() -> None:
     arguments.add_argument("file", type=Path)
     arguments.add_argument("--layout", metavar="L", help="the file is a feed of this layout: 7.1.4, 5.1, ...")
     arguments.add_argument(
-        "--order", default="bs2051", help="of its channels: bs2051 (default), wav or a list of labels"
+        "--order",
+        help="of its channels, against the file: bs2051, wav or a list of labels (default: what its mask, "
+        "layout tag or record says, else bs2051)",
     )
     given = arguments.parse_args()
 
-    from render.fileio.audio_file import info
     from render.fileio.channel_levels import channel_levels
+    from render.fileio.scene_file import scene_files, split_info
 
-    about = info(given.file)
+    paths = scene_files(given.file)
+    about = split_info(paths)
     mask = f", channel mask {about.channel_mask:#x}" if about.channel_mask else ""
     print(f"{given.file}: {about.container} {about.subtype}, {about.channels} channels{mask}")
+    if len(paths) > 1:
+        print(f"  one signal in {len(paths)} files: {', '.join(path.name for path in paths)}")
+    for statement in about.statements:
+        components = dict.fromkeys(component.normalisation for component in statement.components)
+        said = f"Ambisonics, {', '.join(components)}" if components else statement.what
+        print(f"  {statement.source} says: {said}")
     print(f"  {about.length} samples at {about.sample_rate_hz} Hz, {about.duration_s:.3f} s")
     levels = channel_levels(given.file)
     _print_levels(levels, about.sample_rate_hz)
@@ -53,22 +62,23 @@ def _print_levels(levels, sample_rate_hz: int) -> None:
     print(f"  silent channels: {' '.join(silent) or 'none'}")
 
 
-def _print_feed(path: Path, layout_name: str, order: str) -> None:
-    from render.common.errors import InputError
+def _print_feed(path: Path, layout_name: str, order: str | None) -> None:
     from render.dsp.loudness import LoudnessMeter, TruePeakMeter
-    from render.fileio.audio_file import blocks, info
-    from render.hoa.layout import file_order, layout
+    from render.fileio.feed_file import feed_blocks, feed_info
+    from render.hoa.layout import layout
 
-    of, about = layout(layout_name), info(path)
-    if about.channels != len(of.loudspeakers):
-        raise InputError(f"{path}: {about.channels} channels, but layout {of.name} has {len(of.loudspeakers)}")
-    loudness = LoudnessMeter(of.permuted(file_order(of, order)[0]), about.sample_rate_hz)
-    peak = TruePeakMeter(about.channels)
-    for block in blocks(path):
+    of = layout(layout_name)
+    feed = feed_info(path, of, order)
+    loudness = LoudnessMeter(of, feed.about.sample_rate_hz)
+    peak = TruePeakMeter(feed.about.channels)
+    for block in feed_blocks(feed):
         loudness.add(block)
         peak.add(block)
     text = f"{loudness.loudness_lufs():.2f} LUFS{'' if loudness.gated else ', ungated'}"
     print(f"  as a feed of {of.name}: {text}, true peak {peak.true_peak_dbtp():.2f} dBTP")
+    print(f"  channel order: {' '.join(of.permuted(feed.permutation).labels)} (from {feed.origin})")
+    if feed.contradiction:
+        print(f"  warning: {feed.contradiction} contradicts --order, which was obeyed")
 
 
 def _print_ambisonics(levels, channels: int) -> None:
@@ -83,8 +93,8 @@ def _print_ambisonics(levels, channels: int) -> None:
 
     try:
         order = order_of(channels)
-    except InputError:
-        print(f"  {channels} channels: no full-sphere Ambisonic order")
+    except InputError as error:
+        print(f"  {channels} channels: no full-sphere Ambisonic order ({error})")
         return
     if order == 0 or levels.band_rms[0] == 0:
         print(f"  as Ambisonics: order {order}")

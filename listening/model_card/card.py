@@ -38,7 +38,8 @@ from render.common.files import (
 )
 from render.common.progress import progress
 from render.dsp.block_processing import resampled, resampled_length
-from render.fileio.audio_file import info, read, read_scene, write_scene
+from render.fileio.audio_file import info, read, write_scene
+from render.fileio.scene_file import read_scene
 from render.hoa.scene import Scene
 from stimuli.eigenscape.sources import find_sources
 from stimuli.preparation.convention_check import check_convention

@@ -19,7 +19,7 @@ from listening.test_design.items import Item, window_of
 from listening.test_design.test_plan import Plan
 from render.common.errors import InputError
 from render.common.files import read_record, record_path, sha256, write_json
-from render.fileio.audio_file import read_scene
+from render.fileio.scene_file import read_scene
 from stimuli.excerpts.window import Window
 
 CONTACT_SHEET_FILE = "contact_sheet.png"

@@ -12,7 +12,9 @@ from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
 from render.common.errors import InputError
-from render.fileio.audio_file import blocks, info, writer
+from render.fileio.audio_file import writer
+from render.fileio.feed_file import feed_blocks, feed_info
+from render.fileio.scene_file import scene_blocks, scene_info, scene_name
 from render.hoa.layout import Layout
 
 _MAX_ORDER = 6  # of the HOA packs in BS.2094
@@ -22,14 +24,19 @@ _PCM = 'formatLabel="0001" formatDefinition="PCM"'
 
 
 def export_adm(
-    source: Path, destination: Path, layout: Layout | None = None, subtype: str = "PCM_24", force: bool = False
+    source: Path,
+    destination: Path,
+    layout: Layout | None = None,
+    subtype: str = "PCM_24",
+    force: bool = False,
+    order: str | None = None,
 ) -> int:
     """Write an audio file as ADM BW64.
 
     Parameters
     ----------
     source : Path
-        A scene (ACN/SN3D), or with `layout` a feed in BS.2051 order.
+        A scene, in one file or several, or with `layout` a feed.
     destination : Path
         A .wav file.
     layout : Layout, optional
@@ -37,6 +44,8 @@ def export_adm(
         PCM_16, PCM_24 or PCM_32.
     force : bool
         Replace an existing file that differs.
+    order : str, optional
+        Channel order of the feed, as for `render.fileio.feed_file.feed_info`; tracks are in the standard's.
 
     Returns
     -------
@@ -47,28 +56,30 @@ def export_adm(
     ------
     InputError
         If the channels are not a scene of order 1 to 6 or not those of the layout, or as
-        `render.fileio.audio_file.blocks` and `render.fileio.audio_file.writer`.
+        `render.fileio.scene_file.scene_info`, `render.fileio.feed_file.feed_info` and
+        `render.fileio.audio_file.writer`.
     """
-    about = info(source)
     if Path(destination).suffix.lower() != ".wav":
         raise InputError(f"{destination}: ADM files are BW64 files, whose suffix is .wav")
     if layout is None:
-        order = about.ambisonic_order
-        if not 1 <= order <= _MAX_ORDER:
-            raise InputError(f"{source}: order {order}; BS.2094 defines HOA packs of order 1 to {_MAX_ORDER}")
-        description = _scene_document(order, about.path.stem, about.length, about.sample_rate_hz)
-        # The common definitions number ACN channels from 1, in hexadecimal
-        tracks = [(f"AT_0004{acn + 1:04x}_01", f"AP_0004{order:04x}") for acn in range(about.channels)]
-    else:
-        if about.channels != len(layout.loudspeakers):
+        about, signal = scene_info(source), scene_blocks(source)
+        ambisonic_order = about.ambisonic_order
+        if not 1 <= ambisonic_order <= _MAX_ORDER:
             raise InputError(
-                f"{source}: {about.channels} channels, but layout {layout.name} has {len(layout.loudspeakers)}"
+                f"{source}: order {ambisonic_order}; BS.2094 defines HOA packs of order 1 to {_MAX_ORDER}"
             )
+        name = scene_name(about.path)
+        description = _scene_document(ambisonic_order, name, about.length, about.sample_rate_hz)
+        # The common definitions number ACN channels from 1, in hexadecimal
+        tracks = [(f"AT_0004{acn + 1:04x}_01", f"AP_0004{ambisonic_order:04x}") for acn in range(about.channels)]
+    else:
+        feed = feed_info(source, layout, order)
+        about, signal = feed.about, feed_blocks(feed)
         description = _feed_document(layout, about.path.stem, about.length, about.sample_rate_hz)
         tracks = [(f"AT_0001{_custom_id(index)}_01", f"AP_0001{_custom_id(0)}") for index in range(about.channels)]
     chunks = _chunk(b"chna", _track_table(tracks)) + _chunk(b"axml", description.encode())
     with writer(destination, about.channels, about.sample_rate_hz, subtype, force, chunks=chunks) as file:
-        for block in blocks(source):
+        for block in signal:
             file.write(block)
     return file.clipped
 

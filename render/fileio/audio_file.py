@@ -22,6 +22,7 @@ from numpy import ndarray
 from render.common.errors import InputError
 from render.common.files import errors_name, reads, whole_file
 from render.fileio import flac
+from render.fileio.channel_statements import Statement
 from render.fileio.container import SUBTYPES, Header, build_header, read_header, trailing_bytes
 from render.fileio.pcm import decode, encode
 from render.hoa.layout import file_order
@@ -47,6 +48,8 @@ class AudioInfo:
         PCM_16, PCM_24, PCM_32, FLOAT or DOUBLE.
     channel_mask : int
         dwChannelMask of WAVEFORMATEXTENSIBLE; 0 if no positions are given.
+    statements : tuple of Statement
+        What the file says about its channels (mask, layout tag, B-format GUID, ADM).
     """
 
     path: Path
@@ -56,6 +59,7 @@ class AudioInfo:
     container: str
     subtype: str
     channel_mask: int = 0
+    statements: tuple[Statement, ...] = ()
 
     @property
     def duration_s(self) -> float:
@@ -94,6 +98,7 @@ def info(path: Path) -> AudioInfo:
                 header.container,
                 header.subtype,
                 header.channel_mask,
+                header.statements,
             )
     if not found.length:
         raise InputError(f"{path}: holds no samples (length 0); record or export it again")
@@ -147,13 +152,6 @@ def read(path: Path, start: int = 0, length: int | None = None) -> tuple[Float32
         samples[:, position : position + block.shape[1]] = block
         position += block.shape[1]
     return samples, about.sample_rate_hz
-
-
-def read_scene(path: Path) -> Scene:
-    """Read an ACN/SN3D (ambiX) file as a scene; InputError if no order has its number of channels."""
-    _ = info(path).ambisonic_order
-    samples, sample_rate_hz = read(path)
-    return Scene(samples, sample_rate_hz)
 
 
 def block_count(length: int) -> int:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from scipy.signal import butter, sosfilt
 
-from render.fileio.audio_file import blocks, info
+from render.fileio.scene_file import scene_files, split_blocks, split_info
 
 # Recordings of microphone arrays are complete in all orders here, below spatial aliasing
 _BAND_HZ = (1000.0, 5000.0)
@@ -44,14 +44,15 @@ class ChannelLevels:
 
 
 def channel_levels(path: Path) -> ChannelLevels:
-    """Measure a file block by block.
+    """Measure a file, or all files of a scene that it is a part of, block by block, as they are.
 
     Raises
     ------
     InputError
         If the file is damaged or a sample is not finite, as `render.fileio.audio_file.blocks`.
     """
-    about = info(path)
+    paths = scene_files(path)
+    about = split_info(paths)
     high_hz = min(_BAND_HZ[1], 0.45 * about.sample_rate_hz)
     band = butter(2, (_BAND_HZ[0], high_hz), "bandpass", fs=about.sample_rate_hz, output="sos")
     state = np.zeros((len(band), about.channels, 2))
@@ -60,7 +61,7 @@ def channel_levels(path: Path) -> ChannelLevels:
     full_scale, first, position = 0, None, 0
     # The largest integer of a sample format below 32 bits, as a fraction of full scale
     highest = 1.0 - 2.0**-15 if about.subtype == "PCM_16" else 1.0 - 2.0**-23
-    for block in blocks(path):
+    for block in split_blocks(paths):
         magnitude = np.abs(block)
         peak = np.maximum(peak, magnitude.max(axis=1))
         if peak.max() >= highest:

@@ -19,7 +19,8 @@ from numpy import ndarray
 from render.common.files import record_path, sha256, write_json
 from render.common.progress import progress
 from render.dsp.convolution import Filters, convolved
-from render.fileio.audio_file import block_count, blocks, info, writer
+from render.fileio.audio_file import block_count, writer
+from render.fileio.scene_file import scene_blocks, scene_info
 from render.headphones.hrir import Head, read_sofa, rigid_sphere
 from render.headphones.magls import HeadErrors, ear_filters, errors, speaker_filters
 from render.hoa.layout import Layout
@@ -145,7 +146,7 @@ def binaural_file(
     subtype: str = "PCM_24",
     force: bool = False,
 ) -> dict[str, Any]:
-    """Render an ACN/SN3D file block by block and write its record beside it (``OUT.json``).
+    """Render a scene's file, or files, block by block and write its record beside it (``OUT.json``).
 
     Parameters
     ----------
@@ -166,9 +167,9 @@ def binaural_file(
     InputError
         As `binaural_filters`, or if a file cannot be read or written.
     """
-    about = info(source)
+    about = scene_info(source)
     filters, errors = binaural_filters(about.ambisonic_order, about.sample_rate_hz, rendering)
-    signal = progress(blocks(source), f"render {about.path.name} in blocks", block_count(about.length))
+    signal = progress(scene_blocks(source), f"render {about.path.name} in blocks", block_count(about.length))
     with writer(destination, 2, about.sample_rate_hz, subtype, force, _STEREO_MASK) as file:
         for block in convolved(signal, filters):
             file.write(block)
@@ -176,7 +177,7 @@ def binaural_file(
     record = {
         "input": about.path.name,
         "ambisonic_order": about.ambisonic_order,
-        "normalisation": "ACN/SN3D",
+        "normalisation": about.convention,
         "head": {"sofa": Path(sofa).name, "sha256": sha256(sofa)} if sofa else "rigid sphere",
         "yaw_deg": rendering.yaw_deg,
         "method": rendering.method,

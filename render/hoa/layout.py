@@ -22,6 +22,16 @@ _LFE_POSITION_DEG = (45.0, -30.0)
 
 _MEASURED_KEYS = {"azimuth", "elevation", "distance", "gain_db", "delay_ms"}
 
+# Loudspeakers that a file's channel may be for each label, by CoreAudio's labels (bits of the mask of
+# WAVEFORMATEXTENSIBLE, counted from 1): a pair of surrounds is "back", "side" or "surround" as its companions are
+_FILE_POSITIONS = {
+    "M+030": (1,), "M-030": (2,), "M+000": (3,), "LFE1": (4,), "M+SC": (7,), "M-SC": (8,), "M+180": (9,),
+    "M+110": (5, 10), "M-110": (6, 11), "M+090": (10, 5), "M-090": (11, 6), "M+135": (33, 5), "M-135": (34, 6),
+    "M+060": (35,), "M-060": (36,), "U+030": (13,), "U-030": (15,), "U+045": (13,), "U-045": (15,), "U+000": (14,),
+    "U+110": (16, 52), "U-110": (18, 54), "U+135": (16, 52), "U-135": (18, 54), "U+180": (17,), "T+000": (12,),
+    "U+090": (49,), "U-090": (51,),
+}  # fmt: skip
+
 # Bit of each label in the channel mask of WAVEFORMATEXTENSIBLE; ascending bits are the order in the file.
 # Surrounds at 110 degrees are "back", as in Microsoft's 5.1 (0x3F) and ffmpeg's 5.1.4 (0x2D03F).
 _WAV_BIT = {
@@ -296,3 +306,34 @@ def file_order(of: Layout, order: str) -> tuple[tuple[int, ...], int]:
     if order == "wav" or permutation == identity:
         return permutation, mask
     return identity, 0
+
+
+def order_of_positions(of: Layout, positions: Sequence[int]) -> tuple[int, ...] | None:
+    """Channel order of a file that gives the loudspeaker of each channel; None if they are not those of `of`.
+
+    Parameters
+    ----------
+    of : Layout
+    positions : sequence of int
+        As in `render.fileio.channel_statements.Statement`.
+
+    Returns
+    -------
+    tuple of int, or None
+        As the permutation of `file_order`.
+
+    Examples
+    --------
+    >>> order_of_positions(layout("5.1"), (1, 2, 5, 6, 3, 4))  # L R Ls Rs C LFE
+    (0, 1, 4, 5, 2, 3)
+    """
+    left = list(positions)
+    found: dict[int, int] = {}
+    # Labels with one possible loudspeaker first
+    for index in sorted(range(len(of.labels)), key=lambda at: len(_FILE_POSITIONS.get(of.labels[at], ()))):
+        wanted = [one for one in _FILE_POSITIONS.get(of.labels[index], ()) if one in left]
+        if not wanted:
+            return None
+        found[left.index(wanted[0])] = index
+        left[left.index(wanted[0])] = -1
+    return tuple(found[channel] for channel in sorted(found)) if len(found) == len(left) else None

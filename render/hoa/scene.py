@@ -13,6 +13,7 @@ from render.common.errors import InputError
 from render.hoa.layout import Layout
 
 MAX_ORDER = 7
+_EXTRA_CHANNELS = {1: "an empty channel", 2: "a head-locked stereo pair (RFC 8486)"}
 SAMPLE_RATES_HZ = (8_000, 192_000)  # lowest and highest
 
 
@@ -27,7 +28,14 @@ def order_of(channels: int) -> int:
     order = math.isqrt(max(channels, 1)) - 1
     if (order + 1) ** 2 != channels or not 0 <= order <= MAX_ORDER:
         possible = ", ".join(f"{(n + 1) ** 2} (order {n})" for n in range(MAX_ORDER + 1))
-        raise InputError(f"{channels} channels are not an Ambisonic scene; possible are {possible}")
+        extra = channels - (order + 1) ** 2
+        hint = ""
+        if 1 <= order <= MAX_ORDER and extra in _EXTRA_CHANNELS:
+            hint = (
+                f". They are {extra} more than the {(order + 1) ** 2} of order {order}, probably "
+                f"{_EXTRA_CHANNELS[extra]}: write the first {(order + 1) ** 2} to a file of their own"
+            )
+        raise InputError(f"{channels} channels are not an Ambisonic scene; possible are {possible}{hint}")
     return order
 
 

@@ -16,14 +16,13 @@ from render.common.errors import InputError
 from render.dsp.convolution import Filters
 from render.hoa.beams import max_re_weights
 from render.hoa.layout import Layout, downmix_parent
-from render.hoa.scene import MAX_ORDER, order_of
+from render.hoa.scene import MAX_ORDER
 from render.hoa.spherical_harmonics import (
     acn_orders,
     gauss_legendre_sphere,
     mirror_signs,
     sn3d_to_n3d,
     spherical_harmonics,
-    to_sn3d,
     unit_vectors,
 )
 from render.loudspeakers.dual_band import crossed_over, low_band
@@ -93,15 +92,13 @@ def band_matrices(layout: Layout, order: int, method: str) -> dict[str, Float[nd
     return {"dual, low": low_band(layout, high), "dual, high": high}
 
 
-def adapted_to_input(decoder: Filters, layout: Layout, convention: str = "sn3d", lfe: str = "off") -> Filters:
-    """Adapt a decoder for ACN/SN3D scenes to the channels of a file and to its LFE feed.
+def adapted_to_input(decoder: Filters, layout: Layout, lfe: str = "off") -> Filters:
+    """Adapt a decoder for ACN/SN3D scenes to its LFE feed.
 
     Parameters
     ----------
     decoder : Filters
     layout : Layout
-    convention : str
-        Convention of the file's channels (`render.hoa.spherical_harmonics.to_sn3d`).
     lfe : str
         ``off`` leaves LFE channels silent (BS.2127; the default of libiamf). With ``libiamf`` the filters have one
         more input, the low-passed first channel (`render.dsp.block_processing.with_low_passed_w`), which feeds
@@ -111,18 +108,16 @@ def adapted_to_input(decoder: Filters, layout: Layout, convention: str = "sn3d",
     Raises
     ------
     InputError
-        If the LFE feed or the convention is unknown, or FuMa is not defined for the order.
+        If the LFE feed is unknown.
     """
     if lfe not in ("off", "libiamf"):
         raise InputError(f"LFE feed {lfe!r} is unknown; known are off, libiamf")
-    inputs = to_sn3d(order_of(decoder.taps.shape[1]), convention)
-    converted = decoder.after(inputs)
     if lfe == "off":
-        return converted
+        return decoder
     from_low_passed_w = np.zeros((len(layout.loudspeakers), 1, decoder.taps.shape[2]))
-    from_low_passed_w[:, 0, decoder.origin] = inputs[0, 0] / np.sqrt(len(layout.full_range))
+    from_low_passed_w[:, 0, decoder.origin] = 1 / np.sqrt(len(layout.full_range))
     from_low_passed_w[layout.full_range] = 0
-    return Filters(np.concatenate((converted.taps, from_low_passed_w), axis=1), decoder.origin)
+    return Filters(np.concatenate((decoder.taps, from_low_passed_w), axis=1), decoder.origin)
 
 
 @lru_cache(maxsize=64)

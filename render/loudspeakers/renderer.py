@@ -30,13 +30,11 @@ from render.dsp.block_processing import (
 from render.dsp.convolution import Filters, convolved
 from render.dsp.loudness import LoudnessMeter
 from render.fileio.audio_file import block_count, writer
-from render.fileio.split_scene import scene_files, split_blocks, split_info
+from render.fileio.scene_file import scene_blocks, scene_info
 from render.hoa.layout import Layout, file_order
 from render.hoa.scene import Feed, Scene
 from render.loudspeakers.calibration import Trim
 from render.loudspeakers.design import adapted_to_input, decoding_filters
-
-_NORMALISATION = {"sn3d": "ACN/SN3D", "n3d": "ACN/N3D", "fuma": "FuMa"}  # in records
 
 
 @dataclass(frozen=True)
@@ -48,9 +46,9 @@ class Decoding:
     layout : Layout
     method : str
         A decoder of `render.loudspeakers.design.decoding_filters`.
-    convention : str
-        Convention of the scene: ``sn3d`` (ACN), ``n3d`` (ACN) or ``fuma``, as for
-        `render.hoa.spherical_harmonics.to_sn3d`.
+    convention : str, optional
+        Convention of the scene's file: ``sn3d`` (ACN), ``n3d`` (ACN) or ``fuma``; without it what the file says,
+        and ACN/SN3D where it says nothing (`render.fileio.scene_file.scene_info`).
     lfe : str
         ``off``: LFE channels are silent, as BS.2127 prescribes. ``libiamf``: they carry W below 120 Hz over the
         square root of the number of other loudspeakers, as libiamf can be compiled to do.
@@ -61,7 +59,7 @@ class Decoding:
 
     layout: Layout
     method: str = "adm"
-    convention: str = "sn3d"
+    convention: str | None = None
     lfe: str = "off"
     trims: Mapping[str, Trim] | None = None
 
@@ -142,7 +140,7 @@ def decode_file(
     Parameters
     ----------
     source, destination : Path
-        `source` may be any one of several files of a scene (`render.fileio.split_scene`).
+        `source` may be any one of several files of a scene (`render.fileio.scene_file`).
     decoding : Decoding
     feed_format : FeedFormat
     measure_loudness : bool
@@ -160,16 +158,16 @@ def decode_file(
     InputError
         If the source cannot be read, or there is no such decoder, channel order or file format.
     """
-    sources = scene_files(Path(source))
-    scene = split_info(sources)
+    scene = scene_info(source, decoding.convention)
     rate_hz = feed_format.sample_rate_hz or scene.sample_rate_hz
     permutation, mask = file_order(decoding.layout, feed_format.channel_order)
     layout = decoding.layout.permuted(permutation)
     decoder = decoding_filters(decoding.layout, scene.ambisonic_order, decoding.method, scene.sample_rate_hz)
-    filters = adapted_to_input(decoder, decoding.layout, decoding.convention, decoding.lfe).permuted(permutation)
+    filters = adapted_to_input(decoder, decoding.layout, decoding.lfe).permuted(permutation)
     meter = LoudnessMeter(layout, rate_hz) if measure_loudness else None
 
-    signal = progress(split_blocks(sources), f"decode {scene.path.name} in blocks", block_count(scene.length))
+    signal = scene_blocks(source, convention=decoding.convention)
+    signal = progress(signal, f"decode {scene.path.name} in blocks", block_count(scene.length))
     if decoding.lfe != "off":
         signal = with_low_passed_w(signal, scene.sample_rate_hz)
     length = resampled_length(scene.length, scene.sample_rate_hz, rate_hz)
@@ -190,9 +188,10 @@ def decode_file(
         first_clipped = {"channel": layout.labels[channel], "time_s": sample / rate_hz}
     trims = decoding.trims
     record = {
-        "input": scene.path.name if len(sources) == 1 else [path.name for path in sources],
+        "input": scene.path.name if len(scene.paths) == 1 else [path.name for path in scene.paths],
         "ambisonic_order": scene.ambisonic_order,
-        "normalisation": _NORMALISATION[decoding.convention],
+        "normalisation": scene.convention,
+        "contradicts": scene.contradiction or None,
         "decoder": decoding.method,
         "matrix_sha256": _digest(decoder),
         "layout": layout.name,

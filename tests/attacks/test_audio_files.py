@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from render.common.errors import InputError
-from render.fileio.audio_file import info, read, read_scene, writer
+from render.fileio.audio_file import info, read, writer
 from render.fileio.container import Header, build_header
+from render.fileio.scene_file import read_scene
 
 CONTAINERS = [".wav", ".rf64", ".w64", ".caf", ".flac"]
 
@@ -116,29 +117,98 @@ def test_a_huge_declared_size_costs_no_memory(tmp_path, declared):
 def test_rf64_that_declares_exabytes(tmp_path):
     path = written(tmp_path / "x.rf64", length=100)
     raw = bytearray(path.read_bytes())
-    raw[28:36] = struct.pack("<Q", 2**63)
+    raw[28:36] = struct.pack("<Q", 2**62)
     path.write_bytes(raw)
     with pytest.raises(InputError, match="truncated"):
         read(path)
 
 
-def test_a_size_that_overflowed_at_4_gib_or_was_never_completed(tmp_path):
-    path = written(tmp_path / "x.wav", length=1000)
+def with_declared_size(path, declared):
+    """Write a size into the head of the chunk of samples, as the container counts it."""
     raw = bytearray(path.read_bytes())
-    for declared in (0, 1200):
-        raw[100:104] = struct.pack("<I", declared)
-        path.write_bytes(raw)
-        with pytest.raises(InputError, match="more bytes follow that are not a chunk"):
-            info(path)
-
-
-def test_an_unfinished_stream_is_refused(tmp_path):
-    path = written(tmp_path / "x.wav", length=1000)
-    raw = bytearray(path.read_bytes())
-    raw[100:104] = b"\xff" * 4
+    at = raw.index(b"data")
+    place, form = {".wav": (at + 4, "<I"), ".w64": (at + 16, "<Q"), ".caf": (at + 4, ">Q"), ".rf64": (28, "<Q")}[
+        path.suffix
+    ]
+    struct.pack_into(form, raw, place, declared)
     path.write_bytes(raw)
-    with pytest.raises(InputError, match="does not say how long the samples are"):
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".rf64", ".w64", ".caf"])
+@pytest.mark.parametrize("seam", ["sound", "silence"])
+def test_a_size_that_is_too_small_is_refused_whatever_stands_at_the_seam(tmp_path, suffix, seam):
+    with writer(tmp_path / f"x{suffix}", 4, 48000, "PCM_24") as file:
+        samples = noise(4, 2000)
+        samples[:, 50:1000] *= seam == "sound"
+        file.write(samples)
+    overhead = {".w64": 24, ".caf": 4}.get(suffix, 0)
+    with pytest.raises(InputError, match="declares 1200 bytes of samples, but 22800 more bytes follow"):
+        info(with_declared_size(tmp_path / f"x{suffix}", 1200 + overhead))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "declared"),
+    [
+        *((".wav", size) for size in (0, 0x7FFFF000, 0x7FFFF000 // 12 * 12, 0xFFFFFFFF)),
+        *((".rf64", size) for size in (0, 0xFFFFFFFF, 2**63, 2**64 - 1)),
+        *((".w64", size) for size in (0, 24, 0xFFFFFFFF, 2**63 - 1, 2**63, 2**64 - 1)),
+        *((".caf", size) for size in (0, 4, 0x7FFFF000, 2**63, 2**64 - 1)),
+    ],
+)
+def test_a_size_that_a_pipe_left_open_means_to_the_end(tmp_path, suffix, declared):
+    path = written(tmp_path / f"x{suffix}", length=1001)
+    whole = read(path)[0]
+    np.testing.assert_array_equal(read(with_declared_size(path, declared))[0], whole)
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".rf64", ".w64", ".caf"])
+def test_an_open_size_with_no_samples_is_an_empty_file(tmp_path, suffix):
+    path = written(tmp_path / f"x{suffix}", length=1)
+    raw = path.read_bytes()
+    head = raw.index(b"data") + {".w64": 24, ".caf": 16}.get(suffix, 8)
+    for kept in (head, head - 4 if suffix == ".caf" else head):
+        path.write_bytes(raw[:kept])
+        with pytest.raises(InputError, match="holds no samples"):
+            info(with_declared_size(path, 0xFFFFFFFF))
+
+
+def test_an_empty_chunk_of_samples_before_another_chunk_is_empty(tmp_path):
+    path = written(tmp_path / "x.wav", length=1)
+    raw = path.read_bytes()
+    path.write_bytes(raw[: raw.index(b"data")] + b"data" + bytes(4) + b"LIST" + struct.pack("<I", 4) + b"INFO")
+    with pytest.raises(InputError, match="holds no samples"):
         info(path)
+
+
+def test_a_stream_that_ends_within_a_sample_is_refused(tmp_path):
+    path = written(tmp_path / "x.wav", length=1000)
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(InputError, match="11995 bytes of samples are not a multiple of 12"):
+        info(with_declared_size(path, 0xFFFFFFFF))
+
+
+def test_many_empty_chunks_cost_no_time(tmp_path):
+    path = written(tmp_path / "x.wav", length=1000)
+    path.write_bytes(path.read_bytes() + 500_000 * (b"LIST" + bytes(4)))
+    with pytest.raises(InputError, match="more bytes follow that are not a chunk"):
+        info(path)
+
+
+@pytest.mark.parametrize(("bits", "frame"), [(24, 16), (16, 16), (24, 0), (32, 12)])
+def test_samples_in_words_of_another_width_are_refused(tmp_path, bits, frame):
+    for suffix, form in ((".wav", "<HH"), (".caf", ">I8xI")):
+        path = written(tmp_path / f"x{suffix}", subtype=f"PCM_{bits}")
+        raw = bytearray(path.read_bytes())
+        if suffix == ".wav":
+            struct.pack_into(form, raw, raw.index(b"fmt ") + 8 + 12, frame, bits)
+        else:
+            struct.pack_into(">I", raw, raw.index(b"desc") + 12 + 16, frame)
+        path.write_bytes(raw)
+        with pytest.raises(
+            InputError, match=f"4 channels of {bits} bits need {bits // 2} bytes, .* says {frame} "
+        ):
+            info(path)
 
 
 def test_chunks_after_the_samples_are_no_damage(tmp_path):

@@ -25,7 +25,8 @@ from codec.checkpoints.model_file import save
 from codec.rvqgan.codec import RVQGAN
 from codec.rvqgan.config import ModelConfig
 from render.dsp.loudness import integrated_loudness_lufs, true_peak_dbtp, ungated_loudness_lufs
-from render.fileio.audio_file import info, read_scene, writer
+from render.fileio.audio_file import info, writer
+from render.fileio.scene_file import read_scene
 from render.hoa.layout import layout
 from render.hoa.scene import Feed
 from render.hoa.spherical_harmonics import spherical_harmonics

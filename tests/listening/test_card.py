@@ -20,7 +20,8 @@ from listening.model_card import codebook_usage as code_usage
 from listening.model_card import report as card_report
 from render.common.errors import InputError
 from render.common.files import record_path, write_json
-from render.fileio.audio_file import info, read, read_scene, writer
+from render.fileio.audio_file import info, read, writer
+from render.fileio.scene_file import read_scene
 from render.hoa.scene import order_of
 from render.hoa.spherical_harmonics import sn3d_to_n3d
 

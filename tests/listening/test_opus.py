@@ -25,7 +25,7 @@ from listening.opus_codec.codec import (
 )
 from listening.opus_codec.info import inspect
 from render.common.errors import InputError
-from render.fileio import audio_file
+from render.fileio import audio_file, scene_file
 from render.hoa.scene import Scene
 from render.hoa.spherical_harmonics import acn_orders, fibonacci_sphere, spherical_harmonics
 
@@ -326,7 +326,7 @@ def test_files_through_the_command_line(tmp_path):
     settings = OpusSettings(bitrate_bps=512_000, signal="music")
     assert (tmp_path / "x.opus").read_bytes() == encode(scene, settings)
     assert command("decode", tmp_path / "x.opus", "-o", tmp_path / "out.wav").returncode == 0
-    decoded = audio_file.read_scene(tmp_path / "out.wav")
+    decoded = scene_file.read_scene(tmp_path / "out.wav")
     assert decoded.sample_rate_hz == 48_000
     np.testing.assert_array_equal(decoded.samples, decode((tmp_path / "x.opus").read_bytes()).samples)
     shown = command("inspect", tmp_path / "x.opus")

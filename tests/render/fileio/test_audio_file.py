@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from render.common.errors import InputError
-from render.fileio.audio_file import blocks, info, read, read_scene, write_feed, write_scene, writer
+from render.fileio.audio_file import blocks, info, read, write_feed, write_scene, writer
 from render.fileio.container import Header, build_header, read_header
 from render.fileio.pcm import encode, rounded
+from render.fileio.scene_file import read_scene
 from render.hoa.layout import layout
 from render.hoa.scene import Feed, Scene
 

@@ -5,7 +5,7 @@ import pytest
 
 from render.common.errors import InputError
 from render.fileio.audio_file import writer
-from render.fileio.split_scene import scene_files
+from render.fileio.scene_file import scene_files
 from render.hoa.layout import layout
 from render.loudspeakers.renderer import Decoding, decode_file
 
