@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from analysis.ratings.portable_names import as_read, is_portable
 from render.common.errors import InputError
+
+MAX_LISTED = 10
+"""Largest number of names that an error message lists; further ones are only counted."""
 
 Key = Mapping[str, Mapping[str, str]]
 """The blinding key: item -> name of the stimulus -> condition."""
@@ -63,36 +67,97 @@ def common_name(condition: str) -> str:
     return ANCHOR_NAMES.get(plain, condition)
 
 
-def unblind(path: Path, line: int, key: Key, item: str, stimulus: str | None, condition: str) -> str:
-    """Look up the condition of a stimulus.
+class Unblinding:
+    """The join of a rating file with the key.
+
+    A name that a spreadsheet has changed, as 06820837 to 6820837, is recognised if it can have been only one of
+    the key's names.
 
     Parameters
     ----------
-    path, line
-        Where the rating stands, for error messages.
-    stimulus
-        Name of the stimulus; None if the file names conditions.
-    condition
-        Condition that the file itself names, else empty.
-
-    Raises
-    ------
-    InputError
-        If the key does not hold the item, stimulus or condition, or contradicts the file.
+    path
+        The rating file, for error messages.
+    key
+        The blinding key.
     """
-    if item not in key:
-        raise InputError(f"{path}:{line}: item '{item}' is not in the key, which has {', '.join(sorted(key))}")
-    if stimulus is None:
-        if condition not in key[item].values():
-            raise InputError(f"{path}:{line}: condition '{condition}' of item '{item}' is not in the key")
-        return condition
-    if stimulus not in key[item]:
-        raise InputError(
-            f"{path}:{line}: stimulus '{stimulus}' of item '{item}' is not in the key; "
-            "the key may belong to another package"
+
+    def __init__(self, path: Path, key: Key):
+        self._path, self._key = path, key
+        self._items = _Names(key)
+        self._stimuli = {item: _Names(stimuli) for item, stimuli in key.items()}
+
+    def item(self, line: int, item: str) -> str:
+        """Return the key's name of an item.
+
+        Raises
+        ------
+        InputError
+            If the key does not hold it.
+        """
+        known = self._items.find(item)
+        if known is None:
+            raise InputError(
+                f"{self._path}:{line}: item '{item}' is not in the key, which has {', '.join(sorted(self._key))}"
+                f"{self._items.how_changed()}"
+            )
+        return known
+
+    def condition(self, line: int, item: str, stimulus: str | None, condition: str = "") -> str:
+        """Look up the condition of a stimulus.
+
+        Parameters
+        ----------
+        line
+            Where the rating stands, for error messages.
+        item
+            As `item` returns it.
+        stimulus
+            Name of the stimulus; None if the file names conditions.
+        condition
+            Condition that the file itself names, else empty.
+
+        Raises
+        ------
+        InputError
+            If the key does not hold the stimulus or condition, or contradicts the file.
+        """
+        stimuli, place = self._key[item], f"{self._path}:{line}"
+        if stimulus is None:
+            if condition not in stimuli.values():
+                raise InputError(f"{place}: condition '{condition}' of item '{item}' is not in the key")
+            return condition
+        known = self._stimuli[item].find(stimulus)
+        if known is None:
+            raise InputError(
+                f"{place}: stimulus '{stimulus}' of item '{item}' is not in the key; the key may belong to "
+                f"another package{self._stimuli[item].how_changed()}"
+            )
+        if condition and condition != stimuli[known]:
+            raise InputError(f"{place}: stimulus '{stimulus}' is '{stimuli[known]}' by the key, not '{condition}'")
+        return stimuli[known]
+
+
+class _Names:
+    """Names of the key, found also where a program has taken them for numbers or truth values."""
+
+    def __init__(self, names: Iterable[str]):
+        self._names = list(names)
+        self._by_value: dict[float | bool | str, list[str]] = {}
+        for name in self._names:
+            self._by_value.setdefault(as_read(name), []).append(name)
+
+    def find(self, name: str) -> str | None:
+        """Return the only one that a name in a file may have been; None if it is not one alone."""
+        possible = self._by_value.get(as_read(name), [])
+        return possible[0] if len(possible) == 1 else None
+
+    def how_changed(self) -> str:
+        """Clause of an error message: the names that a program may have changed, if there are any."""
+        frail = [name for name in self._names if not is_portable(name)]
+        if not frail:
+            return ""
+        more = f" and {len(frail) - MAX_LISTED} more" if len(frail) > MAX_LISTED else ""
+        return (
+            "; or a spreadsheet or another program has changed it, since these names of the key can be taken for "
+            f"numbers, dates or truth values: {', '.join(frail[:MAX_LISTED])}{more}; enter them as text"
         )
-    if condition and condition != key[item][stimulus]:
-        raise InputError(
-            f"{path}:{line}: stimulus '{stimulus}' is '{key[item][stimulus]}' by the key, not '{condition}'"
-        )
-    return key[item][stimulus]

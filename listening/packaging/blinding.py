@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.metrics.built_test import MANIFEST, read_built_test
+from analysis.ratings.portable_names import is_portable
 from listening.test_design.test_plan import Plan, plan_of
 from render.common.errors import InputError
 from render.common.files import sha256
@@ -48,22 +49,37 @@ def read_blind_test(build: Path) -> BlindTest:
     Raises
     ------
     InputError
-        If the folder holds no valid manifest.
+        If the folder holds no valid manifest, or an item's name would not come back unchanged from a spreadsheet.
     """
     test = read_built_test(build)
+    for item in test.items:
+        if not is_portable(item):
+            raise InputError(
+                f"{build / MANIFEST}: a spreadsheet would take the item {item} for a number, a date or a truth "
+                "value; run listening.build again, which gives it another name"
+            )
     secret = bytes.fromhex(sha256(build / MANIFEST))
     names = {item: blind_names(secret, item, list(entry["conditions"])) for item, entry in test.items.items()}
     return BlindTest(build, plan_of(test), test.items, names, secret)
 
 
 def blind_names(secret: bytes, item: str, conditions: list[str]) -> dict[str, str]:
-    """Condition by blind name: 8 hexadecimal digits of an HMAC, in an order that reveals nothing."""
-    names = {
-        hmac.new(secret, f"{item}/{name}".encode(), hashlib.sha256).hexdigest()[:8]: name for name in conditions
-    }
+    """Condition by blind name, in an order that reveals nothing."""
+    names = {_blind_name(secret, f"{item}/{condition}"): condition for condition in conditions}
     if len(names) != len(conditions):
         raise RuntimeError(f"two blind names of item {item} are equal")
     return dict(sorted(names.items()))
+
+
+def _blind_name(secret: bytes, stimulus: str) -> str:
+    """Eight hexadecimal digits of an HMAC: the first that come back unchanged from spreadsheets and casts.
+
+    A name that begins with a digit may be taken for a number (06820837, 4e073329), and dec01999 for a date.
+    """
+    digits = hmac.new(secret, stimulus.encode(), hashlib.sha256).hexdigest()
+    while not is_portable(digits[:8]):
+        digits = hmac.new(secret, digits.encode(), hashlib.sha256).hexdigest()
+    return digits[:8]
 
 
 def key_path(build: Path, package: Path) -> Path:

@@ -102,7 +102,7 @@ def _finish(is_training: bool) -> dict[str, Any]:
 
 
 def _yaml(value: Any, depth: int) -> list[str]:
-    """YAML lines in block style. Texts and blind names are in double quotes: 1e234567 must not become a number."""
+    """YAML lines in block style. Texts and blind names are in double quotes."""
     pad = "  " * depth
     if isinstance(value, dict):
         lines = []

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.metrics.built_test import MANIFEST, BuiltTest
+from analysis.ratings.portable_names import is_portable
 from listening.test_design.foreground_object import ForegroundObject, is_number, require
 from render.common.errors import InputError, did_you_mean
 from stimuli.eigenscape.corpus import CLASSES
@@ -211,6 +212,8 @@ def _is_id(name: object) -> bool:
 def item_id(stem: str) -> str:
     """Item id from a file's name: blanks and punctuation become ``_``.
 
+    A name that spreadsheets and casts would change (01, 1e5, nan, MAR1) gets ``item_`` before it.
+
     Raises
     ------
     InputError
@@ -218,6 +221,8 @@ def item_id(stem: str) -> str:
         appear in tables, so nothing else is let through.
     """
     name = re.sub(r"[ .,()+]+", "_", stem).strip("_")
+    if name and not is_portable(name):
+        name = f"item_{name}"
     if not _is_id(name):
         raise InputError(
             f"{stem!r} cannot become an item name (1 to 64 letters A-Z, digits, _ and -); rename the file"

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from analysis.ratings.csv_text import CsvTable
-from analysis.ratings.record import Key, RatingFile, Record, unblind
+from analysis.ratings.record import Key, RatingFile, Record, Unblinding
 from render.common.errors import InputError
 
 OWN_COLUMNS = ("session", "listener", "item", "condition", "score", "replicate")
@@ -65,12 +65,13 @@ def long(table: CsvTable, columns: Mapping[str, int], key: Key | None) -> Rating
     stimulus = names.index("stimulus") if "stimulus" in names else None
     replicate = names.index("replicate") if "replicate" in names else None
     session = columns.get("session")
+    unblinding = Unblinding(path, key) if key is not None else None
     records = []
     for line, row in table.rows():
         item, condition = row[columns["item"]], row[columns["condition"]]
-        if key is not None:
-            named = "" if blinded else condition
-            condition = unblind(path, line, key, item, None if stimulus is None else row[stimulus], named)
+        if unblinding:
+            item, named = unblinding.item(line, item), "" if blinded else condition
+            condition = unblinding.condition(line, item, None if stimulus is None else row[stimulus], named)
         record = Record(
             line=line,
             session=row[session] if session is not None else "session",

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from analysis.ratings.csv_text import CsvTable
-from analysis.ratings.record import Key, RatingFile, Record, unblind
+from analysis.ratings.record import Key, RatingFile, Record, Unblinding
 from render.common.errors import InputError
 
 OWN_CONDITIONS = {"reference": "href", "anchor35": "la", "anchor70": "ma"}
@@ -33,6 +31,7 @@ def webmushra(table: CsvTable, key: Key | None) -> RatingFile:
     answers: list[str] = []
     rated: set[tuple[str, str]] = set()
     count = 0
+    unblinding = Unblinding(table.path, key) if key is not None else None
     records = []
     for line, row in table.rows(ragged=True):
         if len(row) < min_cells:
@@ -47,12 +46,13 @@ def webmushra(table: CsvTable, key: Key | None) -> RatingFile:
             listener = f"{count:02d}"
         # in a row that the header does not fit nobody can tell which answer belongs to which question
         given = row[1 : 1 + len(questions)] if len(row) == len(names) else [""] * len(questions)
+        item, condition = _names(unblinding, line, item, stimulus)
         record = Record(
             line=line,
             session=row[0],
             listener=listener,
             item=item,
-            condition=_condition(table.path, line, key, item, stimulus),
+            condition=condition,
             score=row[right["rating_score"]],
             further=(*given, *("" if i is None else row[i] for i in time_and_comment)),
         )
@@ -74,17 +74,18 @@ def pymushra(table: CsvTable, key: Key | None) -> RatingFile:
     answers = [i for i, name in enumerate(names) if name.startswith("questionaire_")]
     others = [names.index(name) for name in further]
     uuid = column.get("questionaire_uuid")
+    unblinding = Unblinding(table.path, key) if key is not None else None
     records = []
     for line, row in table.rows():
         if "wm_type" in column and row[column["wm_type"]] != "mushra":
             continue
-        item = row[column["wm_id"]]
+        item, condition = _names(unblinding, line, row[column["wm_id"]], row[column["responses_stimulus"]])
         record = Record(
             line=line,
             session=row[column["wm_testid"]] if "wm_testid" in column else "session",
             listener=row[uuid] if uuid is not None else " ".join(row[i] for i in answers),
             item=item,
-            condition=_condition(table.path, line, key, item, row[column["responses_stimulus"]]),
+            condition=condition,
             score=row[column["responses_score"]],
             further=tuple([row[i] for i in others]),
         )
@@ -92,7 +93,10 @@ def pymushra(table: CsvTable, key: Key | None) -> RatingFile:
     return RatingFile("pymushra", tuple(further.values()), records)
 
 
-def _condition(path: Path, line: int, key: Key | None, item: str, stimulus: str) -> str:
+def _names(unblinding: Unblinding | None, line: int, item: str, stimulus: str) -> tuple[str, str]:
+    """Item and condition; the key does not hold the stimuli that webMUSHRA adds itself."""
+    if unblinding:
+        item = unblinding.item(line, item)
     if stimulus in OWN_CONDITIONS:
-        return OWN_CONDITIONS[stimulus]
-    return stimulus if key is None else unblind(path, line, key, item, stimulus, "")
+        return item, OWN_CONDITIONS[stimulus]
+    return item, unblinding.condition(line, item, stimulus) if unblinding else stimulus

@@ -39,6 +39,11 @@ def test_an_unknown_plan_tells_the_known_ones():
         ("a, b + c", "a_b_c"),
         ("x-1_y", "x-1_y"),
         ("A" * 64, "A" * 64),
+        ("01", "item_01"),
+        ("1e5", "item_1e5"),
+        ("NaN", "item_NaN"),
+        ("MAR1", "item_MAR1"),
+        ("2024-01-02", "item_2024-01-02"),
     ],
 )
 def test_item_ids_are_made_from_file_names(stem, name):
