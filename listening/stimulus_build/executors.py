@@ -11,11 +11,13 @@ package, the same libraries and the same file system at the same paths.
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from concurrent.futures import Executor, Future, as_completed
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,6 +30,10 @@ Key = TypeVar("Key", bound=Hashable)
 Result = TypeVar("Result")
 
 _POLL_S = 0.5
+_JOB_MIN = 120  # after which SLURM ends a job
+# How long a job may stay in a state in which it would otherwise be waited for without end: where sacct does not
+# answer, submitit goes on with what it knew before, at first with nothing
+_PATIENCE_S = {"UNKNOWN": 600.0, "RUNNING": 60.0 * (_JOB_MIN + 10)}
 _INSTALL = "pip install 'hoa-rvqgan[{extra}]'"
 
 
@@ -58,8 +64,8 @@ class Engine:
             yield from in_parallel(function, jobs, int(self.argument))
             return
         with _executor(self) as pool:
-            futures = {pool.submit(function, *arguments): key for key, arguments in jobs.items()}
             try:
+                futures = {pool.submit(function, *arguments): key for key, arguments in jobs.items()}
                 for future in as_completed(futures):
                     yield futures[future], future.result()
             except BaseException:
@@ -145,18 +151,23 @@ class SubmititExecutor(Executor):
 
         try:
             self._pool = submitit.AutoExecutor(folder, cluster=cluster)
-            self._pool.update_parameters(name="hoa-rvqgan", timeout_min=120, cpus_per_task=1, **parameters)
+            self._pool.update_parameters(name="hoa-rvqgan", timeout_min=_JOB_MIN, cpus_per_task=1, **parameters)
         except (RuntimeError, OSError) as error:
             raise InputError(f"--engine slurm: {error}") from None
-        self._open: dict[Future, Any] = {}
+        self._open: dict[Future, _Job] = {}
         self._closed = False
         self._watch: threading.Thread | None = None
 
     def submit(self, function: Callable, /, *args: Any, **kwargs: Any) -> Future:
         """Submit one call as one job."""
+        from submitit.core.utils import FailedJobError  # pyrefly: ignore[missing-import]
+
         future: Future = Future()
         future.set_running_or_notify_cancel()
-        self._open[future] = self._pool.submit(function, *args, **kwargs)
+        try:
+            self._open[future] = _Job(self._pool.submit(function, *args, **kwargs))
+        except (FailedJobError, OSError) as error:
+            raise InputError(f"--engine slurm: a job could not be submitted ({error})") from None
         if self._watch is None:
             self._watch = threading.Thread(target=self._poll, daemon=True)
             self._watch.start()
@@ -165,13 +176,15 @@ class SubmititExecutor(Executor):
     def _poll(self) -> None:
         while self._open or not self._closed:
             for future, job in list(self._open.items()):
-                if not job.done():
-                    continue
                 try:
-                    future.set_result(job.result())
-                except Exception as error:
+                    if not job.is_done():
+                        continue
+                    result = job.job.result()
+                except Exception as error:  # of the job, or because nothing is known of it
                     future.set_exception(_original(error))
-                del self._open[future]
+                else:
+                    future.set_result(result)
+                self._open.pop(future, None)
             time.sleep(_POLL_S)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -179,10 +192,33 @@ class SubmititExecutor(Executor):
         self._closed = True
         if cancel_futures:
             for job in list(self._open.values()):
-                job.cancel()
+                with suppress(Exception):  # it would hide why the jobs are cancelled; SLURM ends them in time
+                    job.job.cancel()
             self._open.clear()
         if wait and self._watch:
             self._watch.join()
+
+
+class _Job:
+    """A job of submitit, and since when it is in its state."""
+
+    def __init__(self, job: Any):
+        self.job = job
+        self._state, self._since = "", time.monotonic()
+
+    def is_done(self) -> bool:
+        """Whether it has ended; InputError if it is in a state for longer than that can last."""
+        if self.job.done():
+            return True
+        state = str(self.job.state).upper()
+        if state != self._state:
+            self._state, self._since = state, time.monotonic()
+        if time.monotonic() - self._since > _PATIENCE_S.get(state, math.inf):
+            raise InputError(
+                f"--engine slurm: job {self.job.job_id} is {state} for {_PATIENCE_S[state] / 60:.0f} min; "
+                f"does sacct work here? Its logs are in {self.job.paths.folder}"
+            )
+        return False
 
 
 def _original(error: Exception) -> Exception:

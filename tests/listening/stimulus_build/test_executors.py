@@ -1,10 +1,14 @@
 """Engines: the same results on each, errors told as bad input, nothing started that cannot work."""
 
-import importlib.util
+import subprocess
+import time
 from concurrent.futures import as_completed
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from listening.stimulus_build import executors
 from listening.stimulus_build.executors import DaskExecutor, SubmititExecutor, parse_engine
 from render.common.errors import InputError
 
@@ -42,15 +46,9 @@ def test_what_is_no_engine_is_refused_before_the_work(tmp_path, name, message):
         parse_engine(name, 1, tmp_path)
 
 
-def needs(module):
-    if importlib.util.find_spec(module) is None:
-        pytest.skip(f"{module} is not installed")
-
-
 @pytest.mark.parametrize(("name", "module"), [("dask:tcp://127.0.0.1:1", "distributed"), ("slurm", "submitit")])
-def test_a_missing_package_is_told_with_its_remedy(tmp_path, name, module):
-    if importlib.util.find_spec(module) is not None:
-        pytest.skip(f"{module} is installed")
+def test_a_missing_package_is_told_with_its_remedy(tmp_path, monkeypatch, name, module):
+    monkeypatch.setattr(executors, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=rf"package {module} is missing; pip install 'hoa-rvqgan\["):
         parse_engine(name, 1, tmp_path)
 
@@ -66,12 +64,10 @@ def results(pool):
 
 def test_jobs_of_a_batch_system(tmp_path):
     """submitit's local executor: the same scripts and pickles as on SLURM, without its scheduler."""
-    needs("submitit")
     assert results(SubmititExecutor("local", tmp_path)) == {0: 0, 1: 1, 2: 4, 3: 9}
 
 
 def test_jobs_of_a_dask_cluster():
-    needs("distributed")
     from distributed import LocalCluster
 
     with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None, processes=False) as cluster:
@@ -79,6 +75,74 @@ def test_jobs_of_a_dask_cluster():
 
 
 def test_a_scheduler_that_does_not_answer_is_told():
-    needs("distributed")
     with pytest.raises(InputError, match="no scheduler answers"):
         DaskExecutor("tcp://127.0.0.1:1")
+
+
+@pytest.fixture
+def slurm(tmp_path, monkeypatch):
+    """An executor of jobs that are given instead of started, and are polled without a pause."""
+    monkeypatch.setattr(executors, "_POLL_S", 0.001)
+    pool = SubmititExecutor("local", tmp_path)
+    yield pool
+    pool.shutdown(wait=True, cancel_futures=True)
+
+
+def job(**of_job):
+    defaults = dict(job_id="7", state="RUNNING", paths=SimpleNamespace(folder=Path("log")), done=lambda: False)
+    return SimpleNamespace(**{**defaults, "cancel": lambda: None, "result": lambda: 5, **of_job})
+
+
+def submitted(pool, *jobs):
+    given = iter(jobs)
+    pool._pool = SimpleNamespace(submit=lambda *_, **__: next(given))
+    return [pool.submit(square, 1) for _ in jobs]
+
+
+def fails(*_, **__):
+    raise subprocess.CalledProcessError(1, "sacct")
+
+
+@pytest.mark.parametrize("of_job", [{"done": fails}, {"result": fails, "done": lambda: True}])
+def test_a_job_that_cannot_be_polled_fails_and_the_others_go_on(slurm, of_job):
+    bad, good = submitted(slurm, job(**of_job), job(done=lambda: True))
+    with pytest.raises(subprocess.CalledProcessError):
+        bad.result(timeout=5)
+    assert good.result(timeout=5) == 5
+
+
+@pytest.mark.parametrize("state", ["UNKNOWN", "RUNNING"])
+def test_a_job_of_which_nothing_is_heard_is_not_waited_for_without_end(slurm, monkeypatch, state):
+    """submitit goes on with the last state that it knew where sacct does not answer."""
+    monkeypatch.setitem(executors._PATIENCE_S, state, 0.05)
+    (future,) = submitted(slurm, job(state=state))
+    with pytest.raises(InputError, match=f"job 7 is {state}.*sacct.*logs are in log"):
+        future.result(timeout=5)
+
+
+def test_patience_begins_anew_with_every_state(slurm, monkeypatch):
+    monkeypatch.setitem(executors._PATIENCE_S, "RUNNING", 0.2)
+    states = job(state="PENDING")
+    (future,) = submitted(slurm, states)
+    time.sleep(0.4)
+    states.state = "RUNNING"
+    time.sleep(0.05)
+    states.done = lambda: True
+    assert future.result(timeout=5) == 5
+
+
+def test_a_job_that_cannot_be_submitted_is_bad_input(slurm):
+    def refuses(*_, **__):
+        raise FileNotFoundError(2, "No such file or directory", "sbatch")
+
+    slurm._pool = SimpleNamespace(submit=refuses)
+    with pytest.raises(InputError, match=r"could not be submitted.*sbatch"):
+        slurm.submit(square, 1)
+
+
+def test_jobs_are_cancelled_even_if_one_cannot_be(tmp_path):
+    cancelled = []
+    pool = SubmititExecutor("local", tmp_path)
+    submitted(pool, job(cancel=fails), job(cancel=lambda: cancelled.append(1)))
+    pool.shutdown(wait=True, cancel_futures=True)
+    assert cancelled == [1]

@@ -1,0 +1,38 @@
+"""Compiled functions where their result can be kept on the disk, and where it cannot."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+MODULE = """
+from render.common.compiled import compiled
+
+@compiled("float64(float64)", nogil=True)
+def at_once(x):
+    return 2 * x
+
+@compiled()
+def at_first_call(x):
+    return at_once(x) + 1
+
+print(at_first_call(3.0), at_once.stats.cache_path)
+"""
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_where_nothing_can_be_kept_it_is_compiled_anew(tmp_path, writable):
+    """As root no permission binds: a file stands where Numba's folder would be, and the home folder below one."""
+    (tmp_path / "doubled.py").write_text(MODULE)
+    if not writable:
+        (tmp_path / "__pycache__").touch()
+    environment = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
+    environment |= {"HOME": "/dev/null/home", "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": "/dev/null/cache"}
+    done = subprocess.run(
+        [sys.executable, tmp_path / "doubled.py"], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["7.0", str(tmp_path / "__pycache__") if writable else "None"]
