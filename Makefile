@@ -16,7 +16,7 @@ SECONDS_PER_SCENE := 14
 LAYOUT  ?= 7.1.4
 WORKERS ?= $(shell nproc)
 
-.PHONY: help setup stimuli test lint format figures figure1 figure2 card bench clean
+.PHONY: help setup stimuli test lint format figures figure1 figure2 card bench fuzz mutation clean
 
 help:
 	@echo 'make setup                         virtual environment, Python packages, libopus'
@@ -27,6 +27,8 @@ help:
 	echo 'make card [REAL="a.wav b.wav"]      the table of the shipped model and its rivals on unseen scenes -> out/card'
 	echo 'make figure2 [RESULTS=FILE.csv]    the MUSHRA figure of the paper (simulated ratings without RESULTS)'
 	echo 'make figures                       every figure that needs no ratings of yours'
+	echo 'make fuzz [FUZZ_SECONDS=60]         attack every reader of files with changed files'
+	echo 'make mutation [SAMPLE=N]           change the code bit by bit: would the tests notice? (hours without SAMPLE)'
 	echo 'make test | lint | format | bench | clean'
 
 # ------------------------------------------------------------------------------------------------- set-up
@@ -129,6 +131,13 @@ format: $(READY)
 
 bench: $(READY)
 	for script in bench/*.py; do $(VENV)/bin/python "$$script"; done
+
+FUZZ_SECONDS ?= 60
+fuzz: $(READY)
+	OMP_NUM_THREADS=1 $(VENV)/bin/python tests/attacks/fuzz.py --seconds $(FUZZ_SECONDS) --workers $(WORKERS)
+
+mutation: $(READY)
+	$(VENV)/bin/python tests/mutation.py --workers $(WORKERS) $(if $(SAMPLE),--sample $(SAMPLE))
 
 clean:
 	rm -rf out figures data/synthetic data/prepared dist

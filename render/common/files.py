@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import secrets
@@ -220,16 +221,25 @@ def read_json(path: Path) -> Any:
     Raises
     ------
     InputError
-        If it is not valid JSON in UTF-8; the message gives file, line and column.
+        If it is not valid JSON in UTF-8; the message gives file, line and column. Numbers that are not finite
+        (``NaN``, ``1e999``) are no JSON (RFC 8259, clause 6), though Python's reader lets them pass.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
+        return json.loads(text, parse_float=_finite, parse_constant=_finite)
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 text (byte {error.start}); is it the right file?") from error
     except json.JSONDecodeError as error:
         raise InputError(f"{path}:{error.lineno}:{error.colno}: not JSON ({error.msg})") from error
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, a tower of brackets
         raise InputError(f"{path}: JSON with values that are not supported ({error})") from None
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is not a finite number")
+    return number
 
 
 def read_record(path: Path) -> dict[str, Any]:

@@ -124,7 +124,8 @@ def read_header(file: BinaryIO, name: str) -> Header:
     encoding, header, described = None, None, {}
     position = chunks.begin
     for _ in range(_MAX_CHUNKS):
-        chunk = chunks.read_head(file, position)
+        # a size may lead beyond any place that a file can have
+        chunk = chunks.read_head(file, position) if position < file_bytes else None
         if chunk is None:
             break
         if chunk.name in ("fmt ", "desc") and encoding is None:

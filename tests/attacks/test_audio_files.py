@@ -255,3 +255,15 @@ def test_a_compressed_file_in_wav_is_refused(tmp_path):
     soundfile.write(tmp_path / "x.wav", noise(1).T, 48000, "ULAW")
     with pytest.raises(InputError, match="samples of 8 bits in encoding 0x7 are not supported"):
         info(tmp_path / "x.wav")
+
+
+@pytest.mark.parametrize(("suffix", "at", "order"), [(".w64", 56, "<Q"), (".caf", 12, ">Q")])
+@pytest.mark.parametrize("size", [2**63 - 1, 2**63, 2**64 - 1])
+def test_a_chunk_that_leads_beyond_every_file_is_the_last_one(tmp_path, suffix, at, order, size):
+    """No file has a position of 2^63: it is not looked for there."""
+    path = written(tmp_path / f"x{suffix}", length=100)
+    raw = bytearray(path.read_bytes())
+    raw[at : at + 8] = struct.pack(order, size)
+    path.write_bytes(raw)
+    with pytest.raises(InputError, match="without samples"):
+        info(path)

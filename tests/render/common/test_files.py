@@ -236,6 +236,14 @@ def test_what_is_no_json_is_one_clear_error(tmp_path, text):
         read_json(path)
 
 
+@pytest.mark.parametrize("text", ["NaN", '{"a": [-Infinity]}', "1e999", "[1, -1e400]"])
+def test_numbers_that_are_not_finite_are_no_json(tmp_path, text):
+    path = tmp_path / "x.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"x\.json: JSON with values .* is not a finite number"):
+        read_json(path)
+
+
 def test_a_file_name_that_is_no_utf8_survives_a_record(tmp_path):
     name = os.fsdecode(b"caf\xe9.wav")
     write_json(tmp_path / "x.json", {"source": name, "ü": "日本"})
