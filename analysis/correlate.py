@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from analysis.study.options import SCREENINGS, Settings
+from analysis.study.options import SCREENINGS, Settings, add_conditions
 from render.common.cli import parser, run
 from render.common.errors import InputError
 
@@ -24,6 +24,7 @@ def main() -> None:
     command.add_argument("results", nargs="+", type=Path, metavar="RATINGS", help="rating file(s) of one test")
     command.add_argument("measures", type=Path, metavar="OBJECTIVE.csv")
     command.add_argument("--key", type=Path, metavar="KEY.json", help="key that stands beside a blinded package")
+    add_conditions(command)
     command.add_argument("--screening", choices=SCREENINGS, default="bs1534-3")
     command.add_argument("--draws", type=int, default=2000, metavar="N", help="bootstrap draws (default: 2000)")
     command.add_argument("--seed", type=int, default=1)
@@ -42,14 +43,15 @@ def main() -> None:
     from render.common.files import whole_file
 
     measures = read_measures(arguments.measures)
-    ratings = read(arguments.results, read_key(arguments.key) if arguments.key else None)
+    key = read_key(arguments.key) if arguments.key else None
+    ratings = read(arguments.results, key, conditions=arguments.conditions)
     results = analyse(ratings, Settings(screening=arguments.screening))
     scores, simulated = results.per_item, results.simulated
     table = correlate(scores, measures, arguments.draws, arguments.seed)
     if simulated:
         print("SIMULATED RATINGS: no listener heard anything; these coefficients are evidence of nothing\n")
     print(f"{results.design}. {results.screened}.\n")
-    print("\n".join(table_lines(table)))
+    print("\n".join([*table_lines(table), *(f"note: {note}" for note in ratings.notes)]))
     if arguments.output:
         with whole_file(arguments.output / "correlations.csv", force=arguments.force) as temporary:
             table.assign(simulated=simulated).to_csv(temporary, index=False, lineterminator="\n")

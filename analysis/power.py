@@ -17,6 +17,7 @@ import argparse
 from functools import partial
 from pathlib import Path
 
+from analysis.study.options import add_conditions
 from render.common.cli import one_thread_for_linear_algebra, parser, run
 from render.common.errors import InputError
 
@@ -30,6 +31,7 @@ def main() -> None:
     command.add_argument("--difference", type=float, default=10.0, metavar="POINTS", help="difference to be found")
     command.add_argument("--sd", type=float, help="standard deviation of the listeners' differences, in points")
     command.add_argument("--pilot", nargs="+", type=Path, metavar="RESULTS", help="ratings of a pilot")
+    add_conditions(command)
     command.add_argument("--pair", nargs=2, metavar=("A", "B"), help="take the pilot's pair A, B")
     command.add_argument("--margin", type=float, metavar="POINTS", help="margin of equivalence")
     command.add_argument("--items", type=int, metavar="N", help="number of items of the planned test")
@@ -48,7 +50,9 @@ def main() -> None:
     from analysis.statistics import power as statistics
     from analysis.study.planning import difference_sds, margin_tests
 
-    pilot = read(arguments.pilot) if arguments.pilot else None
+    pilot = read(arguments.pilot, conditions=arguments.conditions) if arguments.pilot else None
+    for note in pilot.notes if pilot else ():
+        print(f"note: {note}")
     sds = {"given": arguments.sd} if arguments.sd else difference_sds(pilot, arguments.pair, arguments.items)
     margin, difference = arguments.margin, arguments.difference
     power, alpha = arguments.power, arguments.alpha
@@ -94,6 +98,8 @@ def check(arguments: argparse.Namespace) -> None:
         raise InputError("--items must be from 1 to 1000")
     if arguments.sd and (arguments.pilot or arguments.items):
         raise InputError("--sd gives what --pilot and --items compute; give either it or them")
+    if arguments.conditions and not arguments.pilot:
+        raise InputError("--conditions names columns of a pilot's table; give --pilot too")
     if arguments.pair and not arguments.pilot:
         raise InputError("--pair names conditions of a pilot; give --pilot too")
 

@@ -24,7 +24,8 @@ def condition_order(conditions: Iterable[str]) -> list[str]:
     groups = {"la": 0, "ma": 1, "href": 3}
 
     def natural(name: str) -> list[tuple[int, str]]:
-        return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"([0-9]+)", name.lower())]
+        parts = re.split(r"([0-9]+)", name.lower())  # every second part is digits
+        return [(int(part), "") if i % 2 else (-1, part) for i, part in enumerate(parts)]
 
     return sorted(set(conditions), key=lambda c: (groups.get(c, 2), natural(c), c))
 

@@ -8,6 +8,7 @@ import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,18 @@ Row = tuple[int, list[str]]
 # A spreadsheet evaluates a cell that begins with one of these (OWASP, CSV Injection; the full-width forms too).
 # Leading apostrophes are part of the pattern, so that `neutralise` and `restore` are inverses for every text.
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
+
+
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
+"""A decimal number in ASCII; float() also takes 1_0, nan and the digits of other scripts."""
+
+_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d{1,3})?", re.ASCII)
+
+# The first line by which Excel is told the delimiter; saving the file again may quote the line or lengthen it
+_SEP_LINE = re.compile(r'\s*("?)sep=(\t|[^\w\s"])\1[,;\t ]*(?=[\r\n]|$)', re.IGNORECASE)
+
+_SAMPLED_ROWS = 20
+"""Number of rows by which the delimiter is found."""
 
 
 def neutralise(cell: str) -> str:
@@ -69,9 +82,17 @@ def _line(data: bytes, offset: int) -> int:
     return data.count(b"\n", 0, offset) + 1
 
 
+class _Cleaned(dict[str, str]):
+    """Cell of a file -> its text; most cells of a rating file repeat."""
+
+    def __missing__(self, cell: str) -> str:
+        text = self[cell] = restore(cell.strip(" "))
+        return text
+
+
 @dataclass(frozen=True)
 class CsvTable:
-    """A CSV file of which the header has been read.
+    r"""A CSV file of which the header has been read.
 
     Attributes
     ----------
@@ -83,15 +104,21 @@ class CsvTable:
         Cells of the header; empty if the file is.
     reader
         Reader of the remaining rows, which can be iterated once (a ``csv.reader``).
-    decimal_comma
-        Whether 87,5 is a number.
+    delimiter
+        What separates cells.
+    php_lines
+        Lines with a quote that PHP's fputcsv wrote as the two characters \".
+    columns
+        Cells of a row that stand under `header`; None if it is all of them.
     """
 
     path: Path
     line: int
     header: list[str]
     reader: Any
-    decimal_comma: bool
+    delimiter: str
+    php_lines: frozenset[int]
+    columns: tuple[int, ...] | None = None
 
     def rows(self, ragged: bool = False) -> Iterator[Row]:
         """Yield the remaining rows that are not blank, stripped of spaces and of neutralising apostrophes.
@@ -99,32 +126,83 @@ class CsvTable:
         Raises
         ------
         InputError
-            With file and line: a quote is never closed, a cell is longer than `FIELD_LIMIT`, or, if not `ragged`,
-            a row does not have as many cells as the header.
+            With file and line: a quote is never closed, a cell is longer than `FIELD_LIMIT`, the header comes
+            again, or, if not `ragged`, a row does not have as many cells as the header.
         """
-        cleaned: dict[str, str] = {}  # most cells of a rating file repeat
+        cleaned, names = _Cleaned(), {name.lower() for name in self.header}
+        width, columns = len(self.header), self.columns
+        line = self.reader.line_num
         while True:
+            before = line
             try:
                 row = next(self.reader, None)
             except csv.Error as error:
                 line = self.reader.line_num
-                raise InputError(f"{self.path}:{line}: not a readable CSV row ({error})") from error
+                raise self._unreadable(line, f"not a readable CSV row ({error})", before) from error
             if row is None:
                 return
+            line = self.reader.line_num
             if not any(row):
                 continue
-            line = self.reader.line_num
-            if not ragged and len(row) != len(self.header):
-                raise InputError(f"{self.path}:{line}: has {len(row)} cells, the header has {len(self.header)}")
-            for cell in row:
-                if cell not in cleaned:
-                    text = restore(cell.strip(" "))
-                    is_number = self.decimal_comma and text.replace(",", "", 1).isdecimal()
-                    cleaned[cell] = text.replace(",", ".") if is_number else text
-            yield line, [cleaned[cell] for cell in row]
+            if columns is not None:
+                row = self._under_the_header(row, columns, before)
+            elif len(row) != width and width and (not ragged or self._php_quotes(before, line)):
+                if len(row) < width or any(cell.strip() for cell in row[width:]):
+                    raise self._unreadable(line, f"has {len(row)} cells, the header has {width}", before, row)
+                row = row[:width]
+            cells = [cleaned[cell] for cell in row]
+            if cells[0].lower() in names and any(cells) and names.issuperset(cell.lower() for cell in cells):
+                raise InputError(f"{self.path}:{line}: is a header again; if two files were joined here, "
+                                 "give them one by one")  # fmt: skip
+            yield line, cells
+
+    def named(self) -> CsvTable:
+        """Leave out columns without a heading, which spreadsheets leave behind; they must be empty in every row.
+
+        Raises
+        ------
+        InputError
+            If two columns have one heading, or, while rows are read, a cell without a heading holds text.
+        """
+        names = [name.lower() for name in self.header if name]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise InputError(
+                f"{self.path}:{self.line}: a column is named twice: {', '.join(twice)}; rename one of them"
+            )
+        if len(names) == len(self.header):
+            return self
+        columns = tuple(i for i, name in enumerate(self.header) if name)
+        return replace(self, header=[self.header[i] for i in columns], columns=columns)
+
+    def number(self, cell: str) -> str:
+        """Return a number with a decimal point: European spreadsheets write 87,5 and separate cells otherwise."""
+        if self.delimiter != "," and _DECIMAL_COMMA.fullmatch(cell):
+            return cell.replace(",", ".")
+        return cell
+
+    def _under_the_header(self, row: list[str], columns: tuple[int, ...], before: int) -> list[str]:
+        line = self.reader.line_num
+        if len(row) <= columns[-1]:
+            what = f"has {len(row)} cells, the header has {len(self.header)}"
+            raise self._unreadable(line, what, before, row)
+        for i, cell in enumerate(row):
+            if i not in columns and cell.strip():
+                what = f"cell {i + 1} ('{cell[:40]}') has no heading; give its column one, or empty the cell"
+                raise self._unreadable(line, what, before, row)
+        return [row[i] for i in columns]
+
+    def _php_quotes(self, before: int, line: int) -> bool:
+        return any(n in self.php_lines for n in range(before + 1, line + 1))
+
+    def _unreadable(self, line: int, what: str, before: int, row: Sequence[str] = ()) -> InputError:
+        if self._php_quotes(before, line):
+            what += r'; PHP writes \" where CSV has "": replace \" by "" inside the quoted cell'
+        elif len(row) > len(self.header) and self.delimiter == "," and re.search(r"[0-9],[0-9]", ",".join(row)):
+            what += "; if 87,5 is one number here, write 87.5, or separate the cells by semicolons"
+        return InputError(f"{self.path}:{line}: {what}")
 
 
-def read_table(path: Path, text: str, decimal_comma: bool = False) -> CsvTable:
+def read_table(path: Path, text: str) -> CsvTable:
     """Read the header of a CSV text.
 
     Parameters
@@ -132,23 +210,38 @@ def read_table(path: Path, text: str, decimal_comma: bool = False) -> CsvTable:
     path
         Where the text comes from, for error messages.
     text
-        Text as `read_text` returns it. The delimiter is the comma, semicolon or tab that splits the first row
-        into the most cells.
-    decimal_comma
-        Turn 87,5 into 87.5 if the delimiter is not the comma, as European spreadsheets write it.
+        Text as `read_text` returns it. The delimiter is the one that a first line ``sep=;`` names, else the
+        semicolon, tab or comma by which most rows have as many cells as the header, and of these the one that
+        makes the most cells.
 
     Raises
     ------
     InputError
         With file and line, as `CsvTable.rows`.
     """
-    start = io.StringIO(text[:FIELD_LIMIT], newline=None)
-    first = next((line for line in start if line.strip()), "")
-    delimiter = max(",;\t", key=lambda d: len(next(csv.reader([first], delimiter=d), [])))
+    told = _SEP_LINE.match(text)
+    delimiter = told[2] if told else _delimiter(text)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    table = CsvTable(path, 1, [], reader, decimal_comma and delimiter != ",")
+    if told:
+        next(row for row in reader if any(row))  # counted as a line, but no row of the table
+    lines = enumerate(io.StringIO(text, newline=""), start=1) if '\\"' in text else ()
+    php_lines = frozenset(line for line, content in lines if '\\"' in content)
+    table = CsvTable(path, 1, [], reader, delimiter, php_lines)
     line, header = next(table.rows(ragged=True), (1, []))
     return replace(table, line=line, header=header)
+
+
+def _delimiter(text: str) -> str:
+    sample = text[:FIELD_LIMIT]
+    if len(text) > FIELD_LIMIT:
+        sample = sample[: sample.rfind("\n") + 1] or sample
+
+    def fit(delimiter: str) -> tuple[int, int]:
+        rows = filter(any, csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter))
+        counts = [len(row) for row in islice(rows, _SAMPLED_ROWS)]
+        return (counts.count(counts[0]), counts[0]) if counts and counts[0] > 1 else (0, 0)
+
+    return max(";\t,", key=fit)
 
 
 def write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence], force: bool = False) -> None:

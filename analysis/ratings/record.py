@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,15 @@ ANCHOR_NAMES = {
     "anchor70": "ma",
     "lp70": "ma",
 }
+
+
+def canonical(name: str) -> str:
+    """Return a name in Unicode's composed form (NFC), in which names are compared.
+
+    macOS writes é as e and an accent, other systems as one character; both are the same name (Unicode Standard
+    Annex 15: canonically equivalent).
+    """
+    return unicodedata.normalize("NFC", name)
 
 
 class Record(NamedTuple):
@@ -52,11 +62,14 @@ class RatingFile:
         Names of the values in `Record.further`.
     records
         The ratings in the order of the file.
+    notes
+        What the importer had to decide, in words, for the reader of the results.
     """
 
     format: str
     further_columns: tuple[str, ...]
     records: list[Record]
+    notes: tuple[str, ...] = ()
 
 
 def common_name(condition: str) -> str:
@@ -122,6 +135,7 @@ class Unblinding:
             If the key does not hold the stimulus or condition, or contradicts the file.
         """
         stimuli, place = self._key[item], f"{self._path}:{line}"
+        condition = canonical(condition)
         if stimulus is None:
             if condition not in stimuli.values():
                 raise InputError(f"{place}: condition '{condition}' of item '{item}' is not in the key")
@@ -148,7 +162,7 @@ class _Names:
 
     def find(self, name: str) -> str | None:
         """Return the only one that a name in a file may have been; None if it is not one alone."""
-        possible = self._by_value.get(as_read(name), [])
+        possible = self._by_value.get(as_read(canonical(name)), [])
         return possible[0] if len(possible) == 1 else None
 
     def how_changed(self) -> str:

@@ -22,16 +22,17 @@ and further columns follow them as text, unchanged. Where a program's file holds
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from analysis.ratings.csv_text import write_rows
+from analysis.ratings.csv_text import NUMBER, write_rows
 from analysis.ratings.importers.detect import import_file
-from analysis.ratings.record import Key
+from analysis.ratings.importers.wide import WIDE
+from analysis.ratings.record import Key, canonical
 from render.common.errors import InputError
 from render.common.files import read_json
 
@@ -43,7 +44,6 @@ SIMULATED = "simulated"
 
 MAX_NAME_LENGTH = 200
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -59,11 +59,14 @@ class Ratings:
         Formats of the files that were read, sorted.
     unscored
         Places (file:line) where a file has no score: these cells of the design are missing.
+    notes
+        What had to be decided to read the files, in words.
     """
 
     table: pd.DataFrame
     formats: tuple[str, ...] = ()
     unscored: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def simulated(self) -> bool:
@@ -84,15 +87,25 @@ def read_key(path: Path) -> Key:
     items = key.get("items") if isinstance(key, dict) else None
     if not isinstance(items, dict) or not items:
         raise InputError(f"{path}: holds no key ('items' with item -> stimulus -> condition)")
+    read = {}
     for item, stimuli in items.items():
         if not isinstance(stimuli, dict) or not all(isinstance(c, str) and c for c in stimuli.values()):
             raise InputError(f"{path}: item '{item}' does not map stimulus names to condition names")
-        if len(set(stimuli.values())) < len(stimuli):
+        names = {canonical(stimulus): canonical(condition) for stimulus, condition in stimuli.items()}
+        if len(set(names.values())) < len(stimuli):
             raise InputError(f"{path}: item '{item}' has one condition under two stimulus names")
-    return items
+        read[canonical(item)] = names
+    if len(read) < len(items):
+        raise InputError(f"{path}: two items have one name, with composed and with decomposed characters")
+    return read
 
 
-def read(paths: Path | Sequence[Path], key: Key | None = None, rename: Mapping[str, str] | None = None) -> Ratings:
+def read(
+    paths: Path | Sequence[Path],
+    key: Key | None = None,
+    rename: Mapping[str, str] | None = None,
+    conditions: Collection[str] = (),
+) -> Ratings:
     """Read the ratings of one test from one or more files, each in any known format.
 
     Parameters
@@ -103,6 +116,8 @@ def read(paths: Path | Sequence[Path], key: Key | None = None, rename: Mapping[s
         Undoes the blinding of files that name stimuli instead of conditions.
     rename
         Condition name in the files -> our name, as ``{"Reference": "href"}``.
+    conditions
+        Columns of wide tables that are conditions; empty to find them (`analysis.ratings.importers.wide`).
 
     Raises
     ------
@@ -110,9 +125,12 @@ def read(paths: Path | Sequence[Path], key: Key | None = None, rename: Mapping[s
         With file and line: not a number, outside 0 to 100, rated twice, unknown item, stimulus or condition,
         damaged or hostile files.
     """
-    rename = rename or {}
-    files = [_read_file(Path(p), key, rename) for p in ([paths] if isinstance(paths, str | Path) else paths)]
+    rename = {canonical(name): condition for name, condition in (rename or {}).items()}
+    paths = [paths] if isinstance(paths, str | Path) else paths
+    files = [_read_file(Path(path), key, rename, conditions) for path in paths]
     ratings = files[0] if len(files) == 1 else _merge(files)
+    if conditions and WIDE not in ratings.formats:
+        raise InputError(f"--conditions names columns of a wide table, but the ratings are {ratings.formats[0]}")
     present = set(ratings.table["condition"])
     if unknown := set(rename.values()) - present:
         raise InputError(f"none of the conditions was named as {', '.join(sorted(unknown))}; "
@@ -120,14 +138,17 @@ def read(paths: Path | Sequence[Path], key: Key | None = None, rename: Mapping[s
     return ratings
 
 
-def _read_file(path: Path, key: Key | None, rename: Mapping[str, str]) -> Ratings:
+def _read_file(path: Path, key: Key | None, rename: Mapping[str, str], wide: Collection[str]) -> Ratings:
     """Import a file, check every rating and lay the ratings side by side as columns."""
-    file = import_file(path, key)
+    file = import_file(path, key, wide)
     records = [record for record in file.records if record.score]
     if not records:
         raise InputError(f"{path}: holds no rating")
     lines, sessions, listeners, items, conditions, scores, replicates, further = zip(*records, strict=True)
-    names = (sessions, listeners, items, [rename.get(condition, condition) for condition in conditions])
+    sessions, listeners, items, conditions = (
+        _mapped(column, canonical) for column in (sessions, listeners, items, conditions)
+    )
+    names = (sessions, listeners, items, _mapped(conditions, lambda name: rename.get(name, name)))
     checks = [
         ("score", scores, _score_fault),
         *((what, column, _name_fault) for what, column in zip(DESIGN, names, strict=False)),
@@ -152,7 +173,7 @@ def _read_file(path: Path, key: Key | None, rename: Mapping[str, str]) -> Rating
         raise InputError(f"{path}:{lines[second]}: {_cell(table.iloc[second])} is already rated in line "
                          f"{lines[first]}; number repeated ratings in a column 'replicate'")  # fmt: skip
     unscored = tuple(f"{path.name}:{record.line}" for record in file.records if not record.score)
-    return Ratings(table, (file.format,), unscored)
+    return Ratings(table, (file.format,), unscored, file.notes)
 
 
 def _merge(files: Sequence[Ratings]) -> Ratings:
@@ -162,12 +183,25 @@ def _merge(files: Sequence[Ratings]) -> Ratings:
     if (twice := table.duplicated(list(DESIGN), keep=False)).any():
         raise InputError(f"{_cell(table[twice].iloc[0])} is rated in more than one of the files")
     formats = {name for file in files for name in file.formats}
-    return Ratings(table, tuple(sorted(formats)), tuple(place for file in files for place in file.unscored))
+    return Ratings(
+        table,
+        tuple(sorted(formats)),
+        tuple(place for file in files for place in file.unscored),
+        tuple(note for file in files for note in file.notes),
+    )
+
+
+def _mapped(column: Sequence[str], function: Callable[[str], str]) -> list[str]:
+    """Apply a function to every distinct name of a column once."""
+    found = {name: function(name) for name in set(column)}
+    return [found[name] for name in column]
 
 
 def _score_fault(text: str) -> str:
-    if not _NUMBER.fullmatch(text):
-        return f"'{_printable(text)}' is not a number"
+    if not NUMBER.fullmatch(text):
+        point = text.replace(",", ".", 1)
+        remedy = f"write {point}" if NUMBER.fullmatch(point) else "leave it empty if this was not rated"
+        return f"'{_printable(text)}' is not a number; {remedy}"
     return "" if 0 <= float(text) <= 100 else f"{_printable(text)} is outside 0 to 100"
 
 

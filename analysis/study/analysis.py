@@ -67,7 +67,7 @@ def analyse_files(arguments: argparse.Namespace) -> AnalysedTest:
     plan, found = read_plan(arguments.plan) if arguments.plan else (None, [])
     settings = chosen_settings(arguments, plan.settings if plan else DEFAULTS)
     key = read_key(arguments.key) if arguments.key else None
-    ratings = read(arguments.results, key, renamed_conditions(arguments))
+    ratings = read(arguments.results, key, renamed_conditions(arguments), arguments.conditions)
     if plan:
         found += deviations(plan, ratings.table, settings, arguments.package)
     return AnalysedTest(
@@ -126,6 +126,7 @@ def analyse(ratings: Ratings, settings: Settings = DEFAULTS, plan: Plan | None =
         mixed=mixed,
         bootstraps=bootstrap(table, cube, settings.draws, settings.seed) if settings.draws else {},
         warnings=(
+            *ratings.notes,
             *screening.notes,
             *_missing_score_warnings(ratings.unscored, len(not_rated), int(complete.sum())),
             *omnibus_warnings,

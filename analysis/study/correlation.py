@@ -16,6 +16,7 @@ from jaxtyping import Float64
 
 from analysis.ratings.conditions import ANCHORS
 from analysis.ratings.csv_text import read_table, read_text
+from analysis.ratings.record import canonical
 from render.common.errors import InputError
 
 TEXT_COLUMNS = ("item", "condition", "material")
@@ -38,16 +39,16 @@ def read_measures(path: Path) -> pd.DataFrame:
         condition occur twice.
     """
     content = read_table(path, read_text(path))
-    header = content.header
+    header = [name for name in content.header if name]
     if not {"item", "condition"} < set(header) or len(set(header)) < len(header):
         raise InputError(
             f"{path}:{content.line}: needs the columns item, condition and at least one measure, each once"
         )
     found = []
-    for line, row in content.rows():
+    for line, row in content.named().rows():
         values: dict[str, str | float] = {}
         for name, cell in zip(header, row, strict=True):
-            values[name] = cell if name in TEXT_COLUMNS else _number(path, line, name, cell)
+            values[name] = canonical(cell) if name in TEXT_COLUMNS else _number(path, line, name, cell)
         found.append(values)
     table = pd.DataFrame(found, columns=header)
     if table.duplicated(["item", "condition"]).any():
@@ -57,7 +58,8 @@ def read_measures(path: Path) -> pd.DataFrame:
 
 def _number(path: Path, line: int, name: str, cell: str) -> float:
     try:
-        value = float(cell or "nan")
+        # float() would also take 1_0 and the digits of other scripts
+        value = float(cell.replace("_", "?").encode("ascii") or "nan")
     except ValueError:
         raise InputError(f"{path}:{line}: {name[:40]} '{cell[:40]}' is not a number") from None
     if value in (float("inf"), float("-inf")):

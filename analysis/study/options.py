@@ -50,6 +50,7 @@ def add_options(command: argparse.ArgumentParser, files: str = "+") -> None:
     """Add the rating files (`files` is their ``nargs``) and every option that decides how they are analysed."""
     command.add_argument("results", nargs=files, type=Path, metavar="RESULTS", help="rating file(s) of one test")
     command.add_argument("--key", type=Path, metavar="KEY.json", help="key that stands beside a blinded package")
+    add_conditions(command)
     command.add_argument("--reference", metavar="NAME", help="the hidden reference's name in RESULTS, if not href")
     command.add_argument("--low-anchor", metavar="NAME", help="the 3.5 kHz anchor's name, if not la")
     command.add_argument("--mid-anchor", metavar="NAME", help="the 7 kHz anchor's name, if not ma")
@@ -66,6 +67,13 @@ def add_options(command: argparse.ArgumentParser, files: str = "+") -> None:
                          help="run this frozen plan (analysis.plan) and list every deviation from it")  # fmt: skip
     command.add_argument("--package", type=Path, metavar="DIR",
                          help="compare the sound files in DIR with the plan")  # fmt: skip
+
+
+def add_conditions(command: argparse.ArgumentParser) -> None:
+    """Add the option that tells which columns of a wide table are scores; every reader of ratings has it."""
+    command.add_argument("--conditions", nargs="+", default=(), metavar="C",
+                         help="columns of a wide table that are conditions (default: those that can be no "
+                         "other; doubtful ones are refused)")  # fmt: skip
 
 
 def chosen_settings(arguments: argparse.Namespace, planned: Settings) -> Settings:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import re
 from pathlib import Path
 
+from analysis.ratings.importers.json_text import plain, read_objects
 from analysis.ratings.record import RatingFile, Record, common_name
 from render.common.errors import InputError
 
@@ -16,22 +15,19 @@ def ratings(path: Path, text: str) -> RatingFile:
     The listener is the ``UserName`` of the submission, else the file's name. A test without ``rating`` was not
     presented to this listener (BeaqleJS: MaxTestsPerRun).
     """
-    try:
-        tests = json.loads(text, object_pairs_hook=_without_duplicates, parse_constant=str)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}:{error.lineno}: not JSON ({error.msg})") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not a BeaqleJS result ({error})") from error
-    if not isinstance(tests, list) or not all(isinstance(test, dict) for test in tests):
-        raise InputError(f"{path}: not a BeaqleJS result (a list of tests)")
-    lines = [text.count("\n", 0, match.start()) + 1 for match in re.finditer(r'"TestID"\s*:', text)]
-    with_id = [test for test in tests if "TestID" in test]
-    listener = next((str(test["UserName"]) for test in tests if test.get("UserName")), path.stem)
+    tests = read_objects(path, text)
+    listener = next((plain(path, line, "UserName", test["UserName"]) for line, test in tests
+                     if test.get("UserName")), path.stem)  # fmt: skip
     records = []
-    for line, test in zip(lines, with_id, strict=False):
+    for line, test in tests:
+        if "TestID" not in test:
+            if "rating" in test:
+                raise InputError(f"{path}:{line}: a test without TestID")
+            continue  # what the listener told about himself
+        item = plain(path, line, "TestID", test["TestID"])
         scores = test.get("rating", {})
         if not isinstance(scores, dict):
-            raise InputError(f"{path}:{line}: test '{str(test['TestID'])[:40]}' has no ratings")
+            raise InputError(f"{path}:{line}: test '{item[:40]}' has no ratings")
         for condition, score in scores.items():
             if isinstance(score, bool | list | dict):
                 raise InputError(f"{path}:{line}: score of '{condition[:40]}' is not a number")
@@ -39,16 +35,10 @@ def ratings(path: Path, text: str) -> RatingFile:
                 line=line,
                 session="session",
                 listener=listener,
-                item=str(test["TestID"]),
+                item=item,
                 condition=common_name(condition),
-                score="" if score is None else str(score),
-                further=(str(test.get("Runtime", "")),),
+                score=plain(path, line, condition, score),
+                further=(plain(path, line, "Runtime", test.get("Runtime")),),
             )
             records.append(record)
     return RatingFile("BeaqleJS JSON", ("time_ms",), records)
-
-
-def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    if len(dict(pairs)) < len(pairs):
-        raise ValueError("a name occurs twice in one object")
-    return dict(pairs)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from analysis.ratings.csv_text import read_table, read_text
-from analysis.ratings.importers import beaqle, listening_test_app, tables, webmushra
+from analysis.ratings.importers import beaqle, listening_test_app, tables, webmushra, wide
 from analysis.ratings.record import Key, RatingFile
 from render.common.errors import InputError
 
 
-def import_file(path: Path, key: Key | None) -> RatingFile:
+def import_file(path: Path, key: Key | None, conditions: Collection[str] = ()) -> RatingFile:
     """Recognise the format of a file and import its ratings, all values still as text.
 
     Parameters
@@ -19,6 +20,8 @@ def import_file(path: Path, key: Key | None) -> RatingFile:
         CSV, XML or JSON file.
     key
         Blinding key, for files that name stimuli instead of conditions.
+    conditions
+        Columns of a wide table that hold the scores of a condition; empty if they are to be found.
 
     Raises
     ------
@@ -30,24 +33,25 @@ def import_file(path: Path, key: Key | None) -> RatingFile:
     if start == "<":
         return listening_test_app.ratings(path, text)
     if start in ("[", "{"):
-        return beaqle.ratings(path, text)
-    table = read_table(path, text, decimal_comma=True)
-    if not table.header:
+        return webmushra.pymushra_json(path, text, key) or beaqle.ratings(path, text)
+    raw = read_table(path, text)
+    if not raw.header:
         raise InputError(f"{path}: is empty")
-    names = {name.lower() for name in table.header}
+    names = {name.lower() for name in raw.header}
     if {"session_test_id", "trial_id", "rating_stimulus", "rating_score"} <= names:
-        return webmushra.webmushra(table, key)
+        return webmushra.webmushra(raw.named(), key)
     if {"responses_stimulus", "responses_score", "wm_id"} <= names:
-        return webmushra.pymushra(table, key)
+        return webmushra.pymushra(raw.named(), key)
     if names & {"sound filename", "tags"}:
-        return tables.golisten(table)
+        return tables.golisten(raw)
+    table = raw.named()
     columns = tables.columns_by_role(table)
     if {"listener", "item", "condition", "score"} <= columns.keys():
         return tables.long(table, columns, key)
     if {"listener", "item"} <= columns.keys():
-        return tables.wide_by_condition(table, columns)
+        return wide.by_condition(table, columns, conditions)
     if "listener" in columns:
-        return tables.wide_by_file(table, columns)
+        return wide.by_file(table, columns, conditions)
     raise InputError(
         f"{path}:{table.line}: the rating format is not known; our CSV has the columns "
         "session,listener,item,condition,score (or stimulus in place of condition, joined with --key)"

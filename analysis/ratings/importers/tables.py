@@ -1,4 +1,4 @@
-"""Rating tables: our own, others with one rating per row, wide tables, and the exports of GoListen."""
+"""Rating tables: our own, others with one rating per row, and the exports of GoListen."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ HEADINGS = {
     "score": {"score", "rating", "mushra", "rating_score"},
 }  # fmt: skip
 """Role of a column -> headings under which tables of other origin keep it."""
+
+SEPARATORS = "_-. "
+"""What stands between item and condition in the name of a file."""
 
 SOUND_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg")
 
@@ -54,8 +57,6 @@ def long(table: CsvTable, columns: Mapping[str, int], key: Key | None) -> Rating
     All other columns of our own tables are kept as further columns; those of others are dropped.
     """
     path, names = table.path, [name.lower() for name in table.header]
-    if len(set(names)) < len(names):
-        raise InputError(f"{path}: a column is named twice: {', '.join(n for n in names if names.count(n) > 1)}")
     own = {"score", "listener"} <= set(names)
     blinded = names[columns["condition"]] == "stimulus"
     if own and blinded and key is None:
@@ -65,24 +66,30 @@ def long(table: CsvTable, columns: Mapping[str, int], key: Key | None) -> Rating
     stimulus = names.index("stimulus") if "stimulus" in names else None
     replicate = names.index("replicate") if "replicate" in names else None
     session = columns.get("session")
+    of_listener, of_item, of_condition, of_score = (
+        columns[role] for role in ("listener", "item", "condition", "score")
+    )
     unblinding = Unblinding(path, key) if key is not None else None
     records = []
     for line, row in table.rows():
-        item, condition = row[columns["item"]], row[columns["condition"]]
+        item, condition, score = row[of_item], row[of_condition], row[of_score]
         if unblinding:
             item, named = unblinding.item(line, item), "" if blinded else condition
             condition = unblinding.condition(line, item, None if stimulus is None else row[stimulus], named)
         record = Record(
-            line=line,
-            session=row[session] if session is not None else "session",
-            listener=row[columns["listener"]],
-            item=item,
-            condition=condition,
-            score=row[columns["score"]],
-            replicate=row[replicate] if replicate is not None else "1",
-            further=tuple([row[i] for i in others]),
+            line,
+            "session" if session is None else row[session],
+            row[of_listener],
+            item,
+            condition,
+            table.number(score),
+            "1" if replicate is None else row[replicate],
+            tuple([row[i] for i in others]) if others else (),
         )
-        records += _split_lists(path, record) if record.score.startswith("[") else [record]
+        if score[:1] == "[":
+            records += _split_lists(path, record)
+        else:
+            records.append(record)
     return RatingFile("long CSV", further, records)
 
 
@@ -111,29 +118,6 @@ def _parse_list(path: Path, line: int, cell: str) -> list[str]:
     raise InputError(f"{path}:{line}: a cell is not a list of names or numbers")
 
 
-def wide_by_condition(table: CsvTable, columns: Mapping[str, int]) -> RatingFile:
-    """Import a table with a row for each listener and item and a column for each condition."""
-    conditions = [i for i in range(len(table.header)) if i not in columns.values()]
-    records = []
-    for line, row in table.rows():
-        session = row[columns["session"]] if "session" in columns else "session"
-        listener, item = row[columns["listener"]], row[columns["item"]]
-        records += [Record(line, session, listener, item, table.header[i], row[i]) for i in conditions]
-    return RatingFile("wide CSV", (), records)
-
-
-def wide_by_file(table: CsvTable, columns: Mapping[str, int]) -> RatingFile:
-    """Import a table with a row for each listener and a column for each ``item_condition``."""
-    files = [i for i in range(len(table.header)) if i not in columns.values()]
-    names = split_names(table.path, table.line, [table.header[i] for i in files])
-    records = []
-    for line, row in table.rows():
-        session = row[columns["session"]] if "session" in columns else "session"
-        for i, (item, condition) in zip(files, names, strict=True):
-            records.append(Record(line, session, row[columns["listener"]], item, condition, row[i]))
-    return RatingFile("wide CSV", (), records)
-
-
 def golisten(table: CsvTable) -> RatingFile:
     """Import an export of GoListen: a row for each anonymous listener, a column for each sound file.
 
@@ -152,12 +136,14 @@ def golisten(table: CsvTable) -> RatingFile:
     count = 0
     records = []
     for line, row in table.rows():
-        if count == 0 and not any(character.isdigit() for i in files for character in row[i]):
+        if count == 0 and not any(re.search("[0-9]", row[i]) for i in files):
             continue  # another row of headings
         count += 1
         for i, (item, condition) in zip(files, names, strict=True):
-            record = Record(line, row[0] or "session", f"{count:02d}", item, condition, row[i], further=(row[1],))
-            records.append(record)
+            score = table.number(row[i])
+            records.append(
+                Record(line, row[0] or "session", f"{count:02d}", item, condition, score, further=(row[1],))
+            )
     return RatingFile("GoListen", ("date",), records)
 
 
@@ -170,7 +156,7 @@ def _first_file_column(header: list[str]) -> int:
 
 
 def split_names(path: Path, line: int, files: Sequence[str]) -> list[tuple[str, str]]:
-    """Split names into item and condition, at one of ``_-. ``, so that they fill a complete grid.
+    """Split names into item and condition, at one of `SEPARATORS`, so that they fill a complete grid.
 
     Raises
     ------
@@ -178,7 +164,7 @@ def split_names(path: Path, line: int, files: Sequence[str]) -> list[tuple[str, 
         With file and line, if no separator splits all names so.
     """
     stems = [PurePosixPath(f).stem if f.lower().endswith(SOUND_SUFFIXES) else f for f in files]
-    separators = [[i for i, character in enumerate(stem) if character in "_-. "] for stem in stems]
+    separators = [[i for i, character in enumerate(stem) if character in SEPARATORS] for stem in stems]
     count = min(map(len, separators), default=0)
     for nth in [*range(count), *range(-count, 0)]:
         names = [(stem[: at[nth]], stem[at[nth] + 1 :]) for stem, at in zip(stems, separators, strict=True)]

@@ -9,3 +9,9 @@ def test_order_and_labels_are_the_papers():
     assert list(labels(["la", "opus3_160", "prop", "href"]).values()) == ["LA", "OPUS", "PROP", "H-REF"]
     assert labels(["ma", "opus3_256"]) == {"ma": "MA", "opus3_256": "OPUS3_256"}
     assert labels(["Codec B, 24 kbit/s"]) == {"Codec B, 24 kbit/s": "Codec B, 24 kbit/s"}
+
+
+def test_digits_of_other_scripts_are_letters_of_a_name():
+    names = ["5\u00b2", "\u0665", "\u2460", "opus10", "opus9", "9"]
+    assert condition_order(names) == ["5\u00b2", "9", "opus9", "opus10", "\u0665", "\u2460"]
+    assert condition_order(["5\u00b2", "href", "5"]) == ["5", "5\u00b2", "href"]

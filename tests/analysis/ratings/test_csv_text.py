@@ -108,12 +108,80 @@ def test_an_empty_text_has_no_header(tmp_path):
     assert read_table(tmp_path / "x.csv", "\n\n").header == []
 
 
-@pytest.mark.parametrize(("delimiter", "number"), [(";", "87.5"), ("\t", "87.5"), (",", "87,5")])
-def test_decimal_commas_where_the_comma_does_not_separate_cells(tmp_path, delimiter, number):
-    text = f'a{delimiter}b\n"87,5"{delimiter}"x,5"\n'
-    path = tmp_path / "x.csv"
-    assert list(read_table(path, text, decimal_comma=True).rows()) == [(2, [number, "x,5"])]
-    assert list(read_table(path, text).rows()) == [(2, ["87,5", "x,5"])]
+@pytest.mark.parametrize("delimiter", [";", "\t", ","])
+@pytest.mark.parametrize(("cell", "number"), [
+    ("87,5", "87.5"), (",5", ".5"), ("-0,5", "-0.5"), ("9,76e1", "9.76e1"),
+    ("x,5", "x,5"), ("1,2,3", "1,2,3"), ("٨٧,٥", "٨٧,٥"), ("87,²", "87,²"),
+])  # fmt: skip
+def test_decimal_commas_where_the_comma_does_not_separate_cells(tmp_path, delimiter, cell, number):
+    table = read_table(tmp_path / "x.csv", f'a{delimiter}b\n"{cell}"{delimiter}1\n')
+    assert list(table.rows()) == [(2, [restore(cell), "1"])]
+    assert table.number(cell) == (cell if delimiter == "," else number)
+
+
+@pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "SEP=;", "\n sep=;", "sep=;;;;", "sep=|", "sep=\t"])
+def test_the_first_line_by_which_excel_is_told_the_delimiter(tmp_path, first):
+    delimiter = first.strip('\n ;"')[4:] or ";"
+    table = read_table(tmp_path / "x.csv", f"{first}\na|b\n\n1,5|2\n".replace("|", delimiter))
+    assert (table.line, table.header) == (2 + first.count("\n"), ["a", "b"])
+    assert list(table.rows()) == [(4 + first.count("\n"), ["1,5", "2"])]
+
+
+@pytest.mark.parametrize(("text", "header", "first"), [
+    ("a;b;c;d, e, f, g, h\n1;2;97,6;\n", ["a", "b", "c", "d, e, f, g, h"], ["1", "2", "97,6", ""]),
+    ("a,b,c;d;e;f\n1,2,3\n", ["a", "b", "c;d;e;f"], ["1", "2", "3"]),
+    ("a\tb, c, d\n1\t2\n", ["a", "b, c, d"], ["1", "2"]),
+    ("a;b, c\n1;2, 3\n", ["a", "b, c"], ["1", "2, 3"]),
+    ('"a\n,b";c\n"1\n2";3\n', ["a\n,b", "c"], ["1\n2", "3"]),
+])  # fmt: skip
+def test_the_delimiter_is_the_one_that_the_rows_keep_to(tmp_path, text, header, first):
+    table = read_table(tmp_path / "x.csv", text)
+    assert table.header == header
+    assert [cells for _, cells in table.rows()] == [first]
+
+
+@pytest.mark.parametrize(
+    "text", ["a,b,,\n1,2,,\n3,4,,\n", "a,b,,\n1,2,,\n3,4\n", "a,,b\n1,,2\n3, ,4\n", "a,b\n1,2,,\n3,4\n"]
+)
+def test_columns_without_a_heading_that_a_spreadsheet_left_are_left_out(tmp_path, text):
+    table = read_table(tmp_path / "x.csv", text).named()
+    assert table.header == ["a", "b"]
+    assert [cells for _, cells in table.rows()] == [["1", "2"], ["3", "4"]]
+
+
+@pytest.mark.parametrize(("text", "what"), [
+    ("a,b,\n1,2,x\n", r":2: cell 3 \('x'\) has no heading"),
+    ("a,,b\n1,x,2\n", r":2: cell 2 \('x'\) has no heading"),
+    ("a,b,\n1,2,,x\n", r":2: cell 4 \('x'\) has no heading"),
+    ("a,b,\n1\n", ":2: has 1 cells, the header has 2"),
+    ("a,B,b\n1,2,3\n", ":1: a column is named twice: b"),
+])  # fmt: skip
+def test_text_without_a_heading_and_headings_that_come_twice_are_refused(tmp_path, text, what):
+    with pytest.raises(InputError, match=what):
+        list(read_table(tmp_path / "x.csv", text).named().rows())
+
+
+@pytest.mark.parametrize("again", ["a,b", "A, b", "b,a"])
+def test_a_second_header_is_recognised(tmp_path, again):
+    with pytest.raises(InputError, match=r"x\.csv:3: is a header again"):
+        list(read_table(tmp_path / "x.csv", f"a,b\n1,2\n{again}\n3,4\n").rows())
+    assert len(list(read_table(tmp_path / "x.csv", "a,b\na,2\n").rows())) == 1
+
+
+def test_a_decimal_comma_that_splits_a_number_is_explained(tmp_path):
+    with pytest.raises(InputError, match=r":2: has 3 cells, the header has 2; if 87,5 is one number"):
+        list(read_table(tmp_path / "x.csv", "a,b\nx,87,5\n").rows())
+
+
+@pytest.mark.parametrize("row", [r'"say \"hi\"",1', r'"say \", hi",1', '"two\nlines \\"",1'])
+@pytest.mark.parametrize("ragged", [True, False])
+def test_the_quotes_of_php_are_explained(tmp_path, row, ragged):
+    with pytest.raises(InputError, match=r"x\.csv:[34]: .*; PHP writes"):
+        list(read_table(tmp_path / "x.csv", f"a,b\n1,2\n{row}\n").rows(ragged))
+
+
+def test_a_backslash_before_a_closing_quote_is_a_backslash(tmp_path):
+    assert list(read_table(tmp_path / "x.csv", 'a,b\n"C:\\",1\n').rows()) == [(2, ["C:\\", "1"])]
 
 
 def test_missing_file_and_folder(tmp_path):

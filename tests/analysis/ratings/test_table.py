@@ -1,6 +1,7 @@
 """The tidy table: strict reading, blinding key, cube of cells, order and names of conditions."""
 
 import json
+import unicodedata
 
 import pandas as pd
 import pytest
@@ -86,6 +87,39 @@ def test_empty_score_is_a_missing_cell(tmp_path):
     assert ratings.unscored == ("ratings.csv:3",)
 
 
+@pytest.mark.parametrize(("score", "remedy"), [
+    ("NA", "leave it empty if this was not rated"), ("-", "leave it empty"), ("n/a", "leave it empty"),
+    ('"97,6"', "write 97.6"),
+])  # fmt: skip
+def test_a_score_that_is_no_number_is_answered_by_what_to_do(tmp_path, score, remedy):
+    with pytest.raises(InputError, match=rf"ratings\.csv:3: score .* is not a number; {remedy}"):
+        read_csv(tmp_path, HEADER + ROW + f"s,anna,Beach,prop,{score}\n")
+
+
+def test_names_are_the_same_with_composed_and_decomposed_characters(tmp_path):
+    """macOS writes e and an accent where others write é; the key, renamed conditions and columns alike."""
+    text = HEADER + "s,Chlo\u00e9,Cafe\u0301,R\u00e9f,99\nt,Chloe\u0301,Caf\u00e9,Re\u0301f,97\n"
+    table = read_csv(tmp_path, text, rename={"Re\u0301f": "href"})
+    assert table[["listener", "item", "condition"]].drop_duplicates().values.tolist() == [
+        ["Chlo\u00e9", "Caf\u00e9", "href"]
+    ]
+    assert cells(table).scores.tolist() == [[[98.0]]]
+    wide = "listener,item,e\u0301,la\na,x,41,9\nb,y,52,8\n"
+    assert set(read_csv(tmp_path, wide, conditions=["\u00e9"])["condition"]) == {"\u00e9"}
+    path = tmp_path / "key.json"
+    path.write_text(json.dumps({"items": {"Cafe\u0301": {"bl\u00fcte": "pro\u0301p"}}}))
+    blinded = "session,listener,item,stimulus,score\ns,a,Caf\u00e9,blu\u0308te,9\n"
+    assert read_csv(tmp_path, blinded, key=read_key(path))["condition"].tolist() == ["pr\u00f3p"]
+    path.write_text(json.dumps({"items": {"Cafe\u0301": {"a": "b"}, "Caf\u00e9": {"a": "b"}}}))
+    with pytest.raises(InputError, match="two items have one name"):
+        read_key(path)
+
+
+def test_one_cell_in_both_spellings_is_rated_twice(tmp_path):
+    with pytest.raises(InputError, match=r":3: .*already rated in line 2"):
+        read_csv(tmp_path, HEADER + "s,e\u0301,Beach,la,9\ns,\u00e9,Beach,la,9\n")
+
+
 def test_same_cell_in_two_sessions_is_a_repeated_rating(tmp_path):
     table = read_csv(tmp_path, HEADER + "mon,anna,Beach,la,20\ntue,anna,Beach,la,30\n")
     assert cells(table).scores.item() == 25
@@ -159,7 +193,7 @@ def test_keys_that_are_none(tmp_path, value):
 names = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), min_size=1, max_size=20)
 
 
-names = names.map(str.strip).filter(bool)
+names = names.map(str.strip).filter(bool).map(lambda name: unicodedata.normalize("NFC", name))
 
 
 @given(

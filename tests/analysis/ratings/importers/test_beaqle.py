@@ -37,6 +37,13 @@ def test_beaqle_with_a_test_that_this_listener_was_not_given(tmp_path):
         load(tmp_path, text.replace("30.5", '"-"'), "x.txt")
 
 
+def test_beaqle_with_escaped_names_loses_no_test(tmp_path):
+    escaped = BEAQLE.replace('"TestID": "s1"', '"Test\\u0049D": "s1"').replace('"rating"', '"r\\u0061ting"')
+    assert rows(load(tmp_path, escaped, "x.txt")) == rows(load(tmp_path, BEAQLE, "x.txt"))
+    quoting = BEAQLE.replace('"UserComment": ""', '"UserComment": "\\"TestID\\": [, {"')
+    assert rows(load(tmp_path, quoting, "x.txt")) == rows(load(tmp_path, BEAQLE, "x.txt"))
+
+
 @pytest.mark.parametrize(
     ("old", "new", "what"),
     [
@@ -45,6 +52,13 @@ def test_beaqle_with_a_test_that_this_listener_was_not_given(tmp_path):
         ("30.5", "true", r":2: score of 'A' is not a number"),
         ("30.5", "[1]", r":2: score of 'A' is not a number"),
         ('"A": 20', '"Reference": 20', "occurs twice"),
+        ('"A": 20', '"ref": 20', ":1: .*already rated in line 1"),
+        ('"TestID": "s1"', '"TestID": "s2"', ":2: .*already rated in line 1"),
+        ('"TestID": "s1", ', '"TestID": "s1", "Test\\u0049D": "s1", ', "occurs twice"),
+        ('"TestID": "s2"', '"TestId": "s2"', ":2: a test without TestID"),
+        ('"s1"', '["s1"]', ":1: TestID is neither text nor a number"),
+        ("20}", "9" * 400 + "}", ":1: score 9+... is outside 0 to 100"),
+        ("30.5", "-Infinity", r":2: score '-Infinity' is not a number"),
         ('{"Reference": 100, "A": 20}', "3", ":1: test 's1' has no ratings"),
         ("}]", "}", r"x\.txt:3: not JSON"),
     ],

@@ -1,4 +1,4 @@
-"""Long and wide tables under other headings, and exports of GoListen."""
+"""Tables with one rating per row under other headings, and exports of GoListen."""
 
 import pytest
 
@@ -90,17 +90,6 @@ def test_lists_in_cells(tmp_path):
     ):
         with pytest.raises(InputError, match=r":2: "):
             load(tmp_path, f"subject,trial,system,rating\nanna,x,\"['A', 'B']\",{bad}\n")
-
-
-def test_wide_tables(tmp_path):
-    assert rows(load(tmp_path, "listener,item,la,href\nanna,x,10,99\n")) == [
-        ["anna", "x", "la", 10], ["anna", "x", "href", 99],
-    ]  # fmt: skip
-    assert rows(load(tmp_path, "worker_id,x_la,x_href,y_la,y_href\nanna,1,2,3,4\n")) == [
-        ["anna", "x", "la", 1], ["anna", "x", "href", 2], ["anna", "y", "la", 3], ["anna", "y", "href", 4],
-    ]  # fmt: skip
-    with pytest.raises(InputError, match=r":2: score 'soon' is not a number"):
-        load(tmp_path, "listener,item,la,href\nanna,x,10,soon\n")
 
 
 def test_names_that_are_no_grid(tmp_path):

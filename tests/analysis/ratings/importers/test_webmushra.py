@@ -1,5 +1,7 @@
 """webMUSHRA and pymushra: a real file, and files written as the programs write them."""
 
+import json
+
 import pytest
 
 from analysis.ratings.cells import cells
@@ -80,6 +82,34 @@ def test_webmushra_row_that_is_too_short(tmp_path):
         load(tmp_path, WEBMUSHRA + "m,26,u1,A,C1,5,9,\nm,26,u1,A\n")
 
 
+@pytest.mark.parametrize("uuid", ["", "session_uuid,"])
+def test_webmushra_with_its_columns_in_another_order(tmp_path, uuid):
+    header = f"rating_comment,age,{uuid}trial_id,rating_stimulus,rating_score,session_test_id,town"
+    rated = [("26", "u1", "C1", 5), ("26", "u1", "reference", 99), ("31", "u2", "C1", 7)]
+    lines = [f"fine,{age},{who + ',' if uuid else ''}A,{c},{n},m,Rome" for age, who, c, n in rated]
+    table = load(tmp_path, "\n".join([header, *lines, ""]))
+    who = ["u1", "u1", "u2"] if uuid else ["01", "01", "02"]
+    assert rows(table) == [[who[0], "A", "C1", 5], [who[1], "A", "href", 99], [who[2], "A", "C1", 7]]
+    assert table["session"].tolist() == ["m"] * 3
+    assert table["questionnaire_age"].tolist() == ["26", "26", "31"]
+    assert table[["questionnaire_town", "comment", "time_ms"]].values.tolist() == [["Rome", "fine", ""]] * 3
+    with pytest.raises(InputError, match=r":3: has 2 cells, the header has"):
+        load(tmp_path, "\n".join([header, lines[0], "x,y", ""]))
+
+
+def test_webmushra_saved_again_by_a_spreadsheet(tmp_path):
+    text = WEBMUSHRA.replace("\n", ",,\n") + "m,26,u1,A,C1,5,900,,,\nm,26,u1,A,reference,99,900,fine\n"
+    table = load(tmp_path, text)
+    assert rows(table) == [["u1", "A", "C1", 5], ["u1", "A", "href", 99]]
+    with pytest.raises(InputError, match=r":3: cell 9 \('more'\) has no heading"):
+        load(tmp_path, text.replace("fine", "fine,more"))
+
+
+def test_webmushra_with_one_question_asked_twice(tmp_path):
+    with pytest.raises(InputError, match=":1: a column is named twice: age"):
+        load(tmp_path, WEBMUSHRA.replace("age", "age,Age") + "m,26,27,u1,A,C1,5,9,\n")
+
+
 def test_webmushra_with_a_blinding_key(tmp_path):
     text = WEBMUSHRA + "m,2,u1,A,reference,99,9,\nm,2,u1,A,0badcafe,50,9,\n"
     assert load(tmp_path, text, key={"A": {"0badcafe": "prop"}})["condition"].tolist() == ["href", "prop"]
@@ -107,3 +137,46 @@ def test_pymushra(tmp_path):
         load(
             tmp_path, text.replace("mushra;100;26;reference;trial1;u1;demo;2024-01-02 10:00:00;900;", "mushra;100")
         )
+
+
+PYMUSHRA_JSON = [
+    {"questionaire_uuid": "u1", "responses_comment": "fine", "responses_score": 80, "responses_stimulus": "C1",
+     "responses_time": 3000, "wm_date": "2026-11-28 14:00:00", "wm_id": "Beach", "wm_testid": "t",
+     "wm_type": "mushra"},
+    {"wm_type": "paired_comparison", "wm_id": "x", "responses_stimulus": None},
+    {"responses_stimulus": "reference", "responses_score": 99.5, "questionaire_uuid": "u1", "wm_id": "Beach",
+     "wm_testid": "t", "wm_type": "mushra", "responses_comment": None},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_pymushra_in_json(tmp_path, indent):
+    ratings = read(write_json(tmp_path, PYMUSHRA_JSON, indent), key={"Beach": {"C1": "prop"}})
+    assert ratings.formats == ("pymushra",)
+    assert rows(ratings.table) == [["u1", "Beach", "prop", 80], ["u1", "Beach", "href", 99.5]]
+    assert ratings.table[["comment", "time_ms", "date"]].values.tolist() == [
+        ["fine", "3000", "2026-11-28 14:00:00"], ["", "", ""],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "what"), [
+    ({"responses_score": float("nan")}, ":1: score 'NaN' is not a number"),
+    ({"responses_score": 10**400}, ":1: score 10+... is outside 0 to 100"),
+    ({"responses_score": [1]}, ":1: responses_score is neither text nor a number"),
+    ({"wm_id": {"a": 1}}, ":1: wm_id is neither text nor a number"),
+    ({"wm_id": ""}, ":1: item '' is empty"),
+])  # fmt: skip
+def test_pymushra_in_json_with_errors(tmp_path, change, what):
+    with pytest.raises(InputError, match=what):
+        read(write_json(tmp_path, [PYMUSHRA_JSON[0] | change], None))
+
+
+def test_pymushra_in_json_without_scores(tmp_path):
+    with pytest.raises(InputError, match="without responses_score, wm_id"):
+        read(write_json(tmp_path, [{"responses_stimulus": "C1"}], None))
+
+
+def write_json(folder, value, indent):
+    path = folder / "mushra.json"
+    path.write_text(json.dumps(value, indent=indent), encoding="utf-8")
+    return path
