@@ -16,7 +16,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from concurrent.futures import Executor, Future, as_completed
+from concurrent.futures import CancelledError, Executor, Future, as_completed
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -68,8 +68,13 @@ class Engine:
                 futures = {pool.submit(function, *arguments): key for key, arguments in jobs.items()}
                 for future in as_completed(futures):
                     yield futures[future], future.result()
-            except BaseException:
+            except BaseException as error:
                 pool.shutdown(wait=False, cancel_futures=True)
+                if isinstance(error, CancelledError):
+                    raise ChildProcessError(
+                        f"--engine {self.kind}: a job was given up, perhaps because the scheduler has ended; "
+                        "what is finished is kept, and the same command continues from there"
+                    ) from error
                 raise
 
 
@@ -227,4 +232,8 @@ def _original(error: Exception) -> Exception:
     for line in reversed(str(error).splitlines()):
         if marker in line:
             return InputError(line.partition(marker)[2])
+    from submitit.core.utils import FailedJobError, UncompletedJobError  # pyrefly: ignore[missing-import]
+
+    if isinstance(error, UncompletedJobError) and not isinstance(error, FailedJobError):  # killed, or out of time
+        return ChildProcessError(f"--engine slurm: {' '.join(str(error).split())}")
     return error

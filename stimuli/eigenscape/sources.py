@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import errno
+import lzma
 import shutil
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from render.common.errors import InputError
-from render.common.files import temporary_folder
+from render.common.files import errors_name, temporary_folder
 from stimuli.eigenscape.corpus import Recording, is_hidden, recording_of
 
 AUDIO_SUFFIXES = {".wav", ".rf64", ".w64", ".caf", ".flac"}
+_BEGINNINGS = (b"RIFF", b"RF64", b"BW64", b"riff", b"caff", b"fLaC")
+_FIRST_BYTES = 1 << 16
+_MAX_BYTES = 1 << 40  # of a recording: no disk has room for more
+# Errors of zipfile and of its decompressors: a missing name is a KeyError, a name that is no text a ValueError
+_DAMAGED = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, NotImplementedError, RuntimeError, EOFError,
+    KeyError, ValueError, OverflowError, MemoryError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -93,11 +105,23 @@ def _members(path: Path) -> list[Source]:
 
 @contextmanager
 def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Open a zip file; whatever Python's modules raise for a damaged one becomes one error."""
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
-        raise InputError(f"{path}: the zip file is damaged or encrypted ({error}); download it again") from None
+    except InputError:
+        raise
+    except OSError as error:
+        # bz2 raises an OSError without a number; an impossible offset is an invalid argument of seek
+        if error.filename is not None or error.errno not in (None, errno.EINVAL):
+            raise
+        raise _damaged(path, error) from None
+    except _DAMAGED as error:
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    return InputError(f"{path}: the zip file is damaged or encrypted ({error}); download it again")
 
 
 def member_record(source: Source) -> dict[str, object]:
@@ -119,6 +143,41 @@ def as_file(source: Source, folder: Path) -> Iterator[Path]:
         return
     with temporary_folder(folder / source.name) as temporary:
         target = temporary / source.name
-        with _archive(source.path) as archive, archive.open(source.member) as packed, open(target, "wb") as file:
+        with (
+            errors_name(folder),
+            open(target, "wb") as file,
+            _archive(source.path) as archive,
+            archive.open(source.member) as packed,
+        ):
             shutil.copyfileobj(packed, file, 1 << 20)
+            if file.tell() != archive.getinfo(source.member).file_size:
+                raise zipfile.BadZipFile(f"{source.member} is shorter than its directory says")
+        yield target
+
+
+@contextmanager
+def first_bytes(source: Source, folder: Path) -> Iterator[Path]:
+    """Path of a file with the size and the first bytes of a member of a zip file; the rest is zeros.
+
+    It takes up no more of the disk than these bytes. What they tell is known before gigabytes are unpacked.
+
+    Raises
+    ------
+    InputError
+        If they are not those of an audio file.
+    """
+    with _archive(source.path) as archive:
+        size = archive.getinfo(source.member).file_size
+        with archive.open(source.member) as packed:
+            begin = packed.read(_FIRST_BYTES)
+    with temporary_folder(folder / source.name) as temporary:
+        if not begin.startswith(_BEGINNINGS) or size > _MAX_BYTES:
+            raise InputError(
+                f"{source}: {size} bytes that begin with {begin[:4]!r} are not an audio file; "
+                "convert it to WAV, RF64, W64, CAF or FLAC"
+            )
+        target = temporary / source.name
+        with errors_name(folder), open(target, "wb") as file:
+            file.write(begin)
+            file.truncate(size)
         yield target

@@ -18,7 +18,7 @@ from render.fileio.audio_file import AudioInfo, blocks, info, writer
 from render.hoa.spherical_harmonics import sn3d_to_n3d
 from stimuli.eigenscape.corpus import recording_of
 from stimuli.eigenscape.published_metadata import check_md5
-from stimuli.eigenscape.sources import Source, as_file, member_record
+from stimuli.eigenscape.sources import Source, as_file, first_bytes, member_record
 from stimuli.preparation.convention_check import check_convention
 
 CHANNELS = 16
@@ -174,6 +174,18 @@ def _converted(
     yield finished(resampler.resample_chunk(np.zeros((0, CHANNELS), np.float32), last=True))
 
 
+def _check_first_bytes(path: Path, source: Source) -> None:
+    """Refuse a member of a zip file whose header says already that it is no ambiX of third order."""
+    try:
+        about = info(path)
+    except InputError:
+        return  # it does not fit the zeros that follow, which says nothing about the whole file
+    try:
+        check_ambix(about)
+    except InputError as error:
+        raise InputError(str(error).replace(str(path), str(source))) from None
+
+
 def prepare_source(source: Source, target: Path, settings: PreparationSettings, verify: bool) -> dict[str, Any]:
     """Prepare a source, which may lie in a zip file; see `prepare_file`.
 
@@ -198,6 +210,9 @@ def prepare_source(source: Source, target: Path, settings: PreparationSettings, 
         existing, wanted = read_record(target), member | settings.record()
         if wanted.items() <= existing.items() and target.is_file() and sha256(target) == existing.get("sha256"):
             return existing
+    if source.member:
+        with first_bytes(source, target.parent) as path:
+            _check_first_bytes(path, source)
     with as_file(source, target.parent) as path:
         if verify:
             check_md5(source.recording, path)

@@ -1,5 +1,6 @@
 """The command stimuli.prepare: corpora as users have them, zip files, other ambiX, locations, folds."""
 
+import shutil
 import sys
 import zipfile
 
@@ -162,3 +163,15 @@ def test_a_folder_is_prepared_under_the_names_of_the_corpus(tmp_path, command, c
     for wrong, says in (("5", "none of its recordings"), ("x", "need numbers")):
         with pytest.raises(InputError, match=says):
             command(tmp_path / "in", "-o", out, "--recordings", wrong)
+
+
+@pytest.mark.parametrize("channels", [2, 32])
+def test_a_member_of_other_channels_is_refused_before_it_is_unpacked(tmp_path, monkeypatch, channels):
+    with writer(tmp_path / "Park.1.wav", channels, 48_000, "PCM_16") as file:
+        file.write(np.full((channels, 48_000), 0.25, np.float32))
+    packed(tmp_path / "x.zip", ("Park.1.wav", tmp_path / "Park.1.wav"))
+    (source,) = find_sources(tmp_path / "x.zip")
+    monkeypatch.setattr(shutil, "copyfileobj", lambda *_: pytest.fail("it was unpacked"))
+    with pytest.raises(InputError, match=rf"x\.zip:Park\.1\.wav: {channels} channels"):
+        prepare_source(source, tmp_path / "out" / "Park.1.wav", PreparationSettings(), verify=False)
+    assert list((tmp_path / "out").iterdir()) == []

@@ -2,7 +2,7 @@
 
 import subprocess
 import time
-from concurrent.futures import as_completed
+from concurrent.futures import Executor, Future, as_completed
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -146,3 +146,27 @@ def test_jobs_are_cancelled_even_if_one_cannot_be(tmp_path):
     submitted(pool, job(cancel=fails), job(cancel=lambda: cancelled.append(1)))
     pool.shutdown(wait=True, cancel_futures=True)
     assert cancelled == [1]
+
+
+def test_a_killed_job_is_no_defect(slurm):
+    from submitit.core.utils import UncompletedJobError
+
+    def result():
+        raise UncompletedJobError("Job 7\nhas not produced any output (state: OUT_OF_MEMORY)")
+
+    (future,) = submitted(slurm, job(done=lambda: True, result=result))
+    with pytest.raises(ChildProcessError, match="Job 7 has not produced any output"):
+        future.result(timeout=5)
+
+
+def test_a_scheduler_that_ends_is_told(tmp_path, monkeypatch):
+    class Pool(Executor):
+        def submit(self, function, /, *args, **kwargs):
+            future = Future()
+            future.cancel()
+            future.set_running_or_notify_cancel()
+            return future
+
+    monkeypatch.setattr(executors, "_executor", lambda engine: Pool())
+    with pytest.raises(ChildProcessError, match="scheduler has ended"):
+        dict(parse_engine("dask:tcp://head:1", 1, tmp_path).run(square, JOBS))

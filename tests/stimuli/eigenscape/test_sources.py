@@ -1,11 +1,13 @@
 """Recordings are found in folders and zip files."""
 
+import lzma
+import struct
 import zipfile
 
 import pytest
 
 from render.common.errors import InputError
-from stimuli.eigenscape.sources import find_sources
+from stimuli.eigenscape.sources import Source, as_file, find_sources, first_bytes, member_record
 
 
 def test_one_recording_in_two_places_is_refused(tmp_path):
@@ -23,3 +25,118 @@ def test_recordings_of_the_corpus_stand_alone_and_other_files_are_found_without_
     assert [source.name for source in find_sources(tmp_path)] == ["hall.wav", "yard.wav"]
     (tmp_path / "Park-02.wav").touch()
     assert [source.name for source in find_sources(tmp_path)] == ["Park.2.wav"]
+
+
+def zipped(path, content, method=zipfile.ZIP_DEFLATED):
+    """A zip file of one recording; returns its bytes."""
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("Beach.1.wav", content)
+    return bytearray(path.read_bytes())
+
+
+def read_everything(path):
+    for source in find_sources(path):
+        member_record(source)
+        with first_bytes(source, path.parent / "out"):
+            pass
+        with as_file(source, path.parent / "out") as unpacked:
+            unpacked.read_bytes()
+
+
+def central(data):
+    """Place of the entry in the central directory."""
+    return data.index(b"PK\x01\x02")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize("damage", ["ff", "00", "flip", "cut"])
+def test_damaged_content_is_one_error(tmp_path, method, damage):
+    path = tmp_path / "x.zip"
+    data = zipped(path, b"RIFF" + bytes(range(256)) * 400, method)
+    begin, end = 30 + len("Beach.1.wav"), central(data)
+    refused = 0
+    for place in range(begin, min(end, begin + 60)):
+        bad = data.copy()
+        if damage == "cut":
+            del bad[place : place + 8]
+        else:
+            bad[place] = {"ff": 0xFF, "00": 0, "flip": data[place] ^ 0x55}[damage]
+        path.write_bytes(bad)
+        try:
+            read_everything(path)
+        except InputError as error:
+            assert "x.zip" in str(error)  # noqa: PT017 a bit that a decoder ignores may be changed
+            refused += 1
+    assert refused > 10
+    assert list((tmp_path / "out").glob("*")) == []
+
+
+@pytest.mark.parametrize(
+    ("offset", "value"),
+    [
+        (42, b"\xff\xff\xff\x7f"),  # where the member begins: behind the file
+        (46, b"\xff"),  # its name is no UTF-8
+        (46, b"X"),  # another name than at the member
+        (10, b"\x63\x00"),  # an unknown method
+        (8, b"\x01\x00"),  # encrypted
+        (24, b"\xff\xff\xff\x7f"),  # larger than it is
+    ],
+)
+def test_a_damaged_directory_is_one_error(tmp_path, offset, value):
+    path = tmp_path / "x.zip"
+    data = zipped(path, b"RIFF" + bytes(5000))
+    place = central(data) + offset
+    data[place : place + len(value)] = value
+    if value == b"\xff":
+        struct.pack_into("<H", data, central(data) + 8, 0x800)  # flag: the name is UTF-8
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"x\.zip"):
+        read_everything(path)
+
+
+@pytest.mark.parametrize(
+    "error", [lzma.LZMAError("x"), OSError("Invalid data stream"), OSError(22, "Invalid argument")]
+)
+def test_an_error_of_a_decompressor_is_damage_and_one_of_the_disk_is_not(tmp_path, monkeypatch, error):
+    path = tmp_path / "x.zip"
+    zipped(path, b"RIFF")
+    source = Source(path, "Beach.1.wav")
+
+    def fails(*_):
+        raise error
+
+    monkeypatch.setattr(zipfile.ZipFile, "open", fails)
+    with pytest.raises(InputError, match=r"x\.zip: the zip file is damaged"), as_file(source, tmp_path / "out"):
+        pass
+    error = OSError(28, "No space left on device")
+    with pytest.raises(OSError, match="No space left") as caught, as_file(source, tmp_path / "out"):
+        pass
+    assert caught.value.filename == str(tmp_path / "out")
+
+
+def test_what_is_done_with_a_member_is_no_damage_of_the_zip_file(tmp_path):
+    path = tmp_path / "x.zip"
+    zipped(path, b"RIFF")
+    with pytest.raises(KeyError), as_file(Source(path, "Beach.1.wav"), tmp_path):
+        raise KeyError("a defect of ours")
+
+
+def test_a_missing_member_is_one_error(tmp_path):
+    zipped(tmp_path / "x.zip", b"RIFF")
+    with pytest.raises(InputError, match=r"x\.zip.*Park"):
+        member_record(Source(tmp_path / "x.zip", "Park.1.wav"))
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>" + bytes(1 << 20), bytes(100)])
+def test_a_member_that_is_no_audio_is_refused_by_its_first_bytes(tmp_path, content):
+    zipped(tmp_path / "x.zip", content)
+    source = Source(tmp_path / "x.zip", "Beach.1.wav")
+    with pytest.raises(InputError, match=r"x\.zip:Beach\.1\.wav: .* not an audio file"):
+        first_bytes(source, tmp_path).__enter__()
+
+
+def test_the_first_bytes_have_the_size_of_the_whole_and_take_no_room(tmp_path):
+    zipped(tmp_path / "x.zip", b"RIFF" + bytes(30_000_000))
+    with first_bytes(Source(tmp_path / "x.zip", "Beach.1.wav"), tmp_path) as path:
+        assert path.stat().st_size == 30_000_004
+        assert path.stat().st_blocks * 512 < 1 << 20
