@@ -48,7 +48,7 @@ def main() -> None:
 
     from analysis.ratings.conditions import condition_order
     from analysis.ratings.table import read_key
-    from analysis.study.preregistration import Plan, check, digests, write_plan
+    from analysis.study.preregistration import Plan, check, digests, orders_differ, write_plan
 
     conditions, items = tuple(arguments.conditions), tuple(arguments.items)
     if arguments.key:
@@ -77,6 +77,8 @@ def main() -> None:
     )
     digest = write_plan(arguments.output, plan, arguments.force)
     print(f"wrote {arguments.output}, frozen on {plan.frozen}\nsha256 {digest}")
+    if arguments.package and (differ := orders_differ(plan.listeners, arguments.package)):
+        print(f"note: {differ}; export again with --listeners {plan.listeners}")
     if not plan.stimuli:
         print("note: without --package the plan does not record what will be played")
 

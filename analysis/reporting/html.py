@@ -112,10 +112,13 @@ def _summary(test: AnalysedTest) -> list[str]:
         effect = results.omnibus.effects[0]
         chosen = results.omnibus.chosen[effect.name]
         p = effect.quoted(chosen)
-        agree = int(results.pairs["agree"].sum())
+        agreeing = (
+            f"{int(results.pairs['agree'].sum())} of {len(results.pairs)} pairs" if len(results.pairs) else ""
+        )
         parts.append(
             f"<p>The conditions {'differ' if p < 0.05 else 'are not shown to differ'} (p = {p:.2g}, {chosen}). "
-            f"Parametric and rank tests agree on {agree} of {len(results.pairs)} pairs.</p>"
+            + (f"Parametric and rank tests agree on {agreeing}." if agreeing else "No pairs were compared.")
+            + "</p>"
         )
     if test.plan:
         count = len(test.deviations)

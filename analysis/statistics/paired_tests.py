@@ -21,6 +21,25 @@ MAX_EXACT = 15
 """Largest number of differences for which Wilcoxon's distribution is enumerated rather than approximated."""
 
 
+MAX_PAIRS = 5_000
+"""Largest number of pairs that are compared unless those that matter are named; 100 conditions have 4950."""
+
+
+def every_pair(conditions: Sequence[str]) -> tuple[list[tuple[str, str]], str]:
+    """Return every pair of the conditions and an empty text; if they are too many, none and a text that says so.
+
+    Among thousands of pairs an adjusted p finds hardly anything, and their number grows with the square of that of
+    the conditions: a file of a few kB would fill hours and disks.
+    """
+    count = len(conditions) * (len(conditions) - 1) // 2
+    if count <= MAX_PAIRS:
+        return list(combinations(conditions, 2)), ""
+    return [], (
+        f"{len(conditions)} conditions make {count} pairs, more than {MAX_PAIRS}, so none is compared: "
+        "name those that matter in a plan (analysis.plan --compare A B)"
+    )
+
+
 def midranks(values: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
     """Return ranks from 1; equal values share the mean of their ranks."""
     _, inverse, count = np.unique(values, return_inverse=True, return_counts=True)
@@ -193,7 +212,7 @@ def compare_pairs(
     margin
         Points within which two conditions count as equivalent; None leaves those tests out.
     pairs
-        The pairs to compare; None for all.
+        The pairs to compare; None for `every_pair`.
 
     Returns
     -------
@@ -211,7 +230,7 @@ def compare_pairs(
     `MAX_EXACT` listeners. It is the one to be quoted.
     """
     rows, margin_tests = [], []
-    for first, second in combinations(conditions, 2) if pairs is None else pairs:
+    for first, second in every_pair(conditions)[0] if pairs is None else pairs:
         i, j = conditions.index(first), conditions.index(second)
         both = ~np.isnan(means[:, [i, j]]).any(axis=1)
         a, b = means[both, i], means[both, j]

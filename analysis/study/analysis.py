@@ -130,6 +130,7 @@ def analyse(ratings: Ratings, settings: Settings = DEFAULTS, plan: Plan | None =
             *screening.notes,
             *_missing_score_warnings(ratings.unscored, len(not_rated), int(complete.sum())),
             *omnibus_warnings,
+            *_pair_warnings(cube.conditions),
             *mixed_warnings,
             *_scale_warnings(summary, spread),
         ),
@@ -214,6 +215,11 @@ def _missing_score_warnings(unscored: tuple[str, ...], not_rated: int, complete:
     return warnings
 
 
+def _pair_warnings(conditions: tuple[str, ...]) -> list[str]:
+    _, too_many = paired_tests.every_pair(conditions)
+    return [too_many] if too_many else []
+
+
 def _scale_warnings(summary: pd.DataFrame, spread: pd.DataFrame) -> list[str]:
     """Warn of missing intervals, of systems crowded at the top of the scale, and of several modes.
 
@@ -222,7 +228,9 @@ def _scale_warnings(summary: pd.DataFrame, spread: pd.DataFrame) -> list[str]:
     """
     warnings = []
     if lacking := summary["condition"][summary["ci_low"].isna()].tolist():
-        warnings.append(f"no interval for {', '.join(lacking)}: its ratings are too few for this convention")
+        more = f" and {len(lacking) - MAX_LISTED} more" if len(lacking) > MAX_LISTED else ""
+        named = f"{', '.join(lacking[:MAX_LISTED])}{more}"
+        warnings.append(f"no interval for {named}: its ratings are too few for this convention")
     systems = summary[~summary["condition"].isin(list(REFERENCE_AND_ANCHORS))]
     if len(systems) and (systems["mean"] > 80).mean() > 0.5:
         warnings.append(

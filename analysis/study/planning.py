@@ -10,7 +10,7 @@ from analysis.ratings.conditions import REFERENCE_AND_ANCHORS
 from analysis.ratings.table import Ratings
 from analysis.statistics.intervals import means_over_items
 from analysis.statistics.mixed_models import condition_model
-from analysis.statistics.paired_tests import compare_pairs
+from analysis.statistics.paired_tests import compare_pairs, every_pair
 from analysis.statistics.power import sd_of_items
 from analysis.study.simulation import VARIANCES
 from render.common.errors import InputError
@@ -66,11 +66,13 @@ def pilot_sd(ratings: Ratings, pair: list[str] | None) -> float:
     """
     _check_pair(ratings, pair)
     cube = cells(ratings.table)
-    pairs = compare_pairs(means_over_items(cube.scores), cube.conditions)
     if pair:
-        chosen = pairs[pairs["a"].isin(pair) & pairs["b"].isin(pair)]
+        pairs = [(pair[0], pair[1])]
     else:
-        chosen = pairs[~pairs[["a", "b"]].isin(list(REFERENCE_AND_ANCHORS)).any(axis=1)]
+        pairs, too_many = every_pair([c for c in cube.conditions if c not in REFERENCE_AND_ANCHORS])
+        if too_many:
+            raise InputError(f"the pilot's {too_many}, or one with --pair A B")
+    chosen = compare_pairs(means_over_items(cube.scores), cube.conditions, pairs=pairs)
     sds = (chosen["difference"] / chosen["dz"]).dropna()
     if not len(sds):
         raise InputError("the pilot has no pair of systems whose differences vary; name one with --pair A B")

@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from analysis.ratings.conditions import ANCHORS
+from analysis.statistics.paired_tests import MAX_PAIRS, every_pair
 from analysis.study.options import CORRECTIONS, INTERVALS, SCREENINGS, TESTS, Settings
 from render.common.errors import InputError
 from render.common.files import read_json, sha256, sha256_of, write_json
@@ -67,9 +67,13 @@ class Plan:
     stimuli: Mapping[str, str]
 
     def pairs(self, conditions: Sequence[str]) -> list[tuple[str, str]]:
-        """Return the planned comparisons of which both `conditions` are there, or every pair without anchors."""
-        pairs = self.comparisons or combinations([c for c in conditions if c not in ANCHORS], 2)
-        return [(a, b) for a, b in pairs if a in conditions and b in conditions]
+        """Return the planned comparisons of which both `conditions` are there.
+
+        If the plan names none, return every pair without anchors, unless these are too many (`every_pair`).
+        """
+        if not self.comparisons:
+            return every_pair([c for c in conditions if c not in ANCHORS])[0]
+        return [(a, b) for a, b in self.comparisons if a in conditions and b in conditions]
 
     @property
     def settings(self) -> Settings:
@@ -105,6 +109,11 @@ def check(plan: Plan) -> Plan:
         raise InputError("plan: the margin must be above 0 and at most 100 points")
     if plan.test == "permutation" and plan.draws < 1000:
         raise InputError("plan: permutation tests need --draws (10000 is usual)")
+    _, too_many = every_pair([c for c in plan.conditions if c not in ANCHORS])
+    if too_many and not plan.comparisons:
+        raise InputError(f"plan: {too_many}")
+    if len(plan.comparisons) > MAX_PAIRS:
+        raise InputError(f"plan: {len(plan.comparisons)} comparisons; possible are {MAX_PAIRS}")
     for a, b in plan.comparisons:
         if a == b or (plan.conditions and not {a, b} <= set(plan.conditions)):
             raise InputError(f"plan: comparison {a} {b} does not name two different planned conditions")
@@ -187,9 +196,24 @@ def deviations(plan: Plan, table: pd.DataFrame, settings: Settings, package: Pat
     for what, names in (("condition", plan.conditions), ("item", plan.items)):
         if names:
             found += _name_deviations(what, set(names), set(table[what]))
+    if package and (differ := orders_differ(plan.listeners, package)):
+        found.append(differ)
     if missing := [pair for pair in plan.comparisons if not set(pair) <= set(table["condition"])]:
         found.append(f"comparisons that cannot be made: {_listed(' - '.join(pair) for pair in missing)}")
     return found + _stimulus_deviations(plan, table, package) + _date_deviations(plan, table)
+
+
+def orders_differ(listeners: int, package: Path) -> str:
+    """Say that a package of `listening.export` has orders of presentation for another number of listeners.
+
+    The text is empty if the numbers are equal, or if the package holds no orders.
+    """
+    session = package / "session.json"
+    content = read_json(session) if session.is_file() else {}
+    orders = content.get("orders") if isinstance(content, dict) else None
+    if not isinstance(orders, list) or len(orders) == listeners:
+        return ""
+    return f"orders: {session} holds those of {len(orders)} listeners, {listeners} are planned"
 
 
 def _name_deviations(what: str, planned: set[str], rated: set[str]) -> list[str]:

@@ -9,12 +9,17 @@ def test_from_freezing_to_the_report(tmp_path, monkeypatch, command):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "stimuli").mkdir()
     (tmp_path / "stimuli" / "a.wav").write_bytes(b"a")
+    (tmp_path / "stimuli" / "session.json").write_text(json.dumps({"orders": [{}] * 3}))
     key = {"items": {"Beach": {"1": "href", "2": "la", "3": "prop"}}}
     (tmp_path / "key.json").write_text(json.dumps(key))
     frozen = command("analysis.plan", "--key", "key.json", "--listeners", 4, "--package", "stimuli", "--compare",
                      "prop", "href", "--ci", "crossed", "-o", "plan.json")  # fmt: skip
     assert frozen.returncode == 0, frozen.stderr
     assert json.loads((tmp_path / "plan.json").read_text())["sha256"] in frozen.stdout
+    assert (
+        "session.json holds those of 3 listeners, 4 are planned; export again with --listeners 4" in frozen.stdout
+    )
+    (tmp_path / "stimuli" / "session.json").unlink()
     plan, _ = read_plan(tmp_path / "plan.json")
     assert (plan.items, plan.conditions) == (("Beach",), ("la", "prop", "href"))
     made = command("analysis.simulate", "--key", "key.json", "--listeners", 4, "-o", "r.csv")

@@ -176,3 +176,21 @@ def test_pairs_with_a_margin():
     row = paired.compare_pairs(means, "ab", margin=4.0).iloc[0]
     assert row["p_equivalent"] == pytest.approx(paired.equivalent(means[:, 0] - means[:, 1], 4.0))
     assert row["p_non_inferior"] == pytest.approx(paired.non_inferior(means[:, 0] - means[:, 1], 4.0))
+
+
+def test_pairs_are_bounded_with_a_word():
+    names = [f"c{n:03d}" for n in range(300)]
+    pairs, remark = paired.every_pair(names[:100])
+    assert (len(pairs), pairs[0], remark) == (4950, ("c000", "c001"), "")
+    pairs, remark = paired.every_pair(names)
+    assert pairs == []
+    assert remark.startswith("300 conditions make 44850 pairs, more than 5000, so none is compared")
+    table = paired.compare_pairs(np.random.default_rng(1).normal(50, 5, (3, 300)), names, margin=5)
+    assert len(table) == 0
+    assert {"p_t_holm", "p_equivalent", "agree"} <= set(table.columns)
+    assert (
+        len(
+            paired.compare_pairs(np.random.default_rng(1).normal(50, 5, (3, 300)), names, pairs=[("c000", "c299")])
+        )
+        == 1
+    )

@@ -192,3 +192,20 @@ def test_incomplete_design_is_analysed_with_a_word_about_it(ratings):
     assert any("21 listeners who rated all" in w for w in results.warnings)
     assert results.omnibus.effects[0].df_error == 7 * 20
     assert len(cells(results.table).listeners) == 22
+
+
+def test_hundreds_of_conditions_are_summarised_and_their_pairs_left_out_with_a_word():
+    rng = np.random.default_rng(4)
+    rows = [("s", f"L{i}", "I", f"c{k}", 1, float(rng.integers(0, 101))) for i in range(2) for k in range(300)]
+    results = analysed(pd.DataFrame(rows, columns=COLUMNS), draws=1000)
+    assert len(results.summary) == 300
+    assert len(results.pairs) == 0
+    assert [line for line in results.warnings if "300 conditions make 44850 pairs" in line]
+    json.dumps(as_json(results), allow_nan=False)
+    alone = analysed(pd.DataFrame(rows[:300], columns=COLUMNS))
+    assert max(map(len, alone.warnings)) < 250
+    assert [
+        line
+        for line in alone.warnings
+        if line.endswith("and 290 more: its ratings are too few for this convention")
+    ]

@@ -1,5 +1,6 @@
 """What a pilot says: the same numbers as its analysis, and clear words where it says nothing."""
 
+import pandas as pd
 import pytest
 
 from analysis.ratings.cells import cells
@@ -58,3 +59,9 @@ def test_pilots_that_say_nothing(pilot):
         pilot_components(Ratings(one_item), None)
     with pytest.raises(InputError, match="no pair of systems whose differences vary"):
         pilot_sd(Ratings(pilot.table.assign(score=50.0)), None)
+
+
+def test_a_pilot_of_hundreds_of_systems_needs_a_pair(pilot):
+    many = pd.concat([pilot.table.assign(condition=f"c{n}") for n in range(300)])
+    with pytest.raises(InputError, match=r"the pilot's 300 conditions make 44850 pairs.*--pair A B"):
+        pilot_sd(Ratings(many), None)

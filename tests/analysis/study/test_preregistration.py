@@ -139,3 +139,25 @@ def test_planned_test_and_correction_are_those_of_the_plan(ratings, test, column
     planned = analyse(Ratings(ratings), plan=plan).planned
     assert planned["p_adjusted"].tolist() == planned["p"].tolist() == planned[column].tolist()
     assert planned["different"].tolist() == (planned[column] < 0.4).tolist()
+
+
+def test_comparisons_are_bounded():
+    names = tuple(f"c{n}" for n in range(300))
+    with pytest.raises(InputError, match=r"plan: 300 conditions make 44850 pairs.*--compare"):
+        check(replace(PLAN, conditions=names, comparisons=()))
+    with pytest.raises(InputError, match="plan: 5001 comparisons; possible are 5000"):
+        check(replace(PLAN, conditions=names, comparisons=(("c0", "c1"),) * 5001))
+    planned = check(replace(PLAN, conditions=names, comparisons=(("c0", "c299"),)))
+    assert planned.pairs(names) == [("c0", "c299")]
+    assert replace(PLAN, conditions=(), comparisons=()).pairs(names) == []
+
+
+def test_orders_of_the_package_are_compared_with_the_planned_listeners(tmp_path, ratings):
+    (tmp_path / "a.wav").write_bytes(b"a")
+    plan = replace(PLAN, stimuli=digests(tmp_path))
+    assert not [line for line in deviations(plan, ratings, USED, tmp_path) if "orders" in line]
+    for count in (8, 5):
+        (tmp_path / "session.json").write_text(json.dumps({"orders": [{"listener": "L01"}] * count}))
+        found = [line for line in deviations(plan, ratings, USED, tmp_path) if line.startswith("orders")]
+        assert found == ([f"orders: {tmp_path / 'session.json'} holds those of 8 listeners, 5 are planned"]
+                         if count == 8 else [])  # fmt: skip
