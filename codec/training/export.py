@@ -96,9 +96,10 @@ def feature_distances(a: Features, b: Features) -> tuple[float, float]:
 def measure(model: RVQGAN, signals: dict[str, Scene | Feed]) -> dict[str, dict[str, float]]:
     """Encode and decode signals of equal length; return rate and distances of each.
 
-    ``kbps`` is the rate of the file. ``mel`` and ``covariance`` (eq. 3) are the distances of the decoded signal to
-    the original. For comparison, ``..._to_nearest_other`` are the smallest distances of the original to any other
-    signal, and ``..._of_copied_w`` (Ambisonics) those of a decoder that copies W to all channels.
+    ``kbps`` is the rate of the file. ``mel`` and ``covariance`` (eq. 3) are the distances of the decoded signal
+    to its original, ``..._to_nearest_other`` its smallest distances to the original of any other signal: a
+    decoder that gives every signal the same average texture is as near to them. ``..._of_copied_w``
+    (Ambisonics) are the distances of a decoder that copies W to all channels.
     """
     rate_hz, ambisonics = model.config.sample_rate_hz, model.config.signal_layout == "ambiX"
     originals = {
@@ -110,9 +111,7 @@ def measure(model: RVQGAN, signals: dict[str, Scene | Feed]) -> dict[str, dict[s
         decoded = signal_features(torch.from_numpy(decode(model, b"measured", payload).samples), rate_hz)
         row = {"kbps": round(8 * len(payload) * rate_hz / signal.length / 1000, 2)}
         row |= _rounded("", *feature_distances(originals[name], decoded))
-        others = [
-            feature_distances(originals[name], original) for other, original in originals.items() if other != name
-        ]
+        others = [feature_distances(original, decoded) for other, original in originals.items() if other != name]
         if others:
             row |= _rounded("_to_nearest_other", *(min(column) for column in zip(*others, strict=True)))
         if ambisonics and len(signal.samples) > 1:
