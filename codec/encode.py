@@ -1,7 +1,8 @@
 """Encode audio files: ``python -m codec.encode IN.wav -o X.arvq``.
 
 The default model codes third-order Ambisonics (16 channels, ACN/SN3D, 44.1 kHz) at 15.5 kbit/s. Several inputs go
-into a folder: ``-o FOLDER``. ``-`` reads standard input or writes standard output.
+into a folder: ``-o FOLDER``. A scene in several files (a_01-08ch.wav, a_09-16ch.wav) is one input. ``-`` reads
+standard input or writes standard output.
 """
 
 from __future__ import annotations
@@ -26,11 +27,13 @@ def main() -> None:
     arguments.add_argument("--device", default="cpu", metavar="D", help="cpu (default) or cuda")
     arguments.add_argument("--force", action="store_true", help="replace an existing output that differs")
     given = arguments.parse_args()
-    targets = [given.output]
-    if len(given.input) > 1:
+    from render.fileio.scene_file import scene_name, whole_scenes
+
+    sources, targets = whole_scenes(given.input), [given.output]
+    if len(sources) > 1:
         if given.output.suffix == ".arvq" or given.output.is_file() or str(given.output) == "-":
-            raise InputError(f"{given.output}: {len(given.input)} inputs need a folder as output")
-        targets = [given.output / f"{source.stem}.arvq" for source in given.input]
+            raise InputError(f"{given.output}: {len(sources)} inputs need a folder as output")
+        targets = [given.output / f"{scene_name(source)}.arvq" for source in sources]
         if len(set(targets)) < len(targets):
             raise InputError("two inputs have the same name; encode them into different folders")
 
@@ -39,7 +42,7 @@ def main() -> None:
 
     model, digest = load(given.model, given.device)
     options = EncodeOptions(given.codebooks, given.range_coding, given.force)
-    for source, target in zip(given.input, targets, strict=True):
+    for source, target in zip(sources, targets, strict=True):
         made = encode_file(source, target, model, digest, options)
         print(
             f"{target}: {made.bytes} bytes, {made.kbps:.3f} kbit/s, {made.header.codebooks} codebooks",

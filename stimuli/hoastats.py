@@ -20,12 +20,13 @@ def main() -> None:
     arguments.add_argument("--json", type=Path, metavar="OUT", help="also write the numbers to a file")
     options = arguments.parse_args()
     from render.common.files import write_json
-    from render.fileio.audio_file import blocks, info
+    from render.fileio.scene_file import scene_files, split_blocks, split_info
     from stimuli.field_statistics.recording_report import report
     from stimuli.field_statistics.statistics import measure
 
     try:
-        measured = measure(blocks(options.file), info(options.file).sample_rate_hz)
+        paths = scene_files(options.file)
+        measured = measure(split_blocks(paths), split_info(paths).sample_rate_hz)
     except InputError as error:
         message = str(error)
         raise InputError(message if str(options.file) in message else f"{options.file}: {message}") from None

@@ -6,8 +6,9 @@
 The input is a folder of recordings with EigenScape's names, flat, in folders or in its zip files, or any other
 file or folder of ambiX (ACN/SN3D) of third order or higher. The first 16 channels are kept, resampled (soxr VHQ),
 multiplied by one gain (a multiple of 6 dB that leaves 3 dB of headroom, and is recorded), and dithered with
-triangular noise. A recording whose statistics show that it is N3D or FuMa is refused. Finished files are kept: the
-command can be interrupted and repeated.
+triangular noise. A file that says that it is N3D or FuMa is converted, one whose statistics show it without being
+said is refused. A scene in several files (a_01-08ch.wav, a_09-16ch.wav) is one recording. Finished files are kept:
+the command can be interrupted and repeated.
 """
 
 from __future__ import annotations
@@ -35,9 +36,10 @@ def main() -> None:
     )
     arguments.add_argument(
         "--convention",
-        choices=("auto", "sn3d", "n3d"),
+        choices=("auto", "sn3d", "n3d", "fuma"),
         default="auto",
-        help="normalisation of the files; n3d is converted (default auto: SN3D, refused if statistics differ)",
+        help="convention of the files (default auto: what they say, SN3D where they say nothing, refused if their "
+        "statistics differ)",
     )
     arguments.add_argument("--verify", action="store_true", help="compare with EigenScape's MD5 sums")
     arguments.add_argument(

@@ -24,7 +24,7 @@ from analysis.metrics.evaluation import Item
 from analysis.metrics.framing import SHORTEST, Reader, Segment, file_reader, segments
 from analysis.metrics.spatial import band_covariances
 from render.common.errors import InputError
-from render.fileio.audio_file import info
+from render.fileio.scene_file import scene_info
 from render.hoa.scene import order_of
 from render.hoa.spherical_harmonics import acn_orders, sn3d_to_n3d
 
@@ -299,7 +299,7 @@ def diagnose_files(reference: Path, test: Path) -> list[Finding]:
         If a file cannot be read, if rate or order of the test do not fit the reference, if the reference is
         silent, or if too few samples overlap.
     """
-    about, other = info(reference), info(test)
+    about, other = scene_info(reference), scene_info(test)
     if about.sample_rate_hz != other.sample_rate_hz:
         raise InputError(f"{test}: {other.sample_rate_hz} Hz, the reference has {about.sample_rate_hz} Hz")
     if other.ambisonic_order > about.ambisonic_order:

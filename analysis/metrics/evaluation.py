@@ -31,7 +31,8 @@ from analysis.metrics.visqol import visqol
 from render.common.errors import InputError
 from render.common.parallel import in_parallel
 from render.common.progress import progress
-from render.fileio.audio_file import AudioInfo, info
+from render.fileio.audio_file import AudioInfo
+from render.fileio.scene_file import scene_info, scene_name, whole_scenes
 from render.hoa.scene import order_of
 
 BATCH_ITEMS = 16
@@ -105,14 +106,15 @@ def items_of_files(reference: Path, tests: list[Path]) -> list[Item]:
     InputError
         If a file cannot be read, or if a test is given twice.
     """
-    stems = [path.stem for path in tests]
+    tests = whole_scenes(tests)
+    stems = [scene_name(path) for path in tests]
     names = stems if len(set(stems)) == len(stems) else [str(path) for path in tests]
     if len(set(names)) < len(names):
         raise InputError(f"{next(name for name in names if names.count(name) > 1)}: given twice")
     by_length: dict[int, dict[str, Path]] = {}
     for name, path in zip(names, tests, strict=True):
-        by_length.setdefault(info(path).length, {})[name] = path
-    return [Item(reference.stem, reference, group) for group in by_length.values()]
+        by_length.setdefault(scene_info(path).length, {})[name] = path
+    return [Item(scene_name(reference), reference, group) for group in by_length.values()]
 
 
 def items_of_build(test: BuiltTest) -> list[Item]:
@@ -157,13 +159,13 @@ def prepare(item: Item, take_as_aligned: bool) -> Prepared:
         does not have the waveform of the reference, if fewer than `SHORTEST` samples overlap, or if the reference
         is silent.
     """
-    about = info(item.reference)
+    about = scene_info(item.reference)
     channels, rate_hz = (about.ambisonic_order + 1) ** 2, about.sample_rate_hz
     alignments: dict[str, Alignment] = {}
     notes: dict[str, list[str]] = {}
     begin, end = 0, about.length
     for condition, path in item.tests.items():
-        test = info(path)
+        test = scene_info(path)
         notes[condition] = _check_format(about, test)
         found = Alignment(0, 1.0, "W", 1.0)
         if path != item.reference:

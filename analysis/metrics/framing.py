@@ -19,7 +19,7 @@ from jaxtyping import Complex64, Float32, Float64
 from numpy import ndarray
 
 from render.dsp.erb import erb_edges_hz
-from render.fileio.audio_file import read
+from render.fileio.scene_file import scene_samples
 from render.hoa.scene import order_of
 
 LENGTH = 4 * 30 * 768
@@ -109,7 +109,7 @@ def file_reader(path: Path, shift: int = 0, channels: int | None = None) -> Read
 
 
 def _read(path: Path, shift: int, channels: int | None, begin: int, end: int) -> Float32[ndarray, "acn time"]:
-    samples = read(path, begin + shift, end - begin)[0]
+    samples = scene_samples(path, begin + shift, end - begin)[0]
     missing = max((channels or 0) - len(samples), 0)
     return np.pad(samples, ((0, missing), (0, 0))) if missing else samples
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,11 +33,15 @@ from codec.coding.pipeline import (
     unchanged,
 )
 from codec.rvqgan.codec import RVQGAN
+from codec.rvqgan.config import ModelConfig
 from render.common.errors import InputError
 from render.common.files import refuse_to_replace
 from render.common.progress import progress
 from render.common.stdio import input_path, output_path
-from render.fileio.audio_file import blocks, info, writer
+from render.fileio.audio_file import AudioInfo, blocks, info, writer
+from render.fileio.feed_file import feed_blocks, feed_info
+from render.fileio.scene_file import scene_blocks, scene_info
+from render.hoa.layout import layout
 
 
 @dataclass(frozen=True)
@@ -144,8 +149,18 @@ class DecodedAudio(NamedTuple):
         return self.length / self.sample_rate_hz
 
 
+def _signal(path: Path, config: ModelConfig) -> tuple[AudioInfo, Callable[[], Iterator[ndarray]]]:
+    """Describe a signal and how to read its blocks as the model takes them: ambiX, or the layout's order."""
+    if config.layout:
+        feed = feed_info(path, layout(config.layout))
+        return feed.about, partial(feed_blocks, feed)
+    if config.channels > 1 and config.signal_layout == "ambiX":
+        return scene_info(path), partial(scene_blocks, path)
+    return info(path), partial(blocks, path)
+
+
 def encode_file(source: Path, target: Path, model: RVQGAN, digest: bytes, options: EncodeOptions) -> EncodedFile:
-    """Encode an audio file; "-" is standard input or output.
+    """Encode an audio file, or all files of a scene; "-" is standard input or output.
 
     Raises
     ------
@@ -156,12 +171,12 @@ def encode_file(source: Path, target: Path, model: RVQGAN, digest: bytes, option
     if str(source) != "-":
         refuse_to_replace(source, target)
     with input_path(source) as path:
-        about = info(path)
+        about, read_blocks = _signal(path, model.config)
         check_signal(model.config, about.channels, about.sample_rate_hz, about.length, str(source))
         check_codebooks(model.config, options.codebooks)
-        summary = summarise(blocks(path))
+        summary = summarise(read_blocks())
         header = make_header(model, digest, summary, options.codebooks, options.range_coded)
-        packets = encode_packets(model, header, unchanged(blocks(path), summary, str(source)))
+        packets = encode_packets(model, header, unchanged(read_blocks(), summary, str(source)))
         with output_path(target, ".arvq", options.force) as temporary, open(temporary, "wb") as file:
             size = write_stream(file, header, progress(packets, f"encoding {name}", header.packets))
     return EncodedFile(size, header)

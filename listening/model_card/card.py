@@ -38,12 +38,12 @@ from render.common.files import (
 )
 from render.common.progress import progress
 from render.dsp.block_processing import resampled, resampled_length
-from render.fileio.audio_file import info, read, write_scene
-from render.fileio.scene_file import read_scene
+from render.fileio.audio_file import write_scene
+from render.fileio.scene_file import read_scene, scene_name, scene_samples, scene_sha256
 from render.hoa.scene import Scene
 from stimuli.eigenscape.sources import find_sources
 from stimuli.preparation.convention_check import check_convention
-from stimuli.preparation.conversion import CHANNELS, RATE_HZ, check_ambix
+from stimuli.preparation.conversion import CHANNELS, RATE_HZ, recording_info
 
 MEASUREMENT = "analysis.metrics.evaluation"
 EXCERPTS, SCENES, MEASURED = "excerpts", "scenes", "measured"  # folders in that of a set
@@ -153,7 +153,7 @@ def recordings(paths: Sequence[str]) -> dict[str, Path]:
     for source in (source for path in paths for source in find_sources(Path(path))):
         if source.member:
             raise InputError(f"{source}: lies in a zip file; stimuli.prepare unpacks it")
-        name = item_id(source.path.stem)
+        name = item_id(scene_name(source.path))
         if name.lower() in map(str.lower, found):  # one file on systems that ignore case
             raise InputError(f"{source.path}: a second item {name!r} of this set; rename one of the files")
         found[name] = source.path
@@ -170,16 +170,15 @@ def excerpt(source: Path, target: Path, seconds: float) -> None:
     InputError
         If the recording is no ambiX of third order or higher, or has nothing in W.
     """
-    about, before = info(source), read_record(source)
-    check_ambix(about)
+    about, before = recording_info(source), read_record(source)
     libraries = versions("hoa-rvqgan", "numpy", "soxr")
-    wanted = {"source_sha256": sha256(source), "seconds": seconds, "versions": libraries}
+    wanted = {"source_sha256": scene_sha256(about.paths), "seconds": seconds, "versions": libraries}
     made = read_record(target)
     if wanted.items() <= made.items() and target.is_file() and sha256(target) == made.get("sha256"):
         return
     if "convention" not in before:
         check_convention(about)
-    samples = read(source, 0, min(about.length, round(seconds * about.sample_rate_hz)))[0][:CHANNELS]
+    samples = scene_samples(source, 0, min(about.length, round(seconds * about.sample_rate_hz)))[0][:CHANNELS]
     frames = resampled_length(samples.shape[1], about.sample_rate_hz, RATE_HZ)
     samples = np.concatenate(list(resampled([samples], CHANNELS, about.sample_rate_hz, RATE_HZ, frames)), axis=1)
     power = float(np.square(samples[0], dtype=np.float64).mean())

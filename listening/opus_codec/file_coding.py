@@ -20,11 +20,11 @@ from listening.opus_codec.ogg_opus import SAMPLE_RATE_HZ
 from render.common.errors import InputError
 from render.common.files import whole_file
 from render.fileio import audio_file
-from render.hoa.scene import order_of
+from render.fileio.scene_file import scene_blocks, scene_info
 
 
 def encode_file(path: Path, output: Path, settings: OpusSettings, force: bool = False) -> float:
-    """Encode an ambiX file to an Ogg Opus file; return the highest sample of the coded channels (`coded_peak`).
+    """Encode a scene to an Ogg Opus file; return the highest sample of the coded channels (`coded_peak`).
 
     Raises
     ------
@@ -32,16 +32,12 @@ def encode_file(path: Path, output: Path, settings: OpusSettings, force: bool = 
         As `codec.encode`; if the channels are not those of a full order; if `output` exists and differs, unless
         `force`.
     """
-    about = audio_file.info(path)
-    try:
-        order_of(about.channels)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+    about = scene_info(path)
     peak = 0.0
 
     def measured_blocks() -> Iterator[ndarray]:
         nonlocal peak
-        for block in audio_file.blocks(path, block_length=BLOCK_SAMPLES):
+        for block in scene_blocks(path, block_length=BLOCK_SAMPLES):
             peak = max(peak, coded_peak(block, settings))
             yield block
 

@@ -20,6 +20,7 @@ from listening.test_design.test_plan import Plan, item_id
 from render.common.errors import InputError
 from render.common.files import versions, write_json
 from render.common.progress import progress
+from render.fileio.scene_file import scene_name, whole_scenes
 from stimuli.eigenscape.corpus import HOLDOUT
 from stimuli.preparation.conversion import prepare_file
 
@@ -34,12 +35,13 @@ def prepare_input(files: list[Path], folder: Path, engine: Engine) -> list[Item]
         file can't be prepared.
     """
     targets: dict[str, Path] = {}
-    for path in files:
-        name = item_id(path.stem)
+    scenes = whole_scenes(files)
+    for path in scenes:
+        name = item_id(scene_name(path))
         if name.lower() in map(str.lower, targets):
             raise InputError(f"{path}: a second item {name!r}; rename one of the files")
         targets[name] = folder / f"{name}.wav"
-    jobs = {name: (path, target) for path, (name, target) in zip(files, targets.items(), strict=True)}
+    jobs = {name: (path, target) for path, (name, target) in zip(scenes, targets.items(), strict=True)}
     for _ in progress(engine.run(prepare_file, jobs), "prepare recording", len(jobs)):
         pass
     return [item_of(name, target) for name, target in targets.items()]

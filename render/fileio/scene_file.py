@@ -12,7 +12,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 from jaxtyping import Float32
@@ -55,7 +55,7 @@ class SceneInfo(AudioInfo):
         return "as described by ADM or CAF"
 
 
-def scene_name(path: Path) -> str:
+def scene_name(path: PurePath) -> str:
     """Name of a file without its suffix, and without the range of channels of a part of a scene."""
     named = _PART.fullmatch(path.stem)
     return named["stem"] if named else path.stem
@@ -69,12 +69,6 @@ def whole_scenes(paths: Iterable[Path]) -> list[Path]:
         scene = (path.parent, named["stem"] if named else f"/{number}", path.suffix)
         kept.setdefault(scene, path)
     return list(kept.values())
-
-
-def is_further_part(path: Path) -> bool:
-    """Whether a file is named as a part of a scene that begins in another file."""
-    named = _PART.fullmatch(path.stem)
-    return bool(named) and int(named["first"]) != 1
 
 
 def scene_files(path: Path) -> tuple[Path, ...]:

@@ -11,7 +11,7 @@ from numpy import ndarray
 
 from render.common.errors import InputError
 from render.dsp.convolution import Filters
-from render.fileio.audio_file import info, read
+from render.fileio.scene_file import scene_info, scene_samples
 from render.hoa.spherical_harmonics import yaw_matrix
 
 MAX_RESPONSE_S = 20.0
@@ -40,13 +40,13 @@ def rotated_filters(response: Path, azimuths_deg: Sequence[float]) -> tuple[Filt
     InputError
         If the channels are not those of an order, or the response is too long or silent in W.
     """
-    about = info(response)
+    about = scene_info(response)
     order = about.ambisonic_order
     if about.duration_s > MAX_RESPONSE_S:
         raise InputError(
             f"{response}: {about.duration_s:.1f} s; a room response of at most {MAX_RESPONSE_S:g} s is needed"
         )
-    taps = read(response)[0].astype(np.float64)
+    taps = scene_samples(response)[0].astype(np.float64)
     energy = np.square(taps[0]).sum()
     if energy <= 1e-12:
         raise InputError(f"{response}: W is silent; is it a room response?")

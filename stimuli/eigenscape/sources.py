@@ -15,9 +15,10 @@ from pathlib import Path, PurePosixPath
 
 from render.common.errors import InputError
 from render.common.files import errors_name, temporary_folder
+from render.fileio.scene_file import scene_name, whole_scenes
 from stimuli.eigenscape.corpus import Recording, is_hidden, recording_of
 
-AUDIO_SUFFIXES = {".wav", ".rf64", ".w64", ".caf", ".flac"}
+AUDIO_SUFFIXES = {".wav", ".rf64", ".w64", ".caf", ".flac", ".amb"}
 _BEGINNINGS = (b"RIFF", b"RF64", b"BW64", b"riff", b"caff", b"fLaC")
 _FIRST_BYTES = 1 << 16
 _MAX_BYTES = 1 << 40  # of a recording: no disk has room for more
@@ -54,7 +55,7 @@ class Source:
         """Name of the prepared file: ``Beach.1.wav``, in whatever style the original was named."""
         if self.recording:
             return f"{self.recording.scene_class}.{self.recording.number}.wav"
-        return f"{PurePosixPath(self.member or self.path.name).stem}.wav"
+        return f"{scene_name(PurePosixPath(self.member or self.path.name))}.wav"
 
 
 def find_sources(root: Path) -> list[Source]:
@@ -73,7 +74,7 @@ def find_sources(root: Path) -> list[Source]:
     if root.is_file() and root.suffix.lower() != ".zip":
         return [Source(root, "", recording_of(root))]
     found = [root] if root.is_file() else sorted(root.rglob("*"))
-    files = [path for path in found if path.is_file() and not is_hidden(path, root)]
+    files = whole_scenes(path for path in found if path.is_file() and not is_hidden(path, root))
     sources = [Source(p, "", recording_of(p)) for p in files if p.suffix.lower() in AUDIO_SUFFIXES]
     for path in files:
         if path.suffix.lower() == ".zip":
@@ -99,6 +100,8 @@ def _members(path: Path) -> list[Source]:
     for name in names:
         pure = PurePosixPath(name)
         if pure.suffix.lower() in AUDIO_SUFFIXES and not pure.name.startswith(".") and "__MACOSX" not in name:
+            if scene_name(pure) != pure.stem:
+                raise InputError(f"{path}: {name} is a part of a scene in several files; unpack the zip file")
             found.append(Source(path, name, recording_of(Path(pure.name))))
     return found
 

@@ -26,7 +26,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
-from render.fileio.audio_file import AudioInfo, blocks, info
+from render.fileio.audio_file import AudioInfo
+from render.fileio.scene_file import scene_blocks, scene_info
 from stimuli.excerpts.audibility import LOW_ANCHOR_HZ, anchor_loss, band_powers
 from stimuli.excerpts.window import ROLL_S, Window
 
@@ -72,7 +73,7 @@ def choose_window(path: Path, seconds: float) -> Window:
     seconds : float
         Length of the excerpt, at least 1: the criteria compare the half seconds of a window with each other.
     """
-    about = info(path)
+    about = scene_info(path)
     length, roll = round(seconds * about.sample_rate_hz), round(ROLL_S * about.sample_rate_hz)
     slices = _measure_slices(path, about.sample_rate_hz)
     if about.length <= length:
@@ -150,7 +151,7 @@ def _measure_slices(path: Path, sample_rate_hz: int) -> _Slices:
     """Measure every full half second of a file."""
     size = round(_SLICE_S * sample_rate_hz)
     features, powers = [], []
-    for block in blocks(path, block_length=size):
+    for block in scene_blocks(path, block_length=size):
         if block.shape[1] == size:
             features.append(_slice_features(block))
             powers.append(_critical_bands(block[0], sample_rate_hz))

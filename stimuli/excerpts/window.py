@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from render.common.errors import InputError
-from render.fileio.audio_file import info, read
+from render.fileio.scene_file import scene_info, scene_samples
 from render.hoa.scene import Scene
 
 ROLL_S = 1.0
@@ -59,11 +59,11 @@ def read_with_rolls(path: Path, window: Window) -> Scene:
     InputError
         If the file ends before the window does.
     """
-    total, end = info(path).length, window.start + window.length
+    total, end = scene_info(path).length, window.start + window.length
     if end > total:
         raise InputError(f"{path}: {total} samples, but the excerpt ends at sample {end}")
     before, after = min(window.roll, window.start), min(window.roll, total - end)
-    samples, rate_hz = read(path, window.start - before, before + window.length + after)
+    samples, rate_hz = scene_samples(path, window.start - before, before + window.length + after)
     padded = np.pad(samples, ((0, 0), (window.roll - before, window.roll - after)), mode="reflect")
     return Scene(np.ascontiguousarray(padded), rate_hz)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from render.fileio.audio_file import blocks, info
+from render.fileio.scene_file import scene_blocks, scene_info
 from stimuli.eigenscape.corpus import recording_of
 from stimuli.field_statistics.statistics import Statistics, measure
 
@@ -81,6 +81,6 @@ def deviations(measured: Statistics, bright: bool = False) -> list[str]:
 
 def file_deviations(path: Path) -> list[str]:
     """`deviations` of the first 16 channels of a file; the class follows from its name."""
-    measured = measure((block[:16] for block in blocks(path)), info(path).sample_rate_hz)
+    measured = measure((block[:16] for block in scene_blocks(path)), scene_info(path).sample_rate_hz)
     recording = recording_of(path)
     return deviations(measured, recording is not None and recording.scene_class in BRIGHT_CLASSES)

@@ -8,7 +8,8 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from render.common.errors import InputError
-from render.fileio.audio_file import AudioInfo, blocks
+from render.fileio.audio_file import AudioInfo
+from render.fileio.scene_file import scene_blocks
 from stimuli.field_statistics.statistics import measure
 
 MAX_ERROR = 0.15  # of a convention that fits
@@ -33,7 +34,7 @@ def check_convention(about: AudioInfo) -> None:
     if best == "ACN SN3D" or errors[best] > MAX_ERROR or errors["ACN SN3D"] < MIN_SN3D_RATIO * errors[best]:
         return
     evidence = ", ".join(f"{name} {error:.2f}" for name, error in errors.items())
-    remedy = "--convention n3d converts it" if best == "ACN N3D" else "convert it to ambiX first"
+    remedy = f"--convention {'n3d' if best == 'ACN N3D' else 'fuma'} converts it"
     raise InputError(
         f"{about.path}: its statistics say {best}, not SN3D (error of each, 0 fits: {evidence}); "
         f"stimuli.prepare {remedy}, --convention sn3d takes it as it is"
@@ -45,5 +46,5 @@ def _excerpts(about: AudioInfo) -> Iterator[Float32[ndarray, "acn time"]]:
     length = min(about.length, round(_EXAMINED_S * about.sample_rate_hz)) // _PLACES
     for place in range(_PLACES):
         start = (about.length - length) * place // (_PLACES - 1)
-        for block in blocks(about.path, start, length):
+        for block in scene_blocks(about.path, start, length):
             yield block[:_CHANNELS]

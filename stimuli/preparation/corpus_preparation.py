@@ -8,11 +8,10 @@ from pathlib import Path
 
 from render.common.errors import InputError
 from render.common.parallel import in_parallel
-from render.fileio.audio_file import info
 from stimuli.eigenscape.corpus import Recording, split
 from stimuli.eigenscape.published_metadata import locations, shared_locations
 from stimuli.eigenscape.sources import Source, find_sources
-from stimuli.preparation.conversion import PreparationSettings, check_ambix, prepare_source
+from stimuli.preparation.conversion import PreparationSettings, prepare_source, recording_info
 
 TRAINING, HELD_OUT = "training", "held-out"  # folders of a corpus that is split
 
@@ -64,7 +63,7 @@ def without_unsuitable(root: Path, sources: list[Source]) -> tuple[list[Source],
     for source in sources:
         try:
             if not source.member:
-                check_ambix(info(source.path))
+                recording_info(source.path)
             suitable.append(source)
         except InputError as error:
             reasons.append(str(error))

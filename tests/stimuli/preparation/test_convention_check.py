@@ -43,5 +43,5 @@ def test_fuma_is_refused(tmp_path):
     with writer(tmp_path / "f.wav", 9, rate, "FLOAT") as file:
         file.write(fuma.astype(np.float32))
     check_convention(info(tmp_path / "a.wav"))
-    with pytest.raises(InputError, match=r"say FuMa, not SN3D.*convert it to ambiX first"):
+    with pytest.raises(InputError, match=r"say FuMa, not SN3D.*--convention fuma converts it"):
         check_convention(info(tmp_path / "f.wav"))
