@@ -31,7 +31,12 @@ def main() -> None:
     command.add_argument("--decoder", default="adm", metavar="D", help="adm (default), allrad, pareto, dual, ...")
     command.add_argument("--order", default="bs2051", choices=["bs2051", "wav"], help="channel order of the files")
     command.add_argument("-o", "--output", type=Path, metavar="DIR", help="package (default: BUILD/package-L)")
-    command.add_argument("--listeners", type=int, default=8, help="for how many orders are made (default 8)")
+    command.add_argument(
+        "--listeners",
+        type=int,
+        default=8,
+        help="for how many orders are made (default 8; webMUSHRA draws its own)",
+    )
     command.add_argument("--seed", type=int, default=1, help="of the orders (default 1)")
     command.add_argument("--workers", type=int, default=os.cpu_count(), help="items at the same time")
     command.add_argument("--force", action="store_true", help="replace a package that differs, ratings too")

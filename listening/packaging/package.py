@@ -190,9 +190,12 @@ def _clear_other_export(package: Package, names: dict[str, dict[str, str]]) -> N
             continue
         if not package.force:
             raise InputError(
-                f"{path}: belongs to the export of another build; remove {package.audio.parent} or use --force"
+                f"{path}: belongs to the export of another build or of an earlier version, whose ratings need "
+                "its key; export to another folder with -o, or replace both with --force"
             )
         path.unlink()
+        if not any(path.parent.iterdir()):
+            path.parent.rmdir()
 
 
 def _make_times_equal(folder: Path) -> None:
