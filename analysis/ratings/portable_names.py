@@ -30,22 +30,34 @@ _WORDS = {
 }
 """What YAML, JSON and statistics programs take for a number, nothing or a truth value, whatever the case."""
 
-_DATE = re.compile(
+_MONTH = (
     r"(jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?|sept?(ember)?|oct(ober)?|nov(ember)?"
-    r"|dec(ember)?)[-_ ]?\d.*"
+    r"|dec(ember)?)"
 )
+_DATE = re.compile(rf"{_MONTH}[-_ ]?\d.*|\d{{1,4}}[-_ ]?{_MONTH}([-_ ]?\d+)?|\d{{1,4}}-\d{{1,2}}(-\d{{1,4}})?")
 
 
 def is_portable(name: str) -> bool:
-    """Whether a name begins with a letter A-Z and no program takes it for a number, a date or a truth value.
+    """Whether a name begins with a letter A-Z and no program takes it for anything but text.
 
     Examples
     --------
     >>> [is_portable(name) for name in ("e4073329", "4e073329", "inf", "Beach", "dec01ab2")]
     [True, False, False, True, False]
     """
+    return re.match("[A-Za-z]", name) is not None and not may_change(name)
+
+
+def may_change(name: str) -> bool:
+    """Whether a program may take a name for a number, a date or a truth value.
+
+    Examples
+    --------
+    >>> [may_change(name) for name in ("06820837", "3fa286c9", "3dec2012", "1-2", "NaN")]
+    [True, False, True, True, True]
+    """
     plain = name.lower()
-    return re.match("[a-z]", plain) is not None and plain not in _WORDS and not _DATE.fullmatch(plain)
+    return plain in _WORDS or _DATE.fullmatch(plain) is not None or not isinstance(as_read(name), str)
 
 
 def as_read(name: str) -> float | bool | str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from analysis.ratings.portable_names import as_read, is_portable
+from analysis.ratings.portable_names import as_read, may_change
 from render.common.errors import InputError
 
 MAX_LISTED = 10
@@ -167,7 +167,7 @@ class _Names:
 
     def how_changed(self) -> str:
         """Clause of an error message: the names that a program may have changed, if there are any."""
-        frail = [name for name in self._names if not is_portable(name)]
+        frail = [name for name in self._names if may_change(name)]
         if not frail:
             return ""
         more = f" and {len(frail) - MAX_LISTED} more" if len(frail) > MAX_LISTED else ""

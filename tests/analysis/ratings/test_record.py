@@ -50,7 +50,7 @@ def test_what_cannot_be_undone_is_refused_with_its_cause(tmp_path, row, message)
 
 def test_names_that_no_program_changes_are_not_blamed_on_one(tmp_path):
     with pytest.raises(InputError, match=r"may belong to another package$"):
-        joined(tmp_path, ["s,l,A,7,50"], {"A": {"a1234567": "href"}})
+        joined(tmp_path, ["s,l,A,7,50"], {"A": {"a1234567": "href", "3fa286c9": "la"}})
 
 
 def test_files_of_webmushra_are_joined_alike(tmp_path):
