@@ -28,6 +28,8 @@ MAGIC, VERSION = b"ARVQ", 8
 ABSENT = -1  # in place of a code that gave way to the side information
 _FIELDS = struct.Struct("<4sBBH8sIHBBBBhQI8s4x")
 CRC = struct.Struct("<I")
+MAX_SAMPLE = 100.0  # of a signal, relative to full scale: 40 dB above it
+MIN_GAIN_Q8_DB = -64 * 256  # of a signal whose rms is `MAX_SAMPLE`, see `codec.coding.pipeline.LEVEL_DBFS`
 _SIDE_INFO_FLAG, _RANGE_CODED_FLAG = 1, 2
 HEADER_BYTES = _FIELDS.size + CRC.size
 
@@ -51,7 +53,7 @@ class Header:
     hop : int
         Samples per frame and channel.
     gain_q8_db : int
-        Gain in 1/256 dB that was applied before the encoder.
+        Gain in 1/256 dB that was applied before the encoder, at least `MIN_GAIN_Q8_DB`.
     length : int
         Samples per channel.
     source_crc32 : int
@@ -183,12 +185,13 @@ def parse_header(data: bytes, where: str) -> Header:
     ) = _FIELDS.unpack(fields)  # fmt: skip
     header = Header(
         model, rate_hz, channels, codebooks, model_codebooks, bits, hop, gain, length, source,
-        layout.rstrip(b"\0").decode("ascii", "replace"), bool(flags & _SIDE_INFO_FLAG),
+        layout.rstrip(b"\0").decode("latin-1"), bool(flags & _SIDE_INFO_FLAG),
         bool(flags & _RANGE_CODED_FLAG),
     )  # fmt: skip
     possible = (
         hop and rate_hz and 1 <= channels <= 256 and 1 <= codebooks <= model_codebooks <= 64 and 1 <= bits <= 16
-        and length and flags < 4 and header.layout.isprintable()
+        and length and flags < 4 and gain >= MIN_GAIN_Q8_DB
+        and header.layout.isascii() and header.layout.isprintable()
         and (header.layout != "ambiX" or (order + 1) ** 2 == channels)
     )  # fmt: skip
     if not possible or header.pack() != data[:HEADER_BYTES]:

@@ -21,7 +21,7 @@ from jaxtyping import Float32, Int
 from numpy import ndarray
 
 from codec.bitstream.file import read_header, read_packets, write_stream
-from codec.bitstream.format import ABSENT, Header, Packet
+from codec.bitstream.format import ABSENT, MAX_SAMPLE, Header, Packet
 from codec.bitstream.sizes import PACKET_FRAMES
 from codec.coding.front_end import NetworkInput, front_end_of
 from codec.rvqgan.codec import RVQGAN
@@ -46,24 +46,28 @@ class SignalSummary(NamedTuple):
     rms : float
         Of channel 0, or half that of the loudest channel if it is more. In Ambisonics it never is; in a feed, a
         silent first loudspeaker must not raise the others beyond the range of the encoder.
+    peak : float
+        Largest absolute value of all samples.
     crc32 : int
         `Header.source_crc32`.
     """
 
     length: int
     rms: float
+    peak: float
     crc32: int
 
 
 def summarise(parts: Iterable[Float32[ndarray, "channel time"]]) -> SignalSummary:
     """Measure length, level and checksum of a signal, the same however it is cut."""
-    length, energies, crc = 0, np.zeros(1), 0
+    length, energies, peak, crc = 0, np.zeros(1), 0.0, 0
     for block, _, count in rechunk(parts, repeat(_MEASURED_BLOCK)):
         length += count
         energies = energies + [np.square(channel, dtype=np.float64).sum() for channel in block]
+        peak = max(peak, float(block.max()), -float(block.min()))
         crc = zlib.crc32(np.ascontiguousarray(block.T, "<f4").tobytes(), crc)
     energy = max(energies[0], energies.max() / 4)
-    return SignalSummary(length, math.sqrt(energy / max(length, 1)), crc)
+    return SignalSummary(length, math.sqrt(energy / max(length, 1)), peak, crc)
 
 
 def unchanged(
@@ -88,21 +92,10 @@ def unchanged(
 
 
 def level_gain_q8_db(rms: float) -> int:
-    """Gain in 1/256 dB that brings a signal of this rms to `LEVEL_DBFS`; 0 for silence.
-
-    Raises
-    ------
-    InputError
-        If the signal is louder than 103 dB above full scale, which the header cannot express.
-    """
+    """Gain in 1/256 dB that brings a signal of this rms to `LEVEL_DBFS`; 0 for silence."""
     if rms < 1e-7:
         return 0
-    gain_db = LEVEL_DBFS - 20 * math.log10(rms)
-    if gain_db < -127:
-        raise InputError(
-            f"the signal's rms is {rms:.2g} relative to full scale, louder than a stream can express; scale it"
-        )
-    return round(256 * min(127.0, gain_db))
+    return round(256 * min(127.0, LEVEL_DBFS - 20 * math.log10(rms)))
 
 
 def check_signal(config: ModelConfig, channels: int, sample_rate_hz: int, length: int, where: str) -> None:
@@ -156,9 +149,14 @@ def make_header(
     Raises
     ------
     InputError
-        If the signal is too loud, see `level_gain_q8_db`.
+        If a sample exceeds `MAX_SAMPLE`.
     """
     config = model.config
+    if summary.peak > MAX_SAMPLE:
+        raise InputError(
+            f"the signal reaches {summary.peak:.3g} relative to full scale, but a stream holds at most "
+            f"{MAX_SAMPLE:g}; scale it"
+        )
     return Header(
         model=digest,
         codebooks=codebooks or config.codebooks,
@@ -272,7 +270,8 @@ def decode_packets(
         kept = min(left, samples.shape[1])
         left -= kept
         if first == 0 or index >= front_end.lead_in_packets:
-            yield np.ascontiguousarray(samples[:, :kept]) / np.float32(header.gain)
+            scaled = np.ascontiguousarray(samples[:, :kept]) / np.float32(header.gain)
+            yield scaled.clip(-MAX_SAMPLE, MAX_SAMPLE)  # codes and side information need not come from an encoder
 
 
 class Stream(NamedTuple):

@@ -22,6 +22,7 @@ from render.common.errors import InputError
 VERSION = "1.0.0"
 _NPY_MAGIC = b"\x93NUMPY"
 MAX_BYTES = 1 << 28  # 22 hours of one channel
+_MAX_DB = 40.0  # loudness, as of the loudest signals that a stream of ours holds
 _MAX_FRAME_S = 0.1  # published frames last 12 to 20 ms
 _TYPES = frozenset({"u1", "u2", "i2", "i4", "i8", "f4", "f8", "b1"})
 
@@ -116,8 +117,8 @@ def _checked(codes: Any, metadata: Any, where: str) -> DacFile:
             f"{where}: version {metadata['dac_version'][:20]!r} of the format is unknown; known is {VERSION}"
         )
     level = _only_item(metadata["input_db"])
-    if type(level) not in (int, float) or not -200 <= level <= 100:
-        raise InputError(f"{where}: input_db is not a loudness in dB")
+    if type(level) not in (int, float) or not -200 <= level <= _MAX_DB:
+        raise InputError(f"{where}: input_db is not a loudness between -200 and {_MAX_DB:g} dB")
 
     if not isinstance(codes, _Array) or codes.kind != "u2" or len(codes.shape) != 3:
         raise InputError(f"{where}: its codes are not 16-bit integers (channel, codebook, frame)")

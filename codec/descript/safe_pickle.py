@@ -85,6 +85,15 @@ def read_pickle(
         raise InputError(f"{where}: damaged pickle ({str(error)[:100]})") from None
 
 
+def _is_key(value: Any) -> bool:
+    """Whether a value can be a key: hashes of strings are random, those of these integers are all different.
+
+    Integers modulo 2^61 - 1 (`sys.hash_info`), floats and tuples have equal hashes in any number: a dictionary of
+    100,000 such keys takes minutes.
+    """
+    return type(value) is str or (type(value) is int and 0 <= value < 1 << 32)
+
+
 class _Machine:
     """Stack, marks and memo of one pickle."""
 
@@ -171,9 +180,8 @@ class _Machine:
 
     def _set(self, values: list[Any]) -> None:
         keys = values[::2]
-        # Keys of other types could be constructed so that hashing them takes forever.
-        if len(values) % 2 or not all(type(key) in (str, int) for key in keys):
-            raise ValueError("dictionary with keys that are neither strings nor integers")
+        if len(values) % 2 or not all(_is_key(key) for key in keys):
+            raise ValueError("dictionary with keys that are neither strings nor small integers")
         self._top(dict).update(zip(keys, values[1::2], strict=True))
 
     def _top(self, kind: type) -> Any:

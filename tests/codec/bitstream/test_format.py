@@ -60,12 +60,22 @@ def test_the_header_is_the_documented_one():
         dict(bits_per_code=17), dict(codebooks=19, model_codebooks=18), dict(sample_rate_hz=0), dict(length=0),
         dict(model_codebooks=65),
         dict(channels=15, layout="ambiX"), dict(layout="\x1b[31mX"), dict(layout="4+7\n"), dict(layout="a\0b"),
+        dict(gain_q8_db=-64 * 256 - 1), dict(gain_q8_db=-32768),
     ],
 )  # fmt: skip
 def test_impossible_headers_are_refused(values):
     data = replace(make_header(), **values).pack()
     with pytest.raises(CorruptStream, match="impossible header"):
         parse_header(data, "x.arvq")
+
+
+@pytest.mark.parametrize("layout", [b"\xff\xfe", b"4+7+0\x80", b"\xc3\xa9", b"ambiX\xff", b"\xff" * 8])
+def test_a_layout_that_is_no_ascii_is_an_impossible_header(layout):
+    """With the right CRC: no field but the layout tells."""
+    fields = bytearray(make_header().pack()[:-4])
+    fields[40:48] = layout.ljust(8, b"\0")
+    with pytest.raises(CorruptStream, match="impossible header"):
+        parse_header(bytes(fields) + struct.pack("<I", zlib.crc32(fields)), "x.arvq")
 
 
 @settings(deadline=None, max_examples=200)

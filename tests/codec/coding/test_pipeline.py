@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from codec.bitstream.file import read_header, read_packets
-from codec.bitstream.format import ABSENT, CorruptStream
+from codec.bitstream.format import ABSENT, MIN_GAIN_Q8_DB, CorruptStream
 from codec.bitstream.sizes import PACKET_FRAMES
 from codec.coding.pipeline import (
     Stream,
     check_model,
     decode,
+    decode_packets,
     decode_range,
     encode,
     encode_packets,
@@ -174,10 +175,28 @@ def test_a_quiet_first_channel_does_not_lift_the_others_out_of_range():
     assert summarise([x]).rms == pytest.approx(1e-6, rel=0.1)
 
 
-def test_levels_that_a_header_cannot_hold_are_refused(model):
-    assert level_gain_q8_db(1e5) == 256 * (-24 - 100)
-    with pytest.raises(InputError, match="scale it"):
-        encode(model, DIGEST, scene(1000, level=1e12))
+def test_levels_that_a_stream_cannot_hold_are_refused(model):
+    x = scene(1000)
+    x.samples[2, 500] = -100.0
+    assert opened(encode(model, DIGEST, x))[1].gain_q8_db > MIN_GAIN_Q8_DB
+    x.samples[2, 500] = np.nextafter(np.float32(-100), np.float32(-200))
+    with pytest.raises(InputError, match="the signal reaches 100 relative to full scale"):
+        encode(model, DIGEST, x)
+    loudest = Scene(np.full((4, 1000), 100, np.float32), 44_100)
+    assert opened(encode(model, DIGEST, loudest))[1].gain_q8_db == MIN_GAIN_Q8_DB
+
+
+def test_no_stream_is_decoded_to_more_than_an_encoder_takes(side_info_model):
+    """The side information of a loud signal under the header of a louder one: valid, and 300 dB too loud."""
+    data = encode(side_info_model, DIGEST, scene(2 * PACKET, level=20.0))
+    file, header = opened(data)
+    packets = list(read_packets(file, header, "x"))
+    header = replace(header, gain_q8_db=MIN_GAIN_Q8_DB)
+    samples = np.concatenate(list(decode_packets(side_info_model, header, packets)), axis=1)
+    assert np.abs(samples).max() == 100.0
+    plain = np.concatenate(list(decode_packets(side_info_model, replace(header, gain_q8_db=0), packets)), axis=1)
+    inside = np.abs(samples) < 100
+    np.testing.assert_allclose(samples[inside], plain[inside] * 10 ** (64 / 20), rtol=1e-5)
 
 
 def test_a_feed_comes_back_as_a_feed():
