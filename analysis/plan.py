@@ -11,8 +11,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from analysis.study.options import CORRECTIONS, INTERVALS, SCREENINGS, TESTS
+from analysis.study.options import CORRECTIONS, INTERVALS, SCREENINGS, TESTS, add_leave_out
 from render.common.cli import parser, run
+from render.common.errors import InputError, did_you_mean
 
 
 def main() -> None:
@@ -23,6 +24,7 @@ def main() -> None:
     command.add_argument("--key", type=Path, metavar="KEY.json", help="take conditions and items from this key")
     command.add_argument("--conditions", nargs="+", default=[], metavar="C", help="as they stand in the ratings")
     command.add_argument("--items", nargs="+", default=[], metavar="I")
+    add_leave_out(command)
     command.add_argument(
         "--package", type=Path, metavar="DIR", help="record the digests of the sound files in DIR"
     )
@@ -47,13 +49,19 @@ def main() -> None:
     arguments = command.parse_args()
 
     from analysis.ratings.conditions import condition_order
+    from analysis.ratings.record import canonical
     from analysis.ratings.table import read_key
     from analysis.study.preregistration import Plan, check, digests, orders_differ, write_plan
 
-    conditions, items = tuple(arguments.conditions), tuple(arguments.items)
+    conditions, items, leave_out = (
+        tuple(map(canonical, names))
+        for names in (arguments.conditions, arguments.items, arguments.leave_out or ())
+    )
     if arguments.key:
         key = read_key(arguments.key)
-        items = items or tuple(sorted(key))
+        if unknown := [item for item in leave_out if item not in key]:
+            raise InputError(f"--leave-out {unknown[0]}: the key has no such item{did_you_mean(unknown[0], key)}")
+        items = items or tuple(sorted(set(key) - set(leave_out)))
         named = {condition for stimuli in key.values() for condition in stimuli.values()}
         conditions = conditions or tuple(condition_order(named))
     plan = check(
@@ -65,7 +73,7 @@ def main() -> None:
             items=items,
             screening=arguments.screening,
             ci=arguments.ci,
-            comparisons=tuple((a, b) for a, b in arguments.compare),
+            comparisons=tuple((canonical(a), canonical(b)) for a, b in arguments.compare),
             test=arguments.test,
             correction=arguments.correction,
             alpha=arguments.alpha,
@@ -73,6 +81,7 @@ def main() -> None:
             draws=arguments.draws,
             seed=arguments.seed,
             stimuli=digests(arguments.package) if arguments.package else {},
+            leave_out=leave_out,
         )
     )
     digest = write_plan(arguments.output, plan, arguments.force)

@@ -6,6 +6,7 @@ import codecs
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -164,8 +165,8 @@ class CsvTable:
         InputError
             If two columns have one heading, or, while rows are read, a cell without a heading holds text.
         """
-        names = [name.lower() for name in self.header if name]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
+        names = Counter(name.lower() for name in self.header if name)
+        if twice := sorted(name for name, count in names.items() if count > 1):
             raise InputError(
                 f"{self.path}:{self.line}: a column is named twice: {', '.join(twice)}; rename one of them"
             )
@@ -185,8 +186,9 @@ class CsvTable:
         if len(row) <= columns[-1]:
             what = f"has {len(row)} cells, the header has {len(self.header)}"
             raise self._unreadable(line, what, before, row)
+        headed = set(columns)
         for i, cell in enumerate(row):
-            if i not in columns and cell.strip():
+            if cell.strip() and i not in headed:
                 what = f"cell {i + 1} ('{cell[:40]}') has no heading; give its column one, or empty the cell"
                 raise self._unreadable(line, what, before, row)
         return [row[i] for i in columns]

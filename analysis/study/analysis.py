@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +23,7 @@ from analysis.statistics.screening import screen
 from analysis.study.options import DEFAULTS, Settings, chosen_settings, renamed_conditions
 from analysis.study.preregistration import Plan, deviations, read_plan
 from analysis.study.results import OmnibusTests, Results
-from render.common.errors import InputError
+from render.common.errors import InputError, did_you_mean
 from render.common.files import sha256
 
 MAX_LISTED = 10
@@ -95,11 +96,12 @@ def analyse(ratings: Ratings, settings: Settings = DEFAULTS, plan: Plan | None =
     Raises
     ------
     InputError
-        If post-screening leaves no listener, or the design is too large.
+        If post-screening leaves no listener, an item to be left out was not rated, or the design is too large.
     """
-    everybody = cells(ratings.table)
+    rated, notes = _without(ratings.table, settings.leave_out)
+    everybody = cells(rated)
     screening = screen(everybody, settings.screening)
-    table = ratings.table[~ratings.table["listener"].isin(screening.excluded)]
+    table = rated[~rated["listener"].isin(screening.excluded)]
     cube = everybody.without(screening.excluded) if screening.excluded else everybody
     summary = summarise(table, cube, settings.ci)
     means = means_over_items(cube.scores)
@@ -116,7 +118,7 @@ def analyse(ratings: Ratings, settings: Settings = DEFAULTS, plan: Plan | None =
         screening=screening,
         not_rated=not_rated,
         summary=summary,
-        summary_unscreened=summarise(ratings.table, everybody, settings.ci) if screening.excluded else summary,
+        summary_unscreened=summarise(rated, everybody, settings.ci) if screening.excluded else summary,
         spread=spread,
         per_item=_per_item(cube),
         pairs=_all_pairs(table, means, cube.conditions, settings),
@@ -127,6 +129,7 @@ def analyse(ratings: Ratings, settings: Settings = DEFAULTS, plan: Plan | None =
         bootstraps=bootstrap(table, cube, settings.draws, settings.seed) if settings.draws else {},
         warnings=(
             *ratings.notes,
+            *notes,
             *screening.notes,
             *_missing_score_warnings(ratings.unscored, len(not_rated), int(complete.sum())),
             *omnibus_warnings,
@@ -135,6 +138,20 @@ def analyse(ratings: Ratings, settings: Settings = DEFAULTS, plan: Plan | None =
             *_scale_warnings(summary, spread),
         ),
     )
+
+
+def _without(table: pd.DataFrame, items: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
+    """Leave items out; also return what a reader must know of this, and of items that look like training."""
+    rated = sorted(table["item"].unique())
+    for item in items:
+        if item not in rated:
+            raise InputError(f"--leave-out {item}: no such item was rated{did_you_mean(item, rated)}")
+    if set(rated) <= set(items):
+        raise InputError("--leave-out leaves no item")
+    notes = [f"items left out: {', '.join(items)}"] if items else []
+    if training := [item for item in rated if "training" in item.lower() and item not in items]:
+        notes.append(f"analysed like any other item: {', '.join(training)}; --leave-out leaves a training out")
+    return table[~table["item"].isin(items)] if items else table, notes
 
 
 def _all_pairs(

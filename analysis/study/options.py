@@ -10,6 +10,7 @@ import argparse
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from analysis.ratings.record import canonical
 from render.common.errors import InputError
 
 SCREENINGS = ("bs1534-3", "mpeg-strict", "none")
@@ -34,6 +35,8 @@ class Settings:
         Seed of the draws.
     margin
         Points within which two conditions count as equivalent; None leaves the tests of equivalence out.
+    leave_out
+        Items that are not analysed, such as pages of training (BS.1534-3: their grades are discarded).
     """
 
     screening: str = "bs1534-3"
@@ -41,6 +44,7 @@ class Settings:
     draws: int = 0
     seed: int = 1
     margin: float | None = None
+    leave_out: tuple[str, ...] = ()
 
 
 DEFAULTS = Settings()
@@ -63,6 +67,7 @@ def add_options(command: argparse.ArgumentParser, files: str = "+") -> None:
     command.add_argument("--seed", type=int, help="seed of the draws (default: 1)")
     command.add_argument("--margin", type=float, metavar="POINTS",
                          help="test whether pairs are equivalent, and a no worse than b, by POINTS")  # fmt: skip
+    add_leave_out(command)
     command.add_argument("--plan", type=Path, metavar="PLAN.json",
                          help="run this frozen plan (analysis.plan) and list every deviation from it")  # fmt: skip
     command.add_argument("--package", type=Path, metavar="DIR",
@@ -76,6 +81,12 @@ def add_conditions(command: argparse.ArgumentParser) -> None:
                          "other; doubtful ones are refused)")  # fmt: skip
 
 
+def add_leave_out(command: argparse.ArgumentParser) -> None:
+    """Add the option that names the items that are not analysed."""
+    command.add_argument("--leave-out", nargs="+", metavar="ITEM",
+                         help="items that are rated but not analysed, such as pages of training")  # fmt: skip
+
+
 def chosen_settings(arguments: argparse.Namespace, planned: Settings) -> Settings:
     """Return the settings that the command line gives; those that it does not give are `planned`.
 
@@ -85,6 +96,8 @@ def chosen_settings(arguments: argparse.Namespace, planned: Settings) -> Setting
         If a setting is out of its range.
     """
     given = {field.name: getattr(arguments, field.name) for field in fields(Settings)}
+    if arguments.leave_out is not None:
+        given["leave_out"] = tuple(canonical(item) for item in arguments.leave_out)
     settings = Settings(**{n: getattr(planned, n) if value is None else value for n, value in given.items()})
     if not 0 <= settings.draws <= 1_000_000 or settings.seed < 0:
         raise InputError("--draws must be from 0 to 1000000 and --seed not negative")

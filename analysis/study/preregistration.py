@@ -8,15 +8,17 @@ digest that is kept elsewhere.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from analysis.ratings.conditions import ANCHORS
+from analysis.ratings.record import canonical
 from analysis.statistics.paired_tests import MAX_PAIRS, every_pair
 from analysis.study.options import CORRECTIONS, INTERVALS, SCREENINGS, TESTS, Settings
 from render.common.errors import InputError
@@ -26,6 +28,12 @@ SOUND_SUFFIXES = {".wav", ".w64", ".rf64", ".flac", ".caf"}
 
 MAX_LISTED = 10
 """Largest number of names that a deviation lists; further ones are only counted."""
+
+LARGEST_OFFSET = timedelta(hours=14)
+"""How far a local time may be from UTC: the zone database has offsets up to +14:00 (Pacific/Kiritimati)."""
+
+AGES = ("older", "unclear", "younger", "unreadable")
+"""What the date of a rating can be when it is compared with that of the plan."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,8 @@ class Plan:
         Test of these pairs, adjustment of its p over them, and level of significance.
     stimuli
         Path of every sound file in the package -> its SHA-256.
+    leave_out
+        Items that are rated but not analysed (`analysis.study.options.Settings`).
     """
 
     title: str
@@ -65,6 +75,7 @@ class Plan:
     draws: int
     seed: int
     stimuli: Mapping[str, str]
+    leave_out: tuple[str, ...] = ()
 
     def pairs(self, conditions: Sequence[str]) -> list[tuple[str, str]]:
         """Return the planned comparisons of which both `conditions` are there.
@@ -78,7 +89,7 @@ class Plan:
     @property
     def settings(self) -> Settings:
         """The planned settings of the analysis."""
-        return Settings(self.screening, self.ci, self.draws, self.seed, self.margin)
+        return Settings(self.screening, self.ci, self.draws, self.seed, self.margin, self.leave_out)
 
 
 def check(plan: Plan) -> Plan:
@@ -98,9 +109,11 @@ def check(plan: Plan) -> Plan:
     ):
         raise InputError("plan: listeners, draws and seed must be whole numbers, stimuli an object")
     try:
-        datetime.fromisoformat(plan.frozen)
+        frozen = datetime.fromisoformat(plan.frozen)
     except (TypeError, ValueError):
         raise InputError(f"plan: '{plan.frozen}' is not a date") from None
+    if frozen.tzinfo is None:
+        raise InputError(f"plan: '{plan.frozen}' has no time zone, so nobody can tell what came before it")
     if plan.listeners < 2:
         raise InputError("plan: a test needs at least 2 listeners")
     if not 0 < plan.alpha < 0.5:
@@ -117,13 +130,16 @@ def check(plan: Plan) -> Plan:
     for a, b in plan.comparisons:
         if a == b or (plan.conditions and not {a, b} <= set(plan.conditions)):
             raise InputError(f"plan: comparison {a} {b} does not name two different planned conditions")
+    if both := sorted(set(plan.items) & set(plan.leave_out)):
+        raise InputError(f"plan: items that are planned and left out: {_listed(both)}")
     return plan
 
 
 def write_plan(path: Path, plan: Plan, force: bool = False) -> str:
     """Write a plan with its SHA-256, and return the latter."""
-    digest = sha256_of(asdict(plan))
-    write_json(path, {"plan": asdict(plan), "sha256": digest}, force=force)
+    values = {name: value for name, value in asdict(plan).items() if name != "leave_out" or value}
+    digest = sha256_of(values)
+    write_json(path, {"plan": values, "sha256": digest}, force=force)
     return digest
 
 
@@ -138,11 +154,14 @@ def read_plan(path: Path) -> tuple[Plan, list[str]]:
     content = read_json(path)
     values = content.get("plan") if isinstance(content, dict) else None
     names = [field.name for field in fields(Plan)]
-    if not isinstance(values, dict) or set(values) != set(names):
+    if not isinstance(values, dict) or {"leave_out", *values} != set(names):
         raise InputError(f"{path}: is not a frozen plan; python -m analysis.plan writes one")
     try:
-        listed: dict[str, Any] = {name: tuple(map(str, values[name])) for name in ("conditions", "items")}
-        listed["comparisons"] = tuple((str(a), str(b)) for a, b in values["comparisons"])
+        listed: dict[str, Any] = {
+            name: tuple(canonical(str(value)) for value in _list(name, values.get(name, [])))
+            for name in ("conditions", "items", "leave_out")
+        }
+        listed["comparisons"] = tuple((canonical(str(a)), canonical(str(b))) for a, b in values["comparisons"])
         plan = Plan(**{**values, **listed})
         check(plan)
     except (TypeError, ValueError) as error:
@@ -152,6 +171,12 @@ def read_plan(path: Path) -> tuple[Plan, list[str]]:
         return plan, []
     return plan, [f"the plan was changed after it was frozen: its digest is {found[:12]}, it was frozen as "
                   f"{str(content.get('sha256'))[:12]}"]  # fmt: skip
+
+
+def _list(name: str, value: object) -> list:
+    if not isinstance(value, list):
+        raise InputError(f"plan: {name} is not a list")
+    return value
 
 
 def digests(package: Path) -> dict[str, str]:
@@ -186,10 +211,11 @@ def deviations(plan: Plan, table: pd.DataFrame, settings: Settings, package: Pat
     """
     planned = asdict(plan.settings)
     found = [
-        f"{name}: planned {planned[name]}, used {used}"
+        f"{name}: planned {_worded(planned[name])}, used {_worded(used)}"
         for name, used in asdict(settings).items()
         if used != planned[name]
     ]
+    table = table[~table["item"].isin(settings.leave_out)]
     rated = table["listener"].nunique()
     if rated != plan.listeners:
         found.append(f"listeners: planned {plan.listeners}, {rated} rated")
@@ -214,6 +240,12 @@ def orders_differ(listeners: int, package: Path) -> str:
     if not isinstance(orders, list) or len(orders) == listeners:
         return ""
     return f"orders: {session} holds those of {len(orders)} listeners, {listeners} are planned"
+
+
+def _worded(setting: object) -> str:
+    if isinstance(setting, tuple):
+        return _listed(setting) or "nothing"
+    return str(setting)
 
 
 def _name_deviations(what: str, planned: set[str], rated: set[str]) -> list[str]:
@@ -248,14 +280,43 @@ def _stimulus_deviations(plan: Plan, table: pd.DataFrame, package: Path | None) 
 
 
 def _date_deviations(plan: Plan, table: pd.DataFrame) -> list[str]:
-    """Describe ratings that are older than the plan, or whose dates are not readable (ISO 8601)."""
+    """Describe ratings that are older than the plan, and those whose dates do not tell.
+
+    A date without a zone may be that of any place, so within `LARGEST_OFFSET` of the plan it tells nothing; a day
+    without a time may be any time of the day.
+    """
     if "date" not in table:
         return ["dates: not checked; the ratings carry none"]
-    given = pd.to_datetime(table["date"], utc=True, errors="coerce", format="ISO8601")
-    early = int((given < pd.Timestamp(plan.frozen)).sum())
-    unreadable = int(given.isna().sum())
-    found = [f"{early} ratings are older than the plan, which was frozen on {plan.frozen}"] if early else []
-    return found + ([f"dates: {unreadable} ratings carry none that can be read"] if unreadable else [])
+    frozen = datetime.fromisoformat(plan.frozen)
+    counts = table["date"].value_counts()
+    kinds = {date: _age(str(date), frozen) for date in counts.index}
+    count = {kind: sum(int(counts[date]) for date in counts.index if kinds[date] == kind) for kind in AGES}
+    found = []
+    if count["older"]:
+        found.append(f"{count['older']} ratings are older than the plan, which was frozen on {plan.frozen}")
+    if count["unclear"]:
+        found.append(
+            f"dates: {count['unclear']} ratings cannot be checked against the plan, frozen on {plan.frozen}: "
+            "their dates have no time zone (or no time) and are too near to it to tell which came first"
+        )
+    if count["unreadable"]:
+        found.append(f"dates: {count['unreadable']} ratings carry none that can be read")
+    return found
+
+
+def _age(date: str, frozen: datetime) -> str:
+    """Compare the date of a rating (ISO 8601) with the time at which the plan was frozen: one of `AGES`."""
+    try:
+        given = datetime.fromisoformat(date)
+    except ValueError:
+        return "unreadable"
+    has_zone = given.tzinfo is not None
+    after = (given if has_zone else given.replace(tzinfo=UTC)) - frozen
+    doubt = timedelta() if has_zone else LARGEST_OFFSET
+    length = timedelta() if re.search(r"[T ]", date) else timedelta(days=1)
+    if after + length + doubt < timedelta():
+        return "older"
+    return "younger" if after - doubt >= timedelta() else "unclear"
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -10,6 +10,7 @@ import re
 import secrets
 import shutil
 import socket
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -222,11 +223,14 @@ def read_json(path: Path) -> Any:
     ------
     InputError
         If it is not valid JSON in UTF-8; the message gives file, line and column. Numbers that are not finite
-        (``NaN``, ``1e999``) are no JSON (RFC 8259, clause 6), though Python's reader lets them pass.
+        (``NaN``, ``1e999``) are no JSON (RFC 8259, clause 6), though Python's reader lets them pass. Whole numbers
+        beyond every double, and one name twice in an object (clause 4), readers understand differently.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
-        return json.loads(text, parse_float=_finite, parse_constant=_finite)
+        return json.loads(
+            text, parse_int=_whole, parse_float=_finite, parse_constant=_finite, object_pairs_hook=_unique
+        )
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 text (byte {error.start}); is it the right file?") from error
     except json.JSONDecodeError as error:
@@ -240,6 +244,20 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{text} is not a finite number")
     return number
+
+
+def _whole(text: str) -> int:
+    _finite(text)
+    return int(text)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the members of a JSON object; one name twice is an error."""
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        [(twice, _)] = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"'{twice[:40]}' occurs twice in one object")
+    return members
 
 
 def read_record(path: Path) -> dict[str, Any]:

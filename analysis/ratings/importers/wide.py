@@ -6,9 +6,9 @@ and what is left out are reported, what is doubtful is refused, and ``--conditio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
-from statistics import fmean, median
+from math import fsum
 
 from analysis.ratings.conditions import REFERENCE_AND_ANCHORS
 from analysis.ratings.csv_text import NUMBER, CsvTable, Row
@@ -102,7 +102,7 @@ def _columns(
         taken = [i for i in others if _is_known(table.header[i]) or _may_hold_scores(table, rows, i)]
     if not taken:
         raise InputError(f"{table.path}:{table.line}: no column holds the scores of a condition; {REMEDY}")
-    return taken, [i for i in others if i not in taken]
+    return taken, sorted(set(others) - set(taken))
 
 
 def _without_roles(table: CsvTable, columns: Mapping[str, int]) -> list[int]:
@@ -168,8 +168,7 @@ def _refuse_doubtful(
         elif _counts(values, of_listener) or _counts(values, [range(len(rows))]):
             doubts[i] = "it counts"
     rest = {i: values for i, values in scores.items() if i not in doubts}
-    doubts |= {i: "the mean or median of the others" for i, values in rest.items()
-               if _is_centre(values, [other for j, other in rest.items() if j != i])}  # fmt: skip
+    doubts |= dict.fromkeys(_means(rest), "the mean of the others")
     if doubts:
         listed = ", ".join(f"'{table.header[i]}' ({why})" for i, why in sorted(doubts.items()))
         raise InputError(f"{table.path}:{table.line}: columns that may not be conditions: {listed}; {REMEDY}")
@@ -197,18 +196,22 @@ def _counts(values: Sequence[float | None], groups: Sequence[Sequence[int]]) -> 
     return sum(map(len, groups)) >= MIN_EVIDENCE
 
 
-def _is_centre(values: Sequence[float | None], others: Sequence[Sequence[float | None]]) -> bool:
-    """Whether a column is, as rounded there, the mean or the median of the `others` in every row."""
-    if len(others) < 2 or len(values) < MIN_EVIDENCE:
-        return False
-    decimals = max(len(f"{value:.9g}".partition(".")[2]) for value in values if value is not None)
-    tolerance = 0.5 * 10**-decimals + 1e-6
-
-    def is_near(row: int, centre: Callable[[list[float]], float]) -> bool:
-        value, given = values[row], [v for other in others if (v := other[row]) is not None]
-        return value is not None and bool(given) and abs(value - centre(given)) <= tolerance
-
-    return any(all(is_near(row, centre) for row in range(len(values))) for centre in (fmean, median))
+def _means(columns: Mapping[int, Sequence[float | None]]) -> list[int]:
+    """Return the columns that are, as rounded there, the mean of all the others in every row."""
+    rows = [[value for value in row if value is not None] for row in zip(*columns.values(), strict=True)]
+    if len(columns) < 3 or len(rows) < MIN_EVIDENCE:
+        return []
+    found = []
+    sums = [(fsum(row), len(row)) for row in rows]
+    for i, values in columns.items():
+        decimals = max(len(f"{value:.9g}".partition(".")[2]) for value in values if value is not None)
+        tolerance = 0.5 * 10**-decimals + 1e-6
+        if all(
+            value is not None and count > 1 and abs(value - (total - value) / (count - 1)) <= tolerance
+            for value, (total, count) in zip(values, sums, strict=True)
+        ):
+            found.append(i)
+    return found
 
 
 def _ends_in(name: str, conditions: Collection[str]) -> tuple[str, str] | None:

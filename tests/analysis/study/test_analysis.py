@@ -17,6 +17,7 @@ from analysis.study.analysis import analyse
 from analysis.study.options import Settings
 from analysis.study.results import as_json
 from analysis.study.simulation import EFFECTS, simulate
+from render.common.errors import InputError
 
 
 def analysed(table, plan=None, **settings):
@@ -35,6 +36,31 @@ def skewed(power):
     rows = [("s", f"L{i}", f"I{j}", c, 1, scores[i, j, k])
             for i in range(12) for j in range(6) for k, c in enumerate(["a", "b", "href"])]  # fmt: skip
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def test_items_left_out_count_nowhere_and_are_named():
+    table = simulate(EFFECTS, 6, ["Beach", "Park"], seed=3)
+    training = table[table["item"] == "Park"].assign(item="training1", score=0.0)
+    both = pd.concat([table, training], ignore_index=True)
+    alone, left = analysed(table), analysed(both, leave_out=("training1",))
+    pd.testing.assert_frame_equal(left.summary, alone.summary)
+    pd.testing.assert_frame_equal(left.pairs, alone.pairs)
+    assert left.screening == alone.screening
+    assert (left.cube.items, left.design) == (("Beach", "Park"), alone.design)
+    assert set(left.warnings) - set(alone.warnings) == {"items left out: training1"}
+    assert (
+        analysed(both, screening="none").warnings[0].startswith("analysed like any other item: training1; --leave")
+    )
+
+
+@pytest.mark.parametrize(("items", "what"), [
+    (("Parc",), "--leave-out Parc: no such item was rated; did you mean Park?"),
+    (("Beach", "Park"), "--leave-out leaves no item"),
+])  # fmt: skip
+def test_items_that_cannot_be_left_out(items, what):
+    with pytest.raises(InputError) as caught:
+        analysed(simulate(EFFECTS, 3, ["Beach", "Park"], seed=3), leave_out=items)
+    assert str(caught.value) == what
 
 
 def test_residuals_far_from_normal_are_flagged_in_two_degrees():

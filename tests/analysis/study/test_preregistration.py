@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, replace
 
+import pandas as pd
 import pytest
 
 from analysis.ratings.table import Ratings
@@ -65,6 +66,77 @@ def test_what_cannot_be_checked_is_said(ratings):
     assert all("not checked" in line for line in found)
 
 
+FROZEN = "2026-11-28T22:01:30+00:00"
+
+
+@pytest.mark.parametrize(("date", "said"), [
+    ("2026-11-28T22:01:29Z", "older"), ("2026-11-28T22:01:30Z", ""), ("2026-11-28 18:01:30-05:00", ""),
+    ("2026-11-28T23:30:00+02:00", "older"), ("20261128T220131Z", ""),
+    ("2026-11-28 18:01:30", "unclear"), ("2026-11-28 22:01:30", "unclear"), ("2026-11-28 23:30:00", "unclear"),
+    ("2026-11-28 08:01:30", "unclear"), ("2026-11-28 08:01:29", "older"), ("2026-11-28 08:01:29.123456", "older"),
+    ("2026-11-29 12:01:29", "unclear"), ("2026-11-29 12:01:30", ""), ("2026-11-30", ""), ("2026-11-29", "unclear"),
+    ("2026-11-28", "unclear"), ("2026-11-27", "older"), ("2026-11-26", "older"), ("0001-01-01", "older"),
+    ("9999-12-31 23:59:59", ""), ("9999-12-31T23:59:59-14:00", ""),
+    ("", "unreadable"), ("2026", "unreadable"), ("28.11.2026", "unreadable"), ("1795903290000", "unreadable"),
+    ("٢٠٢٦-١١-٢٨", "unreadable"),
+])  # fmt: skip
+def test_a_date_without_a_zone_is_compared_only_where_no_zone_could_matter(ratings, date, said):
+    found = deviations(replace(PLAN, frozen=FROZEN), ratings.assign(date=date), USED, None)
+    words = {
+        "older": f"{len(ratings)} ratings are older than the plan, which was frozen on {FROZEN}",
+        "unclear": f"dates: {len(ratings)} ratings cannot be checked against the plan, frozen on {FROZEN}",
+        "unreadable": f"dates: {len(ratings)} ratings carry none that can be read",
+    }
+    assert len(found) == (said != "")
+    assert not said or found[0].startswith(words[said])
+
+
+def test_dates_of_several_kinds_are_counted_apart(ratings):
+    dates = ["2026-11-28T22:01:29Z", "2026-11-28 18:01:30", "soon", *["2026-12-31"] * (len(ratings) - 3)]
+    found = deviations(replace(PLAN, frozen=FROZEN), ratings.assign(date=dates), USED, None)
+    assert [line.partition(" ratings")[0] for line in found] == ["1", "dates: 1", "dates: 1"]
+
+
+@pytest.mark.parametrize("frozen", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_plans_frozen_at_the_ends_of_time_can_be_compared(ratings, frozen):
+    assert len(deviations(replace(PLAN, frozen=frozen), ratings, USED, None)) == frozen.startswith("9")
+
+
+def test_items_left_out_are_a_setting_of_the_plan(tmp_path, ratings):
+    training = ratings[ratings["item"] == "Park"].assign(item="training1")
+    both = pd.concat([ratings, training])
+    left_out = replace(USED, leave_out=("training1",))
+    assert deviations(PLAN, both, USED, None) == ["items rated but not planned: training1"]
+    assert deviations(PLAN, both, left_out, None) == ["leave_out: planned nothing, used training1"]
+    planned = replace(PLAN, leave_out=("training1",))
+    assert deviations(planned, both, planned.settings, None) == []
+    assert deviations(PLAN, ratings, replace(USED, leave_out=("Park",)), None) == [
+        "leave_out: planned nothing, used Park", "items planned but not rated: Park",
+    ]  # fmt: skip
+    write_plan(tmp_path / "plan.json", planned)
+    assert read_plan(tmp_path / "plan.json") == (planned, [])
+    write_plan(tmp_path / "without.json", PLAN)
+    assert "leave_out" not in json.loads((tmp_path / "without.json").read_text())["plan"]
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e400", "9" * 400])
+@pytest.mark.parametrize("name", ["alpha", "margin", "title", "seed", "stimuli"])
+def test_plans_with_numbers_that_json_does_not_have_are_one_clear_error(tmp_path, name, number):
+    text = json.dumps({"plan": asdict(PLAN) | {name: "HERE"}, "sha256": ""}).replace('"HERE"', number)
+    (tmp_path / "plan.json").write_text(text)
+    with pytest.raises(InputError, match=r"plan\.json: .*is not a finite number"):
+        read_plan(tmp_path / "plan.json")
+
+
+def test_names_of_a_plan_are_compared_in_their_composed_form(tmp_path, ratings):
+    written = replace(PLAN, items=("Cafe\u0301", "Park"), comparisons=(("e\u0301", "prop"),), conditions=())
+    write_plan(tmp_path / "plan.json", written)
+    plan, found = read_plan(tmp_path / "plan.json")
+    assert (plan.items, plan.comparisons, found) == (("Caf\u00e9", "Park"), (("\u00e9", "prop"),), [])
+    named = ratings.replace({"Beach": "Caf\u00e9", "opus3_160": "\u00e9"})
+    assert deviations(plan, named, USED, None) == []
+
+
 def test_sound_files_are_compared(tmp_path, ratings):
     for name in ("a.wav", "b.wav", "c.wav"):
         (tmp_path / name).write_bytes(name.encode())
@@ -98,6 +170,8 @@ def test_written_plans_are_read_back_and_changes_are_found(tmp_path):
     [
         {"screening": "mild"}, {"test": "z"}, {"correction": "fdr"}, {"ci": "normal"}, {"listeners": "9"},
         {"listeners": 1}, {"draws": "x"}, {"alpha": "x"}, {"alpha": 0}, {"frozen": "soon"}, {"frozen": 3},
+        {"frozen": "2026-01-01T00:00:00"}, {"leave_out": "x"}, {"leave_out": 3}, {"leave_out": ["Park"]},
+
         {"comparisons": [["a"]]}, {"comparisons": 3}, {"conditions": 3}, {"stimuli": []}, {"margin": 101},
     ],
 )  # fmt: skip

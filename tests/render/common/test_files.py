@@ -244,6 +244,17 @@ def test_numbers_that_are_not_finite_are_no_json(tmp_path, text):
         read_json(path)
 
 
+@pytest.mark.parametrize(("text", "what"), [
+    ('{"a": 1, "b": {"x": 1, "\\u0078": 2}}', "'x' occurs twice in one object"),
+    ("[" + "9" * 400 + "]", "is not a finite number"), ("[-" + "9" * 400 + "]", "is not a finite number"),
+])  # fmt: skip
+def test_json_that_readers_understand_differently_is_refused(tmp_path, text, what):
+    path = tmp_path / "x.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=rf"x\.json: .*{what}"):
+        read_json(path)
+
+
 def test_a_file_name_that_is_no_utf8_survives_a_record(tmp_path):
     name = os.fsdecode(b"caf\xe9.wav")
     write_json(tmp_path / "x.json", {"source": name, "ü": "日本"})

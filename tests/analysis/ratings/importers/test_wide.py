@@ -53,7 +53,7 @@ def test_a_column_that_is_no_condition_is_left_out_with_a_word(tmp_path, name, v
     ("kbps", [64, 96, 64, 96], r"'kbps' \(one value for each item\)"),
     ("turn", [2, 1, 1, 2], r"'turn' \(it counts\)"),
     ("line", [4, 5, 6, 7], r"'line' \(it counts\)"),
-    ("both", [51, 63, 57.5, 52.8], r"'both' \(the mean or median of the others\)"),
+    ("both", [51, 63, 57.5, 52.8], r"'both' \(the mean of the others\)"),
     ("seconds", [99, 140, 80, 70], ":3: '140' in column 'seconds' is outside 0 to 100"),
     ("headset", [99, "A7", 80, 70], ":3: 'A7' in column 'headset' is not a number"),
     ("new", [99, "NA", 80, 70], ":3: 'NA' in column 'new' is not a number; leave a cell empty"),
