@@ -5,6 +5,7 @@ Directions point to the sound source; ear 0 is the left one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +25,12 @@ RADIUS_M = 0.0875
 EAR_AZIMUTH_DEG = 100.0
 SPEED_OF_SOUND_M_S = 343.0
 _SPHERE_LENGTH_S, _SPHERE_ONSET_S = 5e-3, 1e-3
-_MAX_VALUES = 200_000_000  # 1.6 GB as float64; real sets are smaller, but a hostile file may declare more
+_MAX_VALUES = 20_000_000  # 160 MB as float64; real sets are smaller, but a hostile file may declare more
+_MAX_COMPRESSION = 200  # of responses, most of them zeros
+_SMALL_BYTES = 1 << 20
+_MAX_WORD, _MAX_WORD_BYTES = 40, 4096
+_MAX_DELAY_S = 1.0
+_MAX_DIRECTIONS = 100_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,42 +117,130 @@ def sphere_pressure(frequency_hz: Float[ndarray, " bin"], cosine: Float[ndarray,
 def read_sofa(path: Path) -> Head:
     """Read free-field impulse responses from a SOFA file (AES69, data type FIR, two receivers).
 
+    Directions are those that the listener sees: ListenerPosition, ListenerView and ListenerUp are obeyed.
+
     Raises
     ------
     InputError
-        If the file is missing, damaged, not a SOFA file or of another data type.
+        If the file is missing, damaged, not a SOFA file or of another data type, if it keeps its data elsewhere,
+        or if it declares more than it holds.
     """
     path = Path(path)
     with _opened(path) as file:
-        kind = _text(file.attrs.get("DataType", ""))
-        if kind != "FIR":
+        kind = _word(file.attrs, "DataType", "none", path)
+        if kind != "fir":
             raise InputError(
-                f"{path}: SOFA data type {kind or 'none'!r}; only FIR (SimpleFreeFieldHRIR) is supported"
+                f"{path}: SOFA data type {kind.upper()!r}; only FIR (SimpleFreeFieldHRIR) is supported"
             )
         impulses = _values(file, "Data.IR", path)
-        source = _values(file, "SourcePosition", path)
-        receiver = _values(file, "ReceiverPosition", path).reshape(-1, 3)
         rate_hz = np.unique(_values(file, "Data.SamplingRate", path))
         delay = _values(file, "Data.Delay", path) if "Data.Delay" in file else np.zeros((1, 2))
-        spherical = _text(file["SourcePosition"].attrs.get("Type", "spherical")) == "spherical"
-        unit = _text(file["SourcePosition"].attrs.get("Units", "degree"))
-    if impulses.ndim != 3 or impulses.shape[1] != 2 or source.shape != (len(impulses), 3):
-        raise InputError(
-            f"{path}: responses {impulses.shape} and source positions {source.shape}; "
-            "(directions, 2 ears, taps) and (directions, 3) are needed"
-        )
+        source = _points(file, "SourcePosition", path, default_type="spherical")
+        directions = len(source)
+        if impulses.ndim != 3 or impulses.shape[:2] != (directions, 2) or not impulses.size:
+            raise InputError(
+                f"{path}: responses {impulses.shape} and source positions {source.shape}; "
+                "(directions, 2 ears, taps) and (directions, 3) are needed"
+            )
+        if directions > _MAX_DIRECTIONS:
+            raise InputError(f"{path}: {directions} directions; at most {_MAX_DIRECTIONS} are supported")
+        source = source - _vectors(file, "ListenerPosition", directions, (0.0, 0.0, 0.0), path)
+        view = _vectors(file, "ListenerView", directions, (1.0, 0.0, 0.0), path)
+        up = _vectors(file, "ListenerUp", directions, (0.0, 0.0, 1.0), path)
+        receivers = _receivers(file, directions, path)
     if rate_hz.size != 1 or not 8000 <= rate_hz[0] <= 192000 or delay.shape not in ((1, 2), impulses.shape[:2]):
         raise InputError(f"{path}: sampling rate {rate_hz} Hz, delays {delay.shape}: not a usable SOFA file")
-    if spherical:
-        azimuth, elevation = source[:, 0], source[:, 1]
-        if unit.startswith("degree"):
-            azimuth, elevation = np.radians(azimuth), np.radians(elevation)
-    else:
-        azimuth = np.arctan2(source[:, 1], source[:, 0])
-        elevation = np.arctan2(source[:, 2], np.hypot(source[:, 0], source[:, 1]))
-    ears = [0, 1] if len(receiver) != 2 or receiver[0, 1] >= receiver[1, 1] else [1, 0]
+    delayed_size = 2 * directions * (impulses.shape[2] + abs(delay).max())
+    if delay.min() < 0 or delay.max() > _MAX_DELAY_S * rate_hz[0] or delayed_size > _MAX_VALUES:
+        raise InputError(
+            f"{path}: delays of {delay.min():g} to {delay.max():g} samples; possible are 0 to {_MAX_DELAY_S:g} s"
+        )
+    front, left, above = _as_seen(source, view, up, path)
+    ears = [1, 0] if receivers[0] < receivers[1] else [0, 1]
     impulses = _delayed(impulses, np.broadcast_to(delay, impulses.shape[:2]))[:, ears]
+    azimuth, elevation = np.arctan2(left, front), np.arctan2(above, np.hypot(front, left))
     return Head(azimuth, elevation, impulses, round(rate_hz[0]))
+
+
+def _as_seen(
+    source: Float64[ndarray, "direction 3"],
+    view: Float64[ndarray, "direction 3"],
+    up: Float64[ndarray, "direction 3"],
+    path: Path,
+) -> tuple[Float64[ndarray, " direction"], ...]:
+    """Coordinates of the sources to the front, to the left and above, for a listener who looks along `view`."""
+    left = np.cross(up, view)
+    lengths = [np.linalg.norm(vectors, axis=1) for vectors in (source, view, left)]
+    if min(length.min() for length in lengths) < 1e-6:
+        raise InputError(f"{path}: a source stands in the listener, or ListenerView and ListenerUp are parallel")
+    view, left = view / lengths[1][:, None], left / lengths[2][:, None]
+    axes = (view, left, np.cross(view, left))
+    return tuple(np.einsum("dc,dc->d", source, axis) for axis in axes)
+
+
+def _vectors(
+    file: h5py.File, name: str, directions: int, default: tuple[float, float, float], path: Path
+) -> Float64[ndarray, "direction 3"]:
+    """One vector for each direction, from a variable that has one for all or one for each."""
+    if name not in file:
+        return np.tile(default, (directions, 1))
+    # AES69: ListenerUp is in the coordinates of ListenerView
+    of_view = "ListenerView" if name == "ListenerUp" and "Type" not in file[name].attrs else None
+    vectors = _points(file, name, path, default_type="cartesian", described_by=of_view)
+    if vectors.shape not in ((1, 3), (directions, 3)):
+        raise InputError(f"{path}: {name} of shape {vectors.shape}; (1, 3) or ({directions}, 3) is needed")
+    return np.broadcast_to(vectors, (directions, 3))
+
+
+def _receivers(file: h5py.File, directions: int, path: Path) -> Float64[ndarray, " ear"]:
+    """How far to the left each of the two receivers is; their positions are relative to the listener."""
+    positions = _values(file, "ReceiverPosition", path)
+    if positions.ndim == 2:
+        positions = positions[..., None]
+    if positions.shape not in ((2, 3, 1), (2, 3, directions)):
+        raise InputError(f"{path}: ReceiverPosition of shape {positions.shape}; (2 ears, 3) is needed")
+    kind, unit = _coordinates(file, "ReceiverPosition", "cartesian", path)
+    leftward = _cartesian(np.moveaxis(positions, 1, 2), kind, unit)[..., 1]
+    if len({bool(more) for more in leftward[0] < leftward[1]}) > 1:
+        raise InputError(f"{path}: the receivers change sides between the directions; export it again")
+    return leftward[:, 0]
+
+
+def _points(
+    file: h5py.File, name: str, path: Path, default_type: str, described_by: str | None = None
+) -> Float64[ndarray, "row 3"]:
+    """Cartesian coordinates of the points in a variable."""
+    points = _values(file, name, path)
+    if points.ndim != 2 or points.shape[1] != 3:
+        raise InputError(f"{path}: {name} of shape {points.shape}; (directions, 3) is needed")
+    return _cartesian(points, *_coordinates(file, described_by or name, default_type, path))
+
+
+def _coordinates(file: h5py.File, name: str, default_type: str, path: Path) -> tuple[str, str]:
+    """Type of the coordinates of a variable, and the unit of the first of them."""
+    if name not in file:
+        return default_type, "degree"
+    kind = _word(file[name].attrs, "Type", default_type, path)
+    unit = _word(file[name].attrs, "Units", "degree" if kind == "spherical" else "metre", path).split(",")[0]
+    if kind not in ("spherical", "cartesian") or (
+        kind == "spherical" and not unit.startswith(("degree", "radian"))
+    ):
+        raise InputError(
+            f"{path}: {name} has coordinates of type {kind!r} in {unit!r}; spherical in degrees or radians and "
+            "cartesian are supported"
+        )
+    return kind, unit
+
+
+def _cartesian(points: Float64[ndarray, "*row 3"], kind: str, unit: str) -> Float64[ndarray, "*row 3"]:
+    if kind == "cartesian":
+        return points
+    azimuth, elevation, radius = np.moveaxis(points, -1, 0)
+    if unit.startswith("degree"):
+        azimuth, elevation = np.radians(azimuth), np.radians(elevation)
+    # Sets of far-field responses leave the radius at 0
+    radius = np.where(radius > 0, radius, 1.0)
+    return unit_vectors(azimuth, elevation) * radius[..., None]
 
 
 def _delayed(impulses: ndarray, delay: ndarray) -> ndarray:
@@ -165,22 +259,48 @@ def _opened(path: Path) -> Iterator[h5py.File]:
     try:
         with h5py.File(path, "r") as file:
             yield file
-    except (OSError, RuntimeError) as error:
-        raise InputError(f"{path}: not a SOFA file, or damaged (HDF5: {str(error).splitlines()[0]})") from None
+    except InputError:
+        raise
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:  # what h5py makes of damage
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path}: not a SOFA file, or damaged (HDF5: {reason})") from None
 
 
 def _values(file: h5py.File, name: str, path: Path) -> Float64[ndarray, "*shape"]:
-    if name not in file or not hasattr(file[name], "shape"):
+    link = file.get(name, getlink=True) if name in file else None
+    if isinstance(link, h5py.ExternalLink):
+        raise InputError(f"{path}: {name} lies in another file, {link.filename}; export it as one file")
+    if link is None or not isinstance(file[name], h5py.Dataset):
         raise InputError(f"{path}: the SOFA file has no {name}; export it again")
-    if file[name].size > _MAX_VALUES or file[name].dtype.kind not in "fiu":
+    variable = file[name]
+    if variable.is_virtual or variable.external:
+        raise InputError(f"{path}: {name} lies in another file; export it as one file")
+    if variable.dtype.kind not in "fiu" or variable.shape is None:
+        raise InputError(f"{path}: {name} of shape {variable.shape} and type {variable.dtype} is not supported")
+    # What is not stored is filled in, and what is compressed may be tiny: sizes are bounded by the file
+    needed = max(variable.size, math.prod(variable.chunks or (0,))) * variable.dtype.itemsize
+    stored = variable.id.get_storage_size()
+    if variable.size > _MAX_VALUES or needed > _MAX_COMPRESSION * stored + _SMALL_BYTES:
         raise InputError(
-            f"{path}: {name} of shape {file[name].shape} and type {file[name].dtype} is not supported"
+            f"{path}: {name} of shape {variable.shape} declares {needed} bytes, {stored} are stored; "
+            "export it again"
         )
-    values = np.asarray(file[name][()], np.float64)
+    values = np.asarray(variable[()], np.float64)
     if not np.isfinite(values).all():
         raise InputError(f"{path}: {name} is not finite; export it again")
     return values
 
 
-def _text(value: object) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+def _word(attributes: h5py.AttributeManager, name: str, default: str, path: Path) -> str:
+    """Attribute that is one of several words, in small letters and without spaces.
+
+    The netCDF library writes strings as arrays with one element.
+    """
+    if name not in attributes:
+        return default
+    if attributes.get_id(name).get_storage_size() > _MAX_WORD_BYTES:
+        raise InputError(f"{path}: attribute {name} is longer than {_MAX_WORD_BYTES} bytes; export it again")
+    value = np.asarray(attributes[name])
+    word = value.reshape(-1)[0] if value.size == 1 else ""
+    text = word.decode("utf-8", "replace") if isinstance(word, bytes) else str(word)
+    return "".join(text.rstrip("\0").split()).lower()[:_MAX_WORD]

@@ -1,5 +1,7 @@
 """Heads: the rigid sphere against theory, and SOFA files good and bad."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy.special import eval_legendre, spherical_jn, spherical_yn
@@ -126,3 +128,172 @@ def test_what_is_no_sofa_file_is_refused(tmp_path):
         file.attrs["DataType"] = "FIR"
     with pytest.raises(InputError, match=r"has no Data\.IR"):
         read_sofa(tmp_path / "empty.sofa")
+
+
+def changed(path, change):
+    """A SOFA file after a change of its contents."""
+    write_sofa(path)
+    with h5py.File(path, "r+") as file:
+        change(file)
+    return path
+
+
+def set_attribute(name, attribute, value):
+    def change(file):
+        (file[name] if name else file).attrs[attribute] = value
+
+    return change
+
+
+def replaced(name, values, **attributes):
+    def change(file):
+        kept = dict(file[name].attrs) | attributes if name in file else attributes
+        if name in file:
+            del file[name]
+        file[name] = values
+        file[name].attrs.update(kept)
+
+    return change
+
+
+STRING = h5py.string_dtype()
+AZIMUTH, ELEVATION = fibonacci_sphere(80)
+SPHERICAL_RIGHT_FIRST = [[[-90.0], [0.0], [0.09]], [[90.0], [0.0], [0.09]]]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        set_attribute("SourcePosition", "Type", "Spherical "),
+        set_attribute("SourcePosition", "Units", "Degree,Degree , Metre"),
+        set_attribute("SourcePosition", "Units", "degrees, degrees, meters"),
+        set_attribute("SourcePosition", "Type", np.array(["spherical"], STRING)),
+        set_attribute("SourcePosition", "Type", np.array([b"spherical"])),
+        set_attribute("", "DataType", np.array(["fir "], STRING)),
+        replaced("SourcePosition", np.stack([AZIMUTH, ELEVATION, np.ones(80)], 1), Units="Radian, radian, metre"),
+        replaced("SourcePosition", np.degrees(np.stack([AZIMUTH, ELEVATION, np.zeros(80)], 1))),
+    ],
+)
+def test_words_of_a_sofa_file_are_read_without_case_and_spaces(tmp_path, change):
+    found, plain = read_sofa(changed(tmp_path / "a.sofa", change)), read_sofa(write_sofa(tmp_path / "b.sofa"))
+    np.testing.assert_allclose(found.azimuth_rad, plain.azimuth_rad, atol=1e-12)
+    np.testing.assert_allclose(found.elevation_rad, plain.elevation_rad, atol=1e-12)
+    np.testing.assert_array_equal(found.impulses, plain.impulses)
+
+
+def test_receivers_in_spherical_coordinates_tell_the_ears(tmp_path):
+    plain = read_sofa(write_sofa(tmp_path / "a.sofa"))
+    spherical = {"Type": "spherical", "Units": "degree, degree, metre"}
+    right_first = changed(tmp_path / "b.sofa", replaced("ReceiverPosition", SPHERICAL_RIGHT_FIRST, **spherical))
+    np.testing.assert_array_equal(read_sofa(right_first).impulses, plain.impulses[:, ::-1])
+    left_first = changed(
+        tmp_path / "c.sofa", replaced("ReceiverPosition", SPHERICAL_RIGHT_FIRST[::-1], **spherical)
+    )
+    np.testing.assert_array_equal(read_sofa(left_first).impulses, plain.impulses)
+    # One position for each direction
+    each = np.tile(np.array([[0, -0.09, 0], [0, 0.09, 0]])[..., None], 80)
+    np.testing.assert_array_equal(
+        read_sofa(changed(tmp_path / "d.sofa", replaced("ReceiverPosition", each))).impulses,
+        plain.impulses[:, ::-1],
+    )
+
+
+def test_directions_are_those_that_the_listener_sees(tmp_path):
+    plain = read_sofa(write_sofa(tmp_path / "a.sofa"))
+    # Who looks to the left sees what is in front on the right
+    for view in ([[0.0, 1.0, 0.0]], np.tile([0.0, 2.0, 0.0], (80, 1))):
+        turned = read_sofa(changed(tmp_path / "b.sofa", replaced("ListenerView", view, Type="cartesian")))
+        difference = np.angle(np.exp(1j * (plain.azimuth_rad - turned.azimuth_rad)))
+        np.testing.assert_allclose(difference, np.pi / 2, atol=1e-9)
+        np.testing.assert_allclose(turned.elevation_rad, plain.elevation_rad, atol=1e-9)
+    spherical = replaced("ListenerView", [[90.0, 0.0, 1.0]], Type="spherical", Units="degree, degree, metre")
+    np.testing.assert_allclose(
+        read_sofa(changed(tmp_path / "c.sofa", spherical)).azimuth_rad, turned.azimuth_rad, atol=1e-9
+    )
+    # Upside down, left is right
+    upside_down = read_sofa(changed(tmp_path / "d.sofa", replaced("ListenerUp", [[0.0, 0.0, -1.0]])))
+    np.testing.assert_allclose(upside_down.elevation_rad, -plain.elevation_rad, atol=1e-9)
+    np.testing.assert_allclose(np.sin(upside_down.azimuth_rad), -np.sin(plain.azimuth_rad), atol=1e-9)
+    moved = changed(tmp_path / "e.sofa", replaced("ListenerPosition", [[0.0, 0.0, -1000.0]]))
+    assert np.degrees(read_sofa(moved).elevation_rad.min()) > 89.9
+
+
+def in_another_file(name, folder):
+    def change(file):
+        with h5py.File(folder / "secret.h5", "w") as other:
+            other["x"] = np.zeros((80, 2, 240))
+        del file[name]
+        file[name] = h5py.ExternalLink(str(folder / "secret.h5"), "/x")
+
+    return change
+
+
+def raw_bytes_of_another_file(name, folder):
+    def change(file):
+        (folder / "secret").write_bytes(bytes(80 * 2 * 240 * 8))
+        del file[name]
+        file.create_dataset(name, (80, 2, 240), "f8", external=[(str(folder / "secret"), 0, 80 * 2 * 240 * 8)])
+
+    return change
+
+
+def virtual(name, folder):
+    def change(file):
+        with h5py.File(folder / "secret.h5", "w") as other:
+            other["x"] = np.zeros((80, 2, 240))
+        layout = h5py.VirtualLayout((80, 2, 240), "f8")
+        layout[:] = h5py.VirtualSource(folder / "secret.h5", "x", (80, 2, 240))
+        del file[name]
+        file.create_virtual_dataset(name, layout)
+
+    return change
+
+
+@pytest.mark.parametrize("change", [in_another_file, raw_bytes_of_another_file, virtual])
+def test_no_other_file_is_read(tmp_path, change):
+    with pytest.raises(InputError, match=r"bad\.sofa: Data\.IR lies in another file"):
+        read_sofa(changed(tmp_path / "bad.sofa", change("Data.IR", tmp_path)))
+
+
+def created(name, *arguments, **settings):
+    def change(file):
+        del file[name]
+        file.create_dataset(name, *arguments, **settings)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (replaced("Data.Delay", [[2e9, 2e9]]), "delays of 2e\\+09 to 2e\\+09 samples; possible are 0 to 1 s"),
+        (replaced("Data.Delay", [[-1.0, 0.0]]), "delays of -1 to 0 samples"),
+        (replaced("ReceiverPosition", np.zeros((2, 2, 1))), r"ReceiverPosition of shape \(2, 2, 1\)"),
+        (replaced("ReceiverPosition", np.zeros(7)), r"ReceiverPosition of shape \(7,\)"),
+        (replaced("ReceiverPosition", np.zeros((4, 3, 1))), r"ReceiverPosition of shape \(4, 3, 1\)"),
+        (set_attribute("SourcePosition", "Type", "spherical harmonics"), "of type 'sphericalharmonics'"),
+        (set_attribute("SourcePosition", "Units", "gon, gon, metre"), "coordinates of type 'spherical' in 'gon'"),
+        (set_attribute("SourcePosition", "Type", np.array(["a", "b"], STRING)), "coordinates of type ''"),
+        (set_attribute("", "DataType", "x" * 10_000), r"SOFA data type 'X{40}'"),
+        (replaced("ListenerView", [[0.0, 0.0, 1.0]]), "ListenerView and ListenerUp are parallel"),
+        (replaced("ListenerView", np.ones((3, 3))), r"ListenerView of shape \(3, 3\)"),
+        # Not stored, filled in by HDF5; and one chunk that is larger than what it holds
+        (created("Data.IR", (80, 2, 100_000), "f8"), "declares 128000000 bytes, 0 are stored"),
+        (created("Data.IR", (80, 2, 240), "f8", chunks=(80, 2, 2**20), maxshape=(80, 2, None)), "declares"),
+        (created("Data.IR", data=np.zeros((80, 2, 20_000)), compression=9), "declares 25600000 bytes"),
+    ],
+)  # fmt: skip
+def test_hostile_sofa_files_cost_one_line_and_no_memory(tmp_path, change, message):
+    path = changed(tmp_path / "bad.sofa", change)
+    tracemalloc.start()
+    with pytest.raises(InputError, match=rf"bad\.sofa: .*{message}"):
+        read_sofa(path)
+    assert tracemalloc.get_traced_memory()[1] < 20e6
+    tracemalloc.stop()
+
+
+def test_a_set_that_is_compressed_twenty_times_is_read(tmp_path):
+    sparse = np.zeros((80, 2, 4000))
+    sparse[:, :, :200] = np.random.default_rng(0).standard_normal((80, 2, 200))
+    path = changed(tmp_path / "a.sofa", created("Data.IR", data=sparse, compression=9, chunks=(80, 2, 4000)))
+    np.testing.assert_array_equal(read_sofa(path).impulses, sparse)
