@@ -6,12 +6,12 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from render.common.errors import InputError
+from render.common.errors import InputError, did_you_mean
 from render.common.files import begin_inputs, end_inputs, reads
 from render.common.streams import discard_output, prepare_streams, printable
 
@@ -31,12 +31,28 @@ class CommandParser(argparse.ArgumentParser):
             from argcomplete import autocomplete  # only then: it would delay every command
 
             autocomplete(self)
+        self._refuse_unknown_option(sys.argv[1:] if args is None else args)
         given = super().parse_args(args, namespace)
         for name, value in vars(given).items():
             if name not in _OUTPUTS:
                 for one in value if isinstance(value, list) else [value]:
                     _note_file(one)
         return given
+
+    def _refuse_unknown_option(self, words: Sequence[str]) -> None:
+        """End with the first option that this command does not have.
+
+        argparse reads on, and names the arguments that are missing, often because of the misspelt option, first.
+        """
+        known = self._option_string_actions
+        for word in words:
+            if word == "--":
+                return
+            name = word.partition("=")[0]
+            is_option = re.match("-[^0-9.]", name) and " " not in name
+            has_value = name[:2] in known and name[1:2] != "-"  # as in -oDIR
+            if is_option and name not in known and not has_value:
+                self.error(f"there is no option {name}{did_you_mean(name, known) or '; --help lists the options'}")
 
 
 def parser(description: str | None, verb: str) -> CommandParser:

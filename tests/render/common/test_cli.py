@@ -1,0 +1,45 @@
+"""The argument parser that all commands share."""
+
+import pytest
+
+from render.common.cli import parser
+
+
+def parse(*words):
+    command = parser("Do it.", "analysis.nothing")
+    command.add_argument("files", nargs="+")
+    command.add_argument("--figures", required=True)
+    command.add_argument("--low-anchor")
+    command.add_argument("--level", type=float)
+    command.add_argument("-o", "--output")
+    return command.parse_args(list(words))
+
+
+@pytest.mark.parametrize(("words", "option", "suggestion"), [
+    (["--figure", "all"], "--figure", "did you mean --figures?"),
+    (["--fgures=all"], "--fgures", "did you mean --figures?"),
+    (["-figures", "all", "x"], "-figures", "did you mean --figures?"),
+    (["x", "--low_anchor", "A"], "--low_anchor", "did you mean --low-anchor?"),
+    (["x", "--Output=a b"], "--Output", "did you mean --output?"),
+    (["--figures", "--outptu", "x"], "--outptu", "did you mean --output?"),
+    (["--zzz"], "--zzz", "--help lists the options"),
+    (["-z"], "-z", "--help lists the options"),
+])  # fmt: skip
+def test_an_unknown_option_is_named_before_what_is_missing(capsys, words, option, suggestion):
+    with pytest.raises(SystemExit) as end:
+        parse(*words)
+    assert end.value.code == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.endswith(f"error: there is no option {option}; {suggestion}")
+
+
+def test_what_only_looks_like_an_option_is_none():
+    given = parse("--figures", "all", "--level", "-5", "-oDIR", "--low-anchor=--x", "--", "-", "--zzz")
+    assert (given.level, given.output, given.low_anchor, given.files) == (-5, "DIR", "--x", ["-", "--zzz"])
+    assert parse("--figures", "-.5", "-a b", "--title x").files == ["-a b", "--title x"]
+
+
+def test_without_a_wrong_option_the_missing_ones_are_named(capsys):
+    with pytest.raises(SystemExit):
+        parse()
+    assert "required: files, --figures" in capsys.readouterr().err
