@@ -21,6 +21,11 @@ def main() -> None:
     encoding.add_argument("--kbps", type=int, default=160, help="nominal (%(default)s)")
     encoding.add_argument("--music", action="store_true", help="ask for libopus's music mode")
     decoding = verbs.add_parser("decode", help="Ogg Opus of family 2 or 3 to an ambiX file, 48 kHz, float")
+    decoding.add_argument(
+        "--family-255",
+        action="store_true",
+        help="also family 255, whose channels have no meaning (ffmpeg writes it): they are taken for ACN/SN3D",
+    )
     inspecting = verbs.add_parser("inspect", help="print channels, measured rates and coding modes")
     for verb, what in ((encoding, "audio file"), (decoding, "Ogg Opus file"), (inspecting, "Ogg Opus file")):
         verb.add_argument("input", type=Path, metavar="IN", help=what)
@@ -39,7 +44,7 @@ def main() -> None:
             warning = f"reaches {peak:.2f} in the coded channels; above 1 Opus may clip"
             print(f"warning: {arguments.input}: {warning}", file=sys.stderr)
     elif arguments.verb == "decode":
-        decode_file(arguments.input, arguments.output, arguments.force)
+        decode_file(arguments.input, arguments.output, arguments.force, arguments.family_255)
     else:
         for line in describe_file(arguments.input):
             print(line)

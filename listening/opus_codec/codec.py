@@ -14,7 +14,7 @@ from numpy import ndarray
 
 from listening.opus_codec import libopus, ogg_opus
 from listening.opus_codec.libopus import mixing_matrix
-from listening.opus_codec.ogg_opus import SAMPLE_RATE_HZ, OpusHead, OpusTags
+from listening.opus_codec.ogg_opus import AMBISONIC_FAMILIES, DISCRETE_FAMILY, SAMPLE_RATE_HZ, OpusHead, OpusTags
 from render.common.errors import InputError
 from render.dsp.block_processing import resampled, resampled_length
 from render.hoa.scene import Scene, order_of
@@ -170,12 +170,16 @@ def decode(ogg: bytes) -> Scene:
     return Scene(np.concatenate([empty, *blocks], axis=1), SAMPLE_RATE_HZ)
 
 
-def decode_blocks(file: BinaryIO, where: str) -> tuple[OpusHead, Iterator[Float32[ndarray, "acn time"]]]:
+def decode_blocks(
+    file: BinaryIO, where: str, take_discrete: bool = False
+) -> tuple[OpusHead, Iterator[Float32[ndarray, "acn time"]]]:
     """Read the header of an Ogg Opus file; the scene comes block by block, one page at a time, at 48 kHz.
 
-    `where` names the file in messages; errors as `decode`.
+    `where` names the file in messages; errors as `decode`. With `take_discrete` the channels of family 255, which
+    have no meaning, are taken for ACN/SN3D.
     """
-    head, _, runs = ogg_opus.read(file, where)
+    families = (*AMBISONIC_FAMILIES, DISCRETE_FAMILY) if take_discrete else AMBISONIC_FAMILIES
+    head, _, runs = ogg_opus.read(file, where, families)
     try:
         order_of(head.channels)
     except InputError as error:

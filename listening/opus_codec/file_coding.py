@@ -47,10 +47,10 @@ def encode_file(path: Path, output: Path, settings: OpusSettings, force: bool = 
     return peak
 
 
-def decode_file(path: Path, output: Path, force: bool = False) -> None:
-    """Decode an Ogg Opus file of family 2 or 3 to an ambiX file of 32-bit floats at 48 kHz; errors as `decode`."""
+def decode_file(path: Path, output: Path, force: bool = False, take_discrete: bool = False) -> None:
+    """Decode an Ogg Opus file to ambiX, 32-bit floats at 48 kHz; errors and `take_discrete` as `decode_blocks`."""
     with open(path, "rb") as file:
-        head, blocks = decode_blocks(file, str(path))
+        head, blocks = decode_blocks(file, str(path), take_discrete)
         with audio_file.writer(output, head.channels, SAMPLE_RATE_HZ, "FLOAT", force) as audio:
             for block in blocks:
                 audio.write(block)

@@ -7,6 +7,7 @@ import math
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO, TypeVar
 
 from listening.opus_codec import ogg
@@ -15,6 +16,8 @@ from render.common.errors import InputError
 
 SAMPLE_RATE_HZ = 48_000  # of granule positions, whatever the rate of the recording was
 PAGE_SAMPLES = SAMPLE_RATE_HZ  # RFC 7845 §6 advises at most one second of audio on a page
+AMBISONIC_FAMILIES = (2, 3)  # RFC 8486
+DISCRETE_FAMILY = 255  # RFC 7845 §5.1.1.3: channels without a meaning, as ffmpeg writes Ambisonics
 _HEAD = struct.Struct("<8sBBHIhB")  # RFC 7845 figure 2, up to the mapping family
 _COUNT = struct.Struct("<I")
 
@@ -35,11 +38,12 @@ class OpusHead:
     output_gain_q8 : int
         Gain to apply after decoding, in 1/256 dB.
     family : int
-        2: each Ambisonic channel is coded by itself. 3: the coded channels times a demixing matrix.
+        2: each Ambisonic channel is coded by itself. 3: the coded channels times a demixing matrix. 255: as 2, but
+        the channels have no meaning.
     streams, coupled : int
         Opus streams in each packet; the first `coupled` of them decode to two channels, the others to one.
     mapping : bytes
-        Family 2: the decoded channel for each output. Family 3: the demixing matrix (channels x decoded
+        Families 2 and 255: the decoded channel for each output. Family 3: the demixing matrix (channels x decoded
         channels), int16 in 1/32768, little-endian, column by column.
     """
 
@@ -58,8 +62,8 @@ class OpusHead:
         return _HEAD.pack(b"OpusHead", 1, *fields) + bytes([self.streams, self.coupled]) + self.mapping
 
     @classmethod
-    def parse(cls, packet: bytes) -> OpusHead:
-        """Read and check a header packet; raise `ValueError` that says what is wrong."""
+    def parse(cls, packet: bytes, families: tuple[int, ...] = AMBISONIC_FAMILIES) -> OpusHead:
+        """Read and check a header packet; raise `ValueError` that says what is wrong, or is of no given family."""
         if packet[:8] != b"OpusHead":
             raise ValueError(f"the stream begins with {packet[:8]!r}, not with an Opus header")
         if len(packet) < _HEAD.size:
@@ -67,8 +71,12 @@ class OpusHead:
         _, version, channels, pre_skip, rate, gain, family = _HEAD.unpack_from(packet)
         if version > 15:
             raise ValueError(f"Opus header version {version} is unknown (known: 1 to 15)")
-        if family not in (2, 3):
-            raise ValueError(f"channel mapping family {family} is not Ambisonics (families 2 and 3 are, RFC 8486)")
+        if family not in families:
+            switch = "; its channels have no meaning: listening.opus decode --family-255 takes them for ACN/SN3D"
+            raise ValueError(
+                f"channel mapping family {family} is not Ambisonics (families 2 and 3 are, RFC 8486)"
+                + (switch if family == DISCRETE_FAMILY else "")
+            )
         order = math.isqrt(channels) - 1
         if not 0 <= order <= 14 or channels - (order + 1) ** 2 not in (0, 2):
             raise ValueError(f"{channels} channels are not Ambisonics; (N+1)² or two more are (RFC 8486 §3.1)")
@@ -78,11 +86,11 @@ class OpusHead:
         decoded = streams + coupled
         if not streams or coupled > streams or decoded > 255:
             raise ValueError(f"{streams} streams, {coupled} of them coupled, are impossible (RFC 7845 §5.1.1)")
-        need = channels if family == 2 else 2 * channels * decoded
+        need = 2 * channels * decoded if family == 3 else channels
         if len(mapping) != need:
-            table = "channel mapping" if family == 2 else "demixing matrix"
+            table = "demixing matrix" if family == 3 else "channel mapping"
             raise ValueError(f"{table} of {len(mapping)} bytes; {channels} x {decoded} channels need {need}")
-        if family == 2 and any(index >= decoded and index != 255 for index in mapping):
+        if family != 3 and any(index >= decoded and index != 255 for index in mapping):
             raise ValueError(f"channel mapping names decoded channels that are not there (there are {decoded})")
         return cls(channels, pre_skip, rate, gain, family, streams, coupled, mapping)
 
@@ -183,7 +191,9 @@ def _runs(packets: Iterable[bytes], head: OpusHead, length: int) -> Iterator[lis
     raise ValueError(f"the packets hold {position} samples, {end} are needed")
 
 
-def read(file: BinaryIO, where: str) -> tuple[OpusHead, OpusTags, Iterator[Run]]:
+def read(
+    file: BinaryIO, where: str, families: tuple[int, ...] = AMBISONIC_FAMILIES
+) -> tuple[OpusHead, OpusTags, Iterator[Run]]:
     """Read the headers of an Ogg Opus file; its audio comes page by page as the runs are taken.
 
     Parameters
@@ -192,18 +202,20 @@ def read(file: BinaryIO, where: str) -> tuple[OpusHead, OpusTags, Iterator[Run]]
         At its beginning; must stay open while the runs are taken.
     where : str
         Name of the file in messages.
+    families : tuple of int
+        Channel mapping families that are taken.
 
     Raises
     ------
     InputError
-        At anything that RFC 3533, 7845 or 8486 forbids, and at families other than 2 and 3; the message
+        At anything that RFC 3533, 7845 or 8486 forbids, and at other families; the message
         names `where` and the byte offset. Errors after the headers are raised when the runs are taken.
     """
     pages = ogg.read(file, where)
     page = next(pages)
     if len(page.packets) != 1 or page.goes_on or page.granule:
         raise _refused(where, page, "the Opus header does not stand alone on the first page at position 0")
-    head = _checked(OpusHead.parse, page.packets[0], page, where)
+    head = _checked(partial(OpusHead.parse, families=families), page.packets[0], page, where)
     page = next((page for page in pages if page.packets), page)
     if len(page.packets) != 1 or page.goes_on or page.granule:
         raise _refused(where, page, "the comment header does not stand alone on its pages at position 0")

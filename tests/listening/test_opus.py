@@ -424,3 +424,32 @@ def test_ffmpeg_decodes_family_2_to_the_same_samples(third_order, tmp_path):
     common = min(theirs.shape[1], ours.shape[1])
     error = theirs[:, :common] - ours[:, :common]
     assert 10 * np.log10(np.square(error).sum() / np.square(ours).sum()) < -60
+
+
+def test_channels_of_family_255_are_ambix_by_a_switch_only(third_order, tmp_path, monkeypatch):
+    """What ffmpeg writes for 16 channels: family 2 in all but its number."""
+    of_family_2 = encode(third_order, OpusSettings(family=2))
+    head, tags, runs = ogg_opus.read(io.BytesIO(of_family_2), "x")
+    head = replace(head, family=255)
+    packets = [packet for run in runs for packet in run.packets]
+    length = third_order.length
+    (tmp_path / "x.opus").write_bytes(b"".join(ogg_opus.write(head, tags, packets, length)))
+
+    def decoded(*switch):
+        words = ["listening.opus", "decode", str(tmp_path / "x.opus"), *switch, "-o", str(tmp_path / "x.wav")]
+        monkeypatch.setattr(sys, "argv", words)
+        opus.main()
+
+    with pytest.raises(
+        InputError, match=r"family 255 is not Ambisonics .* decode --family-255 takes them for ACN"
+    ):
+        decoded()
+    assert not (tmp_path / "x.wav").exists()
+    decoded("--family-255")
+    expected = decode(of_family_2).samples
+    np.testing.assert_array_equal(scene_file.read_scene(tmp_path / "x.wav").samples, expected)
+    # Twelve channels are no scene, whatever the switch says
+    twelve = replace(head, channels=12, mapping=head.mapping[:12])
+    (tmp_path / "x.opus").write_bytes(b"".join(ogg_opus.write(twelve, tags, packets, length)))
+    with pytest.raises(InputError, match="12 channels are not Ambisonics"):
+        decoded("--family-255")
