@@ -15,7 +15,8 @@ from render.common.errors import InputError, did_you_mean
 from render.common.files import begin_inputs, end_inputs, reads
 from render.common.streams import discard_output, prepare_streams, printable
 
-_OUTPUTS = ("output", "json")  # options that name what is written
+# Options that name what is written; a preset may be a run's own, which is written anew when the run is continued
+_WRITTEN = ("output", "json", "preset")
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -24,7 +25,7 @@ class CommandParser(argparse.ArgumentParser):
     def parse_args(self, args=None, namespace=None):  # pyrefly: ignore
         """Parse as `argparse.ArgumentParser` does, or print completions and exit where the shell asks for them.
 
-        Every file that is named is an input, unless an option of `_OUTPUTS` names it: `whole_file` refuses to
+        Every file that is named is an input, unless an option of `_WRITTEN` names it: `whole_file` refuses to
         replace it.
         """
         if "_ARGCOMPLETE" in os.environ:
@@ -34,7 +35,7 @@ class CommandParser(argparse.ArgumentParser):
         self._refuse_unknown_option(sys.argv[1:] if args is None else args)
         given = super().parse_args(args, namespace)
         for name, value in vars(given).items():
-            if name not in _OUTPUTS:
+            if name not in _WRITTEN:
                 for one in value if isinstance(value, list) else [value]:
                     _note_file(one)
         return given

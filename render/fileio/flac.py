@@ -59,4 +59,4 @@ def writing(header: Header, temporary: Path, path: Path) -> Iterator[Callable[[n
         ) as file:
             yield lambda block: file.write(rounded(block, bits) << (32 - bits))
     except soundfile.LibsndfileError as error:
-        raise OSError(f"{path}: libsndfile could not write it ({error.error_string})") from None
+        raise OSError(f"{path}: libsndfile could not write it ({error.error_string}); is there room?") from None

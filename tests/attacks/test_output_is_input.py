@@ -7,7 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from render.common.cli import run
+from render.common.cli import parser, run
+from render.common.files import begin_inputs, end_inputs, inputs
 from render.fileio.audio_file import writer
 
 RATINGS = "session,listener,item,condition,score\n" + "".join(
@@ -73,3 +74,13 @@ def test_a_file_of_a_scene_in_parts_that_the_command_line_does_not_name(tmp_path
 def test_tables(tmp_path, refused):
     (tmp_path / "summary.csv").write_text(RATINGS)
     assert "summary.csv: is the input" in refused("analysis.mushra", "summary.csv", "-o", ".", "--force")
+
+
+def test_the_preset_of_a_run_is_written_anew_when_the_run_is_continued(tmp_path):
+    begin_inputs()
+    command = parser(None, "codec.train")
+    command.add_argument("--preset")
+    (tmp_path / "config.toml").write_text("seed = 1")
+    command.parse_args(["--preset", str(tmp_path / "config.toml")])
+    assert inputs() == ()
+    end_inputs()
