@@ -70,9 +70,10 @@ class Engine:
                     yield futures[future], future.result()
             except BaseException as error:
                 pool.shutdown(wait=False, cancel_futures=True)
-                if isinstance(error, CancelledError):
+                # dask's own errors: a worker was killed, a connection was lost
+                if isinstance(error, CancelledError) or type(error).__module__.partition(".")[0] == "distributed":
                     raise ChildProcessError(
-                        f"--engine {self.kind}: a job was given up, perhaps because the scheduler has ended; "
+                        f"--engine {self.kind}: a job was given up ({str(error) or 'has the scheduler ended?'}); "
                         "what is finished is kept, and the same command continues from there"
                     ) from error
                 raise

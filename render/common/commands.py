@@ -37,8 +37,12 @@ def print_commands(package: str, beginning: str = "python -m {package}.{verb}") 
 
 def print_package(package: str) -> None:
     """Print what ``python -m package`` answers: the commands of the package."""
-    print(f"usage: python -m {package}.VERB ...; each VERB answers --help\n")
-    print_commands(package)
+
+    def answer() -> None:
+        print(f"usage: python -m {package}.VERB ...; each VERB answers --help\n")
+        print_commands(package)
+
+    run(answer)
 
 
 def main() -> None:

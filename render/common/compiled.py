@@ -18,8 +18,8 @@ def compiled(*signatures: str, **options: Any) -> Callable[[Callable], Any]:
     def decorate(function: Callable) -> Any:
         try:
             return numba.njit(*signatures, cache=True, **options)(function)
-        except RuntimeError as error:
-            if "cannot cache" not in str(error):
+        except (RuntimeError, OSError) as error:
+            if isinstance(error, RuntimeError) and "cannot cache" not in str(error):
                 raise
             return numba.njit(*signatures, **options)(function)
 

@@ -159,14 +159,20 @@ def test_a_killed_job_is_no_defect(slurm):
         future.result(timeout=5)
 
 
-def test_a_scheduler_that_ends_is_told(tmp_path, monkeypatch):
+@pytest.mark.parametrize("killed", [True, False])
+def test_a_scheduler_that_ends_or_a_worker_that_is_killed_is_told(tmp_path, monkeypatch, killed):
+    from distributed.scheduler import KilledWorker
+
     class Pool(Executor):
         def submit(self, function, /, *args, **kwargs):
             future = Future()
-            future.cancel()
-            future.set_running_or_notify_cancel()
+            if killed:
+                future.set_exception(KilledWorker("job", None, 3))
+            else:
+                future.cancel()
+                future.set_running_or_notify_cancel()
             return future
 
     monkeypatch.setattr(executors, "_executor", lambda engine: Pool())
-    with pytest.raises(ChildProcessError, match="scheduler has ended"):
+    with pytest.raises(ChildProcessError, match="a job was given up"):
         dict(parse_engine("dask:tcp://head:1", 1, tmp_path).run(square, JOBS))

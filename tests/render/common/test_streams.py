@@ -106,6 +106,12 @@ def test_a_full_output_is_one_error_that_names_it(work):
     assert done.stderr.decode() == "error: standard output: No space left on device\n"
 
 
+def test_the_list_of_commands_is_one_error_too():
+    words = ["/bin/sh", "-c", 'exec "$0" -m codec >/dev/full', sys.executable]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (1, "error: standard output: No space left on device\n")
+
+
 def test_a_reader_that_went_away_is_no_error():
     done = command("print('x' * 100_000)", "| :")
     assert done.stderr == b""

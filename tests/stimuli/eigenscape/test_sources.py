@@ -1,12 +1,17 @@
 """Recordings are found in folders and zip files."""
 
 import lzma
+import os
+import signal
 import struct
+import subprocess
+import sys
 import zipfile
 
 import pytest
 
 from render.common.errors import InputError
+from stimuli.eigenscape.corpus import find_recordings
 from stimuli.eigenscape.sources import Source, as_file, find_sources, first_bytes, member_record
 
 
@@ -140,3 +145,23 @@ def test_the_first_bytes_have_the_size_of_the_whole_and_take_no_room(tmp_path):
     with first_bytes(Source(tmp_path / "x.zip", "Beach.1.wav"), tmp_path) as path:
         assert path.stat().st_size == 30_000_004
         assert path.stat().st_blocks * 512 < 1 << 20
+
+
+def test_what_a_kill_leaves_of_a_member_is_no_recording_and_is_swept(tmp_path):
+    zipped(tmp_path / "x.zip", b"RIFF" + bytes(1000))
+    killed = """
+import os, signal, sys
+from pathlib import Path
+from stimuli.eigenscape.sources import Source, as_file
+with as_file(Source(Path(sys.argv[1]), "Beach.1.wav"), Path(sys.argv[2])) as path:
+    assert path.name == "Beach.1.wav" and path.stat().st_size == 1004
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", killed, tmp_path / "x.zip", tmp_path / "out"], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert [name for *_, names in os.walk(tmp_path / "out") for name in names] == ["Beach.1.wav"]
+    with pytest.raises(InputError, match="no recordings"):
+        find_recordings(tmp_path / "out")
+    with as_file(Source(tmp_path / "x.zip", "Beach.1.wav"), tmp_path / "out"):
+        assert len(list((tmp_path / "out").iterdir())) == 1
+    assert list((tmp_path / "out").iterdir()) == []
