@@ -481,7 +481,7 @@ def frozen_plan():
     from analysis.study.preregistration import read_plan
 
     values = dict(
-        title="t", frozen="2026-01-01T10:00:00", listeners=8, conditions=["href", "la", "prop"], items=["x"],
+        title="t", frozen="2026-01-01T10:00:00+00:00", listeners=8, conditions=["href", "la", "prop"], items=["x"],
         screening="bs1534-3", ci="listener", comparisons=[["la", "prop"]], test="wilcoxon", correction="holm",
         alpha=0.05,
         margin=None, draws=0, seed=1, stimuli={"audio/x/a.wav": "0" * 64},
