@@ -167,7 +167,7 @@ def test_a_scheduler_that_ends_or_a_worker_that_is_killed_is_told(tmp_path, monk
         def submit(self, function, /, *args, **kwargs):
             future = Future()
             if killed:
-                future.set_exception(KilledWorker("job", None, 3))
+                future.set_exception(KilledWorker("job", SimpleNamespace(address="tcp://node:1"), 3))
             else:
                 future.cancel()
                 future.set_running_or_notify_cancel()
