@@ -61,14 +61,14 @@ class RatingFile:
     further_columns
         Names of the values in `Record.further`.
     records
-        The ratings in the order of the file.
+        The ratings in the order of the file, which can be iterated once.
     notes
         What the importer had to decide, in words, for the reader of the results.
     """
 
     format: str
     further_columns: tuple[str, ...]
-    records: list[Record]
+    records: Iterable[Record]
     notes: tuple[str, ...] = ()
 
 

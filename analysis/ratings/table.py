@@ -24,6 +24,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ import pandas as pd
 from analysis.ratings.csv_text import NUMBER, write_rows
 from analysis.ratings.importers.detect import import_file
 from analysis.ratings.importers.wide import WIDE
-from analysis.ratings.record import Key, canonical
+from analysis.ratings.record import Key, Record, canonical
 from render.common.errors import InputError
 from render.common.files import read_json
 
@@ -43,6 +44,9 @@ SIMULATED = "simulated"
 """Sessions and listeners whose names begin so were simulated; see `Ratings.simulated`."""
 
 MAX_NAME_LENGTH = 200
+
+BLOCK = 4096
+"""Number of ratings that are held as records; to hold all of them at once costs a third more time (collection)."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -141,10 +145,17 @@ def read(
 def _read_file(path: Path, key: Key | None, rename: Mapping[str, str], wide: Collection[str]) -> Ratings:
     """Import a file, check every rating and lay the ratings side by side as columns."""
     file = import_file(path, key, wide)
-    records = [record for record in file.records if record.score]
-    if not records:
+    fields: list[list] = [[] for _ in Record._fields]
+    unscored = []
+    records = iter(file.records)
+    while block := list(islice(records, BLOCK)):
+        scored = [record for record in block if record.score]
+        unscored += [f"{path.name}:{record.line}" for record in block if not record.score]
+        for field, values in zip(fields, zip(*scored, strict=True), strict=False):
+            field += values
+    lines, sessions, listeners, items, conditions, scores, replicates, further = fields
+    if not lines:
         raise InputError(f"{path}: holds no rating")
-    lines, sessions, listeners, items, conditions, scores, replicates, further = zip(*records, strict=True)
     sessions, listeners, items, conditions = (
         _mapped(column, canonical) for column in (sessions, listeners, items, conditions)
     )
@@ -172,8 +183,7 @@ def _read_file(path: Path, key: Key | None, rename: Mapping[str, str], wide: Col
         first = int(np.argmax((table[list(DESIGN)] == table[list(DESIGN)].iloc[second]).all(axis=1)))
         raise InputError(f"{path}:{lines[second]}: {_cell(table.iloc[second])} is already rated in line "
                          f"{lines[first]}; number repeated ratings in a column 'replicate'")  # fmt: skip
-    unscored = tuple(f"{path.name}:{record.line}" for record in file.records if not record.score)
-    return Ratings(table, (file.format,), unscored, file.notes)
+    return Ratings(table, (file.format,), tuple(unscored), file.notes)
 
 
 def _merge(files: Sequence[Ratings]) -> Ratings:
@@ -191,10 +201,10 @@ def _merge(files: Sequence[Ratings]) -> Ratings:
     )
 
 
-def _mapped(column: Sequence[str], function: Callable[[str], str]) -> list[str]:
+def _mapped(column: list[str], function: Callable[[str], str]) -> list[str]:
     """Apply a function to every distinct name of a column once."""
-    found = {name: function(name) for name in set(column)}
-    return [found[name] for name in column]
+    changed = {name: new for name in set(column) if (new := function(name)) != name}
+    return [changed.get(name, name) for name in column] if changed else column
 
 
 def _score_fault(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -62,6 +62,13 @@ def long(table: CsvTable, columns: Mapping[str, int], key: Key | None) -> Rating
     if own and blinded and key is None:
         raise InputError(f"{path}: names stimuli, not conditions; give the package's key with --key")
     further = tuple(name for name in names if name not in OWN_COLUMNS) if own else ()
+    return RatingFile("long CSV", further, _long_records(table, names, columns, key, further))
+
+
+def _long_records(
+    table: CsvTable, names: list[str], columns: Mapping[str, int], key: Key | None, further: Sequence[str]
+) -> Iterator[Record]:
+    path, blinded = table.path, names[columns["condition"]] == "stimulus"
     others = [names.index(name) for name in further]
     stimulus = names.index("stimulus") if "stimulus" in names else None
     replicate = names.index("replicate") if "replicate" in names else None
@@ -70,7 +77,6 @@ def long(table: CsvTable, columns: Mapping[str, int], key: Key | None) -> Rating
         columns[role] for role in ("listener", "item", "condition", "score")
     )
     unblinding = Unblinding(path, key) if key is not None else None
-    records = []
     for line, row in table.rows():
         item, condition, score = row[of_item], row[of_condition], row[of_score]
         if unblinding:
@@ -87,10 +93,9 @@ def long(table: CsvTable, columns: Mapping[str, int], key: Key | None) -> Rating
             tuple([row[i] for i in others]) if others else (),
         )
         if score[:1] == "[":
-            records += _split_lists(path, record)
+            yield from _split_lists(path, record)
         else:
-            records.append(record)
-    return RatingFile("long CSV", further, records)
+            yield record
 
 
 def _split_lists(path: Path, record: Record) -> list[Record]:
