@@ -45,10 +45,18 @@ class CommandParser(argparse.ArgumentParser):
 
         argparse reads on, and names the arguments that are missing, often because of the misspelt option, first.
         """
-        known = self._option_string_actions
+        known = dict(self._option_string_actions)
+        verbs = {
+            verb: parser
+            for action in self._actions
+            if isinstance(action, argparse._SubParsersAction)
+            for verb, parser in action.choices.items()
+        }
         for word in words:
             if word == "--":
                 return
+            if word in verbs:  # from here on its options count, too
+                known |= verbs.pop(word)._option_string_actions
             name = word.partition("=")[0]
             is_option = re.match("-[^0-9.]", name) and " " not in name
             has_value = name[:2] in known and name[1:2] != "-"  # as in -oDIR

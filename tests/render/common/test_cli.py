@@ -43,3 +43,15 @@ def test_without_a_wrong_option_the_missing_ones_are_named(capsys):
     with pytest.raises(SystemExit):
         parse()
     assert "required: files, --figures" in capsys.readouterr().err
+
+
+def test_options_of_a_verb_are_known_after_it(capsys):
+    command = parser("Do it.", "analysis.nothing")
+    verbs = command.add_subparsers(dest="verb")
+    for verb in ("encode", "decode"):
+        verbs.add_parser(verb).add_argument(f"--{verb}-output")
+    assert command.parse_args(["decode", "--decode-output", "x"]).decode_output == "x"
+    for words, option in ((["--decode-output", "x", "decode"], "--decode-output"), (["encode", "--x"], "--x")):
+        with pytest.raises(SystemExit):
+            command.parse_args(words)
+        assert f"there is no option {option};" in capsys.readouterr().err
