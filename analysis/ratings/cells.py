@@ -16,6 +16,10 @@ MAX_DESIGN_CELLS = 50_000_000
 """Largest number of cells (listener x item x condition) that are held in memory."""
 
 
+MAX_CONDITIONS = 400
+"""Largest number of conditions; what compares or draws them grows with its square. A trial has 12 (BS.1534-3)."""
+
+
 @dataclass(frozen=True)
 class Cells:
     """The scores, repeated ratings of a cell averaged; NaN where a cell was not rated.
@@ -62,15 +66,16 @@ def cells(table: pd.DataFrame) -> Cells:
     Raises
     ------
     InputError
-        If the design has more than `MAX_DESIGN_CELLS` cells.
+        If the design has more than `MAX_CONDITIONS` conditions or `MAX_DESIGN_CELLS` cells.
     """
     listeners, items = sorted(table["listener"].unique()), sorted(table["item"].unique())
     conditions = condition_order(table["condition"].unique())
     shape = len(listeners), len(items), len(conditions)
-    if np.prod(shape, dtype=float) > MAX_DESIGN_CELLS:
+    if len(conditions) > MAX_CONDITIONS or np.prod(shape, dtype=float) > MAX_DESIGN_CELLS:
         raise InputError(
-            f"{shape[0]} listeners x {shape[1]} items x {shape[2]} conditions are too many; "
-            "check that the columns listener, item and condition hold what their names say"
+            f"{shape[0]} listeners x {shape[1]} items x {shape[2]} conditions are too many (possible are "
+            f"{MAX_CONDITIONS} conditions and {MAX_DESIGN_CELLS} cells); check that the columns listener, item "
+            "and condition hold what their names say"
         )
     cell = np.ravel_multi_index(
         tuple(pd.Index(names).get_indexer(pd.Index(table[column])) for names, column in

@@ -28,6 +28,16 @@ def test_names_in_which_a_whole_population_would_hide_are_refused():
         cells(table)
 
 
+def test_conditions_are_bounded():
+    names = [f"c{n}" for n in range(401)]
+    table = pd.DataFrame({"listener": "a", "item": "x", "condition": names, "score": 1.0})
+    assert len(cells(table[:400]).conditions) == 400
+    with pytest.raises(
+        InputError, match=r"1 listeners x 1 items x 401 conditions are too many \(possible are 400"
+    ):
+        cells(table)
+
+
 def test_without_some_listeners_the_array_is_that_of_the_other_ratings():
     rows = [("s", listener, item, condition, 1, score) for listener, item, condition, score in (
         ("a", "x", "la", 10.0), ("a", "x", "prop", 60.0), ("b", "x", "la", 20.0), ("b", "y", "href", 99.0),
