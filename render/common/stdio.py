@@ -27,7 +27,10 @@ def input_path(path: Path) -> Iterator[Path]:
         copy = Path(folder) / "stdin"
         with errors_name(f"standard input, copied to {copy}"), open(copy, "wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
-        yield copy
+        try:
+            yield copy
+        except InputError as error:  # which names a file that nobody knows
+            raise type(error)(str(error).replace(str(copy), "standard input")) from None
 
 
 @contextmanager
