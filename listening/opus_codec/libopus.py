@@ -96,6 +96,7 @@ def library() -> ctypes.CDLL:
 
 
 def _system_library() -> ctypes.CDLL:
+    """Return the library that opuslib finds: that is all it serves for here, since it wraps no Ambisonics."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SyntaxWarning)  # opuslib compares with `is`

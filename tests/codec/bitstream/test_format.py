@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codec.bitstream.format import HEADER_BYTES, CorruptStream, Header, Packet, pack, parse_header, unpack
+from codec.bitstream.format import (
+    HEADER_BYTES,
+    MIN_GAIN_Q8_DB,
+    CorruptStream,
+    Header,
+    Packet,
+    pack,
+    parse_header,
+    unpack,
+)
 
 
 def make_header(frames=600, codebooks=18, bits=10, channels=16, **values):
@@ -91,3 +100,66 @@ def test_messages_name_the_file_and_what_is_wrong():
     newer = b"ARVQ" + bytes([9]) + bytes(60)
     with pytest.raises(CorruptStream, match="version 9, this program reads 8"):
         parse_header(newer, "x.arvq")
+
+
+def test_every_field_is_read_at_its_limits_and_refused_beyond():
+    """The table of docs/bitstream.md: what the smallest and the largest values are."""
+    for field, valid, invalid in (
+        ("channels", (1, 256), (0, 257)),
+        ("codebooks", (1, 64), (0,)),
+        ("bits_per_code", (1, 16), (0, 17)),
+        ("hop", (1, 65_535), (0,)),
+        ("sample_rate_hz", (1, 2**32 - 1), (0,)),
+        ("length", (1, 2**64 - 1), (0,)),
+        ("gain_q8_db", (MIN_GAIN_Q8_DB, 2**15 - 1), (MIN_GAIN_Q8_DB - 1, -(2**15))),
+    ):
+        for value in (*valid, *invalid):
+            header = make_header(model_codebooks=64, layout="", has_side_info=False, **{field: value})
+            if value in valid:
+                assert parse_header(header.pack(), "x.arvq") == header
+            else:
+                with pytest.raises(CorruptStream, match="impossible header"):
+                    parse_header(header.pack(), "x.arvq")
+    with pytest.raises(CorruptStream, match="impossible header"):
+        parse_header(make_header(codebooks=18, model_codebooks=17).pack(), "x.arvq")
+    with pytest.raises(CorruptStream, match="impossible header"):
+        parse_header(make_header(codebooks=18, model_codebooks=65).pack(), "x.arvq")
+
+
+def sealed(header, offset, value):
+    """The bytes of a header with one byte changed, and the CRC that fits."""
+    data = bytearray(header.pack())
+    data[offset] = value
+    data[-4:] = struct.pack("<I", zlib.crc32(data[:-4]))
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("offset", "value"), [(5, 4), (5, 0x80), (25, 2), (25, 4), (25, 255), (48, 1), (51, 0x80), (47, 65)]
+)
+def test_flags_orders_and_reserved_bytes_are_those_of_the_document(offset, value):
+    """With a right CRC: unknown flags, an order that 16 channels do not have, a byte that must be 0."""
+    with pytest.raises(CorruptStream, match="impossible header"):
+        parse_header(sealed(make_header(), offset, value), "x.arvq")
+
+
+def test_the_gain_is_in_256ths_of_a_decibel():
+    assert make_header(gain_q8_db=256 * 20).gain == pytest.approx(10)
+    assert make_header(gain_q8_db=-256 * 6).gain == pytest.approx(10 ** (-6 / 20))
+
+
+@pytest.mark.parametrize(
+    ("frames", "counts"), [(1, [1]), (256, [256]), (511, [511]), (512, [256, 256]), (1000, [256, 256, 488])]
+)
+def test_packets_have_the_documented_numbers_of_frames(frames, counts):
+    header = make_header(length=frames * 512, has_side_info=False)
+    assert header.packet_frame_counts == counts
+    assert header.packets == len(counts)
+    assert [header.packet_frames(index) for index in range(len(counts))] == counts
+    sizes = [-(-18 * n * 10 // 8) + 4 for n in counts]
+    assert [header.packed_offset(i) for i in range(len(counts) + 1)] == [
+        56 + sum(sizes[:i]) for i in range(len(counts) + 1)
+    ]
+    assert header.max_bytes == header.min_bytes == 56 + sum(sizes)
+    coded = make_header(length=frames * 512, has_side_info=False, range_coded=True)
+    assert (coded.min_bytes, coded.max_bytes) == (56 + 5 * len(counts), 56 + sum(sizes) + len(counts))

@@ -85,3 +85,14 @@ def test_every_stimulus_stands_in_the_first_slot_equally_often(count):
     for item, names in stimuli.items():
         first = Counter(order["stimuli"][item][0] for order in made)
         assert first == dict.fromkeys(names, 12 // count)
+
+
+def test_listeners_take_the_rows_of_an_item_one_after_the_other():
+    """The first slots of six listeners, over the square of three and its mirror image: every item has its start."""
+    stimuli = {item: [f"{item}{n}" for n in range(3)] for item in "ABC"}
+    made = orders(6, stimuli, b"secret", 1)
+    assert [" ".join(order["stimuli"][item][0] for order in made) for item in "ABC"] == [
+        "A2 A0 A1 A1 A2 A0",
+        "B2 B2 B0 B1 B0 B1",
+        "C1 C0 C0 C2 C1 C2",
+    ]
