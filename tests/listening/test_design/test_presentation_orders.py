@@ -88,7 +88,7 @@ def test_every_stimulus_stands_in_the_first_slot_equally_often(count):
 
 
 def test_listeners_take_the_rows_of_an_item_one_after_the_other():
-    """The first slots of six listeners, over the square of three and its mirror image: every item has its start."""
+    """The first slots of six listeners: a square of three and its mirror image, with a start for every item."""
     stimuli = {item: [f"{item}{n}" for n in range(3)] for item in "ABC"}
     made = orders(6, stimuli, b"secret", 1)
     assert [" ".join(order["stimuli"][item][0] for order in made) for item in "ABC"] == [

@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 
 from render.common.errors import InputError
+from render.common.files import sha256_of
+from render.dsp.convolution import Filters
 from render.fileio.audio_file import info, read, write_scene, writer
 from render.hoa.layout import layout
 from render.hoa.scene import Scene
 from render.hoa.spherical_harmonics import sn3d_to_n3d, spherical_harmonics, to_sn3d
 from render.loudspeakers.calibration import read_trims
 from render.loudspeakers.design import decoding_matrix
-from render.loudspeakers.renderer import Decoding, FeedFormat, decode, decode_file
+from render.loudspeakers.renderer import Decoding, FeedFormat, _digest, decode, decode_file
 
 
 def scene(order=3, length=5000, level=0.05, seed=0, rate=48000):
@@ -259,3 +261,35 @@ def test_memory_does_not_depend_on_the_length(tmp_path):
     # 16 s more are 49 MB; how many blocks of 1 MB are under way at once is up to the scheduler
     assert peak_bytes[1] - peak_bytes[0] < 5e6
     assert peak_bytes[0] < 60e6
+
+
+def test_the_digest_of_a_decoder_depends_on_nine_digits_of_its_coefficients():
+    """Two machines round the tenth digit, and the sign of a zero, differently; one tap is a matrix."""
+    matrix = np.array([[0.123456789, -0.0], [0.5, 1.0]])
+    expected = sha256_of([[0.123456789, 0.0], [0.5, 1.0]])
+    assert _digest(Filters(matrix[:, :, None])) == expected
+    assert _digest(Filters(matrix[:, :, None] + 4e-10)) == expected
+    assert _digest(Filters(matrix[:, :, None] + 6e-10)) != expected
+    two = np.stack([matrix, matrix], 2)
+    assert _digest(Filters(two)) == sha256_of((two + 0.0).tolist())
+
+
+def test_a_record_follows_the_file_that_is_made_again(tmp_path):
+    write_scene(tmp_path / "a.wav", scene())
+    for level in (1.0, 0.5):
+        write_scene(tmp_path / "a.wav", Scene(np.float32(level) * scene().samples, 48_000), force=True)
+        record = decode_file(tmp_path / "a.wav", tmp_path / "f.wav", Decoding(layout("5.1")), force=True)
+        assert json.loads((tmp_path / "f.wav.json").read_text()) == record
+    assert record["peak_dbfs"] == round(record["peak_dbfs"], 4)
+
+
+def test_dither_has_the_step_of_16_bits(tmp_path):
+    """A quarter of a step above zero becomes -1, 0 and 1 steps; half of the dither would leave it at 0 and 1."""
+    quiet = Scene(np.float32([[0.25 / 32_768]] * 4) * np.ones((4, 48_000), np.float32), 48_000)
+    write_scene(tmp_path / "a.wav", quiet)
+    form = FeedFormat(subtype="PCM_16", dither=True)
+    decode_file(tmp_path / "a.wav", tmp_path / "f.wav", Decoding(layout("5.1")), form)
+    steps = 32_768 * read(tmp_path / "f.wav")[0]
+    heard = steps[steps.any(1)]
+    assert set(np.unique(heard)) == {-1.0, 0.0, 1.0}
+    assert np.abs(heard).mean() > 0.2
