@@ -13,10 +13,19 @@ _ROW = struct.Struct("<H12s14s11sx")  # track index, UID, track or channel forma
 _FORMAT = re.compile(r"A[TC]_(?P<type>[0-9a-f]{4})(?P<number>[0-9a-f]{4})", re.IGNORECASE)
 _PACK = re.compile(r"AP_(?P<type>[0-9a-f]{4})", re.IGNORECASE)
 _TYPES = {"0001": "loudspeakers", "0002": "a matrix", "0003": "objects", "0005": "binaural signals"}
-_HOA = "0004"
+_SPEAKERS, _HOA = "0001", "0004"
 _FIRST_CUSTOM = 0x1001
 # Common definitions (BS.2094): number of the first channel format of each normalisation, all in ACN order
 _COMMON = ((0x201, "FuMa"), (0x101, "N3D"), (0x001, "SN3D"))
+# Loudspeakers of the common definitions by their numbers from 1 on, with BS.2051's labels
+_COMMON_LABELS = (
+    "M+030", "M-030", "M+000", "LFE1", "M+110", "M-110", "M+022", "M-022", "M+180", "M+090",
+    "M-090", "T+000", "U+030", "U+000", "U-030", "U+110", "U+180", "U-110", "U+090", "U-090",
+    "B+000", "B+045", "B-045", "M+060", "M-060", "M+135_Diff", "M-135_Diff", "M+135", "M-135", "U+135",
+    "U-135", "LFE1", "LFE2", "U+045", "U-045", "M+SC", "M-SC", "M+045", "M-045", "UH+180",
+)  # fmt: skip
+_LABEL_URN = "urn:itu:bs:2051:0:speaker:"
+_LABEL_NAMES = {"LFE": "LFE1", "LFEL": "LFE1", "LFER": "LFE2"}
 _SOURCE = "its ADM description"
 
 
@@ -27,8 +36,8 @@ class _Refused(Exception):
 def adm_statement(chna: bytes, axml: bytes, channels: int, name: str) -> Statement | None:
     """Return the statement of an ADM description; None if it describes no track.
 
-    HOA of the common definitions is known by its numbers; of other HOA the document tells order, degree and
-    normalisation.
+    Loudspeakers and HOA of the common definitions are known by their numbers; of others the document tells the
+    label, or order, degree and normalisation.
 
     Raises
     ------
@@ -48,27 +57,42 @@ def adm_statement(chna: bytes, axml: bytes, channels: int, name: str) -> Stateme
             raise InputError(f"{name}: {_SOURCE} gives track {index} two formats; export it again")
     if not tracks:
         return None
-    if other := sorted({kind for kind, _ in tracks.values()} - {_HOA}):
+    kinds = {kind for kind, _ in tracks.values()}
+    numbers = [number for _, (_, number) in sorted(tracks.items())]
+    fields: dict[str, dict[str, str]] = {}
+    if kinds <= {_SPEAKERS, _HOA} and any(not number or int(number, 16) >= _FIRST_CUSTOM for number in numbers):
+        fields = _defined_channels(axml)
+    if kinds == {_SPEAKERS}:
+        labels = [_common_label(number) or _label(fields.get(number, {})) for number in numbers]
+        return Statement(_SOURCE, labels=tuple(labels) if all(labels) else ())
+    if other := sorted(kinds - {_HOA}):
         return Statement(_SOURCE, what=_TYPES.get(other[0], f"of type {other[0]}"))
-    custom: dict[str, Component] = {}
-    if any(not number or int(number, 16) >= _FIRST_CUSTOM for _, number in tracks.values()):
-        custom = _defined_components(axml)
-    found = [_common(number) or custom.get(number) for _, (_, number) in sorted(tracks.items())]
+    found = [_common_component(number) or _component(fields.get(number, {})) for number in numbers]
     components = tuple(component for component in found if component)
     if len(components) < len(found):
         return Statement(_SOURCE, what="components of orders and degrees that it does not define")
     return Statement(f"{_SOURCE} (HOA)", components)
 
 
-def _common(number: str) -> Component | None:
+def _common_label(number: str) -> str:
+    index = int(number, 16) - 1 if number else -1
+    return _COMMON_LABELS[index] if 0 <= index < len(_COMMON_LABELS) else ""
+
+
+def _label(values: dict[str, str]) -> str:
+    label = values.get("speakerLabel", "").removeprefix(_LABEL_URN)
+    return _LABEL_NAMES.get(label, label)
+
+
+def _common_component(number: str) -> Component | None:
     if not number or not 0 < int(number, 16) < _FIRST_CUSTOM:
         return None
     first, normalisation = next(entry for entry in _COMMON if entry[0] <= int(number, 16))
     return Component(int(number, 16) - first, normalisation)
 
 
-def _defined_components(axml: bytes) -> dict[str, Component]:
-    """Components of the HOA channel formats that a document defines, by the numbers of their track formats."""
+def _defined_channels(axml: bytes) -> dict[str, dict[str, str]]:
+    """What a document says about the channel formats that it defines, by the numbers of their track formats."""
     channel_of_stream: dict[str, str] = {}
     stream_of_track: dict[str, str] = {}
     fields: dict[str, dict[str, str]] = {}
@@ -89,7 +113,7 @@ def _defined_components(axml: bytes) -> dict[str, Component]:
             channel_of_stream[state["id"]] = text.lower()
         elif tag == "audioStreamFormatIDRef" and state["id"].startswith("at_"):
             stream_of_track[state["id"]] = text.lower()
-        elif tag in ("order", "degree", "normalization") and state["id"] in fields:
+        elif tag in ("order", "degree", "normalization", "speakerLabel") and state["id"] in fields:
             fields[state["id"]][tag] = text
         elif tag in ("audioChannelFormat", "audioStreamFormat", "audioTrackFormat"):
             state["id"] = ""
@@ -107,11 +131,10 @@ def _defined_components(axml: bytes) -> dict[str, Component]:
         parser.Parse(axml.rstrip(b"\0"), True)
     except (expat.ExpatError, _Refused):
         return {}
-    components = {name: _component(values) for name, values in fields.items()}
-    by_track = {name[7:11]: component for name, component in components.items()}  # AC_0004yyyy, if none is linked
+    by_track = {name[7:11]: values for name, values in fields.items()}  # AC_0004yyyy, if none is linked
     for track, stream in stream_of_track.items():
-        by_track[track[7:11]] = components.get(channel_of_stream.get(stream, ""))
-    return {number: component for number, component in by_track.items() if component}
+        by_track[track[7:11]] = fields.get(channel_of_stream.get(stream, ""), {})
+    return by_track
 
 
 def _component(values: dict[str, str]) -> Component | None:

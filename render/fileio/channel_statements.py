@@ -34,6 +34,8 @@ class Statement:
         Loudspeaker of each channel (and of those that a mask names beyond them), by CoreAudio's labels (CAF
         specification); these are, for the 18 positions of WAVEFORMATEXTENSIBLE, the bits of its mask counted from
         1. 0 where the file gives none. Empty if the channels are not loudspeakers, or those of an unknown layout.
+    labels : tuple of str
+        Loudspeaker of each channel by the labels of BS.2051, where the file gives these instead of positions.
     what : str
         What the channels are if not Ambisonics, in plural.
     """
@@ -41,6 +43,7 @@ class Statement:
     source: str
     components: tuple[Component, ...] = ()
     positions: tuple[int, ...] = ()
+    labels: tuple[str, ...] = ()
     what: str = "loudspeakers"
 
 

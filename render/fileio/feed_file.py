@@ -83,9 +83,10 @@ def _said(about: AudioInfo, layout: Layout) -> tuple[int, ...] | str | None:
             return f"{statement.source} says that the channels are Ambisonics, not loudspeakers of {layout.name}"
         if statement.what != "loudspeakers":
             return f"{statement.source} says that the channels are {statement.what}, not loudspeakers"
-        if statement.source.startswith("its ADM"):
-            continue  # DirectSpeakers, in the order of their positions
-        found = order_of_positions(layout, statement.positions)
+        if sorted(statement.labels) == sorted(layout.labels):
+            found = tuple(map(layout.labels.index, statement.labels))
+        else:
+            found = order_of_positions(layout, statement.positions)
         if found is None:
             labels = " ".join(layout.labels)
             return f"{statement.source} names other loudspeakers than layout {layout.name} ({labels})"

@@ -88,3 +88,22 @@ def test_other_loudspeakers_than_the_layout_s_are_refused_unless_the_user_says_t
         assert feed_info(tmp_path / "x.wav", of.layout, "bs2051").contradiction == f"channel mask {mask:#x}"
     with pytest.raises(InputError, match=r"12 channels, but layout 0\+5\+0 has 6"):
         feed_info(tmp_path / "x.wav", layout("5.1"))
+
+
+def test_an_adm_file_gives_the_loudspeaker_of_each_track(tmp_path):
+    of = feed("5.1")
+    write_feed(tmp_path / "x.wav", of)
+    export_adm(tmp_path / "x.wav", tmp_path / "own.wav", of.layout)
+    np.testing.assert_array_equal(samples_of(tmp_path / "own.wav", of.layout), of.samples)
+    # Common definitions of BS.2094: L R C LFE Ls Rs are AC_00010001 to 6, here as film has them: L C R Ls Rs LFE
+    rows = [(track, f"AT_0001000{number}_01") for track, number in enumerate((1, 3, 2, 5, 6, 4), 1)]
+    chna = struct.pack("<HH", 6, 6)
+    chna += b"".join(struct.pack("<H12s14s11sx", t, b"", form.encode(), b"AP_00010003") for t, form in rows)
+    chunk = b"chna" + struct.pack("<I", len(chna)) + chna
+    with writer(tmp_path / "film.wav", 6, 48000, chunks=chunk) as file:
+        file.write(of.samples[[0, 2, 1, 4, 5, 3]])
+    np.testing.assert_array_equal(samples_of(tmp_path / "film.wav", of.layout), of.samples)
+    with writer(tmp_path / "none.wav", 6, 48000, chunks=chunk.replace(b"AT_00010004", b"AT_00011004")) as file:
+        file.write(of.samples)
+    with pytest.raises(InputError, match="its ADM description names other loudspeakers"):
+        feed_info(tmp_path / "none.wav", of.layout)
