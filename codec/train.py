@@ -24,7 +24,7 @@ CHANGES = ("steps", "batch", "seed", "holdout")
 
 
 def _holdout(text: str) -> int | str:
-    return int(text) if text.isdigit() else text
+    return int(text) if text.isascii() and text.isdecimal() else text
 
 
 def main() -> None:

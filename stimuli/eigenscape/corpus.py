@@ -119,7 +119,7 @@ def recording_numbers(text: str) -> list[int]:
     numbers: list[int] = []
     for part in text.split(","):
         first, _, last = part.partition("-")
-        if not first.isdigit() or not (last or first).isdigit():
+        if not all(number.isascii() and number.isdecimal() for number in (first, last or first)):
             raise InputError(f"--recordings {text!r}: need numbers 1 to 8, as in 1,8 or 1-7")
         numbers += range(int(first), int(last or first) + 1)
     if outside := set(numbers) - set(RECORDINGS):

@@ -13,6 +13,7 @@ from codec.bitstream.sizes import packet_frame_counts
 from codec.checkpoints.model_file import load
 from codec.coding.front_end import front_end_of
 from codec.coding.pipeline import decode, encode
+from codec.train import _holdout
 from codec.training import checkpoint
 from codec.training.config import TrainConfig, load_preset
 from codec.training.export import newest_model
@@ -230,3 +231,10 @@ def test_training_in_half_precision_is_near_to_full(tmp_path, type_in, material)
         assert a != b
     state = load_file(tmp_path / "runs" / "true" / "checkpoints" / "0000004" / "model.safetensors")
     assert {tensor.dtype for tensor in state.values()} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    ("text", "holdout"), [("8", 8), ("Beach", "Beach"), ("\u00b2", "\u00b2"), ("\u0663", "\u0663")]
+)
+def test_a_holdout_is_a_number_or_a_class(text, holdout):
+    assert _holdout(text) == holdout

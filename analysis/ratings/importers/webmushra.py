@@ -95,6 +95,8 @@ def pymushra_json(path: Path, text: str, key: Key | None) -> RatingFile | None:
     if not any("responses_stimulus" in rating for _, rating in ratings):
         return None
     header = list(dict.fromkeys(name for _, rating in ratings for name in rating))
+    if len(set(map(str.lower, header))) < len(header):
+        raise InputError(f"{path}: pymushra's export with one name in capitals and in small letters")
     if lacking := {"responses_stimulus", "responses_score", "wm_id"} - set(map(str.lower, header)):
         raise InputError(f"{path}: pymushra's export without {', '.join(sorted(lacking))}")
     rows = ((line, [plain(path, line, name, rating.get(name)) for name in header]) for line, rating in ratings)

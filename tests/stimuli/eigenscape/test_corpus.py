@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from render.common.errors import InputError
-from stimuli.eigenscape.corpus import CLASSES, Recording, find_recordings, split
+from stimuli.eigenscape.corpus import CLASSES, Recording, find_recordings, recording_numbers, split
 
 
 def touch(root, *names):
@@ -73,3 +73,13 @@ def test_every_fold_of_either_kind_holds_each_recording_out_once():
         assert sorted(r.path for part in held_out for r in part) == sorted(r.path for r in recordings)
     with pytest.raises(InputError, match="held-out class 'Sea'"):
         split(recordings, "Sea")
+
+
+@pytest.mark.parametrize("text", ["", "-3", "²", "1-²", "٣", "x", "1,,2"])
+def test_numbers_of_recordings_that_are_none_are_refused(text):
+    with pytest.raises(InputError, match="need numbers 1 to 8"):
+        recording_numbers(text)
+
+
+def test_numbers_of_recordings():
+    assert recording_numbers("1,4-6") == [1, 4, 5, 6]

@@ -172,6 +172,8 @@ def test_pymushra_in_json_with_errors(tmp_path, change, what):
 
 
 def test_pymushra_in_json_without_scores(tmp_path):
+    with pytest.raises(InputError, match="one name in capitals and in small letters"):
+        read(write_json(tmp_path, [PYMUSHRA_JSON[0] | {"WM_id": "Park"}], None))
     with pytest.raises(InputError, match="without responses_score, wm_id"):
         read(write_json(tmp_path, [{"responses_stimulus": "C1"}], None))
 
