@@ -25,7 +25,7 @@ _MAX_BYTES = 1 << 40  # of a recording: no disk has room for more
 # Errors of zipfile and of its decompressors: a missing name is a KeyError, a name that is no text a ValueError
 _DAMAGED = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, NotImplementedError, RuntimeError, EOFError,
-    KeyError, ValueError, OverflowError, MemoryError,
+    KeyError, IndexError, ValueError, OverflowError, MemoryError,
 )  # fmt: skip
 
 

@@ -165,3 +165,18 @@ with as_file(Source(Path(sys.argv[1]), "Beach.1.wav"), Path(sys.argv[2])) as pat
     with as_file(Source(tmp_path / "x.zip", "Beach.1.wav"), tmp_path / "out"):
         assert len(list((tmp_path / "out").iterdir())) == 1
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_member_without_a_name_is_one_error_or_left_out(tmp_path):
+    """Python 3.11's zipfile fails with an IndexError at it."""
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x", b"RIFF")
+    data = path.read_bytes()
+    place = data.index(b"PK\x01\x02")
+    named = data[place : place + 28] + b"\0\0" + data[place + 30 : place + 46] + data[place + 47 :]
+    end = bytearray(data[:place] + named)
+    end[-10:-6] = struct.pack("<I", 46)  # the size of the directory
+    path.write_bytes(end)
+    with pytest.raises(InputError, match=r"x\.zip"):
+        find_sources(path)
