@@ -121,7 +121,8 @@ def recording_numbers(text: str) -> list[int]:
         first, _, last = part.partition("-")
         if not all(number.isascii() and number.isdecimal() for number in (first, last or first)):
             raise InputError(f"--recordings {text!r}: need numbers 1 to 8, as in 1,8 or 1-7")
+        for number in (first, last or first):  # before a range of any length is made
+            if len(number) > 9 or int(number) not in RECORDINGS:
+                raise InputError(f"recording {number[:20]}; possible are 1 to 8")
         numbers += range(int(first), int(last or first) + 1)
-    if outside := set(numbers) - set(RECORDINGS):
-        raise InputError(f"recording {min(outside)}; possible are 1 to 8")
     return numbers

@@ -83,3 +83,12 @@ def test_numbers_of_recordings_that_are_none_are_refused(text):
 
 def test_numbers_of_recordings():
     assert recording_numbers("1,4-6") == [1, 4, 5, 6]
+
+
+@pytest.mark.parametrize(
+    ("text", "first_wrong"),
+    [("0-3", "0"), ("1-9", "9"), ("1-99999999999999", "99999999999999"), ("9" * 5000, "9" * 20)],
+)
+def test_recordings_that_do_not_exist_are_refused_at_once(text, first_wrong):
+    with pytest.raises(InputError, match=rf"^recording {first_wrong}; possible are 1 to 8$"):
+        recording_numbers(text)
