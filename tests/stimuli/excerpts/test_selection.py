@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from render.fileio.audio_file import writer
-from stimuli.excerpts.selection import _conditions_met, _Slices, choose_window
+from stimuli.excerpts.selection import _conditions_met, _slice_features, _Slices, choose_window
 from stimuli.excerpts.window import Window, read_with_rolls, without_rolls
 
 RATE = 16_000
@@ -140,3 +140,16 @@ def test_a_window_lies_within_6_db_of_the_median(level_db, met):
 def test_a_sample_at_full_scale_of_16_bits_is_clipped(peak, met):
     slices = slices_of_levels([0, 0], peak)
     assert _conditions_met(slices, np.arange(2)[None]).tolist() == [met]
+
+
+def test_a_plane_wave_has_one_direction_and_noise_in_every_channel_none():
+    """DirAC by hand: diffuseness and spread are 0 for a plane wave; W alone has no intensity, so it is diffuse."""
+    wave = 0.1 * np.random.default_rng(0).standard_normal(8192)
+    power, peak, _, spread_deg, diffuseness = _slice_features(wave * np.array([1, 0.6, 0, 0.8])[:, None])
+    assert (power, peak) == (np.square(wave).mean(), np.abs(wave).max())
+    np.testing.assert_allclose([spread_deg, diffuseness], 0, atol=1e-3)
+    *_, diffuseness = _slice_features(wave * np.array([1, 0, 0, 0])[:, None])
+    assert abs(diffuseness - 1) < 1e-9
+    half = wave[:4096] * np.array([1, 1, 0, 0])[:, None]
+    halves = np.concatenate([half, half[[0, 2, 3, 1]]], 1)
+    assert abs(_slice_features(halves)[3] - 45) < 0.5  # two directions at right angles, equally strong
