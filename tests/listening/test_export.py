@@ -61,7 +61,8 @@ def run(monkeypatch):
         monkeypatch.setattr(sys, "argv", ["export", "--build", str(build), "--workers", "1", *map(str, arguments)])
         # In this process: starting others takes longer than the work
         monkeypatch.setattr(
-            "render.common.parallel.in_parallel", lambda f, jobs, *_, **__: ((k, f(*a)) for k, a in jobs.items())
+            "listening.packaging.package.in_parallel",
+            lambda f, jobs, *_, **__: ((k, f(*a)) for k, a in jobs.items()),
         )
         export.main()
         return json.loads((build / "key-7.1.4.json").read_text()) if not arguments else None
