@@ -5,13 +5,9 @@ Directions point to the sound source; ear 0 is the left one.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 import soxr
 from jaxtyping import Float, Float64
@@ -19,16 +15,14 @@ from numpy import ndarray
 from scipy.special import eval_legendre, spherical_jn, spherical_yn
 
 from render.common.errors import InputError
+from render.headphones import sofa_file
+from render.headphones.sofa_file import MAX_VALUES, SofaFile
 from render.hoa.spherical_harmonics import unit_vectors
 
 RADIUS_M = 0.0875
 EAR_AZIMUTH_DEG = 100.0
 SPEED_OF_SOUND_M_S = 343.0
 _SPHERE_LENGTH_S, _SPHERE_ONSET_S = 5e-3, 1e-3
-_MAX_VALUES = 20_000_000  # 160 MB as float64; real sets are smaller, but a hostile file may declare more
-_MAX_COMPRESSION = 200  # of responses, most of them zeros
-_SMALL_BYTES = 1 << 20
-_MAX_WORD, _MAX_WORD_BYTES = 40, 4096
 _MAX_DELAY_S = 1.0
 _MAX_DIRECTIONS = 100_000
 
@@ -126,32 +120,35 @@ def read_sofa(path: Path) -> Head:
         or if it declares more than it holds.
     """
     path = Path(path)
-    with _opened(path) as file:
-        kind = _word(file.attrs, "DataType", "none", path)
-        if kind != "fir":
-            raise InputError(
-                f"{path}: SOFA data type {kind.upper()!r}; only FIR (SimpleFreeFieldHRIR) is supported"
-            )
-        impulses = _values(file, "Data.IR", path)
-        rate_hz = np.unique(_values(file, "Data.SamplingRate", path))
-        delay = _values(file, "Data.Delay", path) if "Data.Delay" in file else np.zeros((1, 2))
-        source = _points(file, "SourcePosition", path, default_type="spherical")
-        directions = len(source)
-        if impulses.ndim != 3 or impulses.shape[:2] != (directions, 2) or not impulses.size:
-            raise InputError(
-                f"{path}: responses {impulses.shape} and source positions {source.shape}; "
-                "(directions, 2 ears, taps) and (directions, 3) are needed"
-            )
-        if directions > _MAX_DIRECTIONS:
-            raise InputError(f"{path}: {directions} directions; at most {_MAX_DIRECTIONS} are supported")
-        source = source - _vectors(file, "ListenerPosition", directions, (0.0, 0.0, 0.0), path)
-        view = _vectors(file, "ListenerView", directions, (1.0, 0.0, 0.0), path)
-        up = _vectors(file, "ListenerUp", directions, (0.0, 0.0, 1.0), path)
-        receivers = _receivers(file, directions, path)
+    return head_of(sofa_file.read(path), path)
+
+
+def head_of(file: SofaFile, path: Path) -> Head:
+    """Head of a SOFA file that has been read from `path`."""
+    if file.data_type != "fir":
+        raise InputError(
+            f"{path}: SOFA data type {file.data_type.upper()!r}; only FIR (SimpleFreeFieldHRIR) is supported"
+        )
+    impulses = _values(file, "Data.IR", path)
+    rate_hz = np.unique(_values(file, "Data.SamplingRate", path))
+    delay = file.variables["Data.Delay"].values if "Data.Delay" in file.variables else np.zeros((1, 2))
+    source = _points(file, "SourcePosition", path, default_type="spherical")
+    directions = len(source)
+    if impulses.ndim != 3 or impulses.shape[:2] != (directions, 2) or not impulses.size:
+        raise InputError(
+            f"{path}: responses {impulses.shape} and source positions {source.shape}; "
+            "(directions, 2 ears, taps) and (directions, 3) are needed"
+        )
+    if directions > _MAX_DIRECTIONS:
+        raise InputError(f"{path}: {directions} directions; at most {_MAX_DIRECTIONS} are supported")
+    source = source - _vectors(file, "ListenerPosition", directions, (0.0, 0.0, 0.0), path)
+    view = _vectors(file, "ListenerView", directions, (1.0, 0.0, 0.0), path)
+    up = _vectors(file, "ListenerUp", directions, (0.0, 0.0, 1.0), path)
+    receivers = _receivers(file, directions, path)
     if rate_hz.size != 1 or not 8000 <= rate_hz[0] <= 192000 or delay.shape not in ((1, 2), impulses.shape[:2]):
         raise InputError(f"{path}: sampling rate {rate_hz} Hz, delays {delay.shape}: not a usable SOFA file")
     delayed_size = 2 * directions * (impulses.shape[2] + abs(delay).max())
-    if delay.min() < 0 or delay.max() > _MAX_DELAY_S * rate_hz[0] or delayed_size > _MAX_VALUES:
+    if delay.min() < 0 or delay.max() > _MAX_DELAY_S * rate_hz[0] or delayed_size > MAX_VALUES:
         raise InputError(
             f"{path}: delays of {delay.min():g} to {delay.max():g} samples; possible are 0 to {_MAX_DELAY_S:g} s"
         )
@@ -179,20 +176,20 @@ def _as_seen(
 
 
 def _vectors(
-    file: h5py.File, name: str, directions: int, default: tuple[float, float, float], path: Path
+    file: SofaFile, name: str, directions: int, default: tuple[float, float, float], path: Path
 ) -> Float64[ndarray, "direction 3"]:
     """One vector for each direction, from a variable that has one for all or one for each."""
-    if name not in file:
+    if name not in file.variables:
         return np.tile(default, (directions, 1))
     # AES69: ListenerUp is in the coordinates of ListenerView
-    of_view = "ListenerView" if name == "ListenerUp" and "Type" not in file[name].attrs else None
+    of_view = "ListenerView" if name == "ListenerUp" and file.variables[name].kind is None else None
     vectors = _points(file, name, path, default_type="cartesian", described_by=of_view)
     if vectors.shape not in ((1, 3), (directions, 3)):
         raise InputError(f"{path}: {name} of shape {vectors.shape}; (1, 3) or ({directions}, 3) is needed")
     return np.broadcast_to(vectors, (directions, 3))
 
 
-def _receivers(file: h5py.File, directions: int, path: Path) -> Float64[ndarray, " ear"]:
+def _receivers(file: SofaFile, directions: int, path: Path) -> Float64[ndarray, " ear"]:
     """How far to the left each of the two receivers is; their positions are relative to the listener."""
     positions = _values(file, "ReceiverPosition", path)
     if positions.ndim == 2:
@@ -207,7 +204,7 @@ def _receivers(file: h5py.File, directions: int, path: Path) -> Float64[ndarray,
 
 
 def _points(
-    file: h5py.File, name: str, path: Path, default_type: str, described_by: str | None = None
+    file: SofaFile, name: str, path: Path, default_type: str, described_by: str | None = None
 ) -> Float64[ndarray, "row 3"]:
     """Cartesian coordinates of the points in a variable."""
     points = _values(file, name, path)
@@ -216,12 +213,13 @@ def _points(
     return _cartesian(points, *_coordinates(file, described_by or name, default_type, path))
 
 
-def _coordinates(file: h5py.File, name: str, default_type: str, path: Path) -> tuple[str, str]:
+def _coordinates(file: SofaFile, name: str, default_type: str, path: Path) -> tuple[str, str]:
     """Type of the coordinates of a variable, and the unit of the first of them."""
-    if name not in file:
+    if name not in file.variables:
         return default_type, "degree"
-    kind = _word(file[name].attrs, "Type", default_type, path)
-    unit = _word(file[name].attrs, "Units", "degree" if kind == "spherical" else "metre", path).split(",")[0]
+    kind, units = file.variables[name].kind, file.variables[name].units
+    kind = default_type if kind is None else kind
+    unit = ("degree" if kind == "spherical" else "metre") if units is None else units.split(",")[0]
     if kind not in ("spherical", "cartesian") or (
         kind == "spherical" and not unit.startswith(("degree", "radian"))
     ):
@@ -252,55 +250,7 @@ def _delayed(impulses: ndarray, delay: ndarray) -> ndarray:
     return np.fft.irfft(np.fft.rfft(impulses, taps, axis=-1) * rotation, taps, axis=-1)
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[h5py.File]:
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    try:
-        with h5py.File(path, "r") as file:
-            yield file
-    except InputError:
-        raise
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:  # what h5py makes of damage
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{path}: not a SOFA file, or damaged (HDF5: {reason})") from None
-
-
-def _values(file: h5py.File, name: str, path: Path) -> Float64[ndarray, "*shape"]:
-    link = file.get(name, getlink=True) if name in file else None
-    if isinstance(link, h5py.ExternalLink):
-        raise InputError(f"{path}: {name} lies in another file, {link.filename}; export it as one file")
-    if link is None or not isinstance(file[name], h5py.Dataset):
+def _values(file: SofaFile, name: str, path: Path) -> Float64[ndarray, "*shape"]:
+    if name not in file.variables:
         raise InputError(f"{path}: the SOFA file has no {name}; export it again")
-    variable = file[name]
-    if variable.is_virtual or variable.external:
-        raise InputError(f"{path}: {name} lies in another file; export it as one file")
-    if variable.dtype.kind not in "fiu" or variable.shape is None:
-        raise InputError(f"{path}: {name} of shape {variable.shape} and type {variable.dtype} is not supported")
-    # What is not stored is filled in, and what is compressed may be tiny: sizes are bounded by the file
-    needed = max(variable.size, math.prod(variable.chunks or (0,))) * variable.dtype.itemsize
-    stored = variable.id.get_storage_size()
-    if variable.size > _MAX_VALUES or needed > _MAX_COMPRESSION * stored + _SMALL_BYTES:
-        raise InputError(
-            f"{path}: {name} of shape {variable.shape} declares {needed} bytes, {stored} are stored; "
-            "export it again"
-        )
-    values = np.asarray(variable[()], np.float64)
-    if not np.isfinite(values).all():
-        raise InputError(f"{path}: {name} is not finite; export it again")
-    return values
-
-
-def _word(attributes: h5py.AttributeManager, name: str, default: str, path: Path) -> str:
-    """Attribute that is one of several words, in small letters and without spaces.
-
-    The netCDF library writes strings as arrays with one element.
-    """
-    if name not in attributes:
-        return default
-    if attributes.get_id(name).get_storage_size() > _MAX_WORD_BYTES:
-        raise InputError(f"{path}: attribute {name} is longer than {_MAX_WORD_BYTES} bytes; export it again")
-    value = np.asarray(attributes[name])
-    word = value.reshape(-1)[0] if value.size == 1 else ""
-    text = word.decode("utf-8", "replace") if isinstance(word, bytes) else str(word)
-    return "".join(text.rstrip("\0").split()).lower()[:_MAX_WORD]
+    return file.variables[name].values
