@@ -1,0 +1,562 @@
+"""A running listening test: what the server asks of it, and where everything that listeners do is stored.
+
+All methods may be called from any thread. Nothing is acknowledged before it is on the disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import math
+import secrets
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+from analysis.ratings.table import read_key
+from listening.sessions import ratings
+from listening.sessions.package import SIGNALS, Rendition, TestPackage, read_package
+from listening.sessions.pages import REFERENCE, Key, Page, pages
+from listening.sessions.plan import SessionPlan, load_plan
+from listening.sessions.progress import Impossible, Progress, Session, after
+from listening.sessions.store import Execute, Listener, StorageError, Store, insert_events, insert_rows
+from listening.sessions.texts import language_names, load_texts
+from render.common.errors import InputError
+from render.common.files import read_json, sha256_of
+
+SEEN_S = 15.0
+"""A window that was heard of within this time is taken to be in use."""
+
+MAX_LISTENERS = 9999
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The window is the listener's; `stored` is its last event that is stored."""
+
+    window: str
+    stored: int
+
+
+@dataclass(frozen=True)
+class Stored:
+    """All events up to number `stored` are on the disk."""
+
+    stored: int
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Events are missing before those that were sent; `stored` is the last one that is stored."""
+
+    stored: int
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Event `stored` + 1 cannot be, and was not stored."""
+
+    why: str
+    stored: int
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Another window of the listener is in use; it was last heard of `last_seen_s` ago."""
+
+    last_seen_s: float
+
+
+@dataclass(frozen=True)
+class Withdrawn:
+    """The listener was withdrawn; nothing more is stored of him."""
+
+
+@dataclass(frozen=True)
+class NotStored:
+    """The disk did not take it; nothing of the request was stored, and it may be sent again."""
+
+    why: str
+
+
+Texts = Mapping[str, Mapping[str, str]]
+"""Language -> key -> text."""
+
+Outcome = Stored | Gap | Refused | Elsewhere | Withdrawn | NotStored
+
+Batch = tuple[str, str, list[Any]]
+"""Listener, window and events."""
+
+
+class _Rater:
+    """A listener in memory: his pages and files, his state, and which window is his."""
+
+    def __init__(self, row: Listener, session: Session):
+        self.row = row
+        self.session = session
+        self.files = _files(row.secret, session.pages)
+        self.progress = Progress()
+        self.window: str | None = None
+        self.last: dict[str, int] = {}  # window -> last event that is stored
+        self.seen: float | None = None  # by time.monotonic()
+        self.seen_ms: int | None = None
+
+    @property
+    def seen_ago_s(self) -> float:
+        """Seconds since the listener's window was heard of, by this process."""
+        return math.inf if self.seen is None else time.monotonic() - self.seen
+
+    def note_seen(self) -> None:
+        self.seen, self.seen_ms = time.monotonic(), _now_ms()
+
+
+@dataclass
+class _Draft:
+    """State of a listener after events that are not yet on the disk."""
+
+    progress: Progress
+    last: int
+
+
+class ListeningTest:
+    """The test of one package, one plan and one database.
+
+    Attributes
+    ----------
+    plan : SessionPlan
+    package : TestPackage
+    desk_token : str
+    """
+
+    def __init__(
+        self,
+        package: TestPackage,
+        plan: SessionPlan,
+        texts: Texts,
+        store: Store,
+        key: Key | None = None,
+    ):
+        self.package, self.plan = package, plan
+        self.desk_token = str(store.meta("desk_token"))
+        self._texts, self._store, self._key = texts, store, key
+        self._lock = RLock()
+        self._paused = bool(store.meta("paused"))
+        self._problem = ""
+        self._raters = {row.id: self._rater(row) for row in store.listeners()}
+        for window in store.windows():
+            rater = self._raters[window.listener]
+            rater.window, rater.last[window.window] = window.window, window.last
+        for listener, received_ms, event in store.events():
+            rater = self._raters[listener]
+            try:
+                rater.progress = after(rater.progress, event, rater.session)
+            except Impossible as error:
+                raise InputError(
+                    f"{store.path}: event {event['seq']} of listener {listener} cannot be ({error}); it was "
+                    "written by another version of this program"
+                ) from error
+            rater.seen_ms = received_ms
+
+    @classmethod
+    def open(
+        cls, package: Path, database: Path, plan: Path | None = None, key: Path | None = None
+    ) -> ListeningTest:
+        """Read and verify a package, and open its database or make a new one.
+
+        Raises
+        ------
+        InputError
+            For a package, plan, key or database that is damaged, of another version, or of another test.
+        """
+        settings = load_plan(plan)
+        texts = load_texts(settings.languages, settings.texts)
+        read = read_package(package)
+        known = read_key(key) if key else None
+        transducers_of(settings, read)
+        pages(settings, read, 1, b"", known)  # whether the plan fits the package
+        values = json.loads(json.dumps(asdict(settings)))
+        del values["texts"]  # the wording, and where the files lie, may change while the test runs
+        decided = known is not None and settings.method != "mushra"  # the key decides which trials there are
+        meta = {
+            "test": sha256_of({"session": read.sha256, "plan": values, "key": decided}),
+            "session": json.dumps(read_json(package / "session.json"), ensure_ascii=False),
+            "plan": json.dumps(values, ensure_ascii=False),
+            "desk_token": secrets.token_urlsafe(24),
+            "created": _now_ms(),
+        }
+        store = Store(database, meta)
+        try:
+            return cls(read, settings, texts, store, known)
+        except BaseException:
+            store.close()
+            raise
+
+    # ------------------------------------------------------------------------------------------------ tokens
+
+    def listener_of(self, token: str) -> str | None:
+        """Listener with this token; the time that it takes says nothing of the tokens."""
+        given, found = token.encode(), None
+        for name, rater in list(self._raters.items()):
+            if hmac.compare_digest(given, rater.row.token.encode()):
+                found = name
+        return found
+
+    def is_desk(self, token: str) -> bool:
+        """Whether this is the desk's token."""
+        return hmac.compare_digest(token.encode(), self.desk_token.encode())
+
+    # ----------------------------------------------------------------------------------------------- session
+
+    def session(self, listener: str, language: str | None = None) -> dict[str, Any]:
+        """Everything that the listener's page needs, and nothing that tells a condition."""
+        with self._lock:
+            rater = self._raters[listener]
+            state = rater.progress
+            chosen = next(
+                name for name in (language, state.language, next(iter(self._texts))) if name in self._texts
+            )
+            transducer = self._transducer(state)
+            rendition = self.package.renditions[transducer]
+            return {
+                "title": self.plan.title or self.package.title,
+                "listener": listener,
+                "method": self.plan.method,
+                "languages": language_names(self._texts),
+                "language": chosen,
+                "texts": dict(self._texts[chosen]),
+                "plan": {
+                    "require_100": self.plan.require_100,
+                    "comments": self.plan.comments,
+                    "level_range_db": self.plan.level_range_db,
+                    "transducer": transducer,
+                    "transducers": list(rater.session.transducers),
+                    "native": False,
+                    "screening": self.plan.screening,
+                },
+                "layout": dict(rendition.layout),
+                "audio": {
+                    "sample_rate_hz": rendition.sample_rate_hz,
+                    "channels": len(rendition.layout["channels"]),
+                },
+                "signals": {name: _file_id(rater.row.secret, "signals", name) for name in SIGNALS},
+                "pages": [self._page_json(rater, number, rendition) for number in range(len(rater.session.pages))],
+                "state": state.as_json(),
+            }
+
+    def _page_json(self, rater: _Rater, number: int, rendition: Rendition) -> dict[str, Any]:
+        page = rater.session.pages[number]
+        if page.kind == "questionnaire":
+            return {"kind": page.kind, "fields": [asdict(field) for field in self.plan.questionnaire]}
+        if page.trial is None:
+            return {"kind": page.kind}
+        trial = page.trial
+        ids = [_file_id(rater.row.secret, number, slot) for slot in range(1, len(trial.slots) + 1)]
+        reference = _file_id(rater.row.secret, number, 0) if trial.has_reference else None
+        result = {
+            "kind": page.kind,
+            "item_number": trial.number,
+            "items": sum(other.kind == page.kind for other in rater.session.pages),
+            "attribute": trial.attribute,
+            "frames": rendition.items[trial.item].frames,
+            "reference": reference,
+            "stimuli": ids,
+        }
+        if self.plan.method in ("abx", "ab"):
+            result |= dict(zip(("a", "b", "x"), ids, strict=False))
+        return result
+
+    def audio_file(self, listener: str, file_id: str) -> Path | None:
+        """File of an id that this listener's session holds, for the transducer that he uses."""
+        with self._lock:
+            rater = self._raters[listener]
+            rendition = self.package.renditions[self._transducer(rater.progress)]
+        found = rater.files.get(file_id)
+        if found is None:
+            return None
+        page, slot = found
+        trial = None if page is None else rater.session.pages[page].trial
+        if trial is None:
+            return rendition.signals.get(str(slot))
+        item = rendition.items[trial.item]
+        name = REFERENCE if slot == 0 else trial.slots[int(slot) - 1]
+        return (item.reference if name == REFERENCE else item.stimuli[name]).path
+
+    def _transducer(self, state: Progress) -> str:
+        return state.transducer or ("headphones" if self.plan.transducer == "headphones" else "loudspeakers")
+
+    # ------------------------------------------------------------------------------------------------ events
+
+    def open_window(
+        self, listener: str, window: str, take_over: bool = False
+    ) -> Opened | Elsewhere | Withdrawn | NotStored:
+        """Make a window the listener's, unless another one is in use and is not to be taken over."""
+        with self._lock:
+            rater = self._raters[listener]
+            if rater.row.withdrawn is not None:
+                return Withdrawn()
+            if window != rater.window:
+                if rater.window is not None and rater.seen_ago_s < SEEN_S and not take_over:
+                    return Elsewhere(rater.seen_ago_s)
+                try:
+                    with self._store.transaction() as execute:
+                        execute(
+                            "INSERT INTO window (listener, window, opened_ms) VALUES (?, ?, ?) "
+                            "ON CONFLICT DO UPDATE SET opened_ms = excluded.opened_ms",
+                            (listener, window, _now_ms()),
+                        )
+                except StorageError as error:
+                    return self._not_stored(error)
+                rater.window = window
+                rater.last.setdefault(window, 0)
+            rater.note_seen()
+            return Opened(window, rater.last[window])
+
+    def append(self, listener: str, window: str, events: list[Any]) -> Outcome:
+        """Store the events of one window; returns after the commit."""
+        return self.append_many([(listener, window, events)])[0]
+
+    def append_many(self, batches: Sequence[Batch]) -> list[Outcome]:
+        """Store the events of several windows in one transaction; returns after the commit.
+
+        Of each batch the events up to the first one that cannot be are stored. If the disk does not take the
+        transaction, the outcome of every batch is `NotStored`, and no state has changed.
+        """
+        with self._lock:
+            drafts: dict[str, _Draft] = {}
+            try:
+                with self._store.transaction() as execute:
+                    outcomes = [self._take(execute, drafts, *batch) for batch in batches]
+            except StorageError as error:
+                return [self._not_stored(error)] * len(batches)
+            self._problem = ""
+            for listener, draft in drafts.items():
+                rater = self._raters[listener]
+                assert rater.window is not None
+                rater.progress, rater.last[rater.window] = draft.progress, draft.last
+            return outcomes
+
+    def _take(
+        self,
+        execute: Execute,
+        drafts: dict[str, _Draft],
+        listener: str,
+        window: str,
+        events: list[Any],
+    ) -> Outcome:
+        rater = self._raters[listener]
+        if rater.row.withdrawn is not None:
+            return Withdrawn()
+        if window != rater.window:
+            return Elsewhere(rater.seen_ago_s)
+        rater.note_seen()
+        assert rater.seen_ms is not None
+        draft = drafts.setdefault(listener, _Draft(rater.progress, rater.last[window]))
+        taken, outcome = [], None
+        for event in events:
+            seq = event.get("seq") if isinstance(event, dict) else None
+            if type(seq) is not int or seq < 1:
+                outcome = Refused("an event is an object with seq, a number from 1", draft.last)
+                break
+            if seq <= draft.last:
+                continue
+            if seq != draft.last + 1:
+                outcome = Gap(draft.last)
+                break
+            try:
+                draft.progress = after(draft.progress, event, rater.session)
+            except Impossible as error:
+                outcome = Refused(str(error), draft.last)
+                break
+            draft.last = seq
+            taken.append(event)
+            self._insert_results(execute, rater, draft.progress, event)
+        if taken:
+            insert_events(execute, listener, window, rater.seen_ms, taken)
+        return outcome or Stored(draft.last)
+
+    def _insert_results(self, execute: Execute, rater: _Rater, state: Progress, event: Mapping[str, Any]) -> None:
+        """Insert what an event adds to the results: an answer, or the rows of a trial that is done."""
+        if event["type"] == "answer":
+            answered = state.pages[event["page"]].answers[event["field"]]
+            execute("INSERT OR REPLACE INTO answer VALUES (?, ?, ?)", (rater.row.id, event["field"], answered))
+        trial = rater.session.pages[event["page"]].trial
+        if event["type"] != "done" or trial is None or rater.session.pages[event["page"]].kind != "trial":
+            return
+        transducer = self._transducer(state)
+        name = self.plan.session or f"{self.package.layout_name}-{transducer}"
+        made = ratings.rows(
+            ratings.Rater(name, rater.row.id, self.plan.method),
+            trial,
+            state.pages[event["page"]],
+            state,
+            self.package.renditions[transducer],
+            rater.seen_ms or _now_ms(),
+        )
+        insert_rows(execute, ratings.TABLE_OF[self.plan.method], made)
+
+    def _not_stored(self, error: StorageError) -> NotStored:
+        self._problem = str(error)
+        return NotStored(self._problem)
+
+    def poll(self, listener: str, window: str) -> dict[str, bool]:
+        """What a page must know between its events; its window counts as in use."""
+        with self._lock:
+            rater = self._raters[listener]
+            mine = window == rater.window
+            if mine:
+                rater.note_seen()
+            return {
+                "paused": self._paused,
+                "withdrawn": rater.row.withdrawn is not None,
+                "elsewhere": not mine and rater.window is not None,
+            }
+
+    # -------------------------------------------------------------------------------------------------- desk
+
+    @property
+    def notes(self) -> list[str]:
+        """What the desk must be told, in sentences."""
+        result = [f"Nothing can be stored: {self._problem}."] if self._problem else []
+        orders = len(self.package.orders)
+        if len(self._raters) > orders:
+            result.append(
+                f"The package has orders of presentation for {orders} listeners; from L{orders + 1:02d} on they "
+                "are used again from the first. The squares are balanced over multiples of them."
+            )
+        return result
+
+    def overview(self) -> list[dict[str, Any]]:
+        """Where every listener is.
+
+        Returns
+        -------
+        list of dict
+            ``listener``, ``link`` (relative to the server's address), ``page``, ``pages``, ``kind``,
+            ``trials_done``, ``trials``, ``time_left_s`` (None before the first trial is done), ``underruns`` (in
+            all trials), ``last_seen`` (milliseconds since 1970, or None), ``transducer``, ``device``,
+            ``level_db``, ``paused``, ``withdrawn`` (milliseconds since 1970, or None), ``finished``.
+        """
+        with self._lock:
+            return [self._overview(rater) for rater in self._raters.values()]
+
+    def _overview(self, rater: _Rater) -> dict[str, Any]:
+        state, all_pages = rater.progress, rater.session.pages
+        trials = [number for number, page in enumerate(all_pages) if page.kind == "trial"]
+        times = [state.pages[number].time_ms for number in trials if number in state.done]
+        left = len(trials) - len(times)
+        return {
+            "listener": rater.row.id,
+            "link": f"t/{rater.row.token}/",
+            "page": state.page,
+            "pages": len(all_pages),
+            "kind": all_pages[state.page].kind,
+            "trials_done": len(times),
+            "trials": len(trials),
+            "time_left_s": round(statistics.median(times) * left / 1000) if times else None,
+            "underruns": sum(state.pages[n].all_underruns[0] for n in trials if n in state.pages),
+            "last_seen": rater.seen_ms,
+            "transducer": state.transducer,
+            "device": state.device,
+            "level_db": state.level_db,
+            "paused": self._paused,
+            "withdrawn": rater.row.withdrawn,
+            "finished": all_pages[state.page].kind == "end",
+        }
+
+    def add_listener(self) -> str:
+        """Make a place and a link for one more listener; returns his name, as L01.
+
+        Raises
+        ------
+        StorageError
+        """
+        with self._lock:
+            number = len(self._raters) + 1
+            if number > MAX_LISTENERS:
+                raise InputError(f"a test has {MAX_LISTENERS} listeners at most")
+            row = Listener(f"L{number:02d}", number, secrets.token_urlsafe(24), secrets.token_bytes(32), None)
+            rater = self._rater(row)
+            with self._store.transaction() as execute:
+                execute(
+                    "INSERT INTO listener (id, number, token, secret, created) VALUES (?, ?, ?, ?, ?)",
+                    (row.id, row.number, row.token, row.secret, _now_ms()),
+                )
+            self._raters[row.id] = rater
+            return row.id
+
+    def withdraw(self, listener: str, note: str = "") -> None:
+        """End a listener's session; what is stored of him stays, and the results leave him out.
+
+        Raises
+        ------
+        StorageError
+        """
+        with self._lock:
+            rater, now = self._raters[listener], _now_ms()
+            with self._store.transaction() as execute:
+                execute("UPDATE listener SET withdrawn = ?, note = ? WHERE id = ?", (now, note, listener))
+            rater.row = replace(rater.row, withdrawn=now)
+
+    def pause(self, on: bool) -> None:
+        """Pause the test for all listeners, or let it go on; what they do is stored all the same."""
+        with self._lock:
+            with self._store.transaction() as execute:
+                execute("INSERT OR REPLACE INTO meta VALUES ('paused', ?)", (int(on),))
+            self._paused = on
+
+    def close(self) -> None:
+        """Close the database."""
+        with self._lock:
+            self._store.close()
+
+    # --------------------------------------------------------------------------------------------------------
+
+    def _rater(self, row: Listener) -> _Rater:
+        made = pages(self.plan, self.package, row.number, row.secret, self._key)
+        frames = {item: files.frames for item, files in self.package.items.items()}
+        transducers = transducers_of(self.plan, self.package)
+        return _Rater(row, Session(self.plan, made, frames, frozenset(self._texts), transducers))
+
+
+def transducers_of(plan: SessionPlan, package: TestPackage) -> tuple[str, ...]:
+    """Transducers that the plan allows and the package has a rendition for.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    wanted = ("loudspeakers", "headphones") if plan.transducer == "either" else (plan.transducer,)
+    found = tuple(name for name in wanted if name in package.renditions)
+    if not found:
+        raise InputError(
+            f"{package.folder}: holds no rendition for {plan.transducer}; export it with "
+            "listening.export --binaural"
+        )
+    return found
+
+
+def _files(secret: bytes, all_pages: Sequence[Page]) -> dict[str, tuple[int | None, int | str]]:
+    """File id -> page and slot, or None and the name of a signal of the room."""
+    result: dict[str, tuple[int | None, int | str]] = {
+        _file_id(secret, "signals", name): (None, name) for name in SIGNALS
+    }
+    for number, page in enumerate(all_pages):
+        if page.trial:
+            for slot in range(0 if page.trial.has_reference else 1, len(page.trial.slots) + 1):
+                result[_file_id(secret, number, slot)] = (number, slot)
+    return result
+
+
+def _file_id(secret: bytes, page: int | str, slot: int | str) -> str:
+    """Name of a file for one listener on one page: it says nothing, and none is used twice."""
+    return hmac.new(secret, f"{page}/{slot}".encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
