@@ -40,7 +40,10 @@ MODULES: dict[str, tuple[str, ...]] = {
         "-k", "not transform and not suffices[",
     ),
     "listening/test_design/presentation_orders.py": ("tests/listening/test_design/test_presentation_orders.py",),
-    "render/fileio/container.py": ("tests/render/fileio", "tests/attacks/test_audio_files.py"),
+    "render/fileio/container.py": (
+        "tests/render/fileio/test_container.py", "tests/render/fileio/test_audio_file.py",
+        "tests/attacks/test_audio_files.py",
+    ),
     "render/loudspeakers/renderer.py": ("tests/render/loudspeakers/test_renderer.py",),
     "stimuli/excerpts/audibility.py": EXCERPTS,
     "stimuli/excerpts/selection.py": EXCERPTS,
