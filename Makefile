@@ -1,5 +1,6 @@
 # make stimuli   synthesise the demo scenes, make the four conditions, write the blinded 7.1.4 package
 # make test      run every test
+# make listen    rate it in the browser
 # make help      all targets
 SHELL := /bin/bash
 .ONESHELL:
@@ -16,13 +17,14 @@ SECONDS_PER_SCENE := 14
 LAYOUT  ?= 7.1.4
 WORKERS ?= $(shell nproc)
 
-.PHONY: help setup stimuli test lint format figures figure1 figure2 card bench fuzz mutation clean
+.PHONY: help setup stimuli listen test lint format figures figure1 figure2 card bench fuzz mutation clean
 
 help:
 	@echo 'make setup                         virtual environment, Python packages, libopus'
 	echo 'make stimuli                       8 synthetic scenes -> out/demo/package-$(LAYOUT)'
 	echo 'make stimuli INPUT="a.wav b.wav"   your own third-order (or higher) ambiX files -> out/input'
 	echo 'make stimuli EIGENSCAPE=DIR        the held-out recordings of EigenScape -> out/eigenscape'
+	echo 'make listen [PLAN=FILE.toml]        rate the package in the browser, on this machine; what is missing is made'
 	echo 'make figure1 [MONO=FILE]            validation mel distance, transfer from a mono model against random (trains)'
 	echo 'make card [REAL="a.wav b.wav"]      the table of the shipped model and its rivals on unseen scenes -> out/card'
 	echo 'make figure2 [RESULTS=FILE.csv]    the MUSHRA figure of the paper (simulated ratings without RESULTS)'
@@ -85,6 +87,11 @@ else
 endif
 	$(RUN) listening.build --plan demo $(SOURCE) -o $(OUT) --workers $(WORKERS)
 	$(RUN) listening.export --build $(OUT) --layout $(LAYOUT) --workers $(WORKERS)
+
+# One listener's page opens where there is a screen; his link and that of the desk are printed.
+listen: $(READY)
+	if [ ! -f "$(OUT)/package-$(LAYOUT)/session.json" ]; then $(MAKE) --no-print-directory stimuli; fi
+	exec $(RUN) listening.serve --package "$(OUT)/package-$(LAYOUT)" $(if $(PLAN),--plan "$(PLAN)") --browser
 
 # ------------------------------------------------------------------------------------------------ figures
 
