@@ -1,13 +1,20 @@
-"""Render a built test for loudspeakers and write the blinded package.
+"""Render a built test for loudspeakers or headphones and write the blinded package.
 
     python -m listening.export --build out/demo --layout 7.1.4
     python -m listening.export --build out/demo --format webmushra
+    python -m listening.export --build out/demo --layout binaural --sofa head.sofa
+    python -m listening.export --build out/demo --layout 7.1.4 --binaural
 
 Every condition of an item goes through one decoding matrix and one gain, which brings the loudness of the
 rendered reference to the plan's target and keeps the true peak of every condition below its headroom. The
 package holds 48 kHz WAV files (channels in BS.2051 order), signals to set up the room, session.json with the
 orders of presentation and a template for the ratings. The key, which says which file is which condition, and the
 test plan, which names the conditions, are written beside the package and never into it.
+
+--layout binaural filters the scene's channels to the ears (magnitude least squares). --binaural adds a folder
+for headphones beside the loudspeakers: what a head hears of these loudspeakers, under the same blind names. The
+head is a rigid sphere, or the set of head-related responses in a SOFA file. Loudness by BS.1770 is defined for
+loudspeakers: it aligns the items for headphones with each other, not with those for loudspeakers.
 """
 
 from __future__ import annotations
@@ -24,11 +31,17 @@ def main() -> None:
     """Run ``python -m listening.export``."""
     command = parser(__doc__, "listening.export")
     command.add_argument("--build", type=Path, default=Path("out/demo"), metavar="DIR", help="out/<plan>")
-    command.add_argument("--layout", default="7.1.4", metavar="L", help="default: 7.1.4")
+    command.add_argument("--layout", default="7.1.4", metavar="L", help="default: 7.1.4; binaural for headphones")
+    command.add_argument(
+        "--binaural", action="store_true", help="add the items for headphones to a loudspeaker layout"
+    )
+    command.add_argument(
+        "--sofa", type=Path, metavar="FILE", help="head-related responses (default: rigid sphere)"
+    )
     command.add_argument(
         "--format", choices=FORMATS, default="wav", help="folder, the same also as one zip file, or webMUSHRA's"
     )
-    command.add_argument("--decoder", default="adm", metavar="D", help="adm (default), allrad, pareto, dual, ...")
+    command.add_argument("--decoder", metavar="D", help="adm (default), allrad, pareto, dual, ...")
     command.add_argument("--order", default="bs2051", choices=["bs2051", "wav"], help="channel order of the files")
     command.add_argument("-o", "--output", type=Path, metavar="DIR", help="package (default: BUILD/package-L)")
     command.add_argument(
@@ -47,17 +60,23 @@ def main() -> None:
     from listening.packaging.session import Presentation
 
     test = read_blind_test(arguments.build)
-    form = package.feed_format(arguments.layout, arguments.decoder, arguments.order, arguments.format)
+    form, headphones = package.both_formats(
+        arguments.layout, arguments.decoder, arguments.order, arguments.format, arguments.sofa, arguments.binaural
+    )
     target = package.package_of(
         arguments.build, arguments.layout, arguments.format, arguments.output, arguments.force
     )
     presentation = Presentation(arguments.listeners, arguments.seed)
-    key, feeds = package.export(test, target, form, presentation, max(1, arguments.workers or 1))
+    written = package.export(test, target, form, presentation, max(1, arguments.workers or 1), headphones)
     if arguments.format == "bundle":
         print(f"{target.bundle}: the package as one file")
-    for line in package.level_lines(feeds):
+    for line in package.level_lines(written.feeds):
         print(line)
-    print(f"{target.folder}: {arguments.format} package for {arguments.layout}; its key is {key}")
+    if headphones:
+        print("for headphones, beside the loudspeakers")
+        for line in package.level_lines(written.headphones):
+            print(line)
+    print(f"{target.folder}: {arguments.format} package for {arguments.layout}; its key is {written.key}")
 
 
 if __name__ == "__main__":

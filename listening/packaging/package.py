@@ -1,4 +1,4 @@
-"""The package of a listening test: blinded loudspeaker feeds, session or configuration, key and test plan."""
+"""The package of a listening test: blinded feeds, session or configuration, key and test plan."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from analysis.metrics.built_test import REFERENCE
 from listening.packaging import session, webmushra
 from listening.packaging.blinding import BLIND_NAME, BlindTest, key_path
-from listening.packaging.loudspeaker_feeds import EPOCH_S, FeedFormat, ItemFeeds, write_item
+from listening.packaging.feeds import EARS, EPOCH_S, FeedFormat, ItemFeeds, headphone_format, write_item
 from listening.packaging.plan_report import document
 from listening.packaging.room_signals import write_signals
 from render.common.errors import InputError
@@ -21,6 +22,8 @@ from render.common.files import temporary_folder, whole_file, write_json
 from render.common.parallel import in_parallel
 from render.common.progress import progress
 from render.hoa.layout import layout
+
+BINAURAL = EARS.name
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,11 @@ class Package:
         return self.folder / webmushra.FOLDER / self.test_id if self.kind == "webmushra" else self.folder / "audio"
 
     @property
+    def headphones(self) -> Path:
+        """Folder of the items' files for headphones, beside those for loudspeakers."""
+        return self.folder / session.HEADPHONES
+
+    @property
     def signals(self) -> Path:
         """Folder of the signals for setting up the room."""
         return (self.audio if self.kind == "webmushra" else self.folder) / "signals"
@@ -79,22 +87,73 @@ def package_of(
     return Package(folder or build / f"{prefix}-{label}", kind, label, force)
 
 
-def feed_format(layout_name: str, decoder: str, channel_order: str, kind: str) -> FeedFormat:
+def feed_format(
+    layout_name: str, decoder: str | None, channel_order: str, kind: str, sofa: Path | None = None
+) -> FeedFormat:
     """Format of a package's feeds: 24-bit files, but 32-bit floats for webMUSHRA.
+
+    Parameters
+    ----------
+    layout_name : str
+        Layout of loudspeakers, or ``binaural`` for headphones.
+    decoder : str, optional
+        For loudspeakers; ``adm`` without it.
+    channel_order, kind : str
+    sofa : Path, optional
+        Head-related responses for ``binaural``.
 
     Raises
     ------
     InputError
-        If there is no such layout.
+        If there is no such layout, or a decoder is given for headphones.
     """
-    return FeedFormat(
-        layout(layout_name), decoder, channel_order, webmushra.SUBTYPE if kind == "webmushra" else "PCM_24"
-    )
+    subtype = webmushra.SUBTYPE if kind == "webmushra" else "PCM_24"
+    if layout_name == BINAURAL:
+        if decoder:
+            raise InputError(f"--decoder {decoder}: layout binaural decodes to no loudspeakers; leave it out")
+        return headphone_format(sofa, subtype)
+    return FeedFormat(layout(layout_name), decoder or "adm", channel_order, subtype)
+
+
+def both_formats(
+    layout_name: str, decoder: str | None, channel_order: str, kind: str, sofa: Path | None, binaural: bool
+) -> tuple[FeedFormat, FeedFormat | None]:
+    """Format of a package's feeds, and of the headphone feeds beside them, if wanted; see `feed_format`.
+
+    Raises
+    ------
+    InputError
+        Also if the package has no place for headphone feeds, or nothing that a head could hear.
+    """
+    if sofa and not (binaural or layout_name == BINAURAL):
+        raise InputError(f"--sofa {sofa}: only headphones need it; give --layout binaural or --binaural too")
+    if binaural and layout_name == BINAURAL:
+        raise InputError("--binaural adds headphones to a loudspeaker layout; --layout binaural is for them alone")
+    if binaural and kind == "webmushra":
+        raise InputError(
+            "--binaural: webMUSHRA's package holds one kind of feeds; export --layout binaural for headphones"
+        )
+    form = feed_format(layout_name, decoder, channel_order, kind, sofa)
+    return form, headphone_format(sofa, form.subtype, via=form) if binaural else None
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written: the key's path, and for each item its feeds and its headphone feeds beside them."""
+
+    key: Path
+    feeds: dict[str, ItemFeeds]
+    headphones: dict[str, ItemFeeds]
 
 
 def export(
-    test: BlindTest, package: Package, form: FeedFormat, presentation: session.Presentation, workers: int
-) -> tuple[Path, dict[str, ItemFeeds]]:
+    test: BlindTest,
+    package: Package,
+    form: FeedFormat,
+    presentation: session.Presentation,
+    workers: int,
+    headphones: FeedFormat | None = None,
+) -> Exported:
     """Write a package and, beside it, its key and test plan.
 
     Parameters
@@ -107,12 +166,8 @@ def export(
         For how many listeners orders are made.
     workers : int
         Items that are rendered at the same time.
-
-    Returns
-    -------
-    key : Path
-    feeds : dict
-        Item -> what was written for it.
+    headphones : FeedFormat, optional
+        How headphone feeds are made beside those for loudspeakers.
 
     Raises
     ------
@@ -124,18 +179,25 @@ def export(
         raise InputError(f"--listeners {presentation.listeners}: possible are 1 to 1000")
     key_file = key_path(test.build, package.folder)
     _clear_other_export(package, test.names)
+    ear_feeds: dict[str, ItemFeeds] = {}
     with temporary_folder(key_file) as temporary:
-        feeds = _write_audio(test, package, form, temporary, workers)
+        feeds = _write_audio(test, package, package.audio, form, temporary, workers)
+        if headphones:
+            ear_feeds = _write_audio(test, package, package.headphones, headphones, temporary, workers)
     write_signals(package.signals, form, package.force)
+    if headphones:
+        write_signals(package.signals / session.HEADPHONES, headphones, package.force)
+    beside = (headphones, ear_feeds) if headphones else None
     if package.kind == "webmushra":
         title = f"MUSHRA, {package.label.replace('+', '-')}"  # it sends its texts unencoded
-        texts = (title, session.INSTRUCTION, session.TRAINING)
+        level = "The tone must be heard in both ears" if form.headphones else "All loudspeakers must be heard"
+        texts = (title, session.INSTRUCTION, session.TRAINING, level)
         configurations = webmushra.write_configurations(
             package.folder, package.test_id, texts, test.names, package.force
         )
         presented = webmushra.presented(configurations)
     else:
-        record = session.session_record(test, form, feeds, presentation)
+        record = session.session_record(test, form, feeds, presentation, beside)
         write_json(package.folder / "session.json", record, package.force)
         session.write_ratings_template(package.folder / "ratings_template.csv", test.names, package.force)
         if package.kind == "bundle":
@@ -143,25 +205,36 @@ def export(
         presented = session.presented(record, presentation.seed)
     key = {
         "layout": package.label,
-        "decoder": form.decoder,
+        **_rendering_record(form),
         "manifest_sha256": test.secret.hex(),
         "items": test.names,
         "orders_seed": presentation.seed,
-        "levels": {item: asdict(feeds[item].levels) for item in test.items},
+        "levels": {item: asdict(written.levels) for item, written in feeds.items()},
     }
+    if headphones:
+        levels = {item: asdict(written.levels) for item, written in ear_feeds.items()}
+        key["headphones"] = {**_rendering_record(headphones), "levels": levels}
     write_json(key_file, key, package.force)
-    levels = {item: feeds[item].levels for item in test.items}
-    text = document(test.plan, test.items, levels, session.layout_record(form), presented)
+    measured = {item: written.levels for item, written in feeds.items()}
+    text = document(
+        test.plan, test.items, measured, session.layout_record(form), presented, form.headphones, bool(headphones)
+    )
     with whole_file(key_file.with_name(key_file.stem.replace("key-", "test-plan-", 1) + ".md"), True) as temporary:
         temporary.write_text(text, encoding="utf-8")
     _make_times_equal(package.folder)
-    return key_file, {item: feeds[item] for item in test.items}
+    return Exported(key_file, feeds, ear_feeds)
+
+
+def _rendering_record(form: FeedFormat) -> dict[str, Any]:
+    """How feeds were made, for the key."""
+    head = {"head": form.headphones.head_record} if form.headphones else {}
+    return {"decoder": form.decoder, **head}
 
 
 def _write_audio(
-    test: BlindTest, package: Package, form: FeedFormat, temporary: Path, workers: int
+    test: BlindTest, package: Package, folder: Path, form: FeedFormat, temporary: Path, workers: int
 ) -> dict[str, ItemFeeds]:
-    """Render and write the audio of all items, several at the same time.
+    """Render and write the audio of all items to `folder`, several at the same time.
 
     What is rendered on the way is named by its condition. It lies in the temporary folder beside the key and not
     in the package: even a process that is killed leaves nothing there that tells a condition.
@@ -172,9 +245,11 @@ def _write_audio(
         names = test.names[item]
         if package.kind == "webmushra":  # it plays the open reference as the hidden one
             names = {name: condition for name, condition in names.items() if condition != REFERENCE}
-        jobs[item] = (scenes, names, package.audio / item, temporary, form, test.plan, package.force)
-    rendered = in_parallel(write_item, jobs, workers)
-    return dict(progress(rendered, f"render to {form.layout.name}, item", len(jobs)))
+        jobs[item] = (scenes, names, folder / item, temporary, form, test.plan, package.force)
+    rendered = dict(
+        progress(in_parallel(write_item, jobs, workers), f"render to {form.layout.name}, item", len(jobs))
+    )
+    return {item: rendered[item] for item in test.items}
 
 
 def _clear_other_export(package: Package, names: dict[str, dict[str, str]]) -> None:
@@ -185,7 +260,7 @@ def _clear_other_export(package: Package, names: dict[str, dict[str, str]]) -> N
     for left in package.audio.glob(".rendering-*"):
         shutil.rmtree(left)
     expected = {(item, name) for item, stimuli in names.items() for name in ("reference", *stimuli)}
-    for path in sorted(package.audio.glob("*/*.wav")):
+    for path in sorted([*package.audio.glob("*/*.wav"), *package.headphones.glob("*/*.wav")]):
         if not BLIND_NAME.fullmatch(path.stem) or (path.parent.name, path.stem) in expected:
             continue
         if not package.force:
@@ -200,7 +275,7 @@ def _clear_other_export(package: Package, names: dict[str, dict[str, str]]) -> N
 
 def _make_times_equal(folder: Path) -> None:
     """Give all files one time stamp, as their order in time would reveal conditions."""
-    for name in ("audio", "configs", "signals", "session.json", "ratings_template.csv"):
+    for name in ("audio", session.HEADPHONES, "configs", "signals", "session.json", "ratings_template.csv"):
         for path in (folder / name, *(folder / name).rglob("*")):
             if path.exists():
                 os.utime(path, (EPOCH_S, EPOCH_S))

@@ -12,6 +12,7 @@ from string import Template
 from typing import Any
 
 from listening.test_design.test_plan import Plan
+from render.headphones.renderer import HeadphoneRendering
 
 MISSING = "**MISSING**"
 MIN_ITEMS, ITEMS_PER_SYSTEM, MAX_SECONDS = 5, 1.5, 12.0
@@ -21,6 +22,32 @@ ANCHOR_TEXT = {
     "la": "low anchor: linear-phase low-pass at 3.5 kHz, on the standard's mask by more than 20 dB, lag 0",
     "ma": "mid anchor: linear-phase low-pass at 7 kHz, lag 0",
 }
+
+
+LOUDSPEAKERS = """Loudspeakers, layout $layout, channel order $order, 48 kHz.
+
+$loudspeakers
+
+$missing: room (dimensions, reverberation time, background noise), loudspeakers, their measured positions and
+distances, room and impulse responses at the listening place, equalisation, equipment."""
+
+ROOM_PRESSURE = """$missing: sound pressure level (78 ± 0.25 dBA for each channel, with $level, whose pink noise
+has -20 dBFS rms)"""
+
+HEADPHONES = """Headphones, channels left and right, 48 kHz. Ear signals by $method; head-related responses: $head.
+
+$missing: headphones, their equalisation, equipment, where the listeners sit, background noise."""
+
+BESIDE = """
+
+The package also holds the items for headphones (virtual loudspeakers of the same layout; the key names the
+head-related responses). Their ratings are never pooled with those of the loudspeakers."""
+
+EAR_PRESSURE = """BS.1770 is defined for loudspeakers: its shelving filter stands for the head, which ear signals
+hold already. It aligns these items with each other; it is not comparable with the loudness of loudspeaker feeds.
+
+$missing: sound pressure level at the ear (artificial ear or head, with $level, whose pink noise has
+-20 dBFS rms)"""
 
 
 @dataclass(frozen=True)
@@ -52,6 +79,8 @@ def document(
     levels: dict[str, Any],
     layout: dict[str, Any],
     presented: Presented,
+    headphones: HeadphoneRendering | None = None,
+    headphones_beside: bool = False,
 ) -> str:
     """Markdown text of the test plan, from the template beside this module.
 
@@ -61,17 +90,24 @@ def document(
     items : dict
         Item -> entry in the manifest.
     levels : dict
-        Item -> `listening.packaging.loudspeaker_feeds.Levels`.
+        Item -> `listening.packaging.feeds.Levels`.
     layout : dict
         As in the session: name, channel order, loudspeakers.
     presented : Presented
         Read off the session or configuration that was written, which are what a listener meets.
+    headphones : HeadphoneRendering, optional
+        If the package is for headphones.
+    headphones_beside : bool
+        Whether a package for loudspeakers holds headphone feeds too.
     """
     frozen = (
         "frozen in the plan before building" if plan.excerpts else "chosen while building, not frozen in a plan"
     )
     objects = f"; {len(plan.objects)} foreground objects are mixed in alike" if plan.objects else ""
-    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+    reproduction, pressure = (HEADPHONES, EAR_PRESSURE) if headphones else (LOUDSPEAKERS, ROOM_PRESSURE)
+    text = TEMPLATE.read_text(encoding="utf-8").replace("$pressure", pressure)
+    text = text.replace("$reproduction", reproduction + BESIDE * headphones_beside)
+    return Template(text).substitute(
         missing=MISSING,
         systems=_systems(plan, items),
         material=_material(items, levels),
@@ -84,6 +120,8 @@ def document(
         layout=layout["name"],
         order=layout["channel_order"],
         loudspeakers=_loudspeakers(layout),
+        method=headphones.method if headphones else "",
+        head=_head(headphones.head_record) if headphones else "",
         target=f"{plan.target_lufs:g}",
         deviations="\n".join(f"- {sentence}" for sentence in _deviations(plan, items)),
     )
@@ -126,6 +164,10 @@ def _loudspeakers(layout: dict[str, Any]) -> str:
         for number, speaker in enumerate(layout["channels"], start=1)
     ]
     return _table("file channel, loudspeaker, azimuth in degrees, elevation in degrees", rows)
+
+
+def _head(record: str | dict[str, str]) -> str:
+    return record if isinstance(record, str) else f"{record['sofa']} (SHA-256 {record['sha256']})"
 
 
 def _deviations(plan: Plan, items: dict[str, dict[str, Any]]) -> list[str]:

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from listening.packaging.loudspeaker_feeds import RATE_HZ, FeedFormat
+from listening.packaging.feeds import RATE_HZ, FeedFormat
 from render.fileio.audio_file import writer
 from render.hoa.layout import file_order
 from render.loudspeakers.test_signals import NOISE_DBFS, pink_noise

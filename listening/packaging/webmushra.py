@@ -25,7 +25,7 @@ _HEXADECIMAL = re.compile(r"[0-9a-f]{8}")
 def write_configurations(
     package: Path,
     test: str,
-    texts: tuple[str, str, str],
+    texts: tuple[str, str, str, str],
     items: dict[str, dict[str, str]],
     force: bool,
 ) -> dict[str, dict[str, Any]]:
@@ -37,11 +37,11 @@ def write_configurations(
     test : str
         Id of the test: letters, digits and _.
     texts : tuple of str
-        Title, instruction of the test, instruction of the training.
+        Title, instruction of the test, instruction of the training, what must be heard of the tone.
     items : dict
         Item -> blind name -> condition. The hidden reference is not listed, as webMUSHRA adds it.
     """
-    title, instruction, training = texts
+    title, instruction, training, level = texts
     resources = f"{FOLDER}/{test}"
     written = {}
     for name, text, is_training in ((test, instruction, False), (f"{test}_training", training, True)):
@@ -49,7 +49,7 @@ def write_configurations(
             {"type": "generic", "id": "instruction", "name": title, "content": text},
             {
                 "type": "volume", "id": "level", "name": "Level", "defaultVolume": 1.0,
-                "content": "All loudspeakers must be heard. Do not change the level during a trial.",
+                "content": f"{level}. Do not change the level during a trial.",
                 "stimulus": f"{resources}/signals/tone.wav",
             },
             ["random", *(_trial(item, names, resources) for item, names in items.items())],

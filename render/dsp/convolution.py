@@ -30,6 +30,15 @@ class Filters:
         """Filters from the sources that `matrix` mixes into the inputs."""
         return Filters(np.einsum("oit,is->ost", self.taps, matrix), self.origin)
 
+    def following(self, first: Filters) -> Filters:
+        """Filters that do what `first` does and then what these do."""
+        if first.taps.shape[2] == 1:
+            return Filters(self.after(first.taps[:, :, 0]).taps, self.origin + first.origin)
+        length = first.taps.shape[2] + self.taps.shape[2] - 1
+        spectra = [scipy.fft.rfft(filters.taps, length, axis=-1) for filters in (self, first)]
+        taps = scipy.fft.irfft(np.einsum("oib,isb->osb", *spectra), length, axis=-1)
+        return Filters(taps, self.origin + first.origin)
+
     def permuted(self, outputs: Sequence[int]) -> Filters:
         """The same filters with the outputs in another order."""
         return Filters(self.taps[list(outputs)], self.origin)

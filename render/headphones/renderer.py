@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float32
 from numpy import ndarray
 
 from render.common.files import record_path, sha256, write_json
@@ -26,7 +26,7 @@ from render.headphones.magls import HeadErrors, ear_filters, errors, speaker_fil
 from render.hoa.layout import Layout
 from render.hoa.scene import Scene
 from render.hoa.spherical_harmonics import gauss_legendre_sphere, yaw_matrix
-from render.loudspeakers.design import decoding_matrix
+from render.loudspeakers.design import decoding_filters
 
 _QUADRATURE_ELEVATIONS = 16  # the rigid sphere is sampled in 512 directions
 _STEREO_MASK = 0x3
@@ -46,7 +46,7 @@ class HeadphoneRendering:
         Virtual loudspeakers that the scene is decoded to and the head hears; without it the scene's channels are
         filtered directly.
     decoder : str
-        Decoder for `via`, see `render.loudspeakers.design.decoding_matrix`.
+        Decoder for `via`, see `render.loudspeakers.design.decoding_filters`.
     """
 
     sofa: Path | None = None
@@ -60,6 +60,11 @@ class HeadphoneRendering:
         return (
             f"loudspeakers of {self.via.name}, decoder {self.decoder}" if self.via else "magnitude least squares"
         )
+
+    @property
+    def head_record(self) -> str | dict[str, str]:
+        """The set of head-related responses, for records: its file and digest, or the rigid sphere."""
+        return {"sofa": Path(self.sofa).name, "sha256": sha256(self.sofa)} if self.sofa else "rigid sphere"
 
 
 DEFAULT_RENDERING = HeadphoneRendering()
@@ -95,11 +100,11 @@ def binaural_filters(
     azimuth, elevation, _ = gauss_legendre_sphere(_QUADRATURE_ELEVATIONS)
     head = measured or rigid_sphere(azimuth, elevation, sample_rate_hz)
     if rendering.via:
-        matrix = decoding_matrix(rendering.via, order, rendering.decoder)
-        filters = _loudspeaker_filters(measured, rendering.via, sample_rate_hz, yaw_rad, matrix)
+        decoder = decoding_filters(rendering.via, order, rendering.decoder, sample_rate_hz)
+        filters = _loudspeaker_filters(measured, rendering.via, sample_rate_hz, yaw_rad, decoder)
         unturned = filters
         if rendering.yaw_deg:
-            unturned = _loudspeaker_filters(measured, rendering.via, sample_rate_hz, 0.0, matrix)
+            unturned = _loudspeaker_filters(measured, rendering.via, sample_rate_hz, 0.0, decoder)
         return filters, errors(head, unturned)
     filters = ear_filters(head, order)
     # For a head that turns to the left, the scene turns to the right
@@ -111,13 +116,13 @@ def _loudspeaker_filters(
     via: Layout,
     sample_rate_hz: int,
     yaw_rad: float,
-    matrix: Float[ndarray, "loudspeaker acn"],
+    decoder: Filters,
 ) -> Filters:
     """Filters from the scene through a decoder and loudspeakers to the ears of the turned head."""
     azimuth, elevation = (angles[via.full_range] for angles in via.directions_rad())
     azimuth = azimuth - yaw_rad
     head = measured.at(azimuth, elevation) if measured else rigid_sphere(azimuth, elevation, sample_rate_hz)
-    return speaker_filters(head).after(matrix[via.full_range])
+    return speaker_filters(head).following(Filters(decoder.taps[via.full_range], decoder.origin))
 
 
 def binaural(scene: Scene, rendering: HeadphoneRendering = DEFAULT_RENDERING) -> Float32[ndarray, "ear time"]:
@@ -173,12 +178,11 @@ def binaural_file(
     with writer(destination, 2, about.sample_rate_hz, subtype, force, _STEREO_MASK) as file:
         for block in convolved(signal, filters):
             file.write(block)
-    sofa = rendering.sofa
     record = {
         "input": about.path.name,
         "ambisonic_order": about.ambisonic_order,
         "normalisation": about.convention,
-        "head": {"sofa": Path(sofa).name, "sha256": sha256(sofa)} if sofa else "rigid sphere",
+        "head": rendering.head_record,
         "yaw_deg": rendering.yaw_deg,
         "method": rendering.method,
         "errors": asdict(errors),

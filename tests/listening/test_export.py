@@ -12,23 +12,27 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.signal import fftconvolve
 
 from listening import export
-from listening.packaging import loudspeaker_feeds
+from listening.packaging import feeds
 from listening.packaging.blinding import blind_names, key_path
-from listening.packaging.loudspeaker_feeds import FeedFormat, digest, feed_blocks, render
+from listening.packaging.feeds import FeedFormat, digest, feed_blocks, render
 from listening.test_design.test_plan import Plan
 from render.common.errors import InputError
 from render.common.files import sha256, write_json
 from render.dsp.loudness import integrated_loudness_lufs, true_peak_dbtp
 from render.fileio.audio_file import info, read, write_scene
+from render.headphones.hrir import rigid_sphere
+from render.headphones.renderer import binaural
 from render.hoa.layout import layout
 from render.hoa.scene import Feed, Scene
-from render.hoa.spherical_harmonics import spherical_harmonics
+from render.hoa.spherical_harmonics import fibonacci_sphere, spherical_harmonics
 from render.loudspeakers.renderer import decode
 
 PLAN = Plan(conditions=("href", "order_0"), seconds=1.0)
 ATMOS = layout("7.1.4")
+ADM = FeedFormat(ATMOS, "adm", "bs2051")
 ROOT = Path(__file__).parents[2]
 
 
@@ -80,7 +84,7 @@ def test_rendering_block_by_block_equals_rendering_at_once(tmp_path):
     scene = plane_wave(30, frames=40000)
     write_scene(tmp_path / "a.w64", scene)
     frames = round(40000 * 48000 / 44100)
-    found = np.concatenate(list(feed_blocks(tmp_path / "a.w64", ATMOS, "adm", frames)), axis=1)
+    found = np.concatenate(list(feed_blocks(tmp_path / "a.w64", ADM, frames)), axis=1)
     expected = soxr.resample(decode(scene, ATMOS).samples.T, 44100, 48000, quality="VHQ").T
     assert found.shape == (12, frames)
     assert np.abs(found[:, : expected.shape[1]] - expected[:, :frames]).max() < 1e-6
@@ -88,9 +92,7 @@ def test_rendering_block_by_block_equals_rendering_at_once(tmp_path):
 
 
 def measure(paths, folder, frames):
-    return render(
-        paths, {name: folder / f"{name}.w64" for name in paths}, FeedFormat(ATMOS, "adm", "bs2051"), frames, PLAN
-    )
+    return render(paths, {name: folder / f"{name}.w64" for name in paths}, ADM, frames, PLAN)
 
 
 def test_loudness_is_the_references_and_the_peak_that_of_all_conditions(tmp_path):
@@ -98,7 +100,7 @@ def test_loudness_is_the_references_and_the_peak_that_of_all_conditions(tmp_path
     for name, azimuth_deg, level in (("href", 0, 0.05), ("loud", 60, 0.2)):
         paths[name] = tmp_path / f"{name}.w64"
         write_scene(paths[name], plane_wave(azimuth_deg, 44100, level))
-        blocks = list(feed_blocks(paths[name], ATMOS, "adm", 48000))
+        blocks = list(feed_blocks(paths[name], ADM, 48000))
         feeds[name] = Feed(np.concatenate(blocks, axis=1), 48000, ATMOS)
     found = measure(paths, tmp_path / "rendered", 48000)
     assert found.loudness_lufs == pytest.approx(integrated_loudness_lufs(feeds["href"]), abs=1e-9)
@@ -298,7 +300,7 @@ def test_a_bundle_is_the_package_uncompressed_and_the_same_again(tmp_path, run):
 def test_what_is_rendered_on_the_way_never_lies_in_the_package(tmp_path, run, monkeypatch):
     build = make_build(tmp_path / "out")
     seen = []
-    rendering = loudspeaker_feeds.render
+    rendering = feeds.render
 
     def watched(paths, rendered, *rest):
         levels = rendering(paths, rendered, *rest)
@@ -306,8 +308,8 @@ def test_what_is_rendered_on_the_way_never_lies_in_the_package(tmp_path, run, mo
         assert all(path.is_file() and build / "package-7.1.4" not in path.parents for path in rendered.values())
         return levels
 
-    monkeypatch.setattr(loudspeaker_feeds, "render", watched)
-    run(build)
+    monkeypatch.setattr(feeds, "render", watched)
+    run(build, "--binaural")
     assert seen
     assert not [name for name in seen if "href" in name or "order_0" in name]
     assert sorted(path.name for path in build.iterdir()) == [
@@ -330,7 +332,18 @@ def test_what_killed_exports_of_earlier_versions_left_is_removed_and_strangers_a
 
 def killed(build, sent, moment):
     """Start an export with its real process pool and send a signal as soon as a file is there."""
-    command = [sys.executable, "-m", "listening.export", "--build", build, "--format", "bundle", "--workers", "2"]
+    command = [
+        sys.executable,
+        "-m",
+        "listening.export",
+        "--build",
+        build,
+        "--format",
+        "bundle",
+        "--binaural",
+        "--workers",
+        "2",
+    ]
     export = subprocess.Popen(
         list(map(str, command)), cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -351,13 +364,15 @@ def test_an_interrupted_export_tells_no_condition_and_the_next_one_completes_it(
     build = make_build(tmp_path / "out", tuple("abcd"))
     assert killed(build, sent, "order_0.w64") != 0  # while rendering
     assert killed(build, sent, "reference.wav") != 0  # while writing the package
+    assert killed(build, sent, "headphones") != 0  # while rendering for headphones
     names = [path.name for path in (build / "package-7.1.4").rglob("*")]
     assert not [name for name in names if "href" in name or "order_0" in name]
     assert not (build / "package-7.1.4.zip").exists()
     assert killed(build, sent, None) == 0
     whole = make_build(tmp_path / "whole", tuple("abcd"))
-    run(whole, "--format", "bundle")
+    run(whole, "--format", "bundle", "--binaural")
     assert content(build) == content(whole)
+    assert any(name.startswith("package-7.1.4/headphones/") for name in content(build))
 
 
 def test_a_webmushra_package_has_no_hidden_reference_no_own_anchors_and_float_files(tmp_path, run):
@@ -399,6 +414,153 @@ def test_a_webmushra_package_has_no_hidden_reference_no_own_anchors_and_float_fi
     random = next(page for page in parsed["pages"] if isinstance(page, list))
     assert random[0] == "random"
     assert set(random[1]["stimuli"]) < set(key[random[1]["id"]])
+
+
+def write_sofa(path, scale=1.0):
+    """Responses of the rigid sphere from 80 directions."""
+    h5py = pytest.importorskip("h5py")
+    azimuth, elevation = fibonacci_sphere(80)
+    with h5py.File(path, "w") as file:
+        file.attrs["DataType"] = "FIR"
+        file["Data.IR"] = scale * rigid_sphere(azimuth, elevation, 48000).impulses
+        file["SourcePosition"] = np.stack([np.degrees(azimuth), np.degrees(elevation), np.ones(80)], axis=1)
+        file["ReceiverPosition"] = np.array([[0, 0.09, 0], [0, -0.09, 0]])[..., None]
+        file["Data.SamplingRate"] = [48000.0]
+    return path
+
+
+def levelled(ears, level):
+    """Ear signals at 48 kHz, with an item's gain."""
+    import soxr
+
+    return soxr.resample(ears.T, 44100, 48000, quality="VHQ").T * 10 ** (level["gain_db"] / 20)
+
+
+def test_a_package_for_headphones_is_the_headphone_rendering_with_one_gain(tmp_path, run):
+    build = make_build(tmp_path / "out")
+    run(build, "--layout", "binaural")
+    key = json.loads((build / "key-binaural.json").read_text())
+    assert (key["layout"], key["decoder"], key["head"]) == ("binaural", "magnitude least squares", "rigid sphere")
+    session = json.loads((build / "package-binaural/session.json").read_text())
+    assert (session["layout"]["name"], session["head"]) == ("binaural", "rigid sphere")
+    ears = [(c["label"], c["azimuth_deg"]) for c in session["layout"]["channels"]]
+    assert ears == [("left", 90), ("right", -90)]
+    assert "lfe" not in session["audio"]
+    for item in ("a", "b"):
+        level, stereo = key["levels"][item], layout("stereo")
+        rendered = {}
+        for name, made in key["items"][item].items():
+            scene, rate = read(build / f"scenes/{item}/{made}.w64")
+            rendered[made] = levelled(binaural(Scene(scene, rate)), {"gain_db": 0.0})
+            expected = levelled(binaural(Scene(scene, rate)), level)
+            found, rate = read(build / f"package-binaural/audio/{item}/{name}.wav")
+            assert (found.shape, rate) == ((2, 24000), 48000)
+            assert np.abs(found - expected).max() < 2e-6
+        feed = Feed(rendered["href"].astype(np.float32), 48000, stereo)
+        assert level["loudness_lufs"] == pytest.approx(integrated_loudness_lufs(feed), abs=1e-3)
+        highest = max(true_peak_dbtp(ears.astype(np.float32)) for ears in rendered.values())
+        assert level["true_peak_dbtp"] == pytest.approx(highest, abs=1e-3)
+        assert level["gain_db"] == pytest.approx(min(-26 - level["loudness_lufs"], -1 - highest), abs=1e-3)
+    left, right = np.square(read(build / "package-binaural/audio/b/reference.wav")[0]).sum(1)  # from 90 degrees
+    assert left > 2 * right
+    identification, _ = read(build / "package-binaural/signals/identification.wav")
+    first = [np.flatnonzero(channel)[0] for channel in identification]
+    assert first[0] < first[1]
+    assert np.count_nonzero(np.abs(identification).min(axis=0)) == 0  # one ear at a time
+
+
+def test_headphones_beside_loudspeakers_are_what_a_head_hears_of_them_under_the_same_names(tmp_path, run):
+    build = make_build(tmp_path / "out")
+    run(build)
+    plain = content(build)
+    run(build, "--binaural", "-o", tmp_path / "both/package-both")
+    package = tmp_path / "both/package-both"
+    key = json.loads((tmp_path / "both/key-both.json").read_text())
+    session = json.loads((package / "session.json").read_text())
+    told = session.pop("headphones")
+    assert session == json.loads(plain["package-7.1.4/session.json"])
+    ears = key.pop("headphones")
+    assert {**key, "layout": "7.1.4"} == json.loads(plain["key-7.1.4.json"])
+    assert (ears["decoder"], ears["head"]) == ("loudspeakers of 4+7+0, decoder adm", "rigid sphere")
+    for name, bytes_ in content(package).items():
+        if not name.startswith(("headphones/", "signals/headphones/", "session.json")):
+            assert bytes_ == plain[f"package-7.1.4/{name}"]
+    azimuth, elevation = (angles[ATMOS.full_range] for angles in ATMOS.directions_rad())
+    head = rigid_sphere(azimuth, elevation, 44100)
+    for item, spoken in zip(told["items"], session["items"], strict=True):
+        assert item["id"] == spoken["id"]
+        assert list(item["stimuli"]) == list(spoken["stimuli"])
+        assert (item["frames"], item["levels"]) == (spoken["frames"], ears["levels"][item["id"]])
+        sizes = {(package / path).stat().st_size for path in (item["reference"], *item["stimuli"].values())}
+        assert len(sizes) == 1
+        for name, path in item["stimuli"].items():
+            scene, rate = read(build / f"scenes/{item['id']}/{key['items'][item['id']][name]}.w64")
+            feed = decode(Scene(scene, rate), ATMOS).samples[ATMOS.full_range]
+            heard = sum(fftconvolve(feed[n][None], head.impulses[n], axes=1) for n in range(11))
+            found, _ = read(package / path)
+            # The level tells whether it is the same signal; the delay is that of the head's responses
+            power = np.square(levelled(heard, item["levels"])).sum(1)
+            np.testing.assert_allclose(np.square(found).sum(1), power, rtol=0.01)
+            assert digest(package / path, f"{item['id']}/{name}.wav") == item["digests"][f"{name}.wav"]
+    assert sorted(told["signals"]) == sorted(n for n in content(package) if n.startswith("signals/headphones/"))
+    assert len({path.stat().st_mtime_ns for path in package.rglob("*")}) == 1
+    text = (tmp_path / "both/test-plan-both.md").read_text()
+    assert "never pooled" in text
+    assert "| 1 | M+030 | 30 | 0 |" in text
+
+
+def test_the_head_is_told_by_its_digest_and_is_the_one_that_is_heard(tmp_path, run):
+    build = make_build(tmp_path / "out", ("a",))
+    sofa = write_sofa(tmp_path / "head.sofa")
+    run(build, "--layout", "binaural", "--sofa", sofa)
+    record = {"sofa": "head.sofa", "sha256": sha256(sofa)}
+    assert json.loads((build / "key-binaural.json").read_text())["head"] == record
+    assert json.loads((build / "package-binaural/session.json").read_text())["head"] == record
+    text = (build / "test-plan-binaural.md").read_text()
+    assert f"head-related responses: head.sofa (SHA-256 {record['sha256']})" in text
+    assert "loudspeakers: its shelving filter stands for the head" in text
+    assert "$" not in text
+    # A head that hears half as much has 6 dB less loudness, and the gain makes up for it
+    before = content(build / "package-binaural/audio")
+    write_sofa(sofa, scale=0.5)
+    run(build, "--layout", "binaural", "--sofa", sofa, "-o", tmp_path / "half/package-half")
+    quiet = json.loads((tmp_path / "half/key-half.json").read_text())["levels"]["a"]["loudness_lufs"]
+    loud = json.loads((build / "key-binaural.json").read_text())["levels"]["a"]["loudness_lufs"]
+    assert loud - quiet == pytest.approx(20 * np.log10(2), abs=1e-4)
+    for name, bytes_ in content(tmp_path / "half/package-half/audio").items():
+        assert abs(len(bytes_) - len(before[name])) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--sofa", "head.sofa"], "--sofa head.sofa: only headphones need it"),
+        (["--binaural", "--layout", "binaural"], "--layout binaural is for them alone"),
+        (["--binaural", "--format", "webmushra"], "webMUSHRA's package holds one kind of feeds"),
+        (["--layout", "binaural", "--decoder", "pareto"], "--decoder pareto: layout binaural decodes to no"),
+        (["--layout", "binaural", "--sofa", "none.sofa"], r"none\.sofa: no such file"),
+        (["--binaural", "--sofa", "none.sofa"], r"none\.sofa: no such file"),
+    ],
+)
+def test_headphones_that_cannot_be_are_refused_before_anything_is_written(tmp_path, run, arguments, message):
+    build = make_build(tmp_path / "out", ("a",))
+    with pytest.raises(InputError, match=message):
+        run(build, *arguments)
+    assert sorted(path.name for path in build.iterdir()) == ["manifest.json", "scenes"]
+
+
+def test_webmushra_gets_two_channels_for_headphones(tmp_path, run):
+    build = make_build(tmp_path / "out", ("a",))
+    run(build, "--layout", "binaural", "--format", "webmushra")
+    package = build / "webmushra-binaural"
+    text = (package / "configs/test_binaural.yaml").read_text()
+    assert "The tone must be heard in both ears. Do not change" in text
+    assert "oudspeaker" not in text
+    files = list(package.rglob("*.wav"))
+    assert {(info(path).channels, info(path).subtype) for path in files} == {(2, "FLOAT")}
+    assert (
+        "oudspeaker" not in (build / "test-plan-webmushra-binaural.md").read_text().split("BS.1770 is defined")[0]
+    )
 
 
 def test_the_test_plan_stands_beside_the_key_and_flags_what_is_missing(tmp_path, run):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from listening.packaging.loudspeaker_feeds import FeedFormat
+from listening.packaging.feeds import FeedFormat
 from listening.packaging.room_signals import LEVEL_DBFS, TONE_DBFS, noise, write_signals
 from render.fileio.audio_file import info, read
 from render.hoa.layout import layout

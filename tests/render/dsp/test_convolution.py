@@ -19,3 +19,15 @@ def test_blocks_change_nothing_and_the_sum_is_that_of_numpy(cuts, length, origin
     found = np.concatenate(list(convolved(pieces, Filters(taps, origin))), axis=1)
     expected = np.stack([sum(np.convolve(signal[i], taps[o, i]) for i in range(3)) for o in range(2)])
     np.testing.assert_allclose(found, expected[:, origin : origin + 5000], atol=2e-4)
+
+
+@pytest.mark.parametrize("length", [1, 7])
+def test_filters_that_follow_others_are_the_convolution_of_both(length):
+    random = np.random.default_rng(1)
+    first, second = random.standard_normal((3, 4, length)), random.standard_normal((2, 3, 5))
+    found = Filters(second, 2).following(Filters(first, 3))
+    expected = [
+        [sum(np.convolve(first[i, s], second[o, i]) for i in range(3)) for s in range(4)] for o in range(2)
+    ]
+    np.testing.assert_allclose(found.taps, expected, atol=1e-12)
+    assert found.origin == 5

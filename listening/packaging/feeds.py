@@ -1,4 +1,9 @@
-"""The stimuli of an item as loudspeaker feeds: rendered once, measured, brought to one gain, written."""
+"""The stimuli of an item as loudspeaker or headphone feeds: rendered once, measured, brought to one gain, written.
+
+The loudness of BS.1770 is defined for loudspeakers. Headphone feeds are measured as two channels of weight 1: its
+shelving filter stands for the head (annex 1, stage 1), which is in these signals already and so counts twice. It
+aligns the items of one test with each other; it is not comparable with the loudness of loudspeaker feeds.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +12,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +23,17 @@ from listening.test_design.test_plan import Plan
 from render.common import files
 from render.common.errors import InputError
 from render.dsp.block_processing import resampled, resampled_length
-from render.dsp.convolution import convolved
+from render.dsp.convolution import Filters, convolved
 from render.dsp.loudness import LoudnessMeter, TruePeakMeter
 from render.fileio.audio_file import blocks, info, writer
-from render.hoa.layout import Layout, file_order
+from render.headphones.hrir import read_sofa
+from render.headphones.renderer import HeadphoneRendering, binaural_filters
+from render.hoa.layout import Layout, Loudspeaker, file_order, layout
 from render.loudspeakers.design import decoding_filters
 from stimuli.excerpts.window import item_gain_db
 
 RATE_HZ = 48_000
+EARS = Layout("binaural", (Loudspeaker("left", 90.0, 0.0), Loudspeaker("right", -90.0, 0.0)))
 EPOCH_S = 946_684_800  # 2000-01-01, the time stamp of every file: the order of writing would reveal conditions
 
 
@@ -57,18 +66,61 @@ class FeedFormat:
     Attributes
     ----------
     layout : Layout
+        Of the files; `EARS` for headphones.
     decoder : str
-        Method of `render.loudspeakers.design.decoding_filters`.
+        Method of `render.loudspeakers.design.decoding_filters`, or how the ear signals are made.
     channel_order : str
         Channel order of the files: ``bs2051`` or ``wav``.
     subtype : str
         Sample format of the WAV files.
+    headphones : HeadphoneRendering, optional
+        How the ear signals are made; None for loudspeakers.
     """
 
     layout: Layout
     decoder: str
     channel_order: str
     subtype: str = "PCM_24"
+    headphones: HeadphoneRendering | None = None
+
+    @property
+    def metered(self) -> Layout:
+        """Layout that gives the channels their weights in the measurement of loudness."""
+        return layout("stereo") if self.headphones else self.layout
+
+    def filters(self, order: int, sample_rate_hz: int) -> Filters:
+        """Filters from the channels of a scene to those of the feed."""
+        if self.headphones:
+            return _headphone_filters(order, sample_rate_hz, self.headphones, str(self.headphones.head_record))
+        return decoding_filters(self.layout, order, self.decoder, sample_rate_hz)
+
+
+@cache
+def _headphone_filters(order: int, sample_rate_hz: int, rendering: HeadphoneRendering, head: str) -> Filters:
+    """As `binaural_filters`, designed once for all files of a process; `head` has the digest of the SOFA file."""
+    return binaural_filters(order, sample_rate_hz, rendering)[0]
+
+
+def headphone_format(sofa: Path | None, subtype: str = "PCM_24", via: FeedFormat | None = None) -> FeedFormat:
+    """Format of headphone feeds.
+
+    Parameters
+    ----------
+    sofa : Path, optional
+        SOFA file of head-related responses; without it the head is a rigid sphere.
+    subtype : str
+    via : FeedFormat, optional
+        Loudspeaker feeds that the head hears; without it the scene's channels are filtered directly.
+
+    Raises
+    ------
+    InputError
+        If the SOFA file cannot be used.
+    """
+    if sofa:
+        read_sofa(sofa)  # before minutes of rendering
+    rendering = HeadphoneRendering(sofa, via=via.layout, decoder=via.decoder) if via else HeadphoneRendering(sofa)
+    return FeedFormat(EARS, rendering.method, "bs2051", subtype, rendering)
 
 
 @dataclass(frozen=True)
@@ -89,10 +141,10 @@ class ItemFeeds:
     digests: dict[str, str]
 
 
-def feed_blocks(path: Path, layout: Layout, method: str, length: int) -> Iterator[ndarray]:
+def feed_blocks(path: Path, form: FeedFormat, length: int) -> Iterator[ndarray]:
     """Render a scene file to `length` samples at 48 kHz, block by block; its length does not change the memory."""
     about = info(path)
-    filters = decoding_filters(layout, about.ambisonic_order, method, about.sample_rate_hz)
+    filters = form.filters(about.ambisonic_order, about.sample_rate_hz)
     feeds = convolved(blocks(path), filters)
     yield from resampled(feeds, len(filters.taps), about.sample_rate_hz, RATE_HZ, length)
 
@@ -173,12 +225,12 @@ def render(paths: dict[str, Path], rendered: dict[str, Path], form: FeedFormat, 
 
     The gain follows from the loudness of the rendered reference and the highest true peak of all conditions.
     """
-    layout = form.layout
-    meter, peak_dbtp = LoudnessMeter(layout, RATE_HZ), -np.inf
+    channels = len(form.layout.loudspeakers)
+    meter, peak_dbtp = LoudnessMeter(form.metered, RATE_HZ), -np.inf
     for name, path in paths.items():
-        peak = TruePeakMeter(len(layout.loudspeakers))
-        with writer(rendered[name], len(layout.loudspeakers), RATE_HZ, "FLOAT") as file:
-            for block in feed_blocks(path, layout, form.decoder, length):
+        peak = TruePeakMeter(channels)
+        with writer(rendered[name], channels, RATE_HZ, "FLOAT") as file:
+            for block in feed_blocks(path, form, length):
                 if name == REFERENCE:
                     meter.add(block)
                 peak.add(block)
