@@ -17,6 +17,9 @@ MAX_LISTED = 10
 Key = Mapping[str, Mapping[str, str]]
 """The blinding key: item -> name of the stimulus -> condition."""
 
+ATTRIBUTES = ("basic_audio_quality", "timbral_quality", "localization_quality", "environment_quality")
+"""What is rated in a trial: BS.1534-3, with the attributes of advanced sound systems."""
+
 REFERENCE_NAMES = {"reference", "ref", "hidden_reference", "hidden reference", "href"}
 ANCHOR_NAMES = {
     "35anchor": "la",

@@ -17,13 +17,15 @@ and further columns follow them as text, unchanged. Where a program's file holds
 ``date``             when the rating was given or sent
 ``questionnaire_*``  answers of the listener
 ``stimulus_sha256``  digest of what was played
+``attribute``        what was rated, one of `ATTRIBUTES`; only one of them is read at a time
+``transducer``       loudspeakers or headphones
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -33,8 +35,8 @@ import pandas as pd
 from analysis.ratings.csv_text import NUMBER, write_rows
 from analysis.ratings.importers.detect import import_file
 from analysis.ratings.importers.wide import WIDE
-from analysis.ratings.record import Key, Record, canonical
-from render.common.errors import InputError
+from analysis.ratings.record import ATTRIBUTES, MAX_LISTED, Key, Record, canonical
+from render.common.errors import InputError, did_you_mean
 from render.common.files import read_json
 
 DESIGN = ("session", "listener", "item", "condition", "replicate")
@@ -109,19 +111,24 @@ def read(
     key: Key | None = None,
     rename: Mapping[str, str] | None = None,
     conditions: Collection[str] = (),
+    only: Mapping[str, str] | None = None,
 ) -> Ratings:
     """Read the ratings of one test from one or more files, each in any known format.
 
     Parameters
     ----------
     paths
-        CSV, XML or JSON files; the format is recognised by content (`analysis.ratings.importers`).
+        CSV, XML or JSON files, or databases of ``listening.serve``; the format is recognised by content
+        (`analysis.ratings.importers`).
     key
         Undoes the blinding of files that name stimuli instead of conditions.
     rename
         Condition name in the files -> our name, as ``{"Reference": "href"}``.
     conditions
         Columns of wide tables that are conditions; empty to find them (`analysis.ratings.importers.wide`).
+    only
+        Column -> the value of the ratings that are kept. Where several attributes were rated and none is chosen,
+        the first of `ATTRIBUTES` is kept.
 
     Raises
     ------
@@ -131,8 +138,9 @@ def read(
     """
     rename = {canonical(name): condition for name, condition in (rename or {}).items()}
     paths = [paths] if isinstance(paths, str | Path) else paths
-    files = [_read_file(Path(path), key, rename, conditions) for path in paths]
+    files = [_read_file(Path(path), key, rename, conditions, only or {}) for path in paths]
     ratings = files[0] if len(files) == 1 else _merge(files)
+    ratings = replace(ratings, notes=(*ratings.notes, *_transducer_notes(ratings.table)))
     if conditions and WIDE not in ratings.formats:
         raise InputError(f"--conditions names columns of a wide table, but the ratings are {ratings.formats[0]}")
     present = set(ratings.table["condition"])
@@ -142,7 +150,9 @@ def read(
     return ratings
 
 
-def _read_file(path: Path, key: Key | None, rename: Mapping[str, str], wide: Collection[str]) -> Ratings:
+def _read_file(
+    path: Path, key: Key | None, rename: Mapping[str, str], wide: Collection[str], only: Mapping[str, str]
+) -> Ratings:
     """Import a file, check every rating and lay the ratings side by side as columns."""
     file = import_file(path, key, wide)
     fields: list[list] = [[] for _ in Record._fields]
@@ -177,13 +187,54 @@ def _read_file(path: Path, key: Key | None, rename: Mapping[str, str], wide: Col
     columns = [*names, map(int, replicates), map(float, scores), *zip(*further, strict=True)]
     titles = (*COLUMNS, *file.further_columns)
     table = pd.DataFrame({title: list(column) for title, column in zip(titles, columns, strict=True)})
+    table, notes = _kept(path, table, only)
+    lines = [lines[i] for i in table.index]
+    table = table.reset_index(drop=True)
     twice = table.duplicated(list(DESIGN))
     if twice.any():
         second = int(np.argmax(twice))
         first = int(np.argmax((table[list(DESIGN)] == table[list(DESIGN)].iloc[second]).all(axis=1)))
         raise InputError(f"{path}:{lines[second]}: {_cell(table.iloc[second])} is already rated in line "
                          f"{lines[first]}; number repeated ratings in a column 'replicate'")  # fmt: skip
-    return Ratings(table, (file.format,), tuple(unscored), file.notes)
+    return Ratings(table, (file.format,), tuple(unscored), (*file.notes, *notes))
+
+
+def _kept(path: Path, table: pd.DataFrame, only: Mapping[str, str]) -> tuple[pd.DataFrame, list[str]]:
+    """Leave out what is not to be kept; also say in words what that was."""
+    notes = []
+    chosen = dict(only)
+    if "attribute" in table and "attribute" not in only:
+        rated = [name for name in ATTRIBUTES if (table["attribute"] == name).any()]
+        if len(rated) > 1 and table["attribute"].isin(ATTRIBUTES).all():
+            chosen["attribute"] = rated[0]
+            notes.append(
+                f"{path.name}: {rated[0]} is analysed alone; rated were also {', '.join(rated[1:])} "
+                f"(--only attribute={rated[1]})"
+            )
+    for column, value in chosen.items():
+        if column not in table:
+            raise InputError(f"{path}: --only {column}={value}: there is no such column"
+                             f"{did_you_mean(column, map(str, table.columns))}")  # fmt: skip
+        values = table[column].astype(str)
+        if not (values == value).any():
+            found = ", ".join(sorted(values.unique())[:MAX_LISTED])
+            raise InputError(f"{path}: --only {column}={value}: no rating has it; there are {found}")
+        table = table[values == value]
+    return table, notes + [f"{path.name}: only ratings with {column} = {value}" for column, value in only.items()]
+
+
+def _transducer_notes(table: pd.DataFrame) -> list[str]:
+    """Warn of ratings by loudspeakers and by headphones in one table: BS.1534-3 allows one kind in a test."""
+    if "transducer" not in table:
+        return []
+    counts = table[table["transducer"] != ""].groupby("transducer")["listener"].nunique()
+    if len(counts) < 2:
+        return []
+    listed = ", ".join(f"{name} ({count} listeners)" for name, count in counts.items())
+    return [
+        f"DIFFERENT TRANSDUCERS ARE POOLED: {listed}. A test has one kind (BS.1534-3): analyse each "
+        f"alone with --only transducer={counts.index[0]}"
+    ]
 
 
 def _merge(files: Sequence[Ratings]) -> Ratings:

@@ -12,6 +12,7 @@ from jaxtyping import Float64
 
 from analysis.ratings.cells import Cells, cells
 from analysis.ratings.conditions import REFERENCE_AND_ANCHORS
+from analysis.ratings.importers.detect import source_digest
 from analysis.ratings.table import Ratings, read, read_key
 from analysis.statistics import anova, paired_tests
 from analysis.statistics.bootstrap import bootstrap
@@ -24,7 +25,6 @@ from analysis.study.options import DEFAULTS, Settings, chosen_settings, renamed_
 from analysis.study.preregistration import Plan, deviations, read_plan
 from analysis.study.results import OmnibusTests, Results
 from render.common.errors import InputError, did_you_mean
-from render.common.files import sha256
 
 MAX_LISTED = 10
 """Largest number of places that a warning lists; further ones are only counted."""
@@ -68,12 +68,14 @@ def analyse_files(arguments: argparse.Namespace) -> AnalysedTest:
     plan, found = read_plan(arguments.plan) if arguments.plan else (None, [])
     settings = chosen_settings(arguments, plan.settings if plan else DEFAULTS)
     key = read_key(arguments.key) if arguments.key else None
-    ratings = read(arguments.results, key, renamed_conditions(arguments), arguments.conditions)
+    only = dict(arguments.only)
+    ratings = read(arguments.results, key, renamed_conditions(arguments), arguments.conditions, only)
     if plan:
         found += deviations(plan, ratings.table, settings, arguments.package)
+        found += [f"analysed were only ratings with {column} = {value}" for column, value in only.items()]
     return AnalysedTest(
         results=analyse(ratings, settings, plan),
-        sources=tuple((path.name, sha256(path)) for path in arguments.results),
+        sources=tuple((path.name, source_digest(path)) for path in arguments.results),
         formats=ratings.formats,
         plan=plan,
         deviations=tuple(found),

@@ -68,10 +68,20 @@ def add_options(command: argparse.ArgumentParser, files: str = "+") -> None:
     command.add_argument("--margin", type=float, metavar="POINTS",
                          help="test whether pairs are equivalent, and a no worse than b, by POINTS")  # fmt: skip
     add_leave_out(command)
+    command.add_argument("--only", nargs="+", type=_column_and_value, default=(), metavar="COLUMN=VALUE",
+                         help="analyse only these ratings, as transducer=headphones or "
+                         "attribute=timbral_quality")  # fmt: skip
     command.add_argument("--plan", type=Path, metavar="PLAN.json",
                          help="run this frozen plan (analysis.plan) and list every deviation from it")  # fmt: skip
     command.add_argument("--package", type=Path, metavar="DIR",
                          help="compare the sound files in DIR with the plan")  # fmt: skip
+
+
+def _column_and_value(text: str) -> tuple[str, str]:
+    column, equals, value = text.partition("=")
+    if not (column and equals and value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not COLUMN=VALUE")
+    return canonical(column), canonical(value)
 
 
 def add_conditions(command: argparse.ArgumentParser) -> None:

@@ -287,7 +287,7 @@ class ListeningTest:
         return (item.reference if name == REFERENCE else item.stimuli[name]).path
 
     def _transducer(self, state: Progress) -> str:
-        return state.transducer or ("headphones" if self.plan.transducer == "headphones" else "loudspeakers")
+        return state.transducer or transducers_of(self.plan, self.package)[0]
 
     # ------------------------------------------------------------------------------------------------ events
 
@@ -388,7 +388,7 @@ class ListeningTest:
         if event["type"] != "done" or trial is None or rater.session.pages[event["page"]].kind != "trial":
             return
         transducer = self._transducer(state)
-        name = self.plan.session or f"{self.package.layout_name}-{transducer}"
+        name = self.plan.session or self.package.session_name(transducer)
         made = ratings.rows(
             ratings.Rater(name, rater.row.id, self.plan.method),
             trial,

@@ -1,6 +1,6 @@
 """An exported package as a running test reads it: every file verified once, before the first listener.
 
-session.json is written by `listening.packaging.session`; with ``listening.export --binaural`` it also holds a
+session.json is written by `listening.packaging.session`. Beside the feeds for loudspeakers a package may hold a
 headphone rendition of the same items, under the same blind names.
 """
 
@@ -21,6 +21,9 @@ from render.common.files import read_json, sha256
 
 VERSION = 1
 """Of session.json; the files of earlier exports do not state it."""
+
+BINAURAL = "binaural"
+"""Layout of a package for headphones alone."""
 
 SIGNALS = ("identification", "level", "tone")
 
@@ -91,10 +94,10 @@ class TestPackage:
     renditions: Mapping[str, Rendition]
     orders: tuple[Mapping[str, Any], ...]
 
-    @property
-    def layout_name(self) -> str:
-        """Name of the loudspeaker layout."""
-        return str(self.renditions["loudspeakers"].layout["name"])
+    def session_name(self, transducer: str) -> str:
+        """Name of a session with this transducer: the layout that was rendered, and how it was heard."""
+        layout = next(iter(self.renditions.values())).layout["name"]
+        return f"{layout}-{transducer}"
 
     @property
     def items(self) -> Mapping[str, Item]:
@@ -144,7 +147,8 @@ def read_package(folder: Path, workers: int = 2) -> TestPackage:
 
 def _renditions(session: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
     """Transducer, layout, and where the files are named."""
-    yield "loudspeakers", session["layout"], session
+    alone = session["layout"]["name"] == BINAURAL
+    yield "headphones" if alone else "loudspeakers", session["layout"], session
     if "headphones" in session:
         yield "headphones", session["headphones"]["layout"], session["headphones"]
 

@@ -8,15 +8,13 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from analysis.ratings.record import ATTRIBUTES
 from listening.test_design.foreground_object import is_number, require
 from render.common.errors import InputError, did_you_mean
 
 PLANS = Path(__file__).with_name("plans")
 
 METHODS = ("mushra", "bs1116", "abx", "ab")
-
-ATTRIBUTES = ("basic_audio_quality", "timbral_quality", "localization_quality", "environment_quality")
-"""What is rated in a trial: BS.1534-3, clause 6, with the attributes of advanced sound systems."""
 
 TRANSDUCERS = ("loudspeakers", "headphones", "either")
 
@@ -82,7 +80,7 @@ class SessionPlan:
     title : str
         What the listener reads above the test; empty: the package's.
     session : str
-        Name of the session in the ratings; empty: the package's layout and the transducer.
+        Name of the session in the ratings; empty: the package's layout and the transducer, 4+7+0-loudspeakers.
     method : str
         One of `METHODS`.
     attributes : tuple of str
@@ -98,9 +96,9 @@ class SessionPlan:
     break_after : int
         Trials between two breaks; 0: no break.
     level_range_db : float
-        By how much a listener may change the level, up and down (BS.1534-3, clause 9.4: 4 dB).
+        By how much a listener may change the level, up and down (BS.1534-3: 4 dB).
     transducer : str
-        One of `TRANSDUCERS`.
+        One of `TRANSDUCERS`; "either" offers what the package has. The ratings of both are kept apart by it.
     screening : bool
         Whether listeners on headphones are screened by anti-phase tones.
     languages : tuple of str
@@ -128,7 +126,7 @@ class SessionPlan:
     consent: bool = True
     break_after: int = 0
     level_range_db: float = 4.0
-    transducer: str = "loudspeakers"
+    transducer: str = "either"
     screening: bool = False
     languages: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()

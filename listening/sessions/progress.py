@@ -381,7 +381,7 @@ def _device(state: Progress, event: Mapping[str, Any], at: _At) -> Progress:
         raise Impossible(f"device: transducer {str(transducer)[:40]!r} is not one of {at.session.transducers}")
     begun = any(at.session.pages[number].kind in TRIALS for number in state.pages)
     if begun and state.device and transducer != state.device["transducer"]:
-        # BS.1534-3, clause 9: one type of transducer within a session
+        # BS.1534-3: one type of transducer within a session
         raise Impossible("device: the transducer cannot change any more, stimuli were heard already")
     device = {name: value for name, value in event.items() if name in _DEVICE}
     for name, (kind, most) in _DEVICE.items():
@@ -403,7 +403,7 @@ def _confirm(state: Progress, event: Mapping[str, Any], at: _At) -> Progress:
 
 def _level(state: Progress, event: Mapping[str, Any], at: _At) -> Progress:
     if at.page.kind == "trial":
-        raise Impossible("level: stays as it is within an item")  # BS.1534-3, clause 9.4
+        raise Impossible("level: stays as it is within an item")  # BS.1534-3
     most = at.session.plan.level_range_db
     return replace(state, level_db=_number(event, "db", -most, most))
 

@@ -25,8 +25,8 @@ TABLES = {
         "plays", "listen_ms", "first_ms", "last_ms", "stimulus_sha256", *_OF_TRIAL,
     ),
     "grade": (
-        "session", "listener", "item", "stimulus", "attribute", "replicate", "trial", "slot", "score",
-        "reference_score", "difference", "plays", "reference_plays", "listen_ms", "first_ms", "last_ms",
+        "session", "listener", "item", "stimulus", "attribute", "replicate", "trial", "slot", "grade",
+        "reference_grade", "difference_grade", "plays", "reference_plays", "listen_ms", "first_ms", "last_ms",
         "stimulus_sha256", *_OF_TRIAL,
     ),
     "choice": (
@@ -117,14 +117,15 @@ def _rated(files: Item, trial: Trial, page: PageState, slot: int) -> dict[str, A
 
 
 def _graded(files: Item, trial: Trial, page: PageState) -> dict[str, Any]:
-    """Difference grade of BS.1116-3, clause 4: grade of the object minus grade of the hidden reference."""
+    """Difference grade of BS.1116-3: grade of the object minus grade of the hidden reference."""
     hidden = trial.slots.index(REFERENCE) + 1
     slot = 3 - hidden
     row = _rated(files, trial, page, slot)
-    del row["moved"]
+    del row["moved"], row["score"]
     return row | {
-        "reference_score": page.scores[hidden],
-        "difference": round(page.scores[slot] - page.scores[hidden], 9),
+        "grade": page.scores[slot],
+        "reference_grade": page.scores[hidden],
+        "difference_grade": round(page.scores[slot] - page.scores[hidden], 9),
         "reference_plays": page.slots.get(hidden, SlotUse()).plays,
     }
 

@@ -16,7 +16,7 @@ from render.common.files import begin_inputs, end_inputs, reads
 from render.common.streams import discard_output, prepare_streams, printable
 
 # Options that name what is written; a preset may be a run's own, which is written anew when the run is continued
-_WRITTEN = ("output", "json", "preset")
+_WRITTEN = ("output", "json", "preset", "events")
 
 
 class CommandParser(argparse.ArgumentParser):

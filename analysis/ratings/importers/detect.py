@@ -6,9 +6,10 @@ from collections.abc import Collection
 from pathlib import Path
 
 from analysis.ratings.csv_text import read_table, read_text
-from analysis.ratings.importers import beaqle, listening_test_app, tables, webmushra, wide
+from analysis.ratings.importers import beaqle, listening_server, listening_test_app, tables, webmushra, wide
 from analysis.ratings.record import Key, RatingFile
 from render.common.errors import InputError
+from render.common.files import sha256
 
 
 def import_file(path: Path, key: Key | None, conditions: Collection[str] = ()) -> RatingFile:
@@ -17,7 +18,7 @@ def import_file(path: Path, key: Key | None, conditions: Collection[str] = ()) -
     Parameters
     ----------
     path
-        CSV, XML or JSON file.
+        CSV, XML or JSON file, or database of ``listening.serve``.
     key
         Blinding key, for files that name stimuli instead of conditions.
     conditions
@@ -28,6 +29,8 @@ def import_file(path: Path, key: Key | None, conditions: Collection[str] = ()) -
     InputError
         With file and line: no known format fits, or the file does not keep to its format.
     """
+    if listening_server.is_database(path):
+        return listening_server.ratings(path, key)
     text = read_text(path)
     start = text.lstrip()[:1]
     if start == "<":
@@ -42,6 +45,10 @@ def import_file(path: Path, key: Key | None, conditions: Collection[str] = ()) -
         return webmushra.webmushra(raw.named(), key)
     if {"responses_stimulus", "responses_score", "wm_id"} <= names:
         return webmushra.pymushra(raw.named(), key)
+    if names & {"difference_grade", "plays_reference"}:
+        raise InputError(
+            f"{path}:{raw.line}: holds results of BS.1116, AB or ABX, which are no scores from 0 to 100"
+        )
     if names & {"sound filename", "tags"}:
         return tables.golisten(raw)
     table = raw.named()
@@ -56,3 +63,8 @@ def import_file(path: Path, key: Key | None, conditions: Collection[str] = ()) -
         f"{path}:{table.line}: the rating format is not known; our CSV has the columns "
         "session,listener,item,condition,score (or stimulus in place of condition, joined with --key)"
     )
+
+
+def source_digest(path: Path) -> str:
+    """SHA-256 of a rating file; of a database, of the ratings in it."""
+    return listening_server.digest(path) if listening_server.is_database(path) else sha256(path)
