@@ -255,7 +255,7 @@ def _statistical_tests(results: Results) -> list[str]:
         parts.append(f"<p>Friedman's test: chi² = {f.chi2:.3f}, {f.df} degrees of freedom, p = {f.p:.3g}; "
                      f"Kendall's W = {f.kendall_w:.3f}.</p>")  # fmt: skip
     if results.mixed:
-        values = results.mixed.variances | {"residual": results.mixed.residual}
+        values = results.mixed.model.variances | {"residual": results.mixed.model.residual}
         listed = escape(", ".join(f"{k} {v:.1f}" for k, v in values.items()))
         parts.append(f"<p>Variance components (mixed model with crossed listeners and items): {listed}.</p>")
     if results.bootstraps:

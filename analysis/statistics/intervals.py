@@ -15,62 +15,14 @@ import pandas as pd
 from jaxtyping import Float64
 
 from analysis.ratings.cells import Cells
-from analysis.statistics.interval import Interval, t_interval
-from analysis.statistics.mixed_models import crossed_interval_incomplete
+from analysis.statistics.crossed import crossed_interval
+from analysis.statistics.interval import t_interval
 
 CONVENTIONS = {
     "paper": "95 % CI: t over all ratings, taken as independent",
     "listener": "95 % CI: t over listener means, for these items",
     "crossed": "95 % CI: listeners and items both random (Satterthwaite)",
 }
-
-
-def crossed_interval(scores: Float64[np.ndarray, "listener item"], level: float = 0.95) -> Interval:
-    """Return the interval of a mean if listeners and items are both random.
-
-    For a complete table with the mean squares of listeners, items and residual,
-    ``var = (MS_L + MS_I - MS_E) / (L I)`` with Satterthwaite's degrees of freedom equals REML of
-    ``score ~ 1 + (1|listener) + (1|item)``. If the estimated component of the items (listeners) is not positive,
-    REML estimates it as zero: the factor is then pooled with the residual, and the t interval over the listener
-    (item) means remains. If cells are missing (NaN), the model is fitted by REML itself
-    (`analysis.statistics.mixed_models`).
-
-    The limits are NaN for a single listener.
-
-    Source: Satterthwaite, Biometrics Bulletin 2 (1946); Searle, Casella, McCulloch, Variance Components.
-    """
-    if np.isnan(scores).any():
-        return crossed_interval_incomplete(scores, level)
-    number_listeners, number_items = scores.shape
-    if number_listeners < 2:
-        return Interval(float(scores.mean()), np.nan, np.nan)
-    if number_items < 2:
-        return t_interval(scores[:, 0], level)
-    mean = scores.mean()
-    deviation = scores - mean
-    by_listener, by_item = deviation.mean(axis=1), deviation.mean(axis=0)
-    residual = deviation - by_listener[:, None] - by_item
-    squares = {
-        "listener": number_items * np.sum(by_listener**2),
-        "item": number_listeners * np.sum(by_item**2),
-    }
-    freedom = {"listener": number_listeners - 1, "item": number_items - 1}
-    square_error, freedom_error = np.sum(residual**2), (number_listeners - 1) * (number_items - 1)
-    for factor in sorted(squares, key=lambda f: squares[f] / freedom[f]):
-        if squares[factor] / freedom[factor] <= square_error / freedom_error:
-            square_error += squares.pop(factor)
-            freedom_error += freedom.pop(factor)
-    squares_mean = [squares[f] / freedom[f] for f in squares]
-    if len(squares) == 1:
-        variance, df = squares_mean[0], freedom[next(iter(squares))]
-    elif not squares:
-        variance, df = square_error / freedom_error, freedom_error
-    else:
-        error = square_error / freedom_error
-        variance = sum(squares_mean) - error
-        parts = [*zip(squares_mean, freedom.values(), strict=True), (error, freedom_error)]
-        df = variance**2 / sum(square**2 / count for square, count in parts)
-    return Interval.by_t(mean, variance / scores.size, df, level)
 
 
 def means_over_items(

@@ -16,10 +16,10 @@ from analysis.ratings.importers.detect import source_digest
 from analysis.ratings.table import Ratings, read, read_key
 from analysis.statistics import anova, paired_tests
 from analysis.statistics.bootstrap import bootstrap
+from analysis.statistics.condition_models import ConditionModel, fit_condition_model
 from analysis.statistics.distribution import BIMODAL, bimodality, outliers, skewness_and_kurtosis
 from analysis.statistics.interval import t_interval
 from analysis.statistics.intervals import means_over_items, summarise
-from analysis.statistics.mixed_models import MixedModel, condition_model
 from analysis.statistics.screening import screen
 from analysis.study.options import DEFAULTS, Settings, chosen_settings, renamed_conditions
 from analysis.study.preregistration import Plan, deviations, read_plan
@@ -213,9 +213,9 @@ def _omnibus_tests(
     return OmnibusTests(effects, chosen, friedman, residuals), warnings
 
 
-def _mixed_model(cube: Cells) -> tuple[MixedModel | None, list[str]]:
+def _mixed_model(cube: Cells) -> tuple[ConditionModel | None, list[str]]:
     try:
-        return condition_model(cube), []
+        return fit_condition_model(cube), []
     except InputError as error:
         return None, [str(error)]
 

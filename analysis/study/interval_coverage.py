@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Float64
 
 from analysis.statistics.bootstrap import bca, draw_listeners, draw_listeners_and_items, draw_ratings
+from analysis.statistics.crossed import crossed_interval
 from analysis.statistics.interval import t_interval
-from analysis.statistics.intervals import crossed_interval
 
 TARGETS = {
     "paper (t, all ratings)": "neither",

@@ -8,8 +8,8 @@ import pandas as pd
 from analysis.ratings.cells import cells
 from analysis.ratings.conditions import REFERENCE_AND_ANCHORS
 from analysis.ratings.table import Ratings
+from analysis.statistics.condition_models import fit_condition_model
 from analysis.statistics.intervals import means_over_items
-from analysis.statistics.mixed_models import condition_model
 from analysis.statistics.paired_tests import compare_pairs, every_pair
 from analysis.statistics.power import sd_of_items
 from analysis.study.simulation import VARIANCES
@@ -101,7 +101,7 @@ def pilot_components(ratings: Ratings, pair: list[str] | None) -> dict[str, floa
         raise InputError(
             "variance components need 2 listeners, 2 items and 2 systems; name a pair with --pair A B"
         )
-    model = condition_model(cube)
+    model = fit_condition_model(cube).model
     return model.variances | {"residual": model.residual}
 
 

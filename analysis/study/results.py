@@ -12,9 +12,9 @@ import pandas as pd
 from analysis.ratings.cells import Cells
 from analysis.ratings.conditions import labels
 from analysis.statistics.anova import Effect
+from analysis.statistics.condition_models import ConditionModel
 from analysis.statistics.interval import Interval
 from analysis.statistics.intervals import CONVENTIONS
-from analysis.statistics.mixed_models import MixedModel
 from analysis.statistics.paired_tests import Friedman
 from analysis.statistics.screening import Screening
 
@@ -95,7 +95,7 @@ class Results:
     planned: pd.DataFrame | None
     outliers: pd.DataFrame
     omnibus: OmnibusTests
-    mixed: MixedModel | None
+    mixed: ConditionModel | None
     bootstraps: Mapping[str, Mapping[str, Interval]]
     warnings: tuple[str, ...]
 
@@ -112,6 +112,11 @@ class Results:
         excluded = len(self.screening.excluded)
         name = {"bs1534-3": "BS.1534-3", "mpeg-strict": "MPEG strict"}[self.screening.preset]
         return f"Post-screening {name}: {excluded} of {excluded + len(self.cube.listeners)} left out"
+
+
+def components(model: ConditionModel) -> dict[str, Any]:
+    """Return the variance components of a mixed model as plain values."""
+    return {"variances": model.model.variances, "residual": model.model.residual}
 
 
 def as_json(results: Results) -> dict[str, Any]:
@@ -132,7 +137,7 @@ def as_json(results: Results) -> dict[str, Any]:
         "anova": [asdict(effect) | {"quote": omnibus.chosen[effect.name]} for effect in omnibus.effects],
         "residuals": dict(zip(("skewness", "excess_kurtosis"), omnibus.residuals, strict=True)),
         "friedman": omnibus.friedman,
-        "mixed_model": None if mixed is None else {"variances": mixed.variances, "residual": mixed.residual},
+        "mixed_model": None if mixed is None else components(mixed),
         "pairs": results.pairs.to_dict("records"),
         "planned": None if results.planned is None else results.planned.to_dict("records"),
         "tracks_agree": bool(results.pairs["agree"].all()) if len(results.pairs) else None,

@@ -11,14 +11,13 @@ from hypothesis import strategies as st
 
 from analysis.ratings.cells import Cells, cells
 from analysis.ratings.table import read
+from analysis.statistics.crossed import crossed_interval, crossed_mean_with_gaps
 from analysis.statistics.interval import t_interval
 from analysis.statistics.intervals import (
     CONVENTIONS,
-    crossed_interval,
     means_over_items,
     summarise,
 )
-from analysis.statistics.mixed_models import crossed_interval_incomplete
 
 R = {"rel": 1e-6}
 
@@ -65,7 +64,7 @@ def test_crossed_intervals_equal_lmer(reference_ratings, cube):
     for row in table_of_r(reference_ratings, "A_ci_crossed_lmer_percond.csv"):
         scores = cube.scores[:, :, cube.conditions.index(row[""])]
         expected = [float(row[k]) for k in ("mean", "lo_satt", "hi_satt")]
-        for found in (crossed_interval(scores), crossed_interval_incomplete(scores)):
+        for found in (crossed_interval(scores), crossed_mean_with_gaps(scores).interval()):
             assert [found.mean, found.low, found.high] == pytest.approx(expected, **R_MIXED)
             assert [found.low, found.high] == pytest.approx(expected[1:], abs=1e-3)
 
@@ -170,7 +169,7 @@ def test_crossed_interval_of_tables_with_neither_component_is_t_over_all_cells()
 def test_pooling_the_smaller_component_may_let_the_other_stay(seed):
     """Neither mean square is above the residual's, but one is above it once the other is pooled: REML keeps it."""
     scores = np.random.default_rng(seed).normal(50, 8, (12, 3))
-    closed, reml = crossed_interval(scores), crossed_interval_incomplete(scores)
+    closed, reml = crossed_interval(scores), crossed_mean_with_gaps(scores).interval()
     assert [closed.low, closed.high] == pytest.approx([reml.low, reml.high], abs=1e-3)
     items = t_interval(scores.mean(axis=0))
     assert [closed.low, closed.high] == pytest.approx([items.low, items.high])

@@ -1,15 +1,12 @@
-"""Mixed models: equal to lme4 on real data, to the analysis of variance and to difference quotients."""
+"""REML: equal to lme4 on real data, to closed forms, and to difference quotients."""
 
 import json
 
 import numpy as np
 import pytest
 
-from analysis.ratings.cells import Cells
-from analysis.statistics.intervals import (
-    crossed_interval,
-)
-from analysis.statistics.mixed_models import ProfiledDeviance, condition_model, crossed_interval_incomplete, fit
+from analysis.statistics.crossed import crossed_interval, crossed_mean_with_gaps
+from analysis.statistics.mixed_models import NoFit, ProfiledDeviance, fit
 
 R_MIXED = {"rel": 1e-3}
 
@@ -21,43 +18,6 @@ def test_mixed_models_equal_lmer(reference_ratings, cube):
     found = fit(y, x, {"listener": listener, "item": item})
     expected = tests["lmer score~cond+(1|listener)+(1|item) REML var [listener,item,resid]"]
     assert [*found.variances.values(), found.residual] == pytest.approx(expected, **R_MIXED)
-    np.testing.assert_allclose(found.beta, cube.scores.mean(axis=(0, 1)), rtol=1e-9)
-    closed = condition_model(cube)
-    expected = dict(tests["lmer2 +(1|listener:cond)+(1|item:cond) var"])
-    names = {
-        "listener": "listener",
-        "item": "item",
-        "listener:condition": "listener:cond",
-        "item:condition": "item:cond",
-    }
-    for ours, r in names.items():
-        assert closed.variances[ours] == pytest.approx(expected[r], **R_MIXED)
-    assert closed.residual == pytest.approx(expected["Residual"], **R_MIXED)
-
-
-def simulated(seed, listeners=6, items=5, conditions=3):
-    rng = np.random.default_rng(seed)
-    scores = (
-        50 + rng.normal(0, 8, (listeners, 1, 1)) + rng.normal(0, 7, (1, items, 1))
-        + rng.normal(0, 6, (listeners, 1, conditions)) + rng.normal(0, 6, (1, items, conditions))
-        + rng.normal(0, 5, (listeners, items, conditions))
-    )  # fmt: skip
-    return Cells(
-        tuple(map(str, range(listeners))),
-        tuple(map(str, range(items))),
-        tuple("abcdefgh"[:conditions]),
-        scores,
-    )
-
-
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_reml_meets_the_closed_form_of_complete_designs(seed, monkeypatch):
-    cube = simulated(seed, listeners=12, items=9)
-    closed = condition_model(cube)
-    monkeypatch.setattr("analysis.statistics.mixed_models.balanced_components", lambda scores: None)
-    reml = condition_model(cube)
-    assert list(reml.variances.values()) == pytest.approx(list(closed.variances.values()), rel=2e-3, abs=0.01)
-    np.testing.assert_allclose(reml.covariance, closed.covariance, rtol=5e-3)
 
 
 @pytest.mark.parametrize("seed", range(24))
@@ -68,9 +28,9 @@ def test_crossed_interval_of_complete_data_is_reml_s(seed):
     of_listeners, of_items = rng.choice([0, 1, 5, 10], 2)
     scores = 50 + rng.normal(0, 1, (listeners, 1)) * of_listeners + rng.normal(0, 1, (1, items)) * of_items
     scores = scores + rng.normal(0, 8, (listeners, items))
-    closed, reml = crossed_interval(scores), crossed_interval_incomplete(scores)
+    closed, reml = crossed_interval(scores), crossed_mean_with_gaps(scores).interval()
     assert [reml.low, reml.high] == pytest.approx(
-        [closed.low, closed.high], abs=0.002 * (closed.high - closed.low)
+        [closed.low, closed.high], abs=0.0005 * (closed.high - closed.low)
     )
 
 
@@ -89,6 +49,19 @@ def test_slope_of_the_deviance_is_its_difference_quotient():
                 system.profiled_gradient(at - step * (at[i] > 0))[0],
             )
             assert slope[i] == pytest.approx((upper - lower) / (1e-6 * (1 + (at[i] > 0))), rel=1e-3)
-        # The profiled deviance is the smallest over the residual variance.
-        every = [system.deviance(np.array([*(at * s), s])) for s in np.geomspace(1, 1000, 600)]
-        assert value == pytest.approx(min(every), abs=2e-3)
+        # The definition: log|V| + log|X'V^-1 X| + (n - p) log(2 pi s) + n - p, s the residual variance
+        v = np.eye(60) + sum(
+            r * (np.eye(g.max() + 1)[g] @ np.eye(g.max() + 1)[g].T)
+            for r, g in zip(ratios, (listener, item), strict=True)
+        )
+        information = x.T @ np.linalg.solve(v, x)
+        beta = np.linalg.solve(information, x.T @ np.linalg.solve(v, y))
+        s = (y - x @ beta) @ np.linalg.solve(v, y - x @ beta) / 58
+        assert system.residual(at) == pytest.approx(s, rel=1e-9)
+        expected = np.linalg.slogdet(v)[1] + np.linalg.slogdet(information)[1] + 58 * (1 + np.log(2 * np.pi * s))
+        assert value == pytest.approx(expected, rel=1e-9)
+
+
+def test_ratings_without_a_residual_are_no_fit():
+    with pytest.raises(NoFit, match="2 ratings for 2 fixed effects"):
+        fit(np.array([1.0, 2.0]), np.eye(2), {"listener": np.array([0, 1])})

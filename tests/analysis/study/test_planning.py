@@ -5,7 +5,7 @@ import pytest
 
 from analysis.ratings.cells import cells
 from analysis.ratings.table import Ratings
-from analysis.statistics.mixed_models import condition_model
+from analysis.statistics.condition_models import fit_condition_model
 from analysis.statistics.power import sd_of_items
 from analysis.study.analysis import analyse
 from analysis.study.planning import PUBLISHED_SD, difference_sds, margin_tests, pilot_components, pilot_sd
@@ -26,7 +26,7 @@ def test_sd_of_a_pair_is_that_of_its_comparison(pilot):
 
 def test_components_are_those_of_the_mixed_model(pilot):
     systems = pilot.table[pilot.table["condition"].isin(["prop", "opus3_160"])]
-    model = condition_model(cells(systems))
+    model = fit_condition_model(cells(systems)).model
     assert pilot_components(pilot, None) == model.variances | {"residual": model.residual}
 
 
