@@ -28,6 +28,7 @@ def main() -> None:
     command.add_argument("--selftest", action="store_true", help="prove the measures: closed forms, invariances")
     command.add_argument("--doctor", action="store_true", help="find what is wrong with the format of each TEST")
     command.add_argument("--visqol", action="store_true", help="also ViSQOL of W (package visqol-python)")
+    command.add_argument("--speech", action="store_true", help="also ESTOI of W: all scenes are speech")
     command.add_argument("--pictures", action="store_true", help="also draw a contact sheet of every item")
     command.add_argument(
         "-o", "--output", type=Path, metavar="DIR", help="folder for objective.csv and objective.json"
@@ -67,7 +68,7 @@ def main() -> None:
         require_visqol()
     workers = max(1, given.workers or 1)
     take_as_aligned = given.aligned or given.build is not None
-    rows = list(measure_items(items, workers, take_as_aligned, given.visqol))
+    rows = list(measure_items(items, workers, take_as_aligned, given.visqol, given.speech))
     print(table_text(rows, os.get_terminal_size().columns - 34 if os.isatty(1) else 140))
     for note in notes(rows):
         print(f"note: {note}")

@@ -16,6 +16,7 @@ from analysis.metrics.alignment import MIN_CORRELATION, Alignment, align
 from analysis.metrics.built_test import REFERENCE, BuiltTest
 from analysis.metrics.covariance import SILENCE, lost_channels
 from analysis.metrics.framing import SHORTEST, Reader, count, file_reader, segment
+from analysis.metrics.intelligibility import MAX_S, estoi
 from analysis.metrics.registry import (
     FACTS,
     Description,
@@ -224,7 +225,11 @@ def _check_match(found: Alignment, reference: Path, test: Path, take_as_aligned:
 
 
 def measure_items(
-    items: Sequence[Item], workers: int, take_as_aligned: bool, with_visqol: bool = False
+    items: Sequence[Item],
+    workers: int,
+    take_as_aligned: bool,
+    with_visqol: bool = False,
+    all_speech: bool = False,
 ) -> Iterator[dict[str, Any]]:
     """Measure items and yield the rows of the table, in the order of the items and of their conditions.
 
@@ -237,6 +242,8 @@ def measure_items(
         As in `prepare`.
     with_visqol : bool
         Whether to compute ``visqol_W`` too.
+    all_speech : bool
+        Whether all items are speech, so that ``estoi_W`` is computed. It also is of items whose material says so.
 
     Yields
     ------
@@ -246,11 +253,12 @@ def measure_items(
         ``notes``.
     """
     for first in range(0, len(items), BATCH_ITEMS):
-        yield from _measure_batch(items[first : first + BATCH_ITEMS], workers, take_as_aligned, with_visqol)
+        batch = items[first : first + BATCH_ITEMS]
+        yield from _measure_batch(batch, workers, take_as_aligned, with_visqol, all_speech)
 
 
 def _measure_batch(
-    items: Sequence[Item], workers: int, take_as_aligned: bool, with_visqol: bool
+    items: Sequence[Item], workers: int, take_as_aligned: bool, with_visqol: bool, all_speech: bool
 ) -> Iterator[dict[str, Any]]:
     jobs = {number: (item, take_as_aligned) for number, item in enumerate(items)}
     prepared = dict(progress(in_parallel(prepare, jobs, workers), "align item", len(jobs)))
@@ -261,13 +269,21 @@ def _measure_batch(
     for i, k in work:  # in order, so that rounding does not depend on which worker was faster
         for condition, here in by_segment.pop((i, k)).items():
             sums[i, condition] = sums[i, condition] + here if k else here
+    tests = {(i, condition): (prepared[i], condition) for i in jobs for condition in items[i].tests}
     scores: dict[tuple[int, str], float | None] = {}
     if with_visqol:
-        tests = {(i, condition): (prepared[i], condition) for i in jobs for condition in items[i].tests}
         scores = dict(progress(in_parallel(_visqol_of_w, tests, workers), "ViSQOL of test", len(tests)))
-    for i, item in enumerate(items):
-        for condition in item.tests:
-            yield _row(prepared[i], condition, sums[i, condition], scores.get((i, condition)))
+    speech = {key: test for key, test in tests.items() if all_speech or is_speech(items[key[0]])}
+    understood: dict[tuple[int, str], float | None] = {}
+    if speech:
+        understood = dict(progress(in_parallel(_estoi_of_w, speech, workers), "ESTOI of test", len(speech)))
+    for key, (of, condition) in tests.items():
+        yield _row(of, condition, sums[key], scores.get(key), understood.get(key))
+
+
+def is_speech(item: Item) -> bool:
+    """Whether the material of an item says that it is speech."""
+    return "speech" in item.material.lower()
 
 
 def _measure_segment(prepared: Prepared, number: int) -> dict[str, Sums]:
@@ -291,10 +307,19 @@ def _visqol_of_w(prepared: Prepared, condition: str) -> float | None:
     return visqol(reference, test, prepared.sample_rate_hz)
 
 
-def _row(prepared: Prepared, condition: str, sums: Sums, visqol_w: float | None) -> dict[str, Any]:
+def _estoi_of_w(prepared: Prepared, condition: str) -> float | None:
+    length = min(prepared.total, round(MAX_S * prepared.sample_rate_hz))
+    readers = prepared.reader(None), prepared.reader(condition)
+    reference, test = (reader(0, length)[0].astype(np.float64) for reader in readers)
+    return estoi(reference, test, prepared.sample_rate_hz)
+
+
+def _row(
+    prepared: Prepared, condition: str, sums: Sums, visqol_w: float | None, estoi_w: float | None
+) -> dict[str, Any]:
     alignment = prepared.alignments[condition]
     values = conclude(sums) | prepared.item.facts.get(condition, {})
-    values |= {"visqol_W": visqol_w}
+    values |= {"visqol_W": visqol_w, "estoi_W": estoi_w}
     values |= {"lag_samples": float(alignment.lag), "align_corr": alignment.correlation}
     return {
         "item": prepared.item.id,

@@ -5,18 +5,22 @@ two descriptions into sums over time, ``conclude`` the measures from the sums, a
 for two scenes in memory. A reference is therefore described only once for all of its tests, the memory does not
 depend on the length of the scenes, and segments may be processed in any order.
 
-=============  =====================================================================================
-module         measures
-=============  =====================================================================================
-`covariance`   eq. 3 of the paper over the whole band, levels of channels and orders, SI-SDR
-`waveform`     signal-to-noise ratio at low frequencies
-`spectral`     mel, STFT and log-spectral distances
-`spatial`      eq. 3 in bands, direction and diffuseness (DirAC), energy maps, loudspeaker feeds
-`banded`       direction and levels of the orders, with equal weight of all bands
-`interaural`   level differences, time differences and coherence at the ears of a rigid sphere
-`ambiqual`     AMBIQUAL
-`visqol`       ViSQOL of W (optional; for whole signals, so that it has ``visqol`` alone)
-=============  =====================================================================================
+=================  =================================================================================
+module             measures
+=================  =================================================================================
+`covariance`       eq. 3 of the paper over the whole band, levels of channels and orders, SI-SDR
+`waveform`         signal-to-noise ratio at low frequencies
+`spectral`         mel, STFT and log-spectral distances
+`spatial`          eq. 3 in bands, direction and diffuseness (DirAC), energy maps, loudspeaker feeds
+`banded`           direction and levels of the orders, with equal weight of all bands
+`interaural`       level differences, time differences and coherence at the ears of a rigid sphere
+`ambiqual`         AMBIQUAL
+`fine_structure`   what is left of spectra and envelopes without their levels in bands and slots
+`onsets`           pre-echo
+`tonality`         partials in noise, added lines
+`visqol`           ViSQOL of W (optional; for whole signals, so that it has ``visqol`` alone)
+`intelligibility`  ESTOI of W (where the material is speech; ``estoi`` alone, likewise)
+=================  =================================================================================
 
 To add a measure, add it to the result of a module's ``conclude`` and to `MEASURES`; docs/measures.md defines it.
 """
@@ -31,7 +35,18 @@ import numpy as np
 from jaxtyping import Complex64, Float32, Float64
 from numpy import ndarray
 
-from analysis.metrics import ambiqual, banded, covariance, interaural, spatial, spectral, waveform
+from analysis.metrics import (
+    ambiqual,
+    banded,
+    covariance,
+    fine_structure,
+    interaural,
+    onsets,
+    spatial,
+    spectral,
+    tonality,
+    waveform,
+)
 from analysis.metrics.framing import Reader, Segment, array_reader, segments
 from render.common.errors import InputError
 from render.hoa.scene import Scene
@@ -103,6 +118,25 @@ MEASURES = (
     Measure("lag_samples", "", None, "delay that was found and taken away"),
     Measure("align_corr", "", None, "correlation with the reference after that"),
     Measure("silent_channels", "", None, "channels that the test has lost"),
+    *(
+        Measure(f"{kind}_{group}_{name}", "", 1.0, blind)
+        for kind, blind in (
+            ("fine", "levels, directions, everything slower than a frame; phase"),
+            ("env", "levels, directions, pitch; everything slower than 50 ms; phase"),
+        )
+        for group in fine_structure.GROUPS
+        for name in fine_structure.RANGES_HZ
+    ),
+    *(
+        Measure(f"pre_{far}_db", "dB", onsets.FLOOR_DB, "everything but what precedes sudden onsets of W")
+        for _, far in onsets.INTERVALS_MS
+    ),
+    Measure("tone_noise_db", "dB", 0.0, "everything but stable partials of W; their level"),
+    *(
+        Measure(f"line_{hop}_db", "dB", 0.0, "everything but steady tones of W at these frequencies")
+        for hop in tonality.LINE_HOPS
+    ),
+    Measure("estoi_W", "", 1.0, "every channel but W; timbre above 4.3 kHz; for speech only"),
 )
 FACTS = ("kbps", "rtf_enc", "rtf_dec", "params", "macs_per_s", "latency_ms")
 """Columns that are copied from the manifest of a built test, where it has them."""
@@ -153,6 +187,9 @@ class Description:
     field: spatial.Field
     cues: interaural.Cues
     patches: ambiqual.Patches
+    fine: fine_structure.FineStructure
+    steps: onsets.Steps
+    tones: tonality.Spectrum
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,6 +203,9 @@ class Sums:
     banded: banded.BandSums
     cues: interaural.CueSums
     similarity: ambiqual.SimilaritySums
+    fine: fine_structure.FineSums
+    steps: onsets.StepPowers
+    tones: tonality.ToneSums
 
     def __add__(self, other: Sums) -> Sums:
         return Sums(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
@@ -180,6 +220,9 @@ def describe(segment: Segment) -> Description:
         spatial.describe(segment),
         interaural.describe(segment),
         ambiqual.describe(segment),
+        fine_structure.describe(segment),
+        onsets.describe(segment),
+        tonality.describe(segment),
     )
 
 
@@ -193,6 +236,9 @@ def compare(reference: Description, test: Description, levels: ReferenceLevels) 
         banded.compare(reference.field, test.field),
         interaural.compare(reference.cues, test.cues),
         ambiqual.compare(reference.patches, test.patches),
+        fine_structure.compare(reference.fine, test.fine),
+        onsets.compare(reference.steps, test.steps),
+        tonality.compare(reference.tones, test.tones),
     )
 
 
@@ -209,6 +255,9 @@ def conclude(sums: Sums) -> dict[str, float | None]:
         **banded.conclude(sums.banded),
         **interaural.conclude(sums.cues),
         **ambiqual.conclude(sums.similarity),
+        **fine_structure.conclude(sums.fine),
+        **onsets.conclude(sums.steps),
+        **tonality.conclude(sums.tones),
         "silent_channels": float(len(covariance.lost_channels(sums.moments))),
     }
     for name, value in found.items():

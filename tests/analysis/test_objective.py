@@ -168,6 +168,12 @@ def test_visqol_is_an_extra(folder, run, monkeypatch):
         run(folder / "ref.wav", folder / "ref.wav", "--visqol")
 
 
+def test_estoi_of_all_scenes_where_they_are_said_to_be_speech(folder, run):
+    run(folder / "ref.wav", folder / "ref.wav", "--speech", "-o", folder / "speech")
+    (row,) = json.loads((folder / "speech/objective.json").read_text())["rows"]
+    assert row["values"]["estoi_W"] == pytest.approx(1)
+
+
 def test_the_doctor_from_the_command_line(folder, run):
     write_scene(folder / "quiet.wav", cut(0.5 * REFERENCE.samples))
     printed = run(folder / "ref.wav", folder / "quiet.wav", folder / "ref.wav", "--doctor", "-o", folder / "d")

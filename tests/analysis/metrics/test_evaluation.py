@@ -1,12 +1,14 @@
 """Items from files and builds: how they are aligned and measured, and which are refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from analysis.metrics.built_test import BuiltTest
-from analysis.metrics.evaluation import items_of_build, items_of_files, measure_items, prepare
+from analysis.metrics.evaluation import is_speech, items_of_build, items_of_files, measure_items, prepare
+from analysis.metrics.intelligibility import estoi
 from analysis.metrics.selftest import scene
 from listening.conditions.anchors import low_pass
 from render.common.errors import InputError
@@ -82,3 +84,16 @@ def test_items_of_a_build_have_the_facts_of_the_manifest():
     assert found.reference == Path("out/scenes/Beach/href.w64") == found.tests["href"]
     assert found.tests["la"] == Path("out/scenes/Beach/la.w64")
     assert found.facts == {"href": {}, "la": {"kbps": 16.5, "latency_ms": 2.0, "params": 7.0}}
+
+
+def test_estoi_is_measured_where_the_material_is_speech_or_all_is_said_to_be(item):
+    speech = replace(item(la=low_pass(REFERENCE, 3500)), material="synthetic speech")
+    assert is_speech(speech)
+    expected = estoi(*(of.samples[0].astype(float) for of in (REFERENCE, low_pass(REFERENCE, 3500))), RATE)
+    (row,) = measure_items([speech], 1, take_as_aligned=True)
+    assert row["values"]["estoi_W"] == pytest.approx(expected, abs=1e-6)
+    music = replace(speech, material="recording")
+    (row,) = measure_items([music], 1, take_as_aligned=True)
+    assert row["values"]["estoi_W"] is None
+    (row,) = measure_items([music], 1, take_as_aligned=True, all_speech=True)
+    assert row["values"]["estoi_W"] == pytest.approx(expected, abs=1e-6)

@@ -203,6 +203,62 @@ def test_keeping_codebooks_makes_the_stream_that_never_had_more():
     for packet, whole in zip(found, packets, strict=True):
         assert np.array_equal(packet.codes[packet.codes != ABSENT], whole.codes[:3][packet.codes != ABSENT])
         assert packet.side_info == whole.side_info
+    assert keep_codebooks(header, packets, 1, "x.arvq")[0].codebooks == 1
     for codebooks in (0, 5):
         with pytest.raises(InputError, match=f"has 4 codebooks, {codebooks} of them cannot be kept"):
             keep_codebooks(header, packets, codebooks, "x.arvq")
+
+
+def test_packets_that_differ_from_the_header_are_not_written():
+    header = make_header(frames=600, codebooks=2, bits=4, channels=1)
+    packets = random_packets(header)
+    for wrong, message in (
+        (packets[:1], "1 packets were written, the header promises 2"),
+        (packets[::-1], r"packet 0 has codes of shape \(2, 344\)"),
+        ([packet._replace(codes=packet.codes[:1]) for packet in packets], r"shape \(1, 256\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            write_stream(io.BytesIO(), header, wrong)
+
+
+def compressible(frames):
+    """A range-coded stream of equal codes: its packets are much smaller than the header allows."""
+    header = make_header(frames=frames, codebooks=2, bits=4, channels=1, has_side_info=False, range_coded=True)
+    packets = [Packet(np.full((2, count), 7)) for count in header.packet_frame_counts]
+    file = io.BytesIO()
+    write_stream(file, header, packets)
+    return header, packets, file.getvalue()
+
+
+def test_bytes_after_a_compressed_stream_are_found_though_its_header_leaves_room_for_them():
+    _, packets, data = compressible(600)
+    assert len(read_all(data)[1]) == len(packets) == 2
+    with pytest.raises(CorruptStream, match=f"ends at byte {len(data)} and is followed by other bytes"):
+        read_all(data + b"x")
+    with pytest.raises(CorruptStream, match=f"ends at byte {len(data)} and is followed by other bytes"):
+        read_all(data + b"x", first=1)
+
+
+def test_a_packet_behind_an_impossible_size_is_said_to_be_damaged():
+    """The size of packet 0 has no end: nobody knows where packet 1 begins."""
+    header, _, data = compressible(600)
+    data = data[:HEADER_BYTES] + b"\xff" * 4 + data[HEADER_BYTES + 4 :]
+    with pytest.raises(CorruptStream, match=r"packet 1 at byte 60 \(from 2\.97 s\)"):
+        list(read_packets(io.BytesIO(data), header, "x.arvq", first=1))
+
+
+@pytest.mark.parametrize("change", [b"", b"12345"])
+def test_the_last_packet_is_found_where_the_one_before_it_lost_or_gained_bytes(change):
+    header, packets, data = stream(frames=600, codebooks=2, bits=4, channels=1)
+    data = data[:100] + change + data[103:]
+    found = list(read_intact_packets(io.BytesIO(data), header))
+    assert found[0] is None
+    assert same(found[1], packets[1])
+
+
+def test_exactly_a_sixteenth_is_enough():
+    header = next(h for f in range(600, 700) if (h := make_header(frames=f)).min_bytes % 16 == 0)
+    size = header.min_bytes // 16
+    assert read_header(io.BytesIO(header.pack().ljust(size, b"\0")), "x", allow_damage=True) == header
+    with pytest.raises(CorruptStream, match=f"{size - 1} of {header.max_bytes} bytes, less than 1/16 of"):
+        read_header(io.BytesIO(header.pack().ljust(size - 1, b"\0")), "x", allow_damage=True)

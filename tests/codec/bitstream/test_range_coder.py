@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from codec.bitstream import range_coder
 from codec.bitstream.range_coder import PacketShape, compress, expand, stored_size
 
 
@@ -63,3 +64,17 @@ def test_impossible_sizes_are_seen():
 @pytest.mark.parametrize("payload", [b"\x05", b"\x05" + b"\xff" * 95, b"\x64"])
 def test_any_payload_decodes_to_the_size_that_was_promised(payload):
     assert len(expand(payload, 100, PacketShape(7, 10, 79, 27))) == 100
+
+
+def test_numbers_of_bytes_saved_are_leb128():
+    """DWARF Debugging Information Format 4, figure 22: examples of unsigned LEB128."""
+    for number, coded in ((2, "02"), (127, "7f"), (128, "8001"), (129, "8101"), (130, "8201"), (12857, "b964")):
+        assert range_coder._varint(number).hex() == coded
+        assert stored_size(bytes.fromhex(coded), 20_000) == len(coded) // 2 + 20_000 - number
+
+
+def test_what_does_not_gain_a_byte_is_stored_and_what_gains_one_is_not():
+    """Fair bits cost a bit each; codes that are all equal nearly nothing."""
+    content = bytes(range(1, 9))
+    assert compress(content, PacketShape(64, 1, 0, 1)) == b"\0" + content
+    assert len(compress(bytes(16), PacketShape(64, 8, 8, 8))) < 17

@@ -1,10 +1,12 @@
 """Zwicker's loudness in closed form, against its definition and against ISO 532-1 on real recordings."""
 
+import math
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.optimize import brentq
 
 from render.fileio.audio_file import read
 from stimuli.excerpts.audibility import BANDS, anchor_loss, band_powers, bark, loudness, threshold_in_quiet_db
@@ -44,6 +46,71 @@ def test_a_broad_sound_is_louder_than_a_narrow_one_of_the_same_level():
 def test_what_is_masked_costs_no_loudness():
     low, both = tone(1000, 70), tone(1000, 70) + tone(1270, 40)
     assert loudness(both) == pytest.approx(loudness(low), rel=0.01)
+
+
+def loudness_by_definition(levels_db):
+    """The sum of the module's text over places 0.25 Bark apart, band by band, frequencies by root finding."""
+
+    def rate(hz):
+        return 13 * math.atan(0.76e-3 * hz) + 3.5 * math.atan((hz / 7500) ** 2)
+
+    def hz_at(z):
+        return brentq(lambda hz: rate(hz) - z, 20, 20_000) if rate(20) < z < rate(20_000) else 20_000 * (z > 1)
+
+    total = 0.0
+    for place in range(96):
+        z = 0.125 + 0.25 * place
+        excitations = []
+        for band, level in enumerate(levels_db):
+            level_there = level
+            if z > band + 1:
+                khz = hz_at(band + 0.5) / 1000
+                level_there -= max(1.0, 24 + 0.23 / khz - 0.2 * level) * (z - band - 1)
+            elif z < band:
+                level_there -= 27 * (band - z)
+            excitations.append(level_there)
+        khz = hz_at(z) / 1000 or 0.02
+        quiet = 3.64 * khz**-0.8 - 6.5 * math.exp(-0.6 * (khz - 3.3) ** 2) + 0.001 * khz**4
+        e_tq, e = 10 ** (quiet / 10), 10 ** (max(excitations) / 10)
+        total += 0.25 * max(0, 0.08 * e_tq**0.23 * ((0.5 + 0.5 * e / e_tq) ** 0.23 - 1))
+    return total
+
+
+@pytest.mark.parametrize(
+    "levels_db",
+    [
+        [60.0] + 23 * [-120], 5 * [-120] + [118.0] + 18 * [-120], 14 * [-120] + [70.0] + 9 * [-120],
+        23 * [-120] + [90.0], [*np.linspace(80, 10, 24)], [*np.random.default_rng(0).uniform(0, 90, 24)],
+        2 * [-120] + [40.0] + 21 * [-120],
+    ],
+)  # fmt: skip
+def test_loudness_is_the_sum_over_excited_places(levels_db):
+    powers = 10 ** (np.array(levels_db) / 10)
+    assert loudness(powers) == pytest.approx(loudness_by_definition(levels_db), rel=2e-3)
+    assert loudness(np.stack([powers, powers]))[1] == loudness(powers)
+
+
+def test_a_bin_counts_in_the_band_that_it_lies_in():
+    """100 Hz is 0.99 Bark, 110 Hz 1.08; what is above 24 Bark counts in the last band."""
+    powers = band_powers(np.array([[1.0, 2.0, 4.0, 8.0]]), np.array([0.0, 100.0, 110.0, 22_000.0]))
+    assert powers.shape == (1, 24)
+    assert powers[0, [0, 1, 23]].tolist() == [3, 4, 8]
+    assert powers.sum() == 15
+
+
+def test_the_loss_is_that_of_the_sound_at_65_db():
+    """By definition, whatever the calibration of the recording."""
+    levels = np.linspace(70, 40, 24)
+    whole = 10 ** (levels / 10)
+    low = whole * (np.arange(24) < 16)
+    at_65 = levels + 65 - 10 * np.log10(whole.sum())
+    expected = 1 - loudness_by_definition([*at_65[:16], *8 * [-120.0]]) / loudness_by_definition(at_65)
+    assert 0.1 < expected < 0.5
+    for scale in (1.0, 1e-8):
+        assert anchor_loss(whole * scale, low * scale) == pytest.approx(expected, rel=5e-3)
+    assert anchor_loss(whole, whole) == 0
+    assert anchor_loss(low, whole) == 0  # more than all cannot be left
+    assert anchor_loss(np.zeros(24), np.zeros(24)) == 1  # silence: nothing to anchor at
 
 
 # Loudness lost, by MoSQITo 1.2.1's loudness_zwst (ISO 532-1) at 65 dB SPL, W through a Butterworth

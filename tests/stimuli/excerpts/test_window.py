@@ -66,3 +66,11 @@ def test_a_manifest_stores_the_length_under_its_old_name():
     record = Window(5, 7, 3, 1.5, True, 0.2).record()
     expected = {"start": 5, "frames": 7, "roll": 3, "score": 1.5, "conditions_met": True, "anchor_loss": 0.2}
     assert list(record.items()) == list(expected.items())
+
+
+@pytest.mark.parametrize(("length", "faded"), [(1, 0), (2, 1), (3, 1), (101, 50), (1600, 800), (1602, 800)])
+def test_fades_are_the_halves_of_a_hann_window_number_by_number(length, faded):
+    """Raised cosines at the middles of the samples: 50 ms are 800 samples, half the scene at most."""
+    found = apply_fades(Scene(np.ones((4, length), np.float32), RATE)).samples
+    ramp = [0.5 - 0.5 * np.cos(np.pi * (n + 0.5) / faded) for n in range(faded)]
+    np.testing.assert_allclose(found[2], [*ramp, *(length - 2 * faded) * [1.0], *ramp[::-1]], atol=1e-7)
