@@ -40,8 +40,8 @@ def test_no_command_is_lost_and_nothing_but_commands_stands_at_the_root_of_a_pac
         "listening.build", "listening.card", "listening.export", "listening.freeze", "listening.opus",
         "listening.results", "listening.serve",
         "render.adm", "render.binaural", "render.decode", "render.inspect", "render.quality", "render.signals",
-        "stimuli.acceptance", "stimuli.hoastats", "stimuli.place", "stimuli.prepare", "stimuli.scatter",
-        "stimuli.synth",
+        "stimuli.acceptance", "stimuli.events", "stimuli.hoastats", "stimuli.place", "stimuli.prepare",
+        "stimuli.scatter", "stimuli.synth",
     }  # fmt: skip
     files = {f"{package}.{path.stem}" for package in PACKAGES for path in (ROOT / package).glob("*.py")}
     assert files == set(MODULES) | {

@@ -163,7 +163,8 @@ def recordings(paths: Sequence[str]) -> dict[str, Path]:
 def excerpt(source: Path, target: Path, seconds: float) -> None:
     """Write the beginning of a recording as an item: 16 channels, 44.1 kHz, W at the level of training.
 
-    At one level the clamp of the mel distance at 1e-5 costs every item the same. Kept if it is there.
+    At one level the clamp of the mel distance at 1e-5 costs every item the same. The level is lower where a
+    channel would pass full scale, as the speech modes of Opus clip there. Kept if it is there.
 
     Raises
     ------
@@ -184,7 +185,7 @@ def excerpt(source: Path, target: Path, seconds: float) -> None:
     power = float(np.square(samples[0], dtype=np.float64).mean())
     if power < 1e-10:
         raise InputError(f"{source}: W is silent in the first {seconds:g} s; cut the recording to where it sounds")
-    gain_db = LEVEL_DBFS - 10 * np.log10(power)
+    gain_db = min(LEVEL_DBFS - 10 * np.log10(power), -20 * np.log10(float(np.abs(samples).max())))
     write_scene(target, Scene(samples * np.float32(10 ** (gain_db / 20)), RATE_HZ), force=True)
     material = before.get("what", before.get("material"))
     record = {

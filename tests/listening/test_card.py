@@ -212,6 +212,20 @@ def test_an_excerpt_is_the_beginning_at_one_level(tmp_path):
     assert info(target).length == 44100
 
 
+def test_clicks_stay_within_full_scale(tmp_path):
+    source = tmp_path / "clicks.wav"
+    clicks = np.zeros((16, 2 * RATE), np.float32)
+    clicks[0, ::11025] = 0.1
+    clicks[3, ::11025] = 0.2
+    with writer(source, 16, RATE, "FLOAT") as file:
+        file.write(clicks)
+    card_lib.excerpt(source, tmp_path / "e.wav", 2.0)
+    found = read(tmp_path / "e.wav")[0]
+    assert np.abs(found).max() == pytest.approx(1, abs=1e-4)
+    assert found[0, 0] == pytest.approx(0.5, abs=1e-4)
+    assert 10 * np.log10(np.square(found[0]).mean()) < -40
+
+
 def test_what_gives_no_excerpt_is_refused(tmp_path):
     for channels, level, message in ((4, 0.1, "order 1"), (16, 1e-7, "W is silent in the first 1 s")):
         with pytest.raises(InputError, match=message):

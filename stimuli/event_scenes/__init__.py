@@ -1,0 +1,1 @@
+"""Scenes of single critical sounds with known truth."""
