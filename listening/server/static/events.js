@@ -1,0 +1,321 @@
+// The queue of events: whatever the listener does is in localStorage before it is sent, and stays there until the
+// server says that it is on its disk. Sequence numbers count 1, 2, 3 ... in a window, so that repeated sending stores
+// an event once. What another window of this listener left behind is sent before this window is opened.
+
+const BACK_OFF_MS = [300, 600, 1200, 2500, 5000, 8000];
+const ANSWER_MS = 10000;   // a request without an answer for so long counts as lost
+const BATCH = 200;         // events of a request, and their characters: the server takes 1 MiB
+const BATCH_CHARACTERS = 200000;
+const KEEPALIVE_BYTES = 60000;   // browsers keep at most 64 KiB of requests alive after a page is gone
+
+/** The first events of a queue that fit into one request. */
+function batch(events) {
+  let characters = 0;
+  const end = events.slice(0, BATCH).findIndex((event) => (characters += JSON.stringify(event).length) > BATCH_CHARACTERS);
+  return events.slice(0, end === -1 ? BATCH : Math.max(1, end));
+}
+
+/** localStorage may be full or forbidden; then events are kept in memory. */
+class Shelf {
+  constructor(prefix) {
+    this.prefix = prefix;
+  }
+
+  put(key, value) {
+    try {
+      localStorage.setItem(this.prefix + key, JSON.stringify(value));
+    } catch {
+      this.failed = true;
+    }
+  }
+
+  remove(key) {
+    try {
+      localStorage.removeItem(this.prefix + key);
+    } catch {
+      this.failed = true;
+    }
+  }
+
+  entries() {
+    const found = [];
+    try {
+      for (let i = 0; i < localStorage.length; i++) {
+        const key = localStorage.key(i);
+        if (key.startsWith(this.prefix)) found.push([key.slice(this.prefix.length), localStorage.getItem(key)]);
+      }
+    } catch {
+      this.failed = true;
+    }
+    return found;
+  }
+}
+
+export class EventQueue {
+  /**
+   * @param {object} options
+   *   base: URL of the listener's pages, ends in "/"; window: id of this window;
+   *   onconnection({connected, why}) after each change; onrefused(why), ontaken(seconds), onwithdrawn().
+   */
+  constructor({base, window: id, onconnection, onrefused, ontaken, onwithdrawn}) {
+    Object.assign(this, {base, window: id, onconnection, onrefused, ontaken, onwithdrawn});
+    this.shelf = new Shelf(`listening:${new URL(base).pathname}:`);
+    this.waiting = [];
+    this.stored = 0;
+    this.failures = 0;
+    this.connected = true;
+    this.open = false;
+    this.stopped = false;
+    this.listeners = [];
+    addEventListener("online", () => this.#retryNow());
+    addEventListener("pagehide", () => this.#sendLast());
+    document.addEventListener("visibilitychange", () => document.hidden && this.#sendLast());
+  }
+
+  get empty() {
+    return this.waiting.length === 0;
+  }
+
+  /** Keep an event and send it; `fields` are those of its type. */
+  push(type, fields = {}) {
+    if (this.stopped) return;
+    const last = this.waiting.at(-1)?.seq ?? this.stored;
+    const event = {seq: last + 1, at_ms: Date.now(), type, ...fields};
+    this.waiting.push(event);
+    this.shelf.put(`${this.window}:${event.seq}`, event);
+    this.#send();
+  }
+
+  /** Resolve when nothing waits any more (true), or after a time without success (false). */
+  settled(timeoutMs) {
+    if (this.empty) return Promise.resolve(true);
+    return new Promise((resolve) => {
+      const timer = timeoutMs === undefined ? 0 : setTimeout(() => finish(false), timeoutMs);
+      const finish = (value) => {
+        clearTimeout(timer);
+        this.listeners = this.listeners.filter((each) => each !== check);
+        resolve(value);
+      };
+      const check = () => this.empty && finish(true);
+      this.listeners.push(check);
+    });
+  }
+
+  /**
+   * Send what former windows left, then open this one.
+   *
+   * @returns {Promise<null|{last_seen_s: number}>} null when opened, or what the server says of another live window
+   */
+  async start(takeOver) {
+    this.stopped = false;
+    await this.#sendLeft();
+    for (;;) {
+      const answer = await this.#post("api/open", {window: this.window, take_over: takeOver});
+      if (answer.status === 200) {
+        this.stored = answer.body.stored;
+        this.waiting = this.#kept(this.window).filter((event) => event.seq > this.stored);
+        for (const [key] of this.shelf.entries()) {
+          if (key.startsWith(`${this.window}:`) && Number(key.split(":")[1]) <= this.stored) this.shelf.remove(key);
+        }
+        this.open = true;
+        await this.#send();
+        return null;
+      }
+      if (answer.status === 409) return answer.body;
+      if (answer.status === 410) {
+        this.stop();
+        this.onwithdrawn();
+        return new Promise(() => {});
+      }
+      await this.#wait(answer);
+    }
+  }
+
+  /** Send nothing more from this window; what waits stays in localStorage. */
+  stop() {
+    this.stopped = true;
+    this.open = false;
+  }
+
+  #kept(id) {
+    const events = [];
+    for (const [key, text] of this.shelf.entries()) {
+      const cut = key.lastIndexOf(":");
+      if (key.slice(0, cut) !== id) continue;
+      try {
+        events.push(JSON.parse(text));
+      } catch {
+        this.shelf.remove(key);
+      }
+    }
+    return events.sort((a, b) => a.seq - b.seq);
+  }
+
+  async #sendLeft() {
+    const ids = new Set(this.shelf.entries().map(([key]) => key.slice(0, key.lastIndexOf(":"))));
+    const queues = [...ids].filter((id) => id !== this.window).map((id) => [id, this.#kept(id)]);
+    queues.sort((a, b) => a[1][0]?.at_ms - b[1][0]?.at_ms);
+    for (const [id, events] of queues) {
+      let left = events;
+      while (left.length) {
+        const answer = await this.#post("api/events", {window: id, events: batch(left)});
+        if (answer.status === 0 || answer.status >= 500) {
+          await this.#wait(answer);
+          continue;
+        }
+        // of a window that another one has replaced, or out of place: it can never be stored
+        const done = answer.status === 200 ? answer.body.stored : left.at(-1).seq;
+        for (const event of left.filter((each) => each.seq <= done)) this.shelf.remove(`${id}:${event.seq}`);
+        left = left.filter((each) => each.seq > done);
+      }
+    }
+  }
+
+  async #send() {
+    if (this.sending || !this.open) return;
+    this.sending = true;
+    try {
+      while (this.waiting.length && this.open) {
+        const answer = await this.#post("api/events", {window: this.window, events: batch(this.waiting)});
+        if (!this.open) return;
+        if (answer.status === 200) this.#acknowledge(answer.body.stored);
+        else if (answer.status === 409 && answer.body.error === "gap") this.#number(answer.body.stored);
+        else if (answer.status === 422) this.#drop(answer.body);
+        else if (answer.status === 409) this.#taken(answer.body);
+        else if (answer.status === 410) {
+          this.stop();
+          this.onwithdrawn();
+        } else await this.#wait(answer);
+      }
+    } finally {
+      this.sending = false;
+    }
+  }
+
+  #acknowledge(stored) {
+    for (const event of this.waiting.filter((each) => each.seq <= stored)) {
+      this.shelf.remove(`${this.window}:${event.seq}`);
+    }
+    this.waiting = this.waiting.filter((each) => each.seq > stored);
+    this.stored = Math.max(this.stored, stored);
+    this.#connection(true);
+    if (this.empty) for (const check of [...this.listeners]) check();
+  }
+
+  /** Count what waits anew from what the server has: after a refusal, or when its database is an older copy. */
+  #number(stored) {
+    for (const event of this.waiting) this.shelf.remove(`${this.window}:${event.seq}`);
+    this.stored = stored;
+    this.waiting.forEach((event, i) => {
+      event.seq = stored + 1 + i;
+      this.shelf.put(`${this.window}:${event.seq}`, event);
+    });
+  }
+
+  #drop({stored, why}) {
+    this.#acknowledge(stored);
+    const refused = this.waiting.shift();
+    this.shelf.remove(`${this.window}:${refused.seq}`);
+    this.#number(stored);
+    this.onrefused(why, refused);
+    if (this.empty) for (const check of [...this.listeners]) check();
+  }
+
+  #taken(body) {
+    this.stop();
+    this.ontaken(body.last_seen_s);
+  }
+
+  /** Status and JSON body of an answer; status 0 where there is none. */
+  async #post(path, body) {
+    try {
+      const response = await fetch(new URL(path, this.base), {
+        method: "POST",
+        headers: {"Content-Type": "application/json"},
+        body: JSON.stringify(body),
+        signal: AbortSignal.timeout(ANSWER_MS),
+      });
+      const text = await response.text();
+      let answer = {};
+      try {
+        answer = JSON.parse(text);
+      } catch {
+        // an answer of a proxy, not of the server
+        if (response.ok) return {status: 0, body: {}};
+      }
+      return {status: response.status, body: answer};
+    } catch {
+      return {status: 0, body: {}};
+    }
+  }
+
+  async #wait(answer) {
+    this.#connection(false, answer.status === 503 && answer.body.error === "storage" ? "storage" : "network");
+    const pause = BACK_OFF_MS[Math.min(this.failures, BACK_OFF_MS.length - 1)];
+    this.failures += 1;
+    await new Promise((resolve) => {
+      this.wake = resolve;
+      setTimeout(resolve, pause * (0.8 + 0.4 * Math.random()));
+    });
+  }
+
+  #retryNow() {
+    this.failures = 0;
+    this.wake?.();
+  }
+
+  #connection(connected, why) {
+    if (connected) this.failures = 0;
+    if (connected === this.connected && why === this.why) return;
+    this.connected = connected;
+    this.why = why;
+    this.onconnection({connected, why});
+  }
+
+  /** The page is left: what waits is sent once more without waiting for the answer. */
+  #sendLast() {
+    if (!this.open || this.empty) return;
+    let events = this.waiting;
+    let body = JSON.stringify({window: this.window, events});
+    while (body.length > KEEPALIVE_BYTES && events.length > 1) {
+      events = events.slice(0, Math.ceil(events.length / 2));
+      body = JSON.stringify({window: this.window, events});
+    }
+    const request = {method: "POST", headers: {"Content-Type": "application/json"}, body, keepalive: true};
+    fetch(new URL("api/events", this.base), request).catch(() => {});
+  }
+}
+
+/**
+ * Id of this window, the same after a reload. A duplicated tab inherits sessionStorage: it asks the other tabs whether
+ * one of them lives under the id, and then takes a new one.
+ */
+export async function windowId(base) {
+  const name = `listening-window:${new URL(base).pathname}`;
+  const channel = new BroadcastChannel(name);
+  let id = null;
+  try {
+    id = sessionStorage.getItem(name);
+  } catch {
+    // without sessionStorage a reload is a new window
+  }
+  if (id !== null) {
+    const claimed = new Promise((resolve) => {
+      channel.onmessage = ({data}) => data.mine === id && resolve(true);
+      setTimeout(() => resolve(false), 150);
+    });
+    channel.postMessage({ask: id});
+    if (await claimed) id = null;
+  }
+  if (id === null) {
+    // crypto.randomUUID exists in secure contexts only
+    id = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  }
+  try {
+    sessionStorage.setItem(name, id);
+  } catch {
+    // see above
+  }
+  channel.onmessage = ({data}) => data.ask === id && channel.postMessage({mine: id});
+  return id;
+}
