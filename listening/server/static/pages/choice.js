@@ -18,8 +18,7 @@ export function choice(app, definition, state) {
   const playing = (slot) => {
     for (const [of, play] of buttons) {
       play.setAttribute("aria-pressed", String(of === slot));
-      play.querySelector(".sign").textContent = of === slot ? "♪" : "▶";
-      play.classList.toggle("played", transport?.played.has(of) ?? false);
+      play.querySelector(".sign").textContent = of === slot ? "♪" : transport?.played.has(of) ? "▶" : "▷";
     }
   };
   const play = (slot, name, key) => {

@@ -151,8 +151,8 @@ class Rating {
 
   #mark(play, active) {
     play.setAttribute("aria-pressed", String(active));
-    play.querySelector(".sign").textContent = active ? "♪" : "▶";
-    play.classList.toggle("played", this.transport?.played.has(Number(play.dataset.slot)) ?? false);
+    const played = this.transport?.played.has(Number(play.dataset.slot));
+    play.querySelector(".sign").textContent = active ? "♪" : played ? "▶" : "▷";
   }
 
   #released() {

@@ -18,7 +18,6 @@ export function screening(app, definition, state) {
   let passed = state.screened ?? false;
   let finished = passed;
   let gone = false;
-  let looped = null;
 
   /** Tones one after the other; each is {hz, left, right} with amplitudes. */
   async function play(tones) {
@@ -126,10 +125,10 @@ export function screening(app, definition, state) {
   }
 
   if (passed) box.append(h("p", {class: "good-mark"}, t("screening_passed")));
-  else box.append(h("div", {class: "row"}, looped ?? button(t("start"), run, {class: "primary", id: "screening-start"})));
+  else box.append(h("div", {class: "row"}, button(t("start"), run, {class: "primary", id: "screening-start"})));
   return {
     content: [h("h1", {}, t("screening_title")), ...paragraphs(t("screening_text")), box],
-    missing: () => (finished ? null : t("missing_choice")),
+    missing: () => (finished ? null : t("screening_missing")),
     gone() {
       gone = true;
       context?.close();
