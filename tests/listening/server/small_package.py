@@ -32,7 +32,9 @@ def write_package(folder: Path, items=("Beach", "Park", "Street", "Woods"), seco
             swell = np.abs(np.sin(np.linspace(0, 6, frames)))[:, None]
             noise = 0.1 * swell * rng.standard_normal((frames, len(speakers)))
             soundfile.write(file, noise, RATE_HZ, "PCM_24", format="WAVEX")
-            digests[file.name] = hashlib.sha256(f"{item}/{file.name}".encode() + b"\0" + file.read_bytes()).hexdigest()
+            digests[file.name] = hashlib.sha256(
+                f"{item}/{file.name}".encode() + b"\0" + file.read_bytes()
+            ).hexdigest()
         entries.append({
             "id": item, "material": "noise", "frames": frames, "loudness_gated": True,
             "reference": f"audio/{item}/reference.wav",
