@@ -139,7 +139,9 @@ def read_package(folder: Path, workers: int = 2) -> TestPackage:
         with ThreadPoolExecutor(workers) as pool:  # hashing and reading release the interpreter's lock
             digests = dict(zip([one.path for one in files], pool.map(_verified, files), strict=True))
         return _package(folder, session, digests)
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
+    except InputError:
+        raise
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
         raise InputError(
             f"{file}: is not the session.json of a package ({type(error).__name__}: {error}); export it again"
         ) from error

@@ -7,7 +7,6 @@ be stored leaves no trace. The same function is used while events arrive and whe
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -28,6 +27,7 @@ CHOICES = {"ab": ("a", "b", "same"), "abx": ("a", "b")}
 TOP_GRADE = {"mushra": 100.0, "bs1116": 5.0}
 
 _LAST_MS = 2**53
+_LARGEST = 1e300  # of numbers without limits: JSON has larger ones, and a finite float64 is stored
 
 
 class Impossible(ValueError):
@@ -340,8 +340,8 @@ def _answered(asked: Field, value: Any) -> Any:
     if value is None:
         return None
     if asked.kind == "number":
-        least, most = (-math.inf if asked.minimum is None else asked.minimum,
-                       math.inf if asked.maximum is None else asked.maximum)  # fmt: skip
+        least, most = (-_LARGEST if asked.minimum is None else asked.minimum,
+                       _LARGEST if asked.maximum is None else asked.maximum)  # fmt: skip
         return _number({"type": f"answer: {asked.id}", "value": value}, "value", least, most)
     right = {
         "text": isinstance(value, str) and len(value) <= MAX_TEXT,
@@ -370,7 +370,7 @@ def _consent(state: Progress, event: Mapping[str, Any], at: _At) -> Progress:
 
 def _language(state: Progress, event: Mapping[str, Any], at: _At) -> Progress:
     language = event.get("language")
-    if language not in at.session.languages:
+    if not isinstance(language, str) or language not in at.session.languages:
         raise Impossible(f"language: {str(language)[:40]!r} is not offered")
     return replace(state, language=language)
 

@@ -60,7 +60,7 @@ def loudness(band_power: Float[ndarray, "*window band"]) -> Float[ndarray, "*win
         level = level_db[..., index, None]
         above, below = places - (index + 1), index - places
         slope = np.maximum(24 + 0.23 / khz - 0.2 * level, 1.0)
-        spread = level - np.where(above > 0, slope * above, 0) - np.where(below > 0, 27 * below, 0)
+        spread = level - slope * np.maximum(above, 0) - 27 * np.maximum(below, 0)
         excitation_db = np.maximum(excitation_db, spread)
     quiet_db = threshold_in_quiet_db(np.interp(places, bark(_GRID_HZ), _GRID_HZ))
     ratio = 10 ** ((excitation_db - quiet_db) / 10)

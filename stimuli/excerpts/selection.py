@@ -108,10 +108,7 @@ def _candidates(about: AudioInfo, slice_count: int, seconds: float) -> tuple[nda
     count = round(seconds / _SLICE_S)
     unused = about.length - round(seconds * about.sample_rate_hz)
     last = min(slice_count - count, unused * _SLICES_PER_S // about.sample_rate_hz)
-    if about.duration_s > 60:
-        margin_s = _HANDLING_S
-    else:
-        margin_s = ROLL_S if about.duration_s >= seconds + 2 * ROLL_S else 0.0
+    margin_s = _HANDLING_S if about.duration_s > 60 else ROLL_S
     margin = round(margin_s * _SLICES_PER_S)
     starts = np.arange(0, max(last, 0) + 1, _SLICES_PER_S)
     inner = starts[(starts >= margin) & (starts <= last - margin)]
@@ -175,12 +172,11 @@ def _slice_features(block: Float[ndarray, "acn time"]) -> list[float]:
     flux = np.maximum(np.diff(magnitude, axis=0), 0).sum(1) / (magnitude[:-1].sum(1) + 1e-12)
     # DirAC: active intensity and energy density, per band of 8 bins (340 Hz) and frame of 23 ms
     intensity = np.real(np.conj(w) * np.stack([x, y, z]))
-    energy = 0.5 * (np.abs(spectrum) ** 2).sum(0)
     used = 8 * (intensity.shape[-1] // 8)
     intensity = intensity[..., :used].reshape(3, len(w), -1, 8).sum(-1)
-    energy = energy[..., :used].reshape(len(w), -1, 8).sum(-1)
+    energy = 0.5 * np.square(np.abs(spectrum[..., :used])).sum()
     magnitude_of_intensity = np.linalg.norm(intensity, axis=0)
-    diffuseness = 1 - magnitude_of_intensity.sum() / (energy.sum() + 1e-20)
+    diffuseness = 1 - magnitude_of_intensity.sum() / (energy + 1e-20)
     mean_vector = np.linalg.norm(intensity.sum((1, 2))) / (magnitude_of_intensity.sum() + 1e-20)
     spread_deg = np.degrees(np.arccos(np.clip(mean_vector, 0, 1)))
     power = float(np.square(block[0], dtype=np.float64).mean())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import io
 import json
 import os
@@ -527,6 +528,168 @@ def archive():
     return Target([zipped(content, method) for method in methods], read, changed_zip, "x.zip")
 
 
+# ------------------------------------------------------------------------------------- a listening test that runs
+
+
+def small_package(folder):
+    """One item, two stimuli of 60 samples in two channels, one order; return the content of session.json."""
+    import soundfile
+
+    (folder / "audio").mkdir(parents=True, exist_ok=True)
+    digests = {}
+    for name in ("reference", "1a1a1a1a", "2b2b2b2b"):
+        path = folder / "audio" / f"{name}.wav"
+        soundfile.write(path, np.full((60, 2), len(name) / 20), 48_000, "PCM_16")
+        digests[path.name] = hashlib.sha256(f"x/{path.name}\0".encode() + path.read_bytes()).hexdigest()
+    stimuli = {name: f"audio/{name}.wav" for name in ("1a1a1a1a", "2b2b2b2b")}
+    item = {
+        "id": "x", "frames": 60, "reference": "audio/reference.wav", "stimuli": stimuli, "digests": digests
+    }  # fmt: skip
+    return {
+        "title": "t", "training": {"items": ["x"]}, "items": [item], "signals": ["audio/reference.wav"],
+        "layout": {"name": "stereo", "channel_order": "wav", "channels": [{"label": "L"}, {"label": "R"}]},
+        "audio": {"sample_rate_hz": 48_000}, "orders": [{"items": ["x"], "stimuli": {"x": list(stimuli)}}],
+    }  # fmt: skip
+
+
+def package():
+    import tempfile
+
+    from listening.sessions.package import read_package
+    from listening.sessions.pages import pages
+    from listening.sessions.plan import SessionPlan
+
+    with tempfile.TemporaryDirectory() as folder:
+        seed = json.dumps(small_package(Path(folder))).encode()
+
+    def read(path):
+        if not (path.parent / "audio").exists():
+            small_package(path.parent)
+        pages(SessionPlan(), read_package(path.parent), 1, b"")
+
+    return Target([seed], read, changed_json, "session.json")
+
+
+def session_plan():
+    from listening.sessions.plan import load_plan
+
+    seeds = [
+        b'title = "t"\nmethod = "mushra"\nreplicates = 2\nlevel_range_db = 4.0\ntraining = ["x"]\n'
+        b'[[questionnaire]]\nid = "age"\nlabel = "Age"\nkind = "number"\nminimum = 1\nmaximum = 120.5\n'
+        b'[[questionnaire]]\nid = "use"\nlabel = "Use"\nkind = "choice"\nchoices = ["a", "b"]\n',
+        b'method = "ab"\npairs = [["href", "la"], ["la", "prop"]]\nrepetitions = 3\ncontrols = true\n',
+    ]
+    return Target(seeds, load_plan, changed_text, "session.toml")
+
+
+QUESTIONS = (
+    b'transducer = "either"\n[[questionnaire]]\nid = "age"\nlabel = "Age"\nkind = "number"\n'
+    b'[[questionnaire]]\nid = "use"\nlabel = "Use"\nkind = "choice"\nchoices = ["a", "b"]\n'
+)
+EVENTS = [
+    [0, "done"], [1, "consent", {"given": True}], [1, "done"], [2, "answer", {"field": "age", "value": 30.5}],
+    [2, "answer", {"field": "use", "value": "a"}], [2, "done"],
+    [3, "device", {"transducer": "loudspeakers", "sample_rate_hz": 48000, "max_channels": 2, "output_map": [0, 1],
+                   "browser": "b", "base_latency_s": 0.01, "native": False}], [3, "done"],
+    [4, "confirm", {"what": "channels"}], [4, "done"], [5, "level", {"db": -1.5}],
+    [5, "language", {"language": "en"}], [5, "done"], [6, "done"], [7, "play", {"slot": 1, "position": 3}],
+    [7, "rate", {"slot": 1, "score": 10}], [7, "done"], [8, "page"], [8, "play", {"slot": 0, "position": 0}],
+    [8, "loop", {"start": 1, "end": 50}], [8, "play", {"slot": 1, "position": 0}],
+    [8, "play", {"slot": 2, "position": 0}], [8, "seek", {"position": 59}], [8, "stop", {"position": 9}],
+    [8, "rate", {"slot": 1, "score": 100}], [8, "rate", {"slot": 2, "score": 20.5}],
+    [8, "underruns", {"events": 1, "duration_s": 0.01}], [8, "comment", {"text": "c"}], [8, "done"], [9, "done"],
+]  # fmt: skip
+
+
+def listener_events():
+    return [
+        {"seq": seq, "at_ms": 1_790_000_000_000 + seq, "page": page, "type": kind} | dict(*own)
+        for seq, (page, kind, *own) in enumerate(EVENTS, start=1)
+    ]
+
+
+def begun_test(folder):
+    """A test in a folder, with one listener whose window is "w"."""
+    from listening.sessions.listening_test import ListeningTest
+
+    (folder / "session.json").write_text(json.dumps(small_package(folder)))
+    (folder / "plan.toml").write_bytes(QUESTIONS)
+    test = ListeningTest.open(folder, folder / "x.sqlite", folder / "plan.toml")
+    listener = test.add_listener()
+    test.open_window(listener, "w")
+    return test, listener
+
+
+def events():
+    """Events as a page sends them: what the server's JSON reader lets through is stored, or refused in words."""
+    import tempfile
+
+    from listening.sessions.listening_test import Gap, Refused, Stored
+    from render.common.errors import InputError
+
+    held = []
+
+    def read(path):
+        try:
+            content = json.loads(path.read_bytes())
+            json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
+        except (ValueError, RecursionError):
+            raise InputError("refused by the server") from None
+        if not isinstance(content, list):
+            raise InputError("refused by the server")
+        if not held:
+            held.append(tempfile.TemporaryDirectory())
+            held.extend(begun_test(Path(held[0].name)))
+            held[1]._store._connection.execute("PRAGMA synchronous = OFF")
+        _, test, listener = held
+        for seq, event in enumerate(content, start=1):
+            stored = test.open_window(listener, "w").stored
+            if isinstance(event, dict) and event.get("seq") == seq:
+                event["seq"] = stored + 1
+            answer = test.append(listener, "w", [event])
+            assert isinstance(answer, Stored | Gap | Refused)
+            json.dumps(vars(answer), allow_nan=False)
+        json.dumps([test.session(listener), test.overview()], allow_nan=False).encode()
+        # every file begins with a new listener
+        test._store._connection.executescript("DELETE FROM rating; DELETE FROM answer; DELETE FROM event")
+        rater = test._raters[listener]
+        rater.progress = type(rater.progress)()
+
+    return Target([json.dumps(listener_events()).encode()], read, changed_json, "events.json")
+
+
+def database():
+    """Bytes of the file, or a value in any cell of any table."""
+    import sqlite3
+    import tempfile
+    from contextlib import closing, suppress
+
+    from analysis.ratings.table import read
+
+    with tempfile.TemporaryDirectory() as folder:
+        test, listener = begun_test(Path(folder))
+        assert test.append(listener, "w", listener_events()).stored == len(EVENTS)
+        test.close()
+        seed = (Path(folder) / "x.sqlite").read_bytes()
+
+    def mutate(random, data, others):
+        if random.randrange(2):
+            return changed_bytes(random, data, others)
+        with closing(sqlite3.connect(":memory:", isolation_level=None)) as file:
+            file.deserialize(data[:18] + b"\1\1" + data[20:])  # no write-ahead log: there is none in memory
+            for _ in range(random.randrange(1, 3)):
+                table = random.choice(tables)
+                column = random.choice([row[1] for row in file.execute(f"PRAGMA table_info({table})")])
+                value = random.choice((*VALUES[:7], *VALUES[9:17], b"\xff", json.dumps({"method": [1]})))
+                with suppress(sqlite3.Error, OverflowError, UnicodeError):
+                    file.execute(f"UPDATE {table} SET {column} = ?", (value,))  # noqa: S608
+            return file.serialize()
+
+    tables = ("meta", "listener", "answer", "rating", "event")
+    key = {"x": {"1a1a1a1a": "href", "2b2b2b2b": "la"}}
+    return Target([seed], lambda path: read(path, key), mutate, "x.sqlite")
+
+
 TARGETS: dict[str, Callable[[], Target]] = {
     "arvq": arvq, "dac": dac, "pth": pth, "model": model, "wav": lambda: audio(".wav"),
     "rf64": lambda: audio(".rf64"),
@@ -534,4 +697,5 @@ TARGETS: dict[str, Callable[[], Target]] = {
     "opus": opus,
     "sofa": sofa, "ratings": ratings, "plan": plan, "layout": layout, "manifest": manifest, "key": key,
     "frozen-plan": frozen_plan, "archive": archive,
+    "package": package, "session-plan": session_plan, "events": events, "database": database,
 }  # fmt: skip

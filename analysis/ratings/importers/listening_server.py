@@ -24,7 +24,8 @@ USER_VERSION = 1
 FORMAT = "listening.serve"
 
 _HEADER = b"SQLite format 3\0"
-_DESIGN = ("session", "listener", "item", "stimulus", "score", "replicate")
+_NAMES = ("session", "listener", "item", "stimulus")
+_DESIGN = (*_NAMES, "score", "replicate")
 
 
 def is_database(path: Path) -> bool:
@@ -64,7 +65,9 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
                     "the one that wrote it"
                 )
             yield found
-    except sqlite3.Error as error:
+    except InputError:
+        raise
+    except (sqlite3.Error, ValueError, TypeError, KeyError) as error:  # damage, and values of another kind
         raise InputError(f"{path}: is no database that can be read ({error})") from error
 
 
@@ -131,7 +134,10 @@ def _rated(database: sqlite3.Connection) -> list[dict[str, Any]]:
         "WHERE listener.withdrawn IS NULL ORDER BY rating.rowid"
     )
     names = [column[0] for column in cursor.description]
-    return [dict(zip(names, row, strict=True)) for row in cursor]
+    rows = [dict(zip(names, row, strict=True)) for row in cursor]
+    if not all(isinstance(row[name], str) for row in rows for name in _NAMES):
+        raise TypeError(f"a rating lacks one of {', '.join(_NAMES)}")
+    return rows
 
 
 def _withdrawn(database: sqlite3.Connection) -> list[str]:

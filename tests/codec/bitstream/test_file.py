@@ -203,7 +203,8 @@ def test_keeping_codebooks_makes_the_stream_that_never_had_more():
     for packet, whole in zip(found, packets, strict=True):
         assert np.array_equal(packet.codes[packet.codes != ABSENT], whole.codes[:3][packet.codes != ABSENT])
         assert packet.side_info == whole.side_info
-    assert keep_codebooks(header, packets, 1, "x.arvq")[0].codebooks == 1
+    for codebooks in (1, 4):
+        assert keep_codebooks(header, packets, codebooks, "x.arvq")[0].codebooks == codebooks
     for codebooks in (0, 5):
         with pytest.raises(InputError, match=f"has 4 codebooks, {codebooks} of them cannot be kept"):
             keep_codebooks(header, packets, codebooks, "x.arvq")
@@ -262,3 +263,13 @@ def test_exactly_a_sixteenth_is_enough():
     assert read_header(io.BytesIO(header.pack().ljust(size, b"\0")), "x", allow_damage=True) == header
     with pytest.raises(CorruptStream, match=f"{size - 1} of {header.max_bytes} bytes, less than 1/16 of"):
         read_header(io.BytesIO(header.pack().ljust(size - 1, b"\0")), "x", allow_damage=True)
+
+
+def test_a_packet_is_searched_for_as_far_as_two_packets_behind_the_damaged_one():
+    """However large the file is: the search reads the room of the damaged packet and of two more."""
+    header, _, data = stream(frames=600, codebooks=2, bits=4, channels=1)
+    size, last = (header.packed_bytes(count) + 4 for count in header.packet_frame_counts)
+    broken = data[:100] + b"\x55" + data[101 : HEADER_BYTES + size]
+    for added, found in ((last, True), (last + 1, False)):
+        file = io.BytesIO(broken + bytes(added) + data[HEADER_BYTES + size :])
+        assert [packet is not None for packet in read_intact_packets(file, header)] == [False, found]

@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from codec.bitstream import range_coder
@@ -78,3 +78,21 @@ def test_what_does_not_gain_a_byte_is_stored_and_what_gains_one_is_not():
     content = bytes(range(1, 9))
     assert compress(content, PacketShape(64, 1, 0, 1)) == b"\0" + content
     assert len(compress(bytes(16), PacketShape(64, 8, 8, 8))) < 17
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(st.tuples(st.integers(0, 1), st.sampled_from([1 << 14, 1 << 14, 1, 300, 32_000])), max_size=60))
+@example([(0, 1 << 14)] + [(1, 1 << 14)] * 23)  # its interval ends where the next first byte begins
+@example([(1, 1 << 14)] * 40)
+def test_decisions_come_back_from_the_shortest_bytes(decisions):
+    def decoded(data):
+        decoder = range_coder._Decoder(data)
+        return [(decoder.get(zero), zero) for _, zero in decisions]
+
+    data = range_coder.encode_decisions(decisions)
+    assert decoded(data) == decisions
+    if data:  # the two shorter numbers that are nearest
+        below = int.from_bytes(data[:-1], "big")
+        for shorter in (below, below + 1):
+            if shorter < 256 ** (len(data) - 1):
+                assert decoded(shorter.to_bytes(len(data) - 1, "big")) != decisions

@@ -29,6 +29,10 @@ def test_one_sone_is_a_tone_of_1_khz_at_40_db_and_10_db_more_double_it():
 def test_critical_bands_are_zwickers():
     edges_hz = np.array([100, 510, 1080, 2000, 3150, 5300, 9500, 15500])
     np.testing.assert_allclose(bark(edges_hz), [1, 5, 9, 13, 16, 19, 22, 24], atol=0.25)
+    exact = 13 * math.atan(0.76 * 4) + 3.5 * math.atan((4 / 7.5) ** 2)
+    assert bark(np.array([4000.0]))[0] == pytest.approx(exact, rel=1e-12)
+    exact = 3.64 * 4**-0.8 - 6.5 * math.exp(-0.6 * 0.7**2) + 1e-3 * 4**4
+    assert threshold_in_quiet_db(np.array([4000.0]))[0] == pytest.approx(exact, rel=1e-12)
     assert threshold_in_quiet_db(np.array([100.0, 1000.0, 3500.0])) == pytest.approx([23, 3.4, -5], abs=1)
 
 
