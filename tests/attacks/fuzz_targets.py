@@ -450,7 +450,7 @@ def ratings():
 def plan():
     from listening.test_design.test_plan import load_plan
 
-    seeds = [path.read_bytes() for path in sorted((ROOT / "listening").rglob("*.toml"))]
+    seeds = [path.read_bytes() for path in sorted((ROOT / "listening/plans").glob("*.toml"))]
     seeds.append(
         b'conditions = ["href", "la", "opus3_160", "order_1"]\n'
         b"seconds = 10.0\ntarget_lufs = -26\nheadroom_dbtp = -1\nholdout = 8\n"
@@ -582,6 +582,12 @@ def session_plan():
     return Target(seeds, load_plan, changed_text, "session.toml")
 
 
+def texts():
+    from listening.sessions.texts import TEXTS, load_texts
+
+    return Target([(TEXTS / "en.toml").read_bytes()], lambda path: load_texts((), [path]), changed_text, "en.toml")
+
+
 QUESTIONS = (
     b'transducer = "either"\n[[questionnaire]]\nid = "age"\nlabel = "Age"\nkind = "number"\n'
     b'[[questionnaire]]\nid = "use"\nlabel = "Use"\nkind = "choice"\nchoices = ["a", "b"]\n'
@@ -697,5 +703,5 @@ TARGETS: dict[str, Callable[[], Target]] = {
     "opus": opus,
     "sofa": sofa, "ratings": ratings, "plan": plan, "layout": layout, "manifest": manifest, "key": key,
     "frozen-plan": frozen_plan, "archive": archive,
-    "package": package, "session-plan": session_plan, "events": events, "database": database,
+    "package": package, "session-plan": session_plan, "texts": texts, "events": events, "database": database,
 }  # fmt: skip
