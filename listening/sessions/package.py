@@ -161,6 +161,10 @@ def _files(folder: Path, session: Mapping[str, Any]) -> Iterator[_File]:
     for _, layout, named in _renditions(session):
         channels = len(layout["channels"])
         for item in named["items"]:
+            if not _NAME.fullmatch(item["id"]) or not all(map(_BLIND_NAME.fullmatch, item["stimuli"])):
+                raise InputError(
+                    f"{folder / 'session.json'}: item {item['id']!r} or a stimulus of it has no valid name"
+                )
             names = [item["reference"], *item["stimuli"].values()]
             for name in names:
                 path = _inside(folder, name)
@@ -214,8 +218,6 @@ def _package(folder: Path, session: Mapping[str, Any], digests: Mapping[Path, st
     for transducer, layout, named in _renditions(session):
         items = {}
         for item in named["items"]:
-            if not _NAME.fullmatch(item["id"]) or not all(map(_BLIND_NAME.fullmatch, item["stimuli"])):
-                raise InputError(f"{folder / 'session.json'}: {item['id']!r} or its stimuli have impossible names")
             made = {name: _stimulus(_inside(folder, file), digests) for name, file in item["stimuli"].items()}
             items[item["id"]] = Item(item["frames"], _stimulus(_inside(folder, item["reference"]), digests), made)
         signals = {Path(name).stem: _inside(folder, name) for name in named.get("signals", ())}

@@ -497,7 +497,11 @@ def _position(event: Mapping[str, Any], at: _At, name: str) -> None:
 
 
 def _small(value: Any, what: str) -> None:
-    if len(json.dumps(value)) > MAX_DETAILS:
+    try:
+        text = json.dumps(value, allow_nan=False)
+    except ValueError as error:
+        raise Impossible(f"{what}: {error}") from error
+    if len(text) > MAX_DETAILS:
         raise Impossible(f"{what}: is longer than {MAX_DETAILS} characters")
 
 
