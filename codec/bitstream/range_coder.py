@@ -63,7 +63,7 @@ class _Encoder:
         for dropped in range(4, -1, -1):
             step = 1 << 8 * dropped
             value = -(-self._low // step) * step
-            if value < self._low + self._range and value < 1 << 8 * self._bytes:
+            if value < self._low + self._range:
                 return value.to_bytes(self._bytes, "big").rstrip(b"\0")
         raise AssertionError("the interval is never empty")
 

@@ -190,6 +190,7 @@ def test_an_open_size_means_to_the_end(container):
     assert read(file_of(container, b"\1" * 78, channels=3, declared=0x7FFFF000 // 6 * 6)).data_bytes == 78
     with pytest.raises(InputError, match=r"declares 2147479546 bytes of samples, 78 are present \(0\.0%\)"):
         read(file_of(container, b"\1" * 78, channels=3, declared=0x7FFFF000 // 6 * 6 - 2))
+    assert read(file_of(container, bytes(80), declared=0)).data_bytes == 80  # silence
     with pytest.raises(InputError, match="3 bytes of samples are not a multiple of 8"):
         read(file_of(container, b"\1" * 3, declared=0))
 
@@ -256,3 +257,13 @@ def test_an_unknown_guid_is_refused():
         data = plain[:changed] + b"\x55" + plain[changed + 1 :]
         with pytest.raises(InputError, match="samples of 16 bits in encoding 0xfffe are not supported"):
             read(data + bytes(8))
+
+
+@pytest.mark.parametrize("samples", [80, 81])
+def test_what_a_caf_file_says_of_its_channels_may_stand_behind_the_samples(samples):
+    """CAF has no padding: after an odd number of bytes the next chunk begins at once."""
+    start = build_header(header("CAF", "PCM_24" if samples == 81 else "PCM_16", 1, data_bytes=samples))
+    layout = b"chan" + pack(">qIII", 12, (190 << 16) | 1, 0, 0)  # kAudioChannelLayoutTag_HOA_ACN_SN3D
+    found = read(start + b"\1" * samples + layout).statements
+    assert found == read(start[:52] + layout + start[52:] + b"\1" * samples).statements
+    assert len(found) == 1
