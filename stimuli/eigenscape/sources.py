@@ -101,7 +101,10 @@ def _members(path: Path) -> list[Source]:
         pure = PurePosixPath(name)
         if pure.suffix.lower() in AUDIO_SUFFIXES and not pure.name.startswith(".") and "__MACOSX" not in name:
             if scene_name(pure) != pure.stem:
-                raise InputError(f"{path}: {name} is a part of a scene in several files; unpack the zip file")
+                raise InputError(
+                    f"{path}: {name} is a part of a scene in several files, and parts are joined in folders only; "
+                    "unpack the zip file into a folder of its own, and name that folder instead"
+                )
             found.append(Source(path, name, recording_of(Path(pure.name))))
     return found
 

@@ -180,3 +180,14 @@ def test_a_member_without_a_name_is_one_error_or_left_out(tmp_path):
     path.write_bytes(end)
     with pytest.raises(InputError, match=r"x\.zip"):
         find_sources(path)
+
+
+def test_parts_of_a_scene_in_a_zip_file_are_joined_as_the_refusal_says(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        for part in ("deep/hall_01-08ch.wav", "deep/hall_09-16ch.wav", "yard.wav"):
+            archive.writestr(part, b"")
+    with pytest.raises(InputError, match=r"x\.zip: deep/hall_01-08ch\.wav is a part .* into a folder of its own"):
+        find_sources(tmp_path)
+    with zipfile.ZipFile(tmp_path / "x.zip") as archive:
+        archive.extractall(tmp_path / "own")
+    assert [source.name for source in find_sources(tmp_path / "own")] == ["hall.wav", "yard.wav"]
