@@ -10,6 +10,7 @@ import hmac
 import json
 import math
 import secrets
+import sqlite3
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -192,6 +193,11 @@ class ListeningTest:
         store = Store(database, meta)
         try:
             return cls(read, settings, texts, store, known)
+        except (sqlite3.Error, KeyError, TypeError) as error:
+            store.close()
+            raise InputError(
+                f"{database}: is damaged ({error}); go on with a copy of it, or name another file"
+            ) from error
         except BaseException:
             store.close()
             raise

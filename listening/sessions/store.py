@@ -189,20 +189,20 @@ class Store:
             "SELECT listener, received_ms, seq, at_ms, type, page, body FROM event ORDER BY id"
         )
         for listener, received_ms, seq, at_ms, kind, page, body in rows:
-            yield (
-                listener,
-                received_ms,
-                {"seq": seq, "at_ms": at_ms, "type": kind, "page": page} | json.loads(body),
-            )
+            try:
+                own = json.loads(body)
+            except ValueError as error:
+                raise InputError(
+                    f"{self.path}: event {seq} of listener {listener} is damaged ({error})"
+                ) from error
+            yield listener, received_ms, {"seq": seq, "at_ms": at_ms, "type": kind, "page": page, **own}
 
     def close(self) -> None:
         """Close the database and let another server have it."""
         if hasattr(self, "_connection"):
             self._connection.close()
         if self._lock >= 0:
-            os.close(
-                self._lock
-            )  # last: closing the file drops SQLite's own locks of it in this process (fcntl(2))
+            os.close(self._lock)  # last, since it drops SQLite's own locks of the file in this process (fcntl(2))
             self._lock = -1
 
 

@@ -49,7 +49,9 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
     InputError
         If it is no database of a listening test, or of another version.
     """
-    how = "mode=ro" if Path(f"{path}-wal").exists() else "immutable=1"
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file")
+    how = "mode=ro" if Path(f"{path}-wal").exists() else "mode=ro&immutable=1"
     try:
         with closing(
             sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, isolation_level=None)
