@@ -13,13 +13,12 @@ from urllib.parse import urlsplit
 from anyio import to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from listening.server import desk_api, listener_api
 from listening.server.headers import Front
-from listening.server.request_json import BODY_BYTES
 from listening.server.served import Served, served
 
 _WELCOME = """<!DOCTYPE html>
@@ -38,11 +37,15 @@ async def _welcome(request: Request) -> Response:
 
 async def _refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    if error.status_code == 413:
+    if error.status_code == 413:  # the connection ends: the rest of the body would have to be read
         return JSONResponse({"error": "too large"}, 413, headers={"connection": "close"})
     if error.status_code == 400:
         return JSONResponse({"error": "malformed", "why": error.detail}, 400)
     return PlainTextResponse("There is nothing here. Please check your link, or ask for it again.\n", 404)
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    return Response(status_code=400)  # to a client that has gone before its request was complete
 
 
 async def _defect(request: Request, error: Exception) -> Response:
@@ -69,9 +72,8 @@ def application(test: Served, hosts: Collection[str] | None) -> Front:
 
     inner = Starlette(
         routes=[Route("/", _welcome), *listener_api.ROUTES, *desk_api.ROUTES],
-        exception_handlers={HTTPException: _refusal, Exception: _defect},
+        exception_handlers={HTTPException: _refusal, ClientDisconnect: _gone, Exception: _defect},
         lifespan=lifespan,
-        max_body_size=BODY_BYTES,
     )
     inner.router.redirect_slashes = False
     inner.state.served = test

@@ -47,7 +47,18 @@ async def _overview(request: Request) -> Response:
 
 @for_desk
 async def _problems(request: Request) -> Response:
-    return JSONResponse(served(request).problems.newest_first())
+    test = served(request).test
+    rows = await in_thread(test.overview)
+    stated = [
+        _stated("underruns", row["listener"], f"{row['underruns']} underruns") for row in rows if row["underruns"]
+    ]
+    stated += [_stated("note", None, note) for note in test.notes]
+    return JSONResponse([*served(request).problems.newest_first(), *stated])
+
+
+def _stated(kind: str, listener: str | None, what: str) -> dict[str, Any]:
+    """Describe a state of the test like a problem, which also has times."""
+    return {"kind": kind, "listener": listener, "what": what, "first": None, "last": None, "times": 1}
 
 
 @for_desk

@@ -132,6 +132,7 @@ def write_package(folder):
         "target_lufs": -26.0, "items": items, "orders": orders,
     }  # fmt: skip
     (folder / "session.json").write_text(json.dumps(session))
+    folder.with_name("key.json").write_text(json.dumps(ITEMS))
     return folder
 
 

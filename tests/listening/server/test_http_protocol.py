@@ -121,6 +121,8 @@ def test_two_hundred_slow_clients_hold_up_nobody(port, monkeypatch):
 @pytest.mark.parametrize(
     "nonsense",
     [b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", b"HELLO\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n",
+     b"GET /\xe4 HTTP/1.1\r\nHost: x\r\n\r\n",
+     b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: " + 5000 * b"9" + b"\r\n\r\n",
      b"GET / HTTP/1.1\r\nHost: x\r\nX: " + 70000 * b"a"],
 )  # fmt: skip
 def test_what_is_no_request_is_400_with_the_headers_of_every_answer(port, nonsense):
