@@ -4,9 +4,10 @@ RESULTS are the rating files of one test in any known format: our CSV (session,l
 or stimulus in place of condition, joined with the package's key), webMUSHRA, pymushra, GoListen, XML of
 Netflix's listening-test-app (and ODAQ), BeaqleJS, long and wide tables.
 
-Written are summary.csv, summary.json, pairs.csv, items.csv, outliers.csv (planned.csv with --plan) and the figure
-mushra (mean and 95 % CI of each condition); with --figures all also the figures items, boxes, listeners,
-differences and ranks. The same ratings give the same bytes. docs/analysis.md says how everything is computed.
+Written are summary.csv, summary.json, pairs.csv, items.csv, contrasts.csv (mixed models), outliers.csv
+(planned.csv with --plan) and the figure mushra (mean and 95 % CI of each condition); with --figures all also the
+figures items, boxes, listeners, differences and ranks. The same ratings give the same bytes. docs/analysis.md
+says how everything is computed.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def main() -> None:
     test = analyse_files(arguments)
     results, output, force = test.results, arguments.output, arguments.force
     tables = {"summary": results.summary, "pairs": results.pairs, "items": results.per_item,
-              "outliers": results.outliers}  # fmt: skip
+              "contrasts": results.contrasts, "outliers": results.outliers}  # fmt: skip
     if results.planned is not None:
         tables["planned"] = results.planned
     for name, table in tables.items():

@@ -11,7 +11,18 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from analysis.study.options import CORRECTIONS, INTERVALS, SCREENINGS, TESTS, add_leave_out
+from analysis.study.options import (
+    CLAIM_OF_TEST,
+    CORRECTIONS,
+    INTERVAL_OF_CLAIM,
+    INTERVALS,
+    SCREENINGS,
+    TEST_OF_CLAIM,
+    TESTS,
+    add_claim,
+    add_leave_out,
+    claim_and_interval,
+)
 from render.common.cli import parser, run
 from render.common.errors import InputError, did_you_mean
 
@@ -29,7 +40,8 @@ def main() -> None:
         "--package", type=Path, metavar="DIR", help="record the digests of the sound files in DIR"
     )
     command.add_argument("--screening", choices=SCREENINGS, default="bs1534-3")
-    command.add_argument("--ci", choices=INTERVALS, default="listener")
+    add_claim(command)
+    command.add_argument("--ci", choices=INTERVALS, help="intervals of the means (default: the claim's)")
     command.add_argument(
         "--compare",
         nargs=2,
@@ -38,7 +50,9 @@ def main() -> None:
         metavar=("A", "B"),
         help="compare A with B; may be repeated (default: every pair without anchors)",
     )
-    command.add_argument("--test", choices=TESTS, default="t")
+    command.add_argument(
+        "--test", choices=TESTS, help="of the comparisons (default: t, crossed for --claim material)"
+    )
     command.add_argument("--correction", choices=CORRECTIONS, default="holm")
     command.add_argument("--alpha", type=float, default=0.05)
     command.add_argument("--margin", type=float, metavar="POINTS", help="margin of equivalence")
@@ -51,8 +65,14 @@ def main() -> None:
     from analysis.ratings.conditions import condition_order
     from analysis.ratings.record import canonical
     from analysis.ratings.table import read_key
+    from analysis.statistics.paired_tests import PERMUTATION_REMARK
     from analysis.study.preregistration import Plan, check, digests, orders_differ, write_plan
 
+    given = CLAIM_OF_TEST.get(arguments.test)
+    if arguments.claim and given and given != arguments.claim:
+        raise InputError(f"--test {arguments.test} supports the claim {given}, not --claim {arguments.claim}")
+    claim, ci = claim_and_interval(arguments.claim or given, arguments.ci, "items", INTERVAL_OF_CLAIM["items"])
+    test = arguments.test or TEST_OF_CLAIM[claim]
     conditions, items, leave_out = (
         tuple(map(canonical, names))
         for names in (arguments.conditions, arguments.items, arguments.leave_out or ())
@@ -72,9 +92,9 @@ def main() -> None:
             conditions=conditions,
             items=items,
             screening=arguments.screening,
-            ci=arguments.ci,
+            ci=ci,
             comparisons=tuple((canonical(a), canonical(b)) for a, b in arguments.compare),
-            test=arguments.test,
+            test=test,
             correction=arguments.correction,
             alpha=arguments.alpha,
             margin=arguments.margin,
@@ -88,6 +108,8 @@ def main() -> None:
     print(f"wrote {arguments.output}, frozen on {plan.frozen}\nsha256 {digest}")
     if arguments.package and (differ := orders_differ(plan.listeners, arguments.package)):
         print(f"note: {differ}; export again with --listeners {plan.listeners}")
+    if plan.test == "permutation":
+        print(f"note: {PERMUTATION_REMARK}")
     if not plan.stimuli:
         print("note: without --package the plan does not record what will be played")
 

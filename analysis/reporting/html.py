@@ -20,7 +20,10 @@ import pandas as pd
 from analysis.ratings.conditions import REFERENCE_AND_ANCHORS, labels
 from analysis.reporting.checklist import FACTS, SECTIONS
 from analysis.statistics.intervals import CONVENTIONS
+from analysis.statistics.mixed_inference import METHODS
+from analysis.statistics.paired_tests import PERMUTATION_REMARK
 from analysis.study.analysis import AnalysedTest
+from analysis.study.claims import sentence
 from analysis.study.results import Results
 
 MAX_UNBROKEN_ROWS = 30
@@ -108,15 +111,13 @@ def _summary(test: AnalysedTest) -> list[str]:
     parts = [f"<p>{escape(results.design)} x {len(results.cube.conditions)} conditions were rated on the scale 0 "
              f"to 100 of Recommendation ITU-R BS.1534. {escape(results.screened)}. Mean scores with "
              f"{escape(CONVENTIONS[results.ci])}: {means}.</p>"]  # fmt: skip
-    if results.omnibus.effects:
-        effect = results.omnibus.effects[0]
-        chosen = results.omnibus.chosen[effect.name]
-        p = effect.quoted(chosen)
+    if q := results.quoted:
         agreeing = (
             f"{int(results.pairs['agree'].sum())} of {len(results.pairs)} pairs" if len(results.pairs) else ""
         )
         parts.append(
-            f"<p>The conditions {'differ' if p < 0.05 else 'are not shown to differ'} (p = {p:.2g}, {chosen}). "
+            f"<p>The conditions {'differ' if q.p < 0.05 else 'are not shown to differ'} (F({q.df:.3g}, "
+            f"{q.df_error:.3g}) = {q.f:.3f}, p = {q.p:.2g}, {escape(q.name)}); this {escape(results.holds)}. "
             + (f"Parametric and rank tests agree on {agreeing}." if agreeing else "No pairs were compared.")
             + "</p>"
         )
@@ -209,16 +210,24 @@ def _comparisons(test: AnalysedTest) -> list[str]:
     parts = ["<h2>Comparisons</h2>"]
     if test.plan and results.planned is not None:
         plan = test.plan
+        holds = sentence(plan.claim, len(results.cube.items)) if plan.claim else PERMUTATION_REMARK
         parts.append(f"<p>Planned: {escape(plan.test)} test, {escape(plan.correction)} over these "
-                     f"{len(results.planned)} pairs, alpha = {plan.alpha:g}.</p>")  # fmt: skip
+                     f"{len(results.planned)} pairs, alpha = {plan.alpha:g}; {escape(holds)}.</p>")  # fmt: skip
         parts.append(pair_table(results.planned, ["p", "p_adjusted", "different", *margin_tests]))
         parts.append("<p>All pairs, exploratory:</p>")
-    columns = ["p_t_holm", "p_t_hochberg", "p_w_exact_holm"]
+    quoted = {"items": "paired t", "material": "crossed"}[results.claim]
+    parts.append(f"<p>Claim {escape(results.claim)}: differences, their intervals and p ({quoted}, adjusted by "
+                 f"Holm's method) {escape(results.holds)}.</p>")  # fmt: skip
+    columns = ["ci_low_adjusted", "ci_high_adjusted", "p_adjusted", "p_t_hochberg", "p_w_exact_holm",
+               "p_sign_flip_holm", "p_crossed_holm"]  # fmt: skip
     columns += [c for c in ("p_permutation_holm", *margin_tests) if c in results.pairs]
     parts.append(pair_table(results.pairs, [*columns, "agree"], "wide"))
-    parts.append("<p>Differences of the listeners' means over items with their 95 % t interval, each pair by "
-                 "itself; dz is their mean over their standard deviation. p of the t test (t) and of Wilcoxon's "
-                 "test (w), adjusted over all pairs; agree: both decide alike at 5 % after Holm.</p>")  # fmt: skip
+    parts.append("<p>Differences within listener and item with their 95 % interval, each pair by itself, and "
+                 "with intervals that hold at 95 % all together (adjusted, Bonferroni); dz is the mean of the "
+                 "listeners' mean differences over their standard deviation. p of the t test (t), of Wilcoxon's "
+                 "test (w) and of sign flips hold for these items, p of the crossed test for such material; all "
+                 "are adjusted over all pairs. agree: t and Wilcoxon decide alike at 5 % after "
+                 "Holm.</p>")  # fmt: skip
     return parts
 
 
@@ -254,16 +263,31 @@ def _statistical_tests(results: Results) -> list[str]:
     if f := omnibus.friedman:
         parts.append(f"<p>Friedman's test: chi² = {f.chi2:.3f}, {f.df} degrees of freedom, p = {f.p:.3g}; "
                      f"Kendall's W = {f.kendall_w:.3f}.</p>")  # fmt: skip
-    if results.mixed:
-        values = results.mixed.model.variances | {"residual": results.mixed.model.residual}
-        listed = escape(", ".join(f"{k} {v:.1f}" for k, v in values.items()))
-        parts.append(f"<p>Variance components (mixed model with crossed listeners and items): {listed}.</p>")
+    parts += _mixed_models(results)
     if results.bootstraps:
         named = labels(results.cube.conditions)
         bounds = {scheme: [f"[{i.low:.1f}, {i.high:.1f}]" for i in found.values()]
                   for scheme, found in results.bootstraps.items()}  # fmt: skip
         parts.append("<p>Bootstrap 95 % intervals of the means, by what is drawn:</p>")
         parts.append(_table(pd.DataFrame({"condition": list(named.values()), **bounds})))
+    return parts
+
+
+def _mixed_models(results: Results) -> list[str]:
+    """Report the mixed models of both claims: F by both kinds of degrees of freedom, and components."""
+    rows = []
+    for claim, model in results.models.items():
+        for method in METHODS:
+            test = model.omnibus(method)
+            rows.append((f"{claim}, {method}", test.f, f"{test.df}, {test.df_error:.1f}", test.p))
+    if not rows:
+        return []
+    parts = ["<p>Mixed models of the conditions, by claim and kind of degrees of freedom:</p>",
+             _table(pd.DataFrame(rows, columns=["claim", "F", "df", "p"]))]  # fmt: skip
+    if model := results.models.get("material"):
+        values = model.model.variances | {"residual": model.model.residual}
+        listed = escape(", ".join(f"{k} {v:.1f}" for k, v in values.items()))
+        parts.append(f"<p>Variance components (listeners and items both random): {listed}.</p>")
     return parts
 
 

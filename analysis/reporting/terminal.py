@@ -9,8 +9,10 @@ import pandas as pd
 
 from analysis.ratings.conditions import ANCHORS, labels, shorten
 from analysis.statistics.intervals import CONVENTIONS
+from analysis.statistics.paired_tests import PERMUTATION_REMARK
 from analysis.study.analysis import AnalysedTest
-from analysis.study.results import OmnibusTests, Results
+from analysis.study.claims import sentence
+from analysis.study.results import Results
 
 MAX_PAIRS = 30
 """Largest number of pairs that are printed."""
@@ -25,13 +27,13 @@ def lines(test: AnalysedTest) -> Iterator[str]:
     if results.simulated:
         yield "SIMULATED RATINGS: no listener heard anything\n"
     yield f"{results.design}, {len(results.table)} ratings. {results.screened}. {CONVENTIONS[results.ci]}.\n"
+    yield f"Claim {results.claim}: what is quoted {results.holds}.\n"
     names = {c: shorten(name, 40) for c, name in labels(results.cube.conditions).items()}
-    yield from _summary(results.summary, names)
+    yield from _summary(results.summary, names, marginal=not results.cube.complete)
     yield from _screening(results, names)
-    if results.omnibus.effects:
-        yield from _omnibus_tests(results.omnibus)
+    yield from _omnibus_tests(results)
     yield from _planned(test, names)
-    yield from _pairs(results.pairs, names)
+    yield from _pairs(results, names)
     yield from _bootstraps(results, names)
     if len(results.outliers):
         yield (
@@ -46,12 +48,16 @@ def lines(test: AnalysedTest) -> Iterator[str]:
         yield f"not rated: {len(results.not_rated) - MAX_CELLS} more, in summary.json"
 
 
-def _summary(summary: pd.DataFrame, names: Mapping[str, str]) -> Iterator[str]:
+def _summary(summary: pd.DataFrame, names: Mapping[str, str], marginal: bool = False) -> Iterator[str]:
     width = max(9, *map(len, names.values())) + 1
-    yield f"{'condition':<{width}}{'n':>8}{'mean':>9}{'95 % CI':>20}{'median':>9}"
+    by_model = f"{'by model':>11}{'95 % CI':>20}" if marginal else ""
+    yield f"{'condition':<{width}}{'n':>8}{'mean':>9}{'95 % CI':>20}{'median':>9}{by_model}"
     for row in summary.itertuples():
         name = names[str(row.condition)]
-        yield f"{name:<{width}}{row.n:>8}{row.mean:>9.2f}{_interval(row):>20}{row.median:>9.1f}"
+        if marginal:
+            limits = f"[{row.marginal_ci_low:7.2f}, {row.marginal_ci_high:7.2f}]"
+            by_model = f"{row.marginal_mean:>11.2f}{limits:>20}"
+        yield f"{name:<{width}}{row.n:>8}{row.mean:>9.2f}{_interval(row):>20}{row.median:>9.1f}{by_model}"
 
 
 def _screening(results: Results, names: Mapping[str, str]) -> Iterator[str]:
@@ -71,9 +77,11 @@ def _screening(results: Results, names: Mapping[str, str]) -> Iterator[str]:
     yield from _summary(results.summary_unscreened, names)
 
 
-def _omnibus_tests(omnibus: OmnibusTests) -> Iterator[str]:
-    yield (f"\n{'repeated measures':<18}{'F':>10}{'df':>12}{'p':>11}{'p (GG)':>11}{'p (HF)':>11}{'part. eta2':>12}"
-           "  to be quoted")  # fmt: skip
+def _omnibus_tests(results: Results) -> Iterator[str]:
+    omnibus = results.omnibus
+    if omnibus.effects:
+        yield (f"\n{'repeated measures':<18}{'F':>10}{'df':>12}{'p':>11}{'p (GG)':>11}{'p (HF)':>11}"
+               f"{'part. eta2':>12}  BS.1534-3 quotes")  # fmt: skip
     for e in omnibus.effects:
         df = f"{e.df}, {e.df_error}"
         yield (f"{e.name:<18}{e.f:>10.3f}{df:>12}{e.p:>11.3g}{e.p_gg:>11.3g}{e.p_hf:>11.3g}{e.partial_eta2:>12.3f}"
@@ -83,13 +91,26 @@ def _omnibus_tests(omnibus: OmnibusTests) -> Iterator[str]:
             yield f"{'  multivariate':<18}{m.f:>10.3f}{df:>12}{m.p:>11.3g}   Wilks {m.wilks:.4g}"
     if f := omnibus.friedman:
         yield f"{'Friedman chi2':<18}{f.chi2:>10.3f}{f.df:>12}{f.p:>11.3g}   Kendall's W {f.kendall_w:.3f}"
+    if omnibus.effects:
+        yield "these tests hold for other listeners and these items"
+    if results.models:
+        yield f"\n{'mixed models of the conditions':<32}{'F':>10}{'df':>14}{'p':>11}"
+    for claim, model in results.models.items():
+        for method, short in (("satterthwaite", "Satterthwaite"), ("kenward-roger", "Kenward-Roger")):
+            test = model.omnibus(method)
+            df = f"{test.df}, {test.df_error:.1f}"
+            yield f"{f'{claim}, {short}':<32}{test.f:>10.3f}{df:>14}{test.p:>11.3g}"
+    if q := results.quoted:
+        yield (f"\nAll conditions alike? F({q.df:.3g}, {q.df_error:.3g}) = {q.f:.3f}, p = {q.p:.2g} ({q.name}); "
+               f"{results.holds}")  # fmt: skip
 
 
 def _planned(test: AnalysedTest, names: Mapping[str, str]) -> Iterator[str]:
     plan, planned = test.plan, test.results.planned
     if plan is None or planned is None:
         return
-    yield f"\nPlan frozen on {plan.frozen}: {plan.test}, {plan.correction}, alpha {plan.alpha:g}"
+    claim = sentence(plan.claim, len(test.results.cube.items)) if plan.claim else PERMUTATION_REMARK
+    yield f"\nPlan frozen on {plan.frozen}: {plan.test}, {plan.correction}, alpha {plan.alpha:g}; {claim}"
     for row in planned.itertuples():
         pair = f"{names[str(row.a)]} - {names[str(row.b)]}"
         verdict = "different" if row.different else "not shown to be different"
@@ -98,24 +119,33 @@ def _planned(test: AnalysedTest, names: Mapping[str, str]) -> Iterator[str]:
     yield from (f"  {deviation}" for deviation in test.deviations)
 
 
-def _pairs(pairs: pd.DataFrame, names: Mapping[str, str]) -> Iterator[str]:
+def _pairs(results: Results, names: Mapping[str, str]) -> Iterator[str]:
+    pairs = results.pairs
     systems = pairs[~pairs[["a", "b"]].isin(ANCHORS).any(axis=1)]
     if not len(systems):
         return
     shown = systems.head(MAX_PAIRS)
     titles = [f"{shorten(names[a], 24)} - {shorten(names[b], 24)}"
               for a, b in zip(shown["a"], shown["b"], strict=True)]  # fmt: skip
-    width = max(map(len, titles))
-    columns = f"{'difference':>12}{'95 % CI':>20}{'dz':>7}{'delta':>7}{'t, Holm':>10}{'Wilcoxon':>10}"
+    width = max(*map(len, titles), 4)
+    quoted = {"items": "t, Holm", "material": "crossed"}[results.claim]
+    columns = (f"{'difference':>12}{'95 % CI':>20}{'all at 95 %':>20}{'dz':>7}{'delta':>7}{quoted:>10}"
+               f"{'Wilcoxon':>10}{'sign flip':>11}")  # fmt: skip
     yield f"\n{'pair':<{width}}{columns}"
     for title, row in zip(titles, shown.itertuples(), strict=True):
-        remarks = "" if row.agree else "  the tests disagree"
+        remarks = "" if row.agree else "  t and Wilcoxon disagree"
         if "p_equivalent" in systems:
             remarks += f"  equivalent p {row.p_equivalent:.2g}, not inferior p {row.p_non_inferior:.2g}"
-        yield (f"{title:<{width}}{row.difference:>12.2f}{_interval(row):>20}{row.dz:>7.2f}"
-               f"{row.cliffs_delta:>7.2f}{row.p_t_holm:>10.2g}{row.p_w_exact_holm:>10.2g}{remarks}")  # fmt: skip
+        adjusted = f"[{row.ci_low_adjusted:7.2f}, {row.ci_high_adjusted:7.2f}]"
+        yield (f"{title:<{width}}{row.difference:>12.2f}{_interval(row):>20}{adjusted:>20}{row.dz:>7.2f}"
+               f"{row.cliffs_delta:>7.2f}{row.p_adjusted:>10.2g}{row.p_w_exact_holm:>10.2g}"
+               f"{row.p_sign_flip_holm:>11.2g}{remarks}")  # fmt: skip
     if len(systems) > MAX_PAIRS:
         yield f"... and {len(systems) - MAX_PAIRS} more in pairs.csv"
+    yield f"differences within listener and item; p adjusted over {len(pairs)} pairs (Holm)"
+    yield f"{quoted}: {results.holds}"
+    if results.claim == "material":
+        yield f"Wilcoxon and sign flip: {sentence('items', len(results.cube.items))}"
     agreeing = int(pairs["agree"].sum())
     yield f"t and Wilcoxon tests (Holm, 5 %) agree on {agreeing} of {len(pairs)} pairs"
 

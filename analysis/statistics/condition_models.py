@@ -21,8 +21,8 @@ import pandas as pd
 from jaxtyping import Float64
 
 from analysis.ratings.cells import Cells
-from analysis.statistics.interval import Interval
-from analysis.statistics.mixed_inference import Estimate, MixedInference, OmnibusF
+from analysis.statistics.interval import Estimate, Interval
+from analysis.statistics.mixed_inference import MixedInference, OmnibusF
 from analysis.statistics.mixed_models import MixedModel, NoFit, ProfiledDeviance, fit
 from analysis.statistics.simultaneous import tukey_limit, tukey_p
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float64
 
-from analysis.statistics.interval import Interval
-from analysis.statistics.mixed_inference import Estimate, MixedInference
+from analysis.statistics.interval import Estimate, Interval
+from analysis.statistics.mixed_inference import MixedInference
 from analysis.statistics.mixed_models import NoFit, fit
 
 

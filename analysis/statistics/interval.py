@@ -1,4 +1,4 @@
-"""A mean with its confidence interval, by Student's t."""
+"""Estimates with their standard errors, and confidence intervals by Student's t."""
 
 from __future__ import annotations
 
@@ -22,6 +22,42 @@ class Interval:
         """Construct the interval of a mean from the mean's own variance and its degrees of freedom."""
         half = special.stdtrit(df, 0.5 + level / 2) * np.sqrt(variance)
         return cls(float(mean), float(mean - half), float(mean + half))
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An estimate, its standard error and the degrees of freedom of its t."""
+
+    value: float
+    se: float
+    df: float
+
+    @property
+    def p(self) -> float:
+        """Two-sided p of the hypothesis that the true value is 0; NaN without a standard error."""
+        return float(2 * special.stdtr(self.df, -abs(self.value) / self.se)) if self.se > 0 else float("nan")
+
+    def interval(self, level: float = 0.95) -> Interval:
+        """Return the t interval."""
+        return Interval.by_t(self.value, self.se**2, self.df, level)
+
+    def p_above(self, limit: float) -> float:
+        """Return the one-sided p for the claim that the true value is above `limit`."""
+        return float(special.stdtr(self.df, (limit - self.value) / self.se)) if self.se > 0 else float("nan")
+
+
+def mean_estimate(values: Float64[np.ndarray, " n"]) -> Estimate:
+    """Return the mean of independent values; NaN values are left out.
+
+    Values that are all equal have the standard error 0; a single one has none (NaN).
+    """
+    values = values[~np.isnan(values)]
+    if values.size < 2:
+        return Estimate(float(values.mean()) if values.size else np.nan, np.nan, np.nan)
+    deviation = float(values.std(ddof=1))
+    return Estimate(
+        float(values.mean()), 0.0 if deviation <= 1e-12 else deviation / values.size**0.5, values.size - 1.0
+    )
 
 
 def t_interval(values: Float64[np.ndarray, " n"], level: float = 0.95) -> Interval:

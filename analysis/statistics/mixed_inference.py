@@ -22,28 +22,10 @@ import numpy as np
 from jaxtyping import Float64
 from scipy import linalg, special
 
-from analysis.statistics.interval import Interval
+from analysis.statistics.interval import Estimate
 from analysis.statistics.mixed_models import MixedModel
 
 METHODS = ("satterthwaite", "kenward-roger")
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """An estimate, its standard error and the degrees of freedom of its t."""
-
-    value: float
-    se: float
-    df: float
-
-    @property
-    def p(self) -> float:
-        """Two-sided p of the hypothesis that the true value is 0; NaN without a standard error."""
-        return float(2 * special.stdtr(self.df, -abs(self.value) / self.se)) if self.se > 0 else float("nan")
-
-    def interval(self, level: float = 0.95) -> Interval:
-        """Return the t interval."""
-        return Interval.by_t(self.value, self.se**2, self.df, level)
 
 
 @dataclass(frozen=True)
@@ -153,14 +135,14 @@ class MixedInference:
         values, vectors = np.linalg.eigh(information / scale[:, None] / scale)
         kept = values > 1e-10
         w = 2 * (vectors[:, kept] / values[kept]) @ vectors[:, kept].T / scale[:, None] / scale
-        bias = np.einsum("ij,ijab->ab", w, q) - np.einsum("ij,iab,jbc->ac", w, dc, d)
+        bias = np.einsum("ij,ijab->ab", w, q) - (dc @ np.tensordot(w, d, axes=1)).sum(axis=0)
         return w, c + 2 * c @ ((bias + bias.T) / 2) @ c
 
     def contrast(self, weights: Float64[np.ndarray, " fixed"], method: str = "kenward-roger") -> Estimate:
         """Return the estimate of ``weights @ beta`` by one of `METHODS`."""
         value, c = float(weights @ self.beta), self._covariance
         if method == "kenward-roger":
-            se = float(np.sqrt(weights @ self._corrected @ weights))
+            se = float(np.sqrt(max(weights @ self._corrected @ weights, 0.0)))
             return Estimate(value, se, self._f_by_kenward_roger(weights[None, :])[0])
         return Estimate(value, float(np.sqrt(weights @ c @ weights)), self._df_by_satterthwaite(weights))
 
@@ -196,16 +178,21 @@ class MixedInference:
         theta = contrasts.T @ np.linalg.solve(contrasts @ c @ contrasts.T, contrasts)
         tcdc = -(theta @ c @ self._derivatives @ c)
         traces = np.trace(tcdc, axis1=1, axis2=2)
-        a1 = float(traces @ w @ traces)
-        a2 = float(np.einsum("ij,iab,jba->", w, tcdc, tcdc))
+        a1 = traces @ w @ traces
+        a2 = np.einsum("ij,iab,jba->", w, tcdc, tcdc)
+        with np.errstate(divide="ignore", invalid="ignore"):  # degrees of freedom may have no bound
+            return self._kenward_roger_df(a1, a2, count)
+
+    @staticmethod
+    def _kenward_roger_df(a1: np.float64, a2: np.float64, count: int) -> tuple[float, float]:
         b = (a1 + 6 * a2) / (2 * count)
         g = ((count + 1) * a1 - (count + 4) * a2) / ((count + 2) * a2)
         below = 3 * count + 2 * (1 - g)
         c1, c2, c3 = g / below, (count - g) / below, (count + 2 - g) / below
         v0, v1, v2 = 1 + c1 * b, 1 - c2 * b, 1 - c3 * b
-        v0 = 0.0 if abs(v0) < 1e-10 else v0
+        v0 = v0 if abs(v0) >= 1e-10 else np.float64(0)
         mean = 1 - a2 / count
-        ratio = 1.0 if abs(mean) < 1e-14 and abs(v1) < 1e-14 else mean / v1
+        ratio = np.float64(1) if abs(mean) < 1e-14 and abs(v1) < 1e-14 else mean / v1
         rho = ratio**2 * v0 / v2 / count
         df = 4 + (count + 2) / (count * rho - 1)
-        return df, 1.0 if abs(df - 2) < 1e-2 else df * mean / (df - 2)
+        return float(df), 1.0 if abs(df - 2) < 1e-2 or np.isinf(df) else float(df * mean / (df - 2))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,12 +16,21 @@ from analysis.ratings.importers.detect import source_digest
 from analysis.ratings.table import Ratings, read, read_key
 from analysis.statistics import anova, paired_tests
 from analysis.statistics.bootstrap import bootstrap
-from analysis.statistics.condition_models import ConditionModel, fit_condition_model
+from analysis.statistics.condition_models import (
+    CLAIMS,
+    ConditionModel,
+    contrast_table,
+    fit_condition_model,
+    marginal_means,
+)
 from analysis.statistics.distribution import BIMODAL, bimodality, outliers, skewness_and_kurtosis
 from analysis.statistics.interval import t_interval
 from analysis.statistics.intervals import means_over_items, summarise
+from analysis.statistics.mixed_inference import METHODS
 from analysis.statistics.screening import screen
-from analysis.study.options import DEFAULTS, Settings, chosen_settings, renamed_conditions
+from analysis.study.claims import quoted_test
+from analysis.study.design_warnings import attainable_warnings, item_set_warnings, residuals_warned
+from analysis.study.options import DEFAULTS, INTERVAL_OF_CLAIM, Settings, chosen_settings, renamed_conditions
 from analysis.study.preregistration import Plan, deviations, read_plan
 from analysis.study.results import OmnibusTests, Results
 from render.common.errors import InputError, did_you_mean
@@ -110,8 +119,11 @@ def analyse(ratings: Ratings, settings: Settings = DEFAULTS, plan: Plan | None =
     not_rated = tuple(cube.missing())
     complete = np.asarray(~np.isnan(cube.scores).any(axis=(1, 2)))
     omnibus, omnibus_warnings = _omnibus_tests(cube.scores[complete], means[complete])
-    mixed, mixed_warnings = _mixed_model(cube)
+    models, model_warnings = _mixed_models(cube)
     spread = _spread(table, cube)
+    pairs = _all_pairs(table, cube, settings)
+    planned = _planned_pairs(table, cube, settings, plan) if plan else None
+    effect = omnibus.effects[0] if omnibus.effects and cube.complete and settings.claim == "items" else None
     return Results(
         table=table,
         cube=cube,
@@ -119,24 +131,30 @@ def analyse(ratings: Ratings, settings: Settings = DEFAULTS, plan: Plan | None =
         simulated=ratings.simulated,
         screening=screening,
         not_rated=not_rated,
-        summary=summary,
+        summary=_with_marginal_means(summary, models.get(settings.claim)),
         summary_unscreened=summarise(rated, everybody, settings.ci) if screening.excluded else summary,
         spread=spread,
         per_item=_per_item(cube),
-        pairs=_all_pairs(table, means, cube.conditions, settings),
-        planned=_planned_pairs(table, means, cube.conditions, settings, plan) if plan else None,
+        pairs=pairs,
+        planned=planned,
         outliers=outliers(table),
         omnibus=omnibus,
-        mixed=mixed,
+        claim=settings.claim,
+        quoted=quoted_test(effect, omnibus.chosen.get("condition", ""), models.get(settings.claim)),
+        models=models,
+        contrasts=_contrasts(models, cube.conditions),
         bootstraps=bootstrap(table, cube, settings.draws, settings.seed) if settings.draws else {},
         warnings=(
             *ratings.notes,
             *notes,
             *screening.notes,
             *_missing_score_warnings(ratings.unscored, len(not_rated), int(complete.sum())),
+            *item_set_warnings(cube),
             *omnibus_warnings,
             *_pair_warnings(cube.conditions),
-            *mixed_warnings,
+            *attainable_warnings(pairs, planned, plan, residuals_warned(omnibus)),
+            *_claim_warnings(settings, plan),
+            *model_warnings,
             *_scale_warnings(summary, spread),
         ),
     )
@@ -156,24 +174,54 @@ def _without(table: pd.DataFrame, items: Sequence[str]) -> tuple[pd.DataFrame, l
     return table[~table["item"].isin(items)] if items else table, notes
 
 
-def _all_pairs(
-    table: pd.DataFrame, means: np.ndarray, conditions: tuple[str, ...], settings: Settings
-) -> pd.DataFrame:
-    pairs = paired_tests.compare_pairs(means, conditions, settings.margin)
+def _all_pairs(table: pd.DataFrame, cube: Cells, settings: Settings) -> pd.DataFrame:
+    pairs = paired_tests.compare_pairs(
+        cube.scores, cube.conditions, settings.margin, claim=settings.claim, seed=settings.seed
+    )
     if settings.draws:
-        p = paired_tests.permute_pairs(table, pairs, settings.draws, settings.seed)
+        p = paired_tests.permute_pairs(table, cube, pairs, settings.draws, settings.seed)
         pairs = pairs.assign(p_permutation=p, p_permutation_holm=paired_tests.holm(p))
     return pairs
 
 
-def _planned_pairs(
-    table: pd.DataFrame, means: np.ndarray, conditions: tuple[str, ...], settings: Settings, plan: Plan
-) -> pd.DataFrame:
-    planned = paired_tests.compare_pairs(means, conditions, settings.margin, plan.pairs(conditions))
+def _planned_pairs(table: pd.DataFrame, cube: Cells, settings: Settings, plan: Plan) -> pd.DataFrame:
+    planned = paired_tests.compare_pairs(
+        cube.scores,
+        cube.conditions,
+        settings.margin,
+        plan.pairs(cube.conditions),
+        plan.claim or "items",
+        settings.seed,
+    )
     if plan.test == "permutation":
-        p = paired_tests.permute_pairs(table, planned, settings.draws or plan.draws, settings.seed)
+        p = paired_tests.permute_pairs(table, cube, planned, settings.draws or plan.draws, settings.seed)
         planned = planned.assign(p_permutation=p)
-    return paired_tests.decide(planned, plan.test, plan.correction, plan.alpha)
+    return paired_tests.decide(planned, plan.test, plan.correction, plan.alpha).assign(
+        claim=plan.claim or "neither"
+    )
+
+
+def _with_marginal_means(summary: pd.DataFrame, model: ConditionModel | None) -> pd.DataFrame:
+    """Add the means by the mixed model of the claim, which do not depend on who rated which item how often."""
+    if model is None:
+        return summary.assign(marginal_mean=np.nan, marginal_ci_low=np.nan, marginal_ci_high=np.nan)
+    means = marginal_means(model)
+    return summary.assign(
+        marginal_mean=means["mean"], marginal_ci_low=means["ci_low"], marginal_ci_high=means["ci_high"]
+    )
+
+
+def _contrasts(models: Mapping[str, ConditionModel], conditions: tuple[str, ...]) -> pd.DataFrame:
+    """Compare all pairs by every model and method; none if they are too many to be fitted one by one."""
+    pairs = paired_tests.every_pair(conditions)[0]
+    if len(pairs) > paired_tests.MAX_FITTED_PAIRS:
+        models = {}
+    tables = [
+        contrast_table(model, pairs, method).assign(claim=claim, method=method)
+        for claim, model in models.items()
+        for method in METHODS
+    ]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["a", "b"])
 
 
 def _omnibus_tests(
@@ -202,7 +250,7 @@ def _omnibus_tests(
         degree = "severely " if worst > 1 else ""
         warnings.append(
             f"residuals are {degree}off the normal distribution (skewness {residuals[0]:.2f}, excess kurtosis "
-            f"{residuals[1]:.2f}; BS.1534-3 flags 0.5, and 1.0 as severe): prefer the tests by ranks"
+            f"{residuals[1]:.2f}; BS.1534-3 flags 0.5, and 1.0 as severe)"
         )
     friedman = paired_tests.friedman(means.round(9))
     quoted = effects[0].quoted(chosen[effects[0].name])
@@ -213,11 +261,17 @@ def _omnibus_tests(
     return OmnibusTests(effects, chosen, friedman, residuals), warnings
 
 
-def _mixed_model(cube: Cells) -> tuple[ConditionModel | None, list[str]]:
-    try:
-        return fit_condition_model(cube), []
-    except InputError as error:
-        return None, [str(error)]
+def _mixed_models(cube: Cells) -> tuple[dict[str, ConditionModel], list[str]]:
+    """Fit the models of both claims; also return why one could not be fitted."""
+    models: dict[str, ConditionModel] = {}
+    warnings: list[str] = []
+    for claim in CLAIMS:
+        try:
+            models[claim] = fit_condition_model(cube, claim)
+        except InputError as error:
+            if str(error) not in warnings:
+                warnings.append(str(error))
+    return models, warnings
 
 
 def _missing_score_warnings(unscored: tuple[str, ...], not_rated: int, complete: int) -> list[str]:
@@ -237,6 +291,18 @@ def _missing_score_warnings(unscored: tuple[str, ...], not_rated: int, complete:
 def _pair_warnings(conditions: tuple[str, ...]) -> list[str]:
     _, too_many = paired_tests.every_pair(conditions)
     return [too_many] if too_many else []
+
+
+def _claim_warnings(settings: Settings, plan: Plan | None) -> list[str]:
+    warnings = []
+    if settings.ci == "paper":
+        warnings.append("the intervals of the means take all ratings as independent, so they support no claim")
+    elif settings.ci != INTERVAL_OF_CLAIM[settings.claim]:
+        warnings.append(f"the intervals of the means ({settings.ci}) and the tests (claim {settings.claim}) hold "
+                        "for different things")  # fmt: skip
+    if settings.draws or (plan and plan.test == "permutation"):
+        warnings.append(paired_tests.PERMUTATION_REMARK)
+    return warnings
 
 
 def _scale_warnings(summary: pd.DataFrame, spread: pd.DataFrame) -> list[str]:

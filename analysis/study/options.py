@@ -15,8 +15,16 @@ from render.common.errors import InputError
 
 SCREENINGS = ("bs1534-3", "mpeg-strict", "none")
 INTERVALS = ("paper", "listener", "crossed")
-TESTS = ("t", "wilcoxon", "permutation")
+TESTS = ("t", "wilcoxon", "sign-flip", "crossed", "permutation")
+CLAIMS = ("items", "material")
 CORRECTIONS = ("holm", "hochberg", "none")
+
+
+INTERVAL_OF_CLAIM = {"items": "listener", "material": "crossed"}
+TEST_OF_CLAIM = {"items": "t", "material": "crossed"}
+CLAIM_OF_INTERVAL = {"listener": "items", "crossed": "material"}
+CLAIM_OF_TEST = {"t": "items", "wilcoxon": "items", "sign-flip": "items", "crossed": "material"}
+"""What belongs together. The interval `paper` and the test `permutation` support neither claim."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,9 @@ class Settings:
         Points within which two conditions count as equivalent; None leaves the tests of equivalence out.
     leave_out
         Items that are not analysed, such as pages of training (BS.1534-3: their grades are discarded).
+    claim
+        What the quoted tests are to hold for, one of `CLAIMS`: other listeners and these items, or other items
+        too.
     """
 
     screening: str = "bs1534-3"
@@ -45,6 +56,7 @@ class Settings:
     seed: int = 1
     margin: float | None = None
     leave_out: tuple[str, ...] = ()
+    claim: str = "items"
 
 
 DEFAULTS = Settings()
@@ -58,6 +70,7 @@ def add_options(command: argparse.ArgumentParser, files: str = "+") -> None:
     command.add_argument("--reference", metavar="NAME", help="the hidden reference's name in RESULTS, if not href")
     command.add_argument("--low-anchor", metavar="NAME", help="the 3.5 kHz anchor's name, if not la")
     command.add_argument("--mid-anchor", metavar="NAME", help="the 7 kHz anchor's name, if not ma")
+    add_claim(command)
     command.add_argument("--ci", choices=INTERVALS,
                          help="95 %% intervals of the means: all ratings taken as independent (as often "
                          "published), listener means (default), listeners and items both random")  # fmt: skip
@@ -91,6 +104,13 @@ def add_conditions(command: argparse.ArgumentParser) -> None:
                          "other; doubtful ones are refused)")  # fmt: skip
 
 
+def add_claim(command: argparse.ArgumentParser) -> None:
+    """Add the option that chooses intervals, tests and sentences which belong together."""
+    command.add_argument("--claim", choices=CLAIMS,
+                         help="what intervals and tests are to hold for: these items (default), or other material "
+                         "of this kind too")  # fmt: skip
+
+
 def add_leave_out(command: argparse.ArgumentParser) -> None:
     """Add the option that names the items that are not analysed."""
     command.add_argument("--leave-out", nargs="+", metavar="ITEM",
@@ -108,12 +128,30 @@ def chosen_settings(arguments: argparse.Namespace, planned: Settings) -> Setting
     given = {field.name: getattr(arguments, field.name) for field in fields(Settings)}
     if arguments.leave_out is not None:
         given["leave_out"] = tuple(canonical(item) for item in arguments.leave_out)
+    given["claim"], given["ci"] = claim_and_interval(arguments.claim, arguments.ci, planned.claim, planned.ci)
     settings = Settings(**{n: getattr(planned, n) if value is None else value for n, value in given.items()})
     if not 0 <= settings.draws <= 1_000_000 or settings.seed < 0:
         raise InputError("--draws must be from 0 to 1000000 and --seed not negative")
     if settings.margin is not None and not 0 < settings.margin <= 100:
         raise InputError("--margin must be above 0 and at most 100 points")
     return settings
+
+
+def claim_and_interval(claim: str | None, ci: str | None, planned_claim: str, planned_ci: str) -> tuple[str, str]:
+    """Complete what the command line gives of claim and interval (None: nothing) to a pair that belongs together.
+
+    Raises
+    ------
+    InputError
+        If both are given and do not belong together.
+    """
+    of_ci = CLAIM_OF_INTERVAL.get(ci or "")
+    if claim and of_ci and claim != of_ci:
+        raise InputError(f"--ci {ci} is an interval for the claim {of_ci}, not for --claim {claim}; leave one out")
+    chosen = claim or of_ci or planned_claim
+    if ci is None:
+        ci = planned_ci if chosen == planned_claim else INTERVAL_OF_CLAIM[chosen]
+    return chosen, ci
 
 
 def renamed_conditions(arguments: argparse.Namespace) -> dict[str, str]:

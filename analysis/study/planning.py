@@ -9,7 +9,6 @@ from analysis.ratings.cells import cells
 from analysis.ratings.conditions import REFERENCE_AND_ANCHORS
 from analysis.ratings.table import Ratings
 from analysis.statistics.condition_models import fit_condition_model
-from analysis.statistics.intervals import means_over_items
 from analysis.statistics.paired_tests import compare_pairs, every_pair
 from analysis.statistics.power import sd_of_items
 from analysis.study.simulation import VARIANCES
@@ -72,7 +71,7 @@ def pilot_sd(ratings: Ratings, pair: list[str] | None) -> float:
         pairs, too_many = every_pair([c for c in cube.conditions if c not in REFERENCE_AND_ANCHORS])
         if too_many:
             raise InputError(f"the pilot's {too_many}, or one with --pair A B")
-    chosen = compare_pairs(means_over_items(cube.scores), cube.conditions, pairs=pairs)
+    chosen = compare_pairs(cube.scores, cube.conditions, pairs=pairs)
     sds = (chosen["difference"] / chosen["dz"]).dropna()
     if not len(sds):
         raise InputError("the pilot has no pair of systems whose differences vary; name one with --pair A B")
@@ -122,4 +121,4 @@ def margin_tests(ratings: Ratings, pair: list[str], margin: float) -> pd.DataFra
     cube = cells(ratings.table)
     first, second = pair
     both_ways = [(first, second), (second, first)]
-    return compare_pairs(means_over_items(cube.scores), cube.conditions, margin, both_ways)
+    return compare_pairs(cube.scores, cube.conditions, margin, both_ways)

@@ -20,7 +20,7 @@ import pandas as pd
 from analysis.ratings.conditions import ANCHORS
 from analysis.ratings.record import canonical
 from analysis.statistics.paired_tests import MAX_PAIRS, every_pair
-from analysis.study.options import CORRECTIONS, INTERVALS, SCREENINGS, TESTS, Settings
+from analysis.study.options import CLAIM_OF_TEST, CORRECTIONS, INTERVALS, SCREENINGS, TESTS, Settings
 from render.common.errors import InputError
 from render.common.files import read_json, sha256, sha256_of, write_json
 
@@ -88,8 +88,15 @@ class Plan:
 
     @property
     def settings(self) -> Settings:
-        """The planned settings of the analysis."""
-        return Settings(self.screening, self.ci, self.draws, self.seed, self.margin, self.leave_out)
+        """The planned settings of the analysis; the claim is that of the planned test."""
+        return Settings(
+            self.screening, self.ci, self.draws, self.seed, self.margin, self.leave_out, self.claim or "items"
+        )
+
+    @property
+    def claim(self) -> str | None:
+        """What the planned test supports, one of `analysis.study.options.CLAIMS`; None if it is neither."""
+        return CLAIM_OF_TEST.get(self.test)
 
 
 def check(plan: Plan) -> Plan:

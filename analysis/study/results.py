@@ -12,11 +12,13 @@ import pandas as pd
 from analysis.ratings.cells import Cells
 from analysis.ratings.conditions import labels
 from analysis.statistics.anova import Effect
-from analysis.statistics.condition_models import ConditionModel
+from analysis.statistics.condition_models import ConditionModel, marginal_means
 from analysis.statistics.interval import Interval
 from analysis.statistics.intervals import CONVENTIONS
+from analysis.statistics.mixed_inference import METHODS
 from analysis.statistics.paired_tests import Friedman
 from analysis.statistics.screening import Screening
+from analysis.study.claims import QuotedTest, sentence
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,14 @@ class Results:
         Ratings far from the others of their item and condition.
     omnibus
         Tests of all conditions together.
-    mixed
-        Variance components.
+    claim
+        What the quoted tests and intervals are to hold for, one of `analysis.study.options.CLAIMS`.
+    quoted
+        The test of all conditions together that supports the claim.
+    models
+        Claim -> mixed model of the conditions, as far as it could be fitted.
+    contrasts
+        All pairs by these models, with Satterthwaite's and Kenward-Roger's degrees of freedom.
     bootstraps
         Bootstrap intervals by scheme and condition; empty if none were drawn.
     warnings
@@ -95,7 +103,10 @@ class Results:
     planned: pd.DataFrame | None
     outliers: pd.DataFrame
     omnibus: OmnibusTests
-    mixed: ConditionModel | None
+    claim: str
+    quoted: QuotedTest | None
+    models: Mapping[str, ConditionModel]
+    contrasts: pd.DataFrame
     bootstraps: Mapping[str, Mapping[str, Interval]]
     warnings: tuple[str, ...]
 
@@ -103,6 +114,11 @@ class Results:
     def design(self) -> str:
         """The size of the analysed design in words."""
         return f"{len(self.cube.listeners)} listeners x {len(self.cube.items)} items"
+
+    @property
+    def holds(self) -> str:
+        """For what the quoted tests and intervals hold, in words."""
+        return sentence(self.claim, len(self.cube.items))
 
     @property
     def screened(self) -> str:
@@ -114,14 +130,9 @@ class Results:
         return f"Post-screening {name}: {excluded} of {excluded + len(self.cube.listeners)} left out"
 
 
-def components(model: ConditionModel) -> dict[str, Any]:
-    """Return the variance components of a mixed model as plain values."""
-    return {"variances": model.model.variances, "residual": model.model.residual}
-
-
 def as_json(results: Results) -> dict[str, Any]:
     """Return the results as plain values for a JSON file; NaN becomes None."""
-    omnibus, mixed = results.omnibus, results.mixed
+    omnibus = results.omnibus
     return _plain({
         "rows": results.summary.to_dict("records"),
         "screening": results.screening.as_json(),
@@ -137,13 +148,28 @@ def as_json(results: Results) -> dict[str, Any]:
         "anova": [asdict(effect) | {"quote": omnibus.chosen[effect.name]} for effect in omnibus.effects],
         "residuals": dict(zip(("skewness", "excess_kurtosis"), omnibus.residuals, strict=True)),
         "friedman": omnibus.friedman,
-        "mixed_model": None if mixed is None else components(mixed),
+        "claim": {"claim": results.claim, "holds": results.holds, "quoted": results.quoted},
+        "mixed_model": _components(results.models.get("material")),
+        "mixed_models": {claim: _model(model) for claim, model in results.models.items()},
         "pairs": results.pairs.to_dict("records"),
         "planned": None if results.planned is None else results.planned.to_dict("records"),
         "tracks_agree": bool(results.pairs["agree"].all()) if len(results.pairs) else None,
         "outliers": results.outliers.to_dict("records"),
         "bootstraps": results.bootstraps,
     })  # fmt: skip
+
+
+def _components(model: ConditionModel | None) -> dict[str, Any] | None:
+    return None if model is None else {"variances": model.model.variances, "residual": model.model.residual}
+
+
+def _model(model: ConditionModel) -> dict[str, Any]:
+    return {
+        "components": _components(model),
+        "items": model.items,
+        "omnibus": {method: asdict(model.omnibus(method)) for method in METHODS},
+        "marginal_means": {method: marginal_means(model, method).to_dict("records") for method in METHODS},
+    }
 
 
 def _plain(value: Any) -> Any:

@@ -53,7 +53,10 @@ def folder(tmp_path_factory, command):
 def test_summary_files_hold_what_the_design_fixes(folder):
     with open(folder / "out" / "summary.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["condition", "n", "mean", "ci_low", "ci_high", "median", "simulated"]
+    assert list(rows[0]) == [
+        "condition", "n", "mean", "ci_low", "ci_high", "median",
+        "marginal_mean", "marginal_ci_low", "marginal_ci_high", "simulated",
+    ]  # fmt: skip
     assert {row["simulated"] for row in rows} == {"SIMULATED"}
     assert [row["condition"] for row in rows] == ["la", "opus3_160", "prop", "href"]
     assert all(row["n"] == "18" for row in rows)
@@ -63,7 +66,8 @@ def test_summary_files_hold_what_the_design_fixes(folder):
     assert summary["ci"]["convention"] == "paper"
     assert summary["screening"]["excluded"] == []
     table = read(folder / "ratings.csv", read_key(folder / "key.json")).table
-    assert summary["rows"] == summarise(table, cells(table), "paper").to_dict("records")
+    plain = [{k: v for k, v in row.items() if not k.startswith("marginal")} for row in summary["rows"]]
+    assert plain == summarise(table, cells(table), "paper").to_dict("records")
 
 
 def test_terminal_says_what_it_is(folder):
@@ -84,8 +88,8 @@ def test_terminal_says_what_it_is(folder):
 
 def test_repetition_is_identical_and_other_results_are_not_overwritten(folder, command):
     before = {p.name: p.read_bytes() for p in (folder / "out").iterdir()}
-    assert set(before) == {"summary.csv", "summary.json", "pairs.csv", "items.csv", "outliers.csv",
-                           "mushra.pdf", "mushra.png", "mushra.svg"}  # fmt: skip
+    assert set(before) == {"summary.csv", "summary.json", "pairs.csv", "items.csv", "contrasts.csv",
+                           "outliers.csv", "mushra.pdf", "mushra.png", "mushra.svg"}  # fmt: skip
     call = ["analysis.mushra", folder / "ratings.csv", "--key", folder / "key.json", "-o", folder / "out"]
     assert command(*call, "--ci", "paper").returncode == 0
     assert {p.name: p.read_bytes() for p in (folder / "out").iterdir()} == before
@@ -167,3 +171,58 @@ def test_names_that_a_spreadsheet_would_run_are_neutralised_in_every_table(tmp_p
                 for cell in row:
                     number = cell.lstrip("-").replace(".", "").replace("e-", "").isdigit()
                     assert number or not cell.startswith(("=", "+", "-", "@")), (path.name, cell)
+
+
+def claims_of(path):
+    with open(path, newline="") as file:
+        return {row["claim"] for row in csv.DictReader(file)}
+
+
+def test_the_claim_is_printed_with_every_p(tmp_path, command):
+    write(tmp_path / "r.csv", simulate({"la": 20.0, "b": 60.0, "c": 66.0, "href": 99.0}, 8, ["x", "y", "z"], 1))
+    said, quoted = {}, {}
+    for claim in ("items", "material"):
+        done = command("analysis.mushra", tmp_path / "r.csv", "--claim", claim, "-o", tmp_path / claim)
+        assert done.returncode == 0, done.stderr
+        said[claim] = done.stdout
+        summary = json.loads((tmp_path / claim / "summary.json").read_text())
+        quoted[claim] = summary["claim"]["quoted"]
+        assert claims_of(tmp_path / claim / "pairs.csv") == {claim}
+        assert claims_of(tmp_path / claim / "contrasts.csv") == {
+            "items", "material",
+        }  # fmt: skip
+    items, material = (
+        "other listeners and these 3 items; says nothing of other items",
+        "other items of the kind of which",
+    )
+    # the head, the omnibus test and the pairs
+    assert (said["items"].count(items), said["items"].count(material)) == (3, 0)
+    assert said["material"].count(material) == 3
+    assert quoted["items"]["name"].startswith("repeated measures")
+    assert quoted["material"]["name"] == "mixed model, Kenward-Roger"
+    refused = command("analysis.mushra", tmp_path / "r.csv", "--claim", "items", "--ci", "crossed")
+    assert refused.returncode == 2
+
+
+def test_the_permutation_test_comes_with_its_error_everywhere(tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "r.csv", simulate({"b": 60.0, "href": 99.0}, 6, ["x", "y"], 1))
+    frozen = command("analysis.plan", "--listeners", 6, "--test", "permutation", "--draws", 1000)
+    assert "rejects true hypotheses in 10 to 12 %" in frozen.stdout
+    for call in (["--draws", 1000], ["--plan", "plan.json"]):
+        done = command("analysis.mushra", "r.csv", *call, "-o", f"out{len(call[0])}")
+        assert "rejects true hypotheses in 10 to 12 %" in done.stdout
+        report = command("analysis.report", "r.csv", *call, "-o", f"{len(call[0])}.html")
+        assert report.returncode == 0, report.stderr
+        assert "rejects true hypotheses in 10 to 12 %" in (tmp_path / f"{len(call[0])}.html").read_text()
+
+
+def test_partial_designs_show_both_means_and_a_test(tmp_path, command):
+    table = simulate({"b": 60.0, "c": 62.0, "href": 99.0}, 8, ["w", "x", "y", "z"], 1)
+    turn = table["listener"].str[-1].astype(int) + table["item"].map({"w": 0, "x": 1, "y": 2, "z": 3})
+    write(tmp_path / "r.csv", table[(turn % 4 < 2) & ((table["condition"] != "c") | (table["item"] < "y"))])
+    done = command("analysis.mushra", tmp_path / "r.csv", "-o", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "by model" in done.stdout
+    assert "(mixed model, Kenward-Roger); holds for other listeners and these 4 items" in done.stdout
+    assert "conditions were rated on different items: of 4, c on 2; 2 are common to all" in done.stdout

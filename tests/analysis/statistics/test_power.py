@@ -5,6 +5,7 @@ import pytest
 
 from analysis.statistics import paired_tests as paired
 from analysis.statistics import power
+from analysis.statistics.interval import mean_estimate
 from analysis.study.simulation import VARIANCES, linear_scores
 
 
@@ -30,7 +31,7 @@ def test_powers_by_simulation(listeners, margin):
         (power.equivalence_power, paired.equivalent),
         (power.non_inferiority_power, paired.non_inferior),
     ):
-        found = np.mean([test(d, margin) < 0.05 for d in draws])
+        found = np.mean([test(mean_estimate(d), margin) < 0.05 for d in draws])
         assert power_of(listeners, margin, 1.0) == pytest.approx(found, abs=0.025)
 
 

@@ -1,0 +1,67 @@
+"""What a design cannot tell is said, with the conditions, numbers and a way out."""
+
+import numpy as np
+import pandas as pd
+
+from analysis.ratings.cells import Cells
+from analysis.statistics.paired_tests import compare_pairs
+from analysis.study.design_warnings import attainable_warnings, item_set_warnings
+from analysis.study.preregistration import Plan
+
+
+def cube(scores):
+    return Cells(
+        tuple(f"L{i}" for i in range(scores.shape[0])), tuple(f"I{i}" for i in range(scores.shape[1])),
+        tuple("abcdefghij"[: scores.shape[2]]), scores,
+    )  # fmt: skip
+
+
+def test_conditions_with_other_items_are_named():
+    scores = np.full((4, 6, 3), 50.0)
+    assert item_set_warnings(cube(scores)) == []
+    scores[0, 0, 0] = np.nan  # another listener rated this item
+    assert item_set_warnings(cube(scores)) == []
+    scores[:, 2:, 1] = np.nan
+    (said,) = item_set_warnings(cube(scores))
+    assert said.startswith("conditions were rated on different items: of 6, b on 2; 2 are common to all. ")
+
+
+def pairs_of(listeners, conditions):
+    scores = np.random.default_rng(1).normal(50, 5, (listeners, 3, conditions))
+    return compare_pairs(scores, "abcdefghij"[:conditions])
+
+
+def test_small_panels_are_told_what_p_they_attain():
+    said = attainable_warnings(pairs_of(8, 5), None, None, False)
+    assert said == [
+        "tests by ranks and sign flips cannot reject: with 8 listeners p is at least 0.0078, after Holm over 10 "
+        "pairs at least 0.078; 9 listeners, or a plan of at most 6 comparisons, would do"
+    ]
+    assert attainable_warnings(pairs_of(9, 5), None, None, False) == []
+    assert attainable_warnings(pairs_of(16, 5), None, None, False) == []
+
+
+def test_ranks_are_advised_only_where_they_can_reject():
+    assert attainable_warnings(pairs_of(12, 3), None, None, True) == [
+        "prefer the tests by ranks or sign flips to t, as the residuals are not normal"
+    ]
+    few = attainable_warnings(pairs_of(6, 5), None, None, True)
+    assert len(few) == 2
+    assert "Friedman's test of all conditions can" in few[1]
+    assert not any("prefer" in said for said in few)
+
+
+def test_a_plan_whose_test_cannot_reject():
+    def plan(test, correction):
+        return Plan("P", "2026-01-01T00:00:00+00:00", 8, (), (), "none", "listener", (), test, correction, 0.05,
+                    None, 0, 1, {})  # fmt: skip
+
+    planned = pairs_of(8, 5).head(7)
+    none = pd.DataFrame()
+    assert attainable_warnings(none, planned, plan("t", "holm"), False) == []
+    assert attainable_warnings(none, planned, plan("wilcoxon", "none"), False) == []
+    (said,) = attainable_warnings(none, planned, plan("sign-flip", "holm"), False)
+    assert said == (
+        "the planned sign-flip test cannot reject: p is at least 0.0078, adjusted over 7 comparisons 0.055; 9 "
+        "listeners would do"
+    )
