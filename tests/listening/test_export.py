@@ -18,6 +18,7 @@ from listening import export
 from listening.packaging import feeds
 from listening.packaging.blinding import blind_names, key_path
 from listening.packaging.feeds import FeedFormat, digest, feed_blocks, render
+from listening.sessions.package import read_package
 from listening.test_design.test_plan import Plan
 from render.common.errors import InputError
 from render.common.files import sha256, write_json
@@ -593,3 +594,24 @@ def test_the_test_plan_tells_the_orders_that_were_written(tmp_path, run):
     assert "open reference and 2 stimuli, one of them the hidden reference" in text
     for named in re.findall(r"configs/[\w/.]+\w", text):
         assert (build / "webmushra-7.1.4" / named).is_file(), named
+
+
+def test_a_running_test_reads_what_is_exported_for_loudspeakers_and_for_headphones(tmp_path, run):
+    build = make_build(tmp_path / "build")
+    run(build, "--binaural", "--layout", "5.1")
+    read_back = read_package(build / "package-5.1")
+    assert list(read_back.renditions) == ["loudspeakers", "headphones"]
+    key = json.loads((build / "key-5.1.json").read_text())["items"]
+    for rendition, channels, folder in zip(
+        read_back.renditions.values(), (6, 2), ("audio", "headphones"), strict=True
+    ):
+        assert len(rendition.layout["channels"]) == channels
+        assert set(rendition.signals) == {"identification", "level", "tone"}
+        for item, names in key.items():
+            assert set(rendition.items[item].stimuli) == set(names)
+            for name, stimulus in rendition.items[item].stimuli.items():
+                assert stimulus.path == build / f"package-5.1/{folder}/{item}/{name}.wav"
+                assert stimulus.sha256 == sha256(stimulus.path)
+    assert len(read_back.orders) == 8
+    run(build, "--layout", "binaural")
+    assert list(read_package(build / "package-binaural").renditions) == ["headphones"]

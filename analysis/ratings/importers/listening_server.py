@@ -29,7 +29,10 @@ _DESIGN = (*_NAMES, "score", "replicate")
 
 
 def is_database(path: Path) -> bool:
-    """Whether a file is an SQLite database."""
+    """Whether a file is an SQLite database.
+
+    Not for the process that serves it: closing the file would drop SQLite's locks of it there (fcntl(2)).
+    """
     try:
         with open(path, "rb") as file:
             return file.read(len(_HEADER)) == _HEADER
