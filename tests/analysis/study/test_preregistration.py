@@ -1,14 +1,15 @@
 """The plan lock: what is frozen, and that no deviation goes unsaid."""
 
+import argparse
 import json
 from dataclasses import asdict, replace
 
 import pandas as pd
 import pytest
 
-from analysis.ratings.table import Ratings
-from analysis.study.analysis import analyse
-from analysis.study.options import Settings
+from analysis.ratings.table import Ratings, write
+from analysis.study.analysis import analyse, analyse_files
+from analysis.study.options import Settings, add_options
 from analysis.study.preregistration import Plan, check, deviations, digests, read_plan, write_plan
 from analysis.study.simulation import EFFECTS, simulate
 from render.common.errors import InputError
@@ -235,3 +236,19 @@ def test_orders_of_the_package_are_compared_with_the_planned_listeners(tmp_path,
         found = [line for line in deviations(plan, ratings, USED, tmp_path) if line.startswith("orders")]
         assert found == ([f"orders: {tmp_path / 'session.json'} holds those of 8 listeners, 5 are planned"]
                          if count == 8 else [])  # fmt: skip
+
+
+def test_ratings_that_were_left_out_by_a_column_are_a_deviation(ratings, tmp_path):
+    write_plan(tmp_path / "plan.json", PLAN)
+    write(tmp_path / "r.csv", pd.concat([ratings.assign(transducer="loudspeakers"),
+                                         ratings.assign(transducer="headphones", session="t")]))  # fmt: skip
+    command = argparse.ArgumentParser()
+    add_options(command)
+    words = [str(tmp_path / "r.csv"), "--plan", str(tmp_path / "plan.json")]
+    pooled = analyse_files(command.parse_args(words))
+    assert pooled.deviations == ()
+    assert any("TRANSDUCERS ARE POOLED" in warning for warning in pooled.results.warnings)
+    alone = analyse_files(command.parse_args([*words, "--only", "transducer=headphones"]))
+    assert alone.deviations == ("analysed were only ratings with transducer = headphones",)
+    assert set(alone.results.table["session"]) == {"t"}
+    assert not any("POOLED" in warning for warning in alone.results.warnings)
