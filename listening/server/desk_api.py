@@ -19,9 +19,12 @@ from starlette.routing import Route
 from listening.server.file_answer import FileAnswer, Part
 from listening.server.request_json import json_object
 from listening.server.served import answer_with, for_desk, in_thread, served
+from listening.sessions.result_files import read_results, write_csv, write_events
 from listening.sessions.store import StorageError
 from render.common.errors import InputError
 from render.common.files import temporary_folder
+
+_CSV = "text/csv; charset=utf-8"
 
 
 @for_desk
@@ -110,6 +113,25 @@ async def _database(request: Request) -> Response:
     return await _download(request, "results.sqlite", "application/vnd.sqlite3", _back_up)
 
 
+@for_desk
+async def _ratings(request: Request) -> Response:
+    return await _download(request, "results.csv", _CSV, _ratings_of)
+
+
+@for_desk
+async def _events(request: Request) -> Response:
+    return await _download(request, "events.csv", _CSV, _events_of)
+
+
+def _ratings_of(database: Path, target: Path) -> None:
+    """Write the ratings of all who are not withdrawn; the desk has no key, so under blind names."""
+    write_csv(target, read_results(database), None)
+
+
+def _events_of(database: Path, target: Path) -> None:
+    write_events(target, read_results(database))
+
+
 def _back_up(database: Path, target: Path) -> None:
     """Copy a database as it is at one moment, while others write it."""
     with (
@@ -132,6 +154,8 @@ async def _download(request: Request, name: str, media_type: str, write: Callabl
         file = await in_thread(made)
     except (OSError, sqlite3.Error) as error:
         return JSONResponse({"error": "storage", "why": str(error)}, 503)
+    except InputError as error:  # no trial is finished yet
+        return JSONResponse({"error": "refused", "why": str(error)}, 422)
     headers = {"content-type": media_type, "content-disposition": f'attachment; filename="{name}"'}
 
     def fault(why: str) -> None:
@@ -152,4 +176,6 @@ ROUTES = [
     Route("/d/{token}/api/listeners", _add_listener, methods=["POST"]),
     Route("/d/{token}/api/qr/{listener}.svg", _qr),
     Route("/d/{token}/api/results.sqlite", _database),
+    Route("/d/{token}/api/results.csv", _ratings),
+    Route("/d/{token}/api/events.csv", _events),
 ]
