@@ -238,7 +238,7 @@ def test_orders_of_the_package_are_compared_with_the_planned_listeners(tmp_path,
                          if count == 8 else [])  # fmt: skip
 
 
-def test_ratings_that_were_left_out_by_a_column_are_a_deviation(ratings, tmp_path):
+def test_ratings_that_were_left_out_by_a_column_are_a_deviation(ratings, tmp_path, capsys):
     write_plan(tmp_path / "plan.json", PLAN)
     write(tmp_path / "r.csv", pd.concat([ratings.assign(transducer="loudspeakers"),
                                          ratings.assign(transducer="headphones", session="t")]))  # fmt: skip
@@ -252,3 +252,6 @@ def test_ratings_that_were_left_out_by_a_column_are_a_deviation(ratings, tmp_pat
     assert alone.deviations == ("analysed were only ratings with transducer = headphones",)
     assert set(alone.results.table["session"]) == {"t"}
     assert not any("POOLED" in warning for warning in alone.results.warnings)
+    with pytest.raises(SystemExit):
+        command.parse_args([*words, "--only", "headphones"])
+    assert "'headphones' is not COLUMN=VALUE" in capsys.readouterr().err

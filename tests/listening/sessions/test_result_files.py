@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from analysis.ratings.table import read, read_key
+from listening.results import main
 from listening.sessions.result_files import read_results, write_csv, write_events, write_webmushra
 from render.common.errors import InputError
+from render.common.files import begin_inputs, end_inputs
 
 ROOT = Path(__file__).parents[3]
 HOSTILE = "& + % \" ' < > 😀\nline\r\n=1+1"
@@ -176,40 +178,58 @@ def test_nothing_rated_yet_and_other_files_are_errors(opened, path, tmp_path):
     assert not (tmp_path / "missing.sqlite").exists()
 
 
-def command(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "listening.results", *arguments], cwd=ROOT, capture_output=True, text=True
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Function that runs the command line in this process and returns what it prints."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["listening.results", *map(str, arguments)])
+        main()
+        return capsys.readouterr().out.splitlines()
+
+    return run
+
+
+def test_another_process_writes_the_results_while_the_server_runs(rated, path, tmp_path):
+    before, output = path.read_bytes(), tmp_path / "results.csv"
+    answer = subprocess.run(
+        [sys.executable, "-m", "listening.results", path, "-o", output], cwd=ROOT, capture_output=True, text=True
     )
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert answer.stdout == f"{output}: 32 ratings of 2 listeners\n"
+    assert path.read_bytes() == before
+    rated.add_listener()  # the server still has its locks and goes on
+    assert len(rated.overview()) == 3
 
 
-def test_the_command_works_while_the_server_runs_and_counts_aloud(rated, path, tmp_path):
+def test_the_command_counts_withdrawn_listeners_aloud(rated, path, tmp_path, command):
     rated.withdraw("L02")
-    before = path.read_bytes()
     output, events = tmp_path / "results.csv", tmp_path / "events.csv"
     arguments = (path, "-o", output, "--events", events, "--key", tmp_path / "key.json")
-    answer = command(*arguments)
-    assert answer.returncode == 0, answer.stderr
-    assert answer.stdout.splitlines() == [
+    printed = [
         f"{output}: 16 ratings of 1 listeners",
         f"{events}: {len(read_results(path).events)} events",
         "withdrawn listeners left out (--with-withdrawn keeps them): 1 (L02)",
     ]
-    assert path.read_bytes() == before
-    assert command(*arguments).returncode == 0  # the same again
-    everybody = command(*arguments, "--with-withdrawn")
-    assert everybody.returncode == 2
-    assert "exists and differs" in everybody.stderr
-    answer = command(*arguments, "--with-withdrawn", "--force")
-    assert answer.returncode == 0, answer.stderr
-    assert "32 ratings of 2 listeners" in answer.stdout
-    assert "withdrawn listeners kept, as asked for: 1 (L02)" in answer.stdout
-    assert rated.overview()[0]["finished"] is False
+    assert command(*arguments) == printed
+    assert command(*arguments) == printed  # the same again
+    with pytest.raises(InputError, match="exists and differs"):
+        command(*arguments, "--with-withdrawn")
+    printed = command(*arguments, "--with-withdrawn", "--force")
+    assert printed[0] == f"{output}: 32 ratings of 2 listeners"
+    assert printed[2] == "withdrawn listeners kept, as asked for: 1 (L02)"
+    other = tmp_path / "mushra.csv"
+    assert command(path, "-o", other, "--format", "webmushra")[0] == f"{other}: 16 ratings of 1 listeners"
 
 
-def test_the_command_replaces_neither_the_database_nor_one_output_by_the_other(rated, path, tmp_path):
+def test_the_command_replaces_neither_the_database_nor_one_output_by_the_other(rated, path, tmp_path, command):
     before = path.read_bytes()
-    answer = command(path, "-o", path, "--force")
-    assert (answer.returncode, "is the input" in answer.stderr) == (2, True)
-    answer = command(path, "-o", tmp_path / "a.csv", "--events", tmp_path / "a.csv")
-    assert (answer.returncode, "is the output, too" in answer.stderr) == (2, True)
+    begin_inputs()
+    try:
+        with pytest.raises(InputError, match="is the input and would be replaced"):
+            command(path, "-o", path, "--force")
+    finally:
+        end_inputs()
+    with pytest.raises(InputError, match="is the output, too"):
+        command(path, "-o", tmp_path / "a.csv", "--events", tmp_path / "a.csv")
     assert path.read_bytes() == before
