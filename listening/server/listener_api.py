@@ -108,7 +108,9 @@ async def _native_state(request: Request, listener: str) -> Response:
     try:
         after, wait_s = int(asked.get("after", "-1")), float(asked.get("wait", "0"))
     except ValueError:
-        raise HTTPException(400, "'after' and 'wait' are numbers") from None
+        after, wait_s = 0, math.nan
+    if math.isnan(wait_s):
+        raise HTTPException(400, "'after' and 'wait' are numbers")
     return JSONResponse(await served(request).relays[listener].state(after, min(wait_s, _LONGEST_WAIT_S)))
 
 

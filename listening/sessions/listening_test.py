@@ -143,7 +143,9 @@ class ListeningTest:
         key: Key | None = None,
     ):
         self.package, self.plan = package, plan
-        self.desk_token = str(store.meta("desk_token"))
+        self.desk_token: str = store.meta("desk_token")
+        if not isinstance(self.desk_token, str):
+            raise TypeError("it lacks the desk's token")
         self._texts, self._store, self._key = texts, store, key
         self._lock = RLock()
         self._paused = bool(store.meta("paused"))
@@ -193,14 +195,14 @@ class ListeningTest:
         store = Store(database, meta)
         try:
             return cls(read, settings, texts, store, known)
-        except (sqlite3.Error, KeyError, TypeError) as error:
+        except InputError:
+            store.close()
+            raise
+        except (sqlite3.Error, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             store.close()
             raise InputError(
                 f"{database}: is damaged ({error}); go on with a copy of it, or name another file"
             ) from error
-        except BaseException:
-            store.close()
-            raise
 
     # ------------------------------------------------------------------------------------------------ tokens
 

@@ -60,6 +60,10 @@ class Listener:
     secret: bytes
     withdrawn: int | None
 
+    def __post_init__(self):
+        if not (isinstance(self.token, str) and isinstance(self.secret, bytes)):
+            raise TypeError("a listener has no token or secret")
+
 
 @dataclass(frozen=True)
 class Window:
@@ -98,7 +102,7 @@ class Store:
                 self._create(meta)
             else:
                 self._check(meta["test"])
-        except (sqlite3.Error, StorageError) as error:
+        except (sqlite3.Error, StorageError, UnicodeDecodeError) as error:
             self.close()
             raise InputError(
                 f"{path}: is no database of a listening test, or cannot be written ({error})"

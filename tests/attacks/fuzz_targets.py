@@ -696,6 +696,36 @@ def database():
     return Target([seed], lambda path: read(path, key), mutate, "x.sqlite")
 
 
+def resumed():
+    """The same databases, with which a server goes on and whose results are written."""
+    from listening.sessions.listening_test import ListeningTest
+    from listening.sessions.result_files import read_results, write_csv, write_events
+
+    def read(path):
+        folder = path.parent
+        if not (folder / "audio").exists():
+            (folder / "session.json").write_text(json.dumps(small_package(folder)))
+            (folder / "plan.toml").write_bytes(QUESTIONS)
+        fault = None
+        try:
+            results = read_results(path, with_withdrawn=True)
+            write_csv(folder / "a.csv", results, None, True)
+            write_events(folder / "b.csv", results, True)
+        except InputError as error:
+            fault = error
+        test = ListeningTest.open(folder, path, folder / "plan.toml")
+        test.overview()
+        assert test.listener_of("x") is None
+        test.close()
+        if fault:
+            raise fault
+
+    from render.common.errors import InputError
+
+    whole = database()
+    return Target(whole.seeds, read, whole.mutate, whole.name)
+
+
 TARGETS: dict[str, Callable[[], Target]] = {
     "arvq": arvq, "dac": dac, "pth": pth, "model": model, "wav": lambda: audio(".wav"),
     "rf64": lambda: audio(".rf64"),
@@ -704,4 +734,5 @@ TARGETS: dict[str, Callable[[], Target]] = {
     "sofa": sofa, "ratings": ratings, "plan": plan, "layout": layout, "manifest": manifest, "key": key,
     "frozen-plan": frozen_plan, "archive": archive,
     "package": package, "session-plan": session_plan, "texts": texts, "events": events, "database": database,
+    "resumed": resumed,
 }  # fmt: skip
