@@ -10,7 +10,7 @@
 //   busy         true while sound matters: the choice of language is hidden
 // }
 
-import {EventQueue, windowId} from "./events.js";
+import {EventQueue, Windows} from "./events.js";
 import {ask, button, h, newId, paragraphs} from "./pages/dom.js";
 import {scaleToScreen} from "./pages/screen.js";
 import {Sound} from "./pages/sound.js";
@@ -82,9 +82,10 @@ class App {
 
   async start() {
     await this.#fetchSession();
+    this.native = await this.sound.nativeIsConnected();
     this.queue = new EventQueue({
       base: this.base,
-      window: await windowId(this.base),
+      windows: await Windows.open(this.base),
       onconnection: (state) => this.#connection(state),
       onrefused: (why, event) => this.#refused(why, event),
       ontaken: () => this.#taken(),
@@ -92,6 +93,7 @@ class App {
     });
     document.addEventListener("keydown", (event) => this.#key(event));
     setInterval(() => this.#poll(), POLL_MS);
+    addEventListener("focus", () => this.#poll());
     await this.#open(false);
   }
 

@@ -4,8 +4,10 @@
 
 const BACK_OFF_MS = [300, 600, 1200, 2500, 5000, 8000];
 const ANSWER_MS = 10000;   // a request without an answer for so long counts as lost
+const ALIVE_MS = 150;      // a window of this browser answers others in that time
 const BATCH = 200;         // events of a request, and their characters: the server takes 1 MiB
 const BATCH_CHARACTERS = 200000;
+const LAST = "last";       // key of the window that was opened last
 const KEEPALIVE_BYTES = 60000;   // browsers keep at most 64 KiB of requests alive after a page is gone
 
 /** The first events of a queue that fit into one request. */
@@ -54,11 +56,12 @@ class Shelf {
 export class EventQueue {
   /**
    * @param {object} options
-   *   base: URL of the listener's pages, ends in "/"; window: id of this window;
+   *   base: URL of the listener's pages, ends in "/"; windows: a `Windows`;
    *   onconnection({connected, why}) after each change; onrefused(why), ontaken(seconds), onwithdrawn().
    */
-  constructor({base, window: id, onconnection, onrefused, ontaken, onwithdrawn}) {
-    Object.assign(this, {base, window: id, onconnection, onrefused, ontaken, onwithdrawn});
+  constructor({base, windows, onconnection, onrefused, ontaken, onwithdrawn}) {
+    Object.assign(this, {base, windows, onconnection, onrefused, ontaken, onwithdrawn});
+    this.window = windows.id;
     this.shelf = new Shelf(`listening:${new URL(base).pathname}:`);
     this.waiting = [];
     this.stored = 0;
@@ -108,10 +111,11 @@ export class EventQueue {
    */
   async start(takeOver) {
     this.stopped = false;
-    await this.#sendLeft();
+    const former = await this.#sendLeft();
     for (;;) {
-      const answer = await this.#post("api/open", {window: this.window, take_over: takeOver});
+      const answer = await this.#post("api/open", {window: this.window, take_over: takeOver || former});
       if (answer.status === 200) {
+        this.shelf.put(LAST, this.window);
         this.stored = answer.body.stored;
         this.waiting = this.#kept(this.window).filter((event) => event.seq > this.stored);
         for (const [key] of this.shelf.entries()) {
@@ -151,24 +155,35 @@ export class EventQueue {
     return events.sort((a, b) => a.seq - b.seq);
   }
 
+  /**
+   * Send what windows of this browser left that are no more.
+   *
+   * @returns {Promise<boolean>} whether the server's present window is one of them: it may be replaced
+   */
   async #sendLeft() {
-    const ids = new Set(this.shelf.entries().map(([key]) => key.slice(0, key.lastIndexOf(":"))));
-    const queues = [...ids].filter((id) => id !== this.window).map((id) => [id, this.#kept(id)]);
-    queues.sort((a, b) => a[1][0]?.at_ms - b[1][0]?.at_ms);
-    for (const [id, events] of queues) {
+    const entries = this.shelf.entries();
+    const ids = new Set(entries.map(([key, text]) => (key === LAST ? JSON.parse(text) : key.slice(0, key.lastIndexOf(":")))));
+    ids.delete(this.window);
+    const gone = [];
+    await Promise.all([...ids].map(async (id) => (await this.windows.isAlive(id)) || gone.push([id, this.#kept(id)])));
+    gone.sort((a, b) => (a[1][0]?.at_ms ?? 0) - (b[1][0]?.at_ms ?? 0));
+    let present = false;
+    for (const [id, events] of gone) {
       let left = events;
-      while (left.length) {
+      do {
         const answer = await this.#post("api/events", {window: id, events: batch(left)});
         if (answer.status === 0 || answer.status >= 500) {
           await this.#wait(answer);
           continue;
         }
+        if (answer.status === 200) present = true;
         // of a window that another one has replaced, or out of place: it can never be stored
-        const done = answer.status === 200 ? answer.body.stored : left.at(-1).seq;
+        const done = answer.status === 200 ? answer.body.stored : Infinity;
         for (const event of left.filter((each) => each.seq <= done)) this.shelf.remove(`${id}:${event.seq}`);
         left = left.filter((each) => each.seq > done);
-      }
+      } while (left.length);
     }
+    return present;
   }
 
   async #send() {
@@ -287,35 +302,52 @@ export class EventQueue {
 }
 
 /**
- * Id of this window, the same after a reload. A duplicated tab inherits sessionStorage: it asks the other tabs whether
- * one of them lives under the id, and then takes a new one.
+ * The windows of this listener in this browser. A window keeps its id over a reload; a duplicated tab inherits
+ * sessionStorage, so each asks the others whether one of them lives under its id, and then takes a new one.
  */
-export async function windowId(base) {
-  const name = `listening-window:${new URL(base).pathname}`;
-  const channel = new BroadcastChannel(name);
-  let id = null;
-  try {
-    id = sessionStorage.getItem(name);
-  } catch {
-    // without sessionStorage a reload is a new window
+export class Windows {
+  static async open(base) {
+    const windows = new Windows(base);
+    let id = null;
+    try {
+      id = sessionStorage.getItem(windows.name);
+    } catch {
+      // without sessionStorage a reload is a new window
+    }
+    if (id === null || (await windows.isAlive(id))) {
+      // crypto.randomUUID exists in secure contexts only
+      id = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+    }
+    windows.id = id;
+    try {
+      sessionStorage.setItem(windows.name, id);
+    } catch {
+      // see above
+    }
+    return windows;
   }
-  if (id !== null) {
-    const claimed = new Promise((resolve) => {
-      channel.onmessage = ({data}) => data.mine === id && resolve(true);
-      setTimeout(() => resolve(false), 150);
+
+  constructor(base) {
+    this.name = `listening-window:${new URL(base).pathname}`;
+    this.id = null;
+    this.asked = new Map();
+    this.channel = new BroadcastChannel(this.name);
+    this.channel.onmessage = ({data}) => {
+      if (data.ask !== undefined && data.ask === this.id) this.channel.postMessage({alive: this.id});
+      this.asked.get(data.alive)?.();
+    };
+  }
+
+  /** Whether another window lives under an id. */
+  isAlive(id) {
+    return new Promise((resolve) => {
+      const finish = (alive) => {
+        this.asked.delete(id);
+        resolve(alive);
+      };
+      this.asked.set(id, () => finish(true));
+      setTimeout(() => finish(false), ALIVE_MS);
+      this.channel.postMessage({ask: id});
     });
-    channel.postMessage({ask: id});
-    if (await claimed) id = null;
   }
-  if (id === null) {
-    // crypto.randomUUID exists in secure contexts only
-    id = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
-  }
-  try {
-    sessionStorage.setItem(name, id);
-  } catch {
-    // see above
-  }
-  channel.onmessage = ({data}) => data.ask === id && channel.postMessage({mine: id});
-  return id;
 }

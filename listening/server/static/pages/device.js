@@ -6,7 +6,6 @@ import {CARD_MM, keepCard, scaleLength, screen} from "./screen.js";
 
 export function device(app) {
   const t = app.t.bind(app);
-  const {plan} = app.session;
   let fits = false;
   let map = app.session.state.device?.output_map ?? null;
   let found = null;
@@ -20,9 +19,12 @@ export function device(app) {
     result.replaceChildren(h("p", {class: "hint"}, t("device_checking")));
     try {
       await app.sound.close();
+      app.native = await app.sound.nativeIsConnected();
+      app.session.state.device = {...app.session.state.device, native: app.native};
       const player = await app.sound.open({outputMap: map ?? undefined});
       found = await player.probe();
-      map ??= Object.values(found.outputMaps).at(-1) ?? null;
+      const maps = Object.values(found.outputMaps);
+      map ??= app.native ? maps[0] : maps.at(-1);   // browsers have an order of their own where it is another one
       player.setOutputMap?.(map);
       fits = true;
       report();
@@ -38,7 +40,7 @@ export function device(app) {
     const fields = {
       sample_rate_hz: found.sampleRate, max_channels: found.maxChannels, output_map: map,
       transducer: app.transducer(), browser: found.browser, base_latency_s: found.baseLatency ?? null,
-      output_latency_s: found.outputLatency ?? null, native: Boolean(plan.native),
+      output_latency_s: found.outputLatency ?? null, native: app.native,
     };
     app.session.state.device = fields;
     app.emit("device", fields);
@@ -83,7 +85,7 @@ export function device(app) {
   return {
     content: [
       h("h1", {}, t("device_title")),
-      ...paragraphs(t(plan.native ? "device_native" : "device_text")),
+      ...paragraphs(t(app.native ? "device_native" : "device_text")),
       transducerChoice(app),
       h("div", {class: "row"}, check),
       result,

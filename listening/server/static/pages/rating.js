@@ -105,8 +105,8 @@ class Rating {
       oninput: () => this.#moved(slot, Number(slider.value), true),
       onchange: () => this.#moved(slot, Number(slider.value), false),
       // a press on the slider where it stands is a rating too
-      onpointerup: () => !this.scores.has(slot) && this.#moved(slot, Number(slider.value), false),
-      onpointerdown: () => (this.dragging = true),
+      onpointerup: () => this.dragging && !this.scores.has(slot) && this.#moved(slot, Number(slider.value), false),
+      onpointerdown: () => (this.dragging = !slider.disabled),
       onpointercancel: () => this.#released(),
       onlostpointercapture: () => this.#released(),
     });

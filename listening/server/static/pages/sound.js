@@ -15,9 +15,14 @@ export class Sound {
     this.onstate = null;
   }
 
-  /** Modules of the player: the browser's own, or that of the room. */
-  async kind(native) {
-    return native ? (await import("../native.js")).NativePlayer : (await import("../player.js")).Player;
+  /** Whether a player outside the browser is connected to this listener's link; where there is one, it plays. */
+  async nativeIsConnected() {
+    try {
+      const response = await fetch(new URL("api/native", this.app.base));
+      return response.ok && (await response.json()).connected;
+    } catch {
+      return false;
+    }
   }
 
   /** Open the device as the last device event says; a player that is open already is kept. */
@@ -25,7 +30,7 @@ export class Sound {
     if (this.player) return this.player;
     const {session} = this.app;
     const device = session.state.device ?? {};
-    const Kind = await this.kind(session.plan.native);
+    const Kind = device.native ? (await import("../native.js")).NativePlayer : (await import("../player.js")).Player;
     const {sample_rate_hz: sampleRate, channels} = session.audio;
     const map = outputMap ?? device.output_map ?? undefined;
     const player = await Kind.open({

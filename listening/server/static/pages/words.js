@@ -31,8 +31,8 @@ function languageChoice(app, languages) {
 function missingFeatures(app) {
   const t = app.t.bind(app);
   const found = [];
-  const {plan, audio} = app.session;
-  if (!plan.native) {
+  const {audio} = app.session;
+  if (!app.native) {
     if (!isSecureContext) found.push(t("lacks_secure"));
     else if (!("AudioWorkletNode" in globalThis)) found.push(t("lacks_worklet"));
     else if (audio.channels > 8 && /Firefox\//.test(navigator.userAgent)) found.push(t("lacks_channels", {channels: audio.channels}));
