@@ -104,14 +104,7 @@ async def _audio(request: Request, listener: str) -> Response:
 
 @for_listener
 async def _native_state(request: Request, listener: str) -> Response:
-    asked = request.query_params
-    try:
-        after, wait_s = int(asked.get("after", "-1")), float(asked.get("wait", "0"))
-    except ValueError:
-        after, wait_s = 0, math.nan
-    if math.isnan(wait_s):
-        raise HTTPException(400, "'after' and 'wait' are numbers")
-    return JSONResponse(await served(request).relays[listener].state(after, min(wait_s, _LONGEST_WAIT_S)))
+    return JSONResponse(await served(request).relays[listener].state(*_after_and_wait(request)))
 
 
 @for_listener
@@ -119,8 +112,31 @@ async def _native_commands(request: Request, listener: str) -> Response:
     asked = await json_object(request, commands=list)
     if not all(isinstance(command, dict) for command in asked["commands"]):
         raise HTTPException(400, "a command is an object")
-    last = served(request).relays[listener].send(asked["commands"])
-    return JSONResponse({"error": "no player"}, 409) if last is None else JSONResponse({"last": last})
+    number = served(request).relays[listener].send(asked["commands"])
+    return JSONResponse({"error": "no player"}, 409) if number is None else JSONResponse({"number": number})
+
+
+@for_listener
+async def _native_player_state(request: Request, listener: str) -> Response:
+    asked = await json_object(request, player=str, state=dict)
+    number = served(request).relays[listener].report(_window(asked["player"]), asked["state"])
+    return JSONResponse({"error": "replaced"}, 409) if number is None else JSONResponse({"number": number})
+
+
+@for_listener
+async def _native_player_commands(request: Request, listener: str) -> Response:
+    player = request.query_params.get("player", "")
+    commands = await served(request).relays[listener].commands(player, *_after_and_wait(request))
+    return JSONResponse({"error": "replaced"}, 409) if commands is None else JSONResponse({"commands": commands})
+
+
+def _after_and_wait(request: Request) -> tuple[int, float]:
+    """Number of the last command or revision that is known, and how many seconds to wait for a newer one."""
+    try:
+        after, wait_s = (float(request.query_params.get(name, "0")) for name in ("after", "wait"))
+        return int(after), min(max(0.0, wait_s), _LONGEST_WAIT_S)  # NaN is not more than 0
+    except (ValueError, OverflowError):
+        raise HTTPException(400, "'after' and 'wait' are numbers") from None
 
 
 def _window(name: str) -> str:
@@ -140,4 +156,6 @@ ROUTES = [
     Route("/t/{token}/audio/{file}", _audio),
     Route("/t/{token}/api/native", _native_state),
     Route("/t/{token}/api/native", _native_commands, methods=["POST"]),
+    Route("/t/{token}/api/native/player", _native_player_commands),
+    Route("/t/{token}/api/native/player", _native_player_state, methods=["POST"]),
 ]

@@ -1,5 +1,7 @@
 """The desk's addresses: overview, problems, links, changes, results."""
 
+import csv
+import io
 import re
 import sqlite3
 
@@ -47,13 +49,10 @@ def test_a_listener_is_added_and_told_that_orders_are_used_again(client, desk):
     assert "4 listeners" in note["what"]
 
 
-@pytest.mark.parametrize(
-    ("path", "body"),
-    [("pause", {}), ("pause", {"on": 1}), ("pause", []), ("withdraw", {"listener": 1}), ("withdraw", {})],
-)
-def test_what_is_no_request_is_400_and_changes_nothing(client, desk, path, body):
+def test_what_is_no_request_is_400_and_changes_nothing(client, desk):
     before = client.get(f"{desk}api/overview").json()
-    assert client.post(f"{desk}api/{path}", body).status == 400
+    for path, body in (("pause", {}), ("pause", {"on": 1}), ("pause", []), ("withdraw", {"listener": 1})):
+        assert client.post(f"{desk}api/{path}", body).status == 400
     assert client.get(f"{desk}api/overview").json() == before
 
 
@@ -86,23 +85,43 @@ def dark_modules(path, border):
     return covered
 
 
-def test_underruns_are_told(client, served, desk):
-    link = "/" + served.test.overview()[0]["link"]
+def rate_first_trial(client, link, underruns):
+    """Send what a listener does from the welcome to the end of the first trial."""
     client.post(f"{link}api/open", {"window": "w", "take_over": False})
     pages = client.get(f"{link}api/session").json()["pages"]
+    does = {
+        "consent": [{"type": "consent", "given": True}],
+        "device": [{"type": "device", "transducer": "loudspeakers"}],
+        "channels": [{"type": "confirm", "what": "channels"}],
+        "trial": [
+            {"type": kind, "slot": slot} | own
+            for slot in (1, 2, 3)
+            for kind, own in (("play", {"position": 0}), ("rate", {"score": 30.5 * slot}))
+        ] + [{"type": "underruns", "events": underruns, "duration_s": 0.2}],
+    }  # fmt: skip
     trial = next(number for number, page in enumerate(pages) if page["kind"] == "trial")
     through = []
-    answers = {"consent": [{"type": "consent", "given": True}],
-               "device": [{"type": "device", "transducer": "loudspeakers"}],
-               "channels": [{"type": "confirm", "what": "channels"}]}  # fmt: skip
-    for number, page in enumerate(pages[:trial]):
-        through += [one | {"page": number} for one in (*answers.get(page["kind"], []), {"type": "done"})]
-    through.append({"type": "underruns", "events": 3, "duration_s": 0.2, "page": trial})
-    events = [{"seq": seq, "at_ms": seq} | one for seq, one in enumerate(through, start=1)]
-    answer = client.post(f"{link}api/events", {"window": "w", "events": events})
-    assert answer.json() == {"stored": len(events)}
+    for number, page in enumerate(pages[: trial + 1]):
+        through += [one | {"page": number} for one in (*does.get(page["kind"], []), {"type": "done"})]
+    events = [{"seq": seq, "at_ms": 1000 * seq} | one for seq, one in enumerate(through, start=1)]
+    assert client.post(f"{link}api/events", {"window": "w", "events": events}).json() == {"stored": len(events)}
+    return events
+
+
+def test_underruns_and_ratings_are_told(client, served, desk):
+    assert client.get(f"{desk}api/results.csv").status == 422  # there is none yet
+    link = "/" + served.test.overview()[0]["link"]
+    events = rate_first_trial(client, link, underruns=3)
     [problem] = client.get(f"{desk}api/problems").json()
     assert (problem["kind"], problem["listener"], problem["what"]) == ("underruns", "L01", "3 underruns")
+    row = client.get(f"{desk}api/overview").json()[0]
+    assert (row["trials_done"], row["underruns"]) == (1, 3)
+    ratings = client.get(f"{desk}api/results.csv")
+    assert ratings["content-disposition"] == 'attachment; filename="results.csv"'
+    read = list(csv.DictReader(io.StringIO(ratings.body.decode())))
+    assert sorted(float(one["score"]) for one in read) == [30.5, 61.0, 91.5]
+    stored = list(csv.DictReader(io.StringIO(client.get(f"{desk}api/events.csv").body.decode())))
+    assert [(int(one["seq"]), one["type"]) for one in stored] == [(one["seq"], one["type"]) for one in events]
 
 
 def test_the_database_is_a_whole_copy_at_one_moment(client, served, desk, tmp_path):

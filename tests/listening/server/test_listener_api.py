@@ -92,22 +92,23 @@ def test_texts_come_in_the_language_that_is_asked_for(client, link):
     assert client.get(f"{link}api/session?language=%00").json()["language"] == session["language"]
 
 
-@pytest.mark.parametrize(
-    "body",
-    [b"", b"{", b"[]", b"1", b'{"window": "w"}', b'{"window": 1, "events": []}', b'{"window": "w", "events": {}}',
-     b'{"window": "", "events": []}', b'{"window": "w", "events": [NaN]}', b'{"window": "w", "events": [1e999]}',
-     b'{"window": "w", "events": ["\\ud800"]}', b'{"window": "\xff", "events": []}', 100000 * b"[",
-     b'{"window": "w", "events": [' + 5000 * b"9" + b"]}", b'{"window": "' + 65 * b"w" + b'", "events": []}'],
-)  # fmt: skip
-def test_what_is_no_request_is_400(client, link, body):
-    answer = client.ask("POST", f"{link}api/events", body)
-    assert answer.status == 400
-    assert answer.json()["error"] == "malformed"
+NO_REQUEST = [
+    b"", b"{", b"[]", b"1", b'{"window": "w"}', b'{"window": 1, "events": []}', b'{"window": "w", "events": {}}',
+    b'{"window": "", "events": []}', b'{"window": "w", "events": [NaN]}', b'{"window": "w", "events": [1e999]}',
+    b'{"window": "w", "events": ["\\ud800"]}', b'{"window": "\xff", "events": []}', 100000 * b"[",
+    b'{"window": "w", "events": [' + 5000 * b"9" + b"]}", b'{"window": "' + 65 * b"w" + b'", "events": []}',
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("not_event", [None, 1, [], {}, {"seq": True}, {"seq": "1"}, {"seq": 1}, {"seq": 10**30}])
-def test_what_is_no_event_is_refused_or_a_gap(send, not_event):
-    assert send(not_event)[0] in (409, 422)
+def test_what_is_no_request_is_400(client, link):
+    for body in NO_REQUEST:
+        answer = client.ask("POST", f"{link}api/events", body)
+        assert (answer.status, answer.json()["error"]) == (400, "malformed"), body[:60]
+
+
+def test_what_is_no_event_is_refused_or_a_gap(send):
+    for not_event in (None, 1, [], {}, {"seq": True}, {"seq": "1"}, {"seq": 1}, {"seq": 10**30}):
+        assert send(not_event)[0] in (409, 422), not_event
     assert send(event(1)) == (200, {"stored": 1})
 
 
@@ -142,4 +143,16 @@ def test_commands_for_a_player_outside_the_browser(client, served, link):
     assert client.post(address, {"commands": [{"type": "stop"}]}).status == 409
     assert client.get(f"{address}?after=-1&wait=0").json()["connected"] is False
     assert client.get(f"{address}?after=x").status == 400
+    assert client.get(f"{address}?wait=nan").status == 200
     assert client.post(address, {"commands": ["stop"]}).status == 400
+    player = f"{address}/player"
+    assert client.get(f"{player}?player=p&after=0&wait=0").status == 409
+    assert client.post(player, {"player": "p", "state": {"status": "starting"}}).json() == {"number": 0}
+    assert client.post(address, {"commands": [{"type": "stop"}, {"type": "use"}]}).json() == {"number": 2}
+    commands = client.get(f"{player}?player=p&after=1&wait=0").json()["commands"]
+    assert commands == [{"type": "use", "number": 2}]
+    assert client.post(player, {"player": "p", "state": {"status": "ready"}}).json() == {"number": 2}
+    state = client.get(f"{address}?after=-1&wait=0").json()
+    assert (state["connected"], state["player"], state["state"]) == (True, "p", {"status": "ready"})
+    other = "/" + served.test.overview()[1]["link"]
+    assert client.get(f"{other}api/native?after=-1&wait=0").json()["connected"] is False
