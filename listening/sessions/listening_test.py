@@ -1,6 +1,7 @@
 """A running listening test: what the server asks of it, and where everything that listeners do is stored.
 
-All methods may be called from any thread. Nothing is acknowledged before it is on the disk.
+All methods may be called from any thread. Nothing is acknowledged before it is on the disk. What only reads waits
+for nobody: a listener's state is never changed, but replaced as a whole once it is stored.
 """
 
 from __future__ import annotations
@@ -182,11 +183,9 @@ class ListeningTest:
         known = read_key(key) if key else None
         transducers_of(settings, read)
         pages(settings, read, 1, b"", known)  # whether the plan fits the package
-        values = json.loads(json.dumps(asdict(settings)))
-        del values["texts"]  # the wording, and where the files lie, may change while the test runs
-        decided = known is not None and settings.method != "mushra"  # the key decides which trials there are
+        values = json.loads(json.dumps(asdict(replace(settings, texts=()))))
         meta = {
-            "test": sha256_of({"session": read.sha256, "plan": values, "key": decided}),
+            "test": _test_id(read, settings, known),
             "session": json.dumps(read_json(package / "session.json"), ensure_ascii=False),
             "plan": json.dumps(values, ensure_ascii=False),
             "desk_token": secrets.token_urlsafe(24),
@@ -222,39 +221,36 @@ class ListeningTest:
 
     def session(self, listener: str, language: str | None = None) -> dict[str, Any]:
         """Everything that the listener's page needs, and nothing that tells a condition."""
-        with self._lock:
-            rater = self._raters[listener]
-            state = rater.progress
-            chosen = next(
-                name for name in (language, state.language, next(iter(self._texts))) if name in self._texts
-            )
-            transducer = self._transducer(state)
-            rendition = self.package.renditions[transducer]
-            return {
-                "title": self.plan.title or self.package.title,
-                "listener": listener,
-                "method": self.plan.method,
-                "languages": language_names(self._texts),
-                "language": chosen,
-                "texts": dict(self._texts[chosen]),
-                "plan": {
-                    "require_100": self.plan.require_100,
-                    "comments": self.plan.comments,
-                    "level_range_db": self.plan.level_range_db,
-                    "transducer": transducer,
-                    "transducers": list(rater.session.transducers),
-                    "native": False,
-                    "screening": self.plan.screening,
-                },
-                "layout": dict(rendition.layout),
-                "audio": {
-                    "sample_rate_hz": rendition.sample_rate_hz,
-                    "channels": len(rendition.layout["channels"]),
-                },
-                "signals": {name: _file_id(rater.row.secret, "signals", name) for name in SIGNALS},
-                "pages": [self._page_json(rater, number, rendition) for number in range(len(rater.session.pages))],
-                "state": state.as_json(),
-            }
+        rater = self._raters[listener]
+        state = rater.progress
+        chosen = next(name for name in (language, state.language, next(iter(self._texts))) if name in self._texts)
+        transducer = self._transducer(state)
+        rendition = self.package.renditions[transducer]
+        return {
+            "title": self.plan.title or self.package.title,
+            "listener": listener,
+            "method": self.plan.method,
+            "languages": language_names(self._texts),
+            "language": chosen,
+            "texts": dict(self._texts[chosen]),
+            "plan": {
+                "require_100": self.plan.require_100,
+                "comments": self.plan.comments,
+                "level_range_db": self.plan.level_range_db,
+                "transducer": transducer,
+                "transducers": list(rater.session.transducers),
+                "native": False,
+                "screening": self.plan.screening,
+            },
+            "layout": dict(rendition.layout),
+            "audio": {
+                "sample_rate_hz": rendition.sample_rate_hz,
+                "channels": len(rendition.layout["channels"]),
+            },
+            "signals": {name: _file_id(rater.row.secret, "signals", name) for name in SIGNALS},
+            "pages": [self._page_json(rater, number, rendition) for number in range(len(rater.session.pages))],
+            "state": state.as_json(),
+        }
 
     def _page_json(self, rater: _Rater, number: int, rendition: Rendition) -> dict[str, Any]:
         page = rater.session.pages[number]
@@ -280,9 +276,8 @@ class ListeningTest:
 
     def audio_file(self, listener: str, file_id: str) -> Path | None:
         """File of an id that this listener's session holds, for the transducer that he uses."""
-        with self._lock:
-            rater = self._raters[listener]
-            rendition = self.package.renditions[self._transducer(rater.progress)]
+        rater = self._raters[listener]
+        rendition = self.package.renditions[self._transducer(rater.progress)]
         found = rater.files.get(file_id)
         if found is None:
             return None
@@ -413,16 +408,15 @@ class ListeningTest:
 
     def poll(self, listener: str, window: str) -> dict[str, bool]:
         """What a page must know between its events; its window counts as in use."""
-        with self._lock:
-            rater = self._raters[listener]
-            mine = window == rater.window
-            if mine:
-                rater.note_seen()
-            return {
-                "paused": self._paused,
-                "withdrawn": rater.row.withdrawn is not None,
-                "elsewhere": not mine and rater.window is not None,
-            }
+        rater = self._raters[listener]
+        current = rater.window
+        if window == current:
+            rater.note_seen()
+        return {
+            "paused": self._paused,
+            "withdrawn": rater.row.withdrawn is not None,
+            "elsewhere": current is not None and window != current,
+        }
 
     # -------------------------------------------------------------------------------------------------- desk
 
@@ -449,8 +443,7 @@ class ListeningTest:
             all trials), ``last_seen`` (milliseconds since 1970, or None), ``transducer``, ``device``,
             ``level_db``, ``paused``, ``withdrawn`` (milliseconds since 1970, or None), ``finished``.
         """
-        with self._lock:
-            return [self._overview(rater) for rater in self._raters.values()]
+        return [self._overview(rater) for rater in list(self._raters.values())]
 
     def _overview(self, rater: _Rater) -> dict[str, Any]:
         state, all_pages = rater.progress, rater.session.pages
@@ -526,9 +519,23 @@ class ListeningTest:
 
     def _rater(self, row: Listener) -> _Rater:
         made = pages(self.plan, self.package, row.number, row.secret, self._key)
-        frames = {item: files.frames for item, files in self.package.items.items()}
+        renditions = self.package.renditions.values()
+        frames = {
+            item: max(rendition.items[item].frames for rendition in renditions) for item in self.package.items
+        }
         transducers = transducers_of(self.plan, self.package)
         return _Rater(row, Session(self.plan, made, frames, frozenset(self._texts), transducers))
+
+
+def _test_id(package: TestPackage, plan: SessionPlan, key: Key | None) -> str:
+    """SHA-256 of all that decides what is presented and asked; the wording may change while a test runs.
+
+    Of the plan the settings that are not the defaults count, so that later versions may have further ones.
+    """
+    plain = asdict(SessionPlan())
+    chosen = {name: value for name, value in asdict(plan).items() if value != plain[name] and name != "texts"}
+    decides = key is not None and plan.method != "mushra"  # whether the key tells which trials there are
+    return sha256_of({"session": package.sha256, "plan": chosen, "key": decides})
 
 
 def transducers_of(plan: SessionPlan, package: TestPackage) -> tuple[str, ...]:

@@ -106,6 +106,8 @@ class Progress:
     language : str or None
     last_ms : int
         Time of the last event.
+    shift_ms : int
+        What is added to the times that a browser tells, so that none is before the one before it.
     """
 
     page: int = 0
@@ -115,6 +117,7 @@ class Progress:
     level_db: float = 0.0
     language: str | None = None
     last_ms: int = 0
+    shift_ms: int = 0
 
     @property
     def transducer(self) -> str | None:
@@ -224,9 +227,10 @@ def after(state: Progress, event: Mapping[str, Any], session: Session) -> Progre
         raise Impossible(f"{kind}: page {number}, but page {state.page} is not done")
     if number in state.done and kind in _OF_OPEN_PAGES:
         raise Impossible(f"{kind}: page {number} is done")
-    # The clock of a browser may be set back, and a listener may go on at another machine
-    at = _At(number, max(int(at_ms), state.last_ms), session)
-    return replace(change(state, event, at), last_ms=at.ms)
+    # The clock of a browser may be set back, or the listener goes on at a machine whose clock is behind
+    shift_ms = max(state.shift_ms, state.last_ms - int(at_ms))
+    at = _At(number, int(at_ms) + shift_ms, session)
+    return replace(change(state, event, at), last_ms=at.ms, shift_ms=shift_ms)
 
 
 def _before(state: Progress, at: _At) -> PageState:

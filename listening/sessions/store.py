@@ -12,7 +12,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -162,9 +162,9 @@ class Store:
             yield self._connection.execute
             self._connection.execute("COMMIT")
         except BaseException as error:
-            if self._connection.in_transaction:
+            with suppress(sqlite3.Error):  # a disk that does not write may have ended the transaction itself
                 self._connection.execute("ROLLBACK")
-            if isinstance(error, sqlite3.OperationalError):
+            if type(error) in (sqlite3.OperationalError, sqlite3.DatabaseError):
                 raise StorageError(str(error)) from error
             raise
 

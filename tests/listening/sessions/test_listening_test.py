@@ -373,6 +373,11 @@ def test_a_database_of_another_plan_or_package_is_refused_and_not_touched(opened
     opened().close()
 
 
+def test_a_setting_that_is_the_default_makes_no_other_test(opened):
+    opened().close()
+    assert opened('method = "mushra"\nreplicates = 1\nlevel_range_db = 4').overview() == []
+
+
 def test_wording_may_change_while_a_test_runs(opened, tmp_path):
     opened('texts = ["en.toml"]' if (tmp_path / "en.toml").exists() else "").close()
     (tmp_path / "en.toml").write_text('next = "Go on"')

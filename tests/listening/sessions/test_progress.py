@@ -323,11 +323,22 @@ def test_times_and_uses_by_hand(at_trial):
     assert (page.loops, page.all_underruns, page.sounding) == (1, (3, 750.0), None)
 
 
-def test_a_clock_that_is_set_back_makes_no_time_negative(at_trial):
-    events = [e("page", TRIAL, 10_000), *PLAYS, *RATES, e("done", TRIAL, 10)]
+def test_a_clock_that_is_set_back_by_an_hour_costs_the_time_of_one_event(at_trial):
+    """1 sounds from 10 to 12 s, when the clock is set back to 5 s, 2 for 3 s more, 3 for 4 s."""
+    events = [
+        e("page", TRIAL, 3_610_000),
+        e("play", TRIAL, 3_610_000, slot=1, position=0),
+        e("play", TRIAL, 3_612_000, slot=2, position=0),
+        e("rate", TRIAL, 5_000, slot=1, score=50),
+        e("play", TRIAL, 8_000, slot=3, position=0),
+        e("rate", TRIAL, 9_000, slot=2, score=50),
+        e("rate", TRIAL, 10_000, slot=3, score=50),
+        e("done", TRIAL, 12_000),
+    ]
     page = fold(events, at_trial).pages[TRIAL]
-    assert page.time_ms == 0
-    assert all(use.listen_ms == 0 for use in page.slots.values())
+    assert page.time_ms == 2000 + 3000 + 4000
+    assert [page.slots[slot].listen_ms for slot in (1, 2, 3)] == [2000, 3000, 4000]
+    assert [page.slots[slot].first_ms for slot in (1, 2, 3)] == [2000, 6000, 7000]
 
 
 def test_what_comes_late_changes_nothing_of_a_page_that_is_done(at_trial):
