@@ -121,8 +121,18 @@ figures: figure2
 
 # ------------------------------------------------------------------------------------------- house-keeping
 
+# A browser and a sound system for the tests of the listening test; the tests that need them skip where they are missing.
+SOUND_PACKAGES := chromium pulseaudio pulseaudio-utils libportaudio2 libasound2-plugins
+
 # One thread in each worker: workers that share the cores wait for each other in every parallel loop otherwise.
 test: $(READY)
+	@if ! { command -v chromium && command -v pulseaudio && command -v parec \
+			&& $(PYTHON) -c 'import ctypes.util, sys; sys.exit(not ctypes.util.find_library("portaudio"))'; } >/dev/null; then
+		if ! { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
+				&& apt-get install -y -qq --no-install-recommends $(SOUND_PACKAGES); }; then
+			echo 'note: tests of playback skip: sudo apt-get install $(SOUND_PACKAGES)' >&2
+		fi
+	fi
 	OMP_NUM_THREADS=1 $(RUN) pytest -n $(WORKERS)
 
 lint: $(READY)

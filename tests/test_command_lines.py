@@ -38,6 +38,7 @@ def test_no_command_is_lost_and_nothing_but_commands_stands_at_the_root_of_a_pac
         "codec.decode", "codec.encode", "codec.figure1", "codec.inspect", "codec.profile", "codec.publish",
         "codec.train", "codec.transfer", "codec.truncate", "codec.weights",
         "listening.build", "listening.card", "listening.export", "listening.freeze", "listening.opus",
+        "listening.play",
         "listening.results", "listening.serve",
         "render.adm", "render.binaural", "render.decode", "render.inspect", "render.quality", "render.signals",
         "stimuli.acceptance", "stimuli.events", "stimuli.hoastats", "stimuli.place", "stimuli.prepare",

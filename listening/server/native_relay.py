@@ -78,6 +78,7 @@ class NativeRelay:
 
     async def commands(self, player: str, after: int, wait_s: float) -> list[dict[str, Any]] | None:
         """Commands after number `after`, at once or when one comes; None if another took this player's place."""
+        after = after if after <= self._last else 0  # the server was started anew, and counts from 0 again
         self._heard_s = time.monotonic() if player == self._player else self._heard_s
         await self._until(lambda: player != self._player or self._last > after, min(wait_s, CONNECTED_S / 2))
         if player != self._player:

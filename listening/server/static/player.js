@@ -11,6 +11,9 @@ import { parseWav } from "./wav.js";
 
 const OVERVIEW = 256;      // frames behind one point of the waveform
 const START_MS = 3000;     // a context that has not started by then does not start
+// "playback" is a block of 21 ms in Chromium on Linux. On two cores with ten busy processes such blocks were missed 10 to
+// 23 times in 15 s, blocks of 60 ms never; a switch is heard 0.2 s after it was asked for.
+const LATENCY_S = 0.06;
 const LIMIT_DB = 4;        // BS.1534-3: the listener's own adjustment
 export const OUTPUT_MAPS = { identity: "identity", rears: "rears before sides (Chromium, PulseAudio, Windows)" };
 
@@ -157,12 +160,12 @@ export class Playback {
     this.play("identification", channel * length);
   }
 
-  /** Sample that is played now, between the reports of the audio thread by its clock. */
+  /** Sample that is heard now, between the reports of the audio thread by its clock. */
   get position() {
     const { position, at } = this.anchor;
     if (this.playing === null) return position;
     const end = this.loop?.[1] ?? this.frames;
-    return Math.min(Math.round(position + this.clock() - at), Math.max(end, position));
+    return Math.max(0, Math.min(Math.round(position + this.clock() - at), Math.max(end, position)));
   }
 
   /** Smallest and largest sample over all channels, for `n` parts of a stimulus. */
@@ -278,15 +281,16 @@ export class Player extends Playback {
       const silent = new Promise((resolve) => { this.onsilent = resolve; });
       this.stop();
       await Promise.race([silent, delay(500)]);
-      await delay(1000 * (this.context.outputLatency ?? 0));
+      await delay(2000 * (this.context.outputLatency ?? 0.2));  // until the fade-out has been heard
     }
     this.send({ type: "close" });
     this.node.disconnect();
     await this.context.close();
   }
 
+  /** What is heard now was rendered a latency ago. */
   clock() {
-    return this.context.currentTime * this.sampleRate;
+    return (this.context.currentTime - (this.context.outputLatency ?? 0)) * this.sampleRate;
   }
 
   keep(file) {
@@ -337,13 +341,14 @@ async function openContext(sampleRate, needed) {
       "Choose the multichannel device as the system's default output, set it to all its channels " +
       `(PulseAudio: default-sample-channels = ${needed}) and restart the browser.`, most, needed);
   }
-  return new AudioContext({ sampleRate, latencyHint: "playback" });
+  const context = new AudioContext({ sampleRate, latencyHint: LATENCY_S });
+  Object.assign(context.destination, {
+    channelCount: needed, channelCountMode: "explicit", channelInterpretation: "discrete",
+  });
+  return context;
 }
 
 async function started(context, channels) {
-  Object.assign(context.destination, {
-    channelCount: channels, channelCountMode: "explicit", channelInterpretation: "discrete",
-  });
   await Promise.race([context.resume(), delay(START_MS)]);
   if (context.state === "running") return;
   // With two channels a context of this browser may start nevertheless: then it is the number of channels.

@@ -37,11 +37,11 @@ class PlayerProcessor extends AudioWorkletProcessor {
   process(_inputs, [output]) {
     const { switcher } = this;
     this.quietUntil ??= currentFrame + QUIET_S * sampleRate;
+    if (currentFrame < this.quietUntil) return this.open;
     if (this.next !== null && this.next !== currentFrame) {
       this.port.postMessage({ type: "gap", expected: this.next, found: currentFrame });
     }
     this.next = currentFrame + output[0].length;
-    if (currentFrame < this.quietUntil) return this.open;
     switcher.frame = currentFrame;
     switcher.process(output, output[0].length);
     if (switcher.transitions.length > 0) {
