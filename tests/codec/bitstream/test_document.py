@@ -15,7 +15,12 @@ from codec.bitstream.file import read_header, read_packets
 from codec.bitstream.sizes import side_info_bytes
 from codec.coding.pipeline import encode
 from codec.side_info.klt import InverseKLT, klt_basis
-from codec.side_info.parameter_coding import SpatialParameters, decode_parameters, encode_parameters
+from codec.side_info.parameter_coding import (
+    _NONZERO_SHARE,
+    SpatialParameters,
+    decode_parameters,
+    encode_parameters,
+)
 from render.hoa.scene import Scene
 
 
@@ -111,10 +116,21 @@ def test_the_document_suffices(model, side_info_model, has_side_info, codebooks,
         assert codes == flat[flat >= 0].tolist()
 
 
+def shares_by_the_document():
+    """Initial shares of numbers that are not 0, in 32nds: 120 contexts of levels, 120 of correlations."""
+    text = (Path(__file__).parents[3] / "docs" / "bitstream.md").read_text()
+    return text.split("in the order of 3 z + neighbours:")[1].split("An encoder may take any s")[0].split()
+
+
+def test_the_initial_shares_of_the_parameters_are_those_of_the_document():
+    table = shares_by_the_document()
+    assert len(table) == 240
+    assert [share for kind in _NONZERO_SHARE for share in kind] == [int(share) for share in table]
+
+
 def parameters_by_the_document(data, channels, level_slots, slots):
     """Step number, active channels, numbers of levels and correlations."""
-    text = (Path(__file__).parents[3] / "docs" / "bitstream.md").read_text()
-    table = text.split("in the order of 3 z + neighbours:")[1].split("An encoder may take any s")[0].split()
+    table = shares_by_the_document()
     decide = adaptive_decisions_of(data)
     s = 0
     for _ in range(5):
