@@ -133,7 +133,7 @@ async def _native_player_commands(request: Request, listener: str) -> Response:
 def _after_and_wait(request: Request) -> tuple[int, float]:
     """Number of the last command or revision that is known, and how many seconds to wait for a newer one."""
     try:
-        after, wait_s = (float(request.query_params.get(name, "0")) for name in ("after", "wait"))
+        after, wait_s = (float(request.query_params.get(*default)) for default in (("after", "-1"), ("wait", "0")))
         return int(after), min(max(0.0, wait_s), _LONGEST_WAIT_S)  # NaN is not more than 0
     except (ValueError, OverflowError):
         raise HTTPException(400, "'after' and 'wait' are numbers") from None

@@ -49,10 +49,12 @@ def listen(host: str, port: int) -> socket.socket:
     InputError
         If the port is in use, or the address is none of this machine.
     """
+    if not 0 <= port <= 65535:
+        raise InputError(f"--port {port}: is none of 0 to 65535")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=1024)
-    except (OSError, OverflowError, UnicodeError) as error:
+    except (OSError, UnicodeError) as error:
         why = getattr(error, "strerror", None) or error
         raise InputError(f"{host}, port {port}: {why}; choose others with --host and --port") from None
 
