@@ -29,7 +29,6 @@ BITSTREAM = (
     "tests/codec/bitstream", "tests/attacks/test_attacks_arvq.py",
     "-k", "not no_mutation and not parameters and not transform and not numpy_only",
 )  # fmt: skip
-EXCERPTS = ("tests/stimuli/excerpts",)
 MODULES: dict[str, tuple[str, ...]] = {
     "codec/bitstream/file.py": BITSTREAM,
     "codec/bitstream/format.py": BITSTREAM,
@@ -45,9 +44,9 @@ MODULES: dict[str, tuple[str, ...]] = {
         "tests/attacks/test_audio_files.py",
     ),
     "render/loudspeakers/renderer.py": ("tests/render/loudspeakers/test_renderer.py",),
-    "stimuli/excerpts/audibility.py": EXCERPTS,
-    "stimuli/excerpts/selection.py": EXCERPTS,
-    "stimuli/excerpts/window.py": EXCERPTS,
+    "stimuli/excerpts/audibility.py": ("tests/stimuli/excerpts/test_audibility.py",),
+    "stimuli/excerpts/selection.py": ("tests/stimuli/excerpts/test_selection.py",),
+    "stimuli/excerpts/window.py": ("tests/stimuli/excerpts/test_window.py",),
 }  # fmt: skip
 """Module -> the arguments of pytest that run its tests."""
 
