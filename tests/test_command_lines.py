@@ -33,8 +33,8 @@ sys.exit(status)
 
 def test_no_command_is_lost_and_nothing_but_commands_stands_at_the_root_of_a_package():
     assert set(MODULES) == {
-        "analysis.correlate", "analysis.coverage", "analysis.mushra", "analysis.objective", "analysis.plan",
-        "analysis.power", "analysis.report", "analysis.simulate",
+        "analysis.comparison", "analysis.correlate", "analysis.coverage", "analysis.mushra", "analysis.objective",
+        "analysis.plan", "analysis.power", "analysis.report", "analysis.simulate",
         "codec.decode", "codec.encode", "codec.figure1", "codec.inspect", "codec.profile", "codec.publish",
         "codec.train", "codec.transfer", "codec.truncate", "codec.weights",
         "listening.build", "listening.card", "listening.export", "listening.freeze", "listening.opus",

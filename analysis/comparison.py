@@ -1,0 +1,47 @@
+"""Analyse the results of a BS.1116, AB or ABX test: a table here, and tables and a figure as files.
+
+    python -m analysis.comparison results-7.1.4.sqlite --key key-7.1.4.json -o results
+
+RESULTS is a database of listening.serve, or the CSV that listening.results makes of it. BS.1116: difference grades
+with 95 % intervals over listeners, t and sign tests against 0, and whether each listener identified the hidden
+reference. AB: shares with Clopper-Pearson intervals and exact binomial tests, ties counted apart. ABX: shares
+correct, exact one-sided tests and d' by two models. All overall, by item and by listener; attributes and
+transducers are never pooled. Written are summary.csv, summary.json and the figure comparison.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from render.common.cli import one_thread_for_linear_algebra, parser, run
+
+
+def main() -> None:
+    """Run the command line."""
+    command = parser(__doc__, "analysis.comparison")
+    command.add_argument("results", type=Path, metavar="RESULTS", help="database (.sqlite) or table (.csv)")
+    command.add_argument("--key", type=Path, metavar="KEY.json", help="key that stands beside the package")
+    command.add_argument("-o", "--output", type=Path, default=Path("results"), metavar="DIR")
+    command.add_argument("--force", action="store_true", help="replace results that differ")
+    arguments = command.parse_args()
+    one_thread_for_linear_algebra()
+
+    from analysis.ratings.comparisons import read_comparisons
+    from analysis.ratings.table import read_key
+    from analysis.reporting.comparison_figure import write_comparison_figure
+    from analysis.reporting.comparison_tables import lines, write_tables
+    from analysis.study.comparison import CAVEATS, expertise, summary
+
+    test = read_comparisons(arguments.results, read_key(arguments.key) if arguments.key else None)
+    rows, output, force = summary(test), arguments.output, arguments.force
+    experts = expertise(test) if test.method == "bs1116" else []
+    write_tables(output, test, rows, experts, force)
+    left = write_comparison_figure(test.method, rows, CAVEATS[test.method], test.simulated, output, force)
+    print("\n".join(lines(test, rows, experts)))
+    print(f"\nwrote in {output}: summary.csv, summary.json, comparison (.pdf, .png, .svg)")
+    if left:
+        print(f"the figure has no place for {left} of {len(rows)} rows; summary.csv has them all")
+
+
+if __name__ == "__main__":
+    run(main)
