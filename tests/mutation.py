@@ -38,6 +38,9 @@ MODULES: dict[str, tuple[str, ...]] = {
         "tests/codec/bitstream/test_document.py", "tests/codec/side_info/test_parameter_coding.py",
         "-k", "not transform and not suffices[ and not others[64]",
     ),
+    "listening/sessions/pages.py": ("tests/listening/sessions/test_pages.py",),
+    "listening/sessions/progress.py": ("tests/listening/sessions/test_progress.py", "-k", "not no_json"),
+    "listening/sessions/ratings.py": ("tests/listening/sessions/test_ratings.py",),
     "listening/test_design/presentation_orders.py": ("tests/listening/test_design/test_presentation_orders.py",),
     "render/fileio/container.py": (
         "tests/render/fileio/test_container.py", "tests/render/fileio/test_audio_file.py",

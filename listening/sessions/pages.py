@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import random
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 from listening.sessions.package import TestPackage
@@ -95,25 +95,30 @@ def pages(
     return (*result, Page("end"))
 
 
+@dataclass(frozen=True)
+class _Round:
+    """Items in order, with their stimuli in order, that are presented for one attribute.
+
+    `purpose` names the round among those of a listener: what is drawn at random in it depends on it.
+    """
+
+    items: Sequence[str]
+    slots: Mapping[str, tuple[str, ...]]
+    attribute: str
+    replicate: int
+    purpose: str
+
+
 def _trials(plan: SessionPlan, package: TestPackage, number: int, secret: bytes, key: Key | None) -> list[Trial]:
     """Rounds of all items: every attribute in the first round, then every attribute in the second, and so on."""
     found = []
     rounds = [(r, a) for r in range(plan.replicates) for a in plan.attributes]
     for count, (replicate, attribute) in enumerate(rounds):
         items, slots = _order(package, number, count)
-        if plan.method == "mushra":
-            made = [Trial(item, attribute, replicate + 1, slots[item], True) for item in items]
-        elif plan.method == "bs1116":
-            made = list(_triples(plan, items, slots, replicate, attribute, secret, key))
-        else:
-            made = list(_pair_trials(plan, items, slots, replicate, attribute, secret, key))
-        found += made
+        found += _presented(plan, _Round(items, slots, attribute, replicate + 1, f"round {count}"), secret, key)
     if not found:
         raise InputError("plan: nothing is left to compare; with --key, set controls = true or other pairs")
-    return [
-        Trial(t.item, t.attribute, t.replicate, t.slots, t.has_reference, count)
-        for count, t in enumerate(found, start=1)
-    ]
+    return _numbered(found)
 
 
 def _training(plan: SessionPlan, package: TestPackage, number: int, secret: bytes, key: Key | None) -> list[Trial]:
@@ -123,19 +128,14 @@ def _training(plan: SessionPlan, package: TestPackage, number: int, secret: byte
         if item not in package.items:
             raise InputError(f"plan: training: no such item: {item!r}{did_you_mean(item, package.items)}")
     _, slots = _order(package, number, -1)
-    attribute = plan.attributes[0]
-    if plan.method == "mushra":
-        made = [Trial(item, attribute, 1, slots[item], True) for item in items]
-    else:
-        make = _triples if plan.method == "bs1116" else _pair_trials
-        of_item: dict[str, Trial] = {}
-        for trial in make(plan, items, slots, -1, attribute, secret, key):
-            of_item.setdefault(trial.item, trial)
-        made = list(of_item.values())
-    return [
-        Trial(t.item, t.attribute, t.replicate, t.slots, t.has_reference, count)
-        for count, t in enumerate(made, start=1)
-    ]
+    first: dict[str, Trial] = {}
+    for trial in _presented(plan, _Round(items, slots, plan.attributes[0], 1, "training"), secret, key):
+        first.setdefault(trial.item, trial)
+    return _numbered(first.values())
+
+
+def _numbered(trials: Iterable[Trial]) -> list[Trial]:
+    return [replace(trial, number=number) for number, trial in enumerate(trials, start=1)]
 
 
 def _order(package: TestPackage, number: int, count: int) -> tuple[list[str], dict[str, tuple[str, ...]]]:
@@ -152,60 +152,54 @@ def _order(package: TestPackage, number: int, count: int) -> tuple[list[str], di
     return items, slots
 
 
-def _triples(
-    plan: SessionPlan,
-    items: list[str] | tuple[str, ...],
-    slots: Mapping[str, tuple[str, ...]],
-    replicate: int,
-    attribute: str,
-    secret: bytes,
-    key: Key | None,
-) -> Iterator[Trial]:
+def _presented(plan: SessionPlan, one: _Round, secret: bytes, key: Key | None) -> Iterator[Trial]:
+    """Trials of a round by the plan's method."""
+    if plan.method == "bs1116":
+        yield from _triples(plan, one, secret, key)
+    elif plan.method in ("ab", "abx"):
+        yield from _pairs(plan, one, secret, key)
+    else:
+        for item in one.items:
+            yield Trial(item, one.attribute, one.replicate, one.slots[item], True)
+
+
+def _triples(plan: SessionPlan, one: _Round, secret: bytes, key: Key | None) -> Iterator[Trial]:
     """Trials of BS.1116-3 (clause 4): open reference A; B and C are the object and the hidden reference."""
-    objects = [
-        (item, name)
-        for item in items
-        for name in slots[item]
-        if plan.controls or key is None or not _is_reference(key, item, name)
-    ]
-    swapped = _balanced(len(objects), secret, f"sides/{replicate}/{attribute}")
+    objects = [(item, name) for item in one.items for name in _objects(plan, one, item, key)]
+    swapped = _balanced(len(objects), secret, f"{one.purpose}/sides")
     for (item, name), swap in zip(objects, swapped, strict=True):
-        yield Trial(item, attribute, max(replicate, 0) + 1, _pair((REFERENCE, name), swap), True)
+        yield Trial(item, one.attribute, one.replicate, _pair((REFERENCE, name), swap), True)
 
 
-def _pair_trials(
-    plan: SessionPlan,
-    items: list[str] | tuple[str, ...],
-    slots: Mapping[str, tuple[str, ...]],
-    replicate: int,
-    attribute: str,
-    secret: bytes,
-    key: Key | None,
-) -> Iterator[Trial]:
-    """Trials of AB and of ABX; the pairs of an item follow each other, its repetitions come in later rounds.
+def _pairs(plan: SessionPlan, one: _Round, secret: bytes, key: Key | None) -> Iterator[Trial]:
+    """Trials of AB and of ABX; the pairs of an item follow each other, its repetitions come in later passes.
 
-    Over a round A and B are exchanged in every second trial, and X is A as often as B, both in random order.
+    Over a pass A and B are exchanged in every second trial, and X is A as often as B, both in random order.
     """
-    compared = [(item, pair) for item in items for pair in _pairs_of(plan, item, slots[item], key)]
+    compared = [(item, pair) for item in one.items for pair in _pairs_of(plan, one, item, key)]
     for repetition in range(plan.repetitions):
-        purpose = f"{replicate}/{attribute}/{repetition}"
-        swapped = _balanced(len(compared), secret, f"sides/{purpose}")
-        xs = _balanced(len(compared), secret, f"x/{purpose}")
+        swapped = _balanced(len(compared), secret, f"{one.purpose}/{repetition}/sides")
+        xs = _balanced(len(compared), secret, f"{one.purpose}/{repetition}/x")
+        number = (one.replicate - 1) * plan.repetitions + repetition + 1
         for (item, pair), swap, x in zip(compared, swapped, xs, strict=True):
             names = _pair(pair, swap)
-            number = max(replicate, 0) * plan.repetitions + repetition + 1
             if plan.method == "abx":
-                yield Trial(item, attribute, number, (*names, names[x]), False)
+                yield Trial(item, one.attribute, number, (*names, names[x]), False)
             else:
-                yield Trial(item, attribute, number, names, REFERENCE not in names)
+                yield Trial(item, one.attribute, number, names, REFERENCE not in names)
 
 
-def _pairs_of(plan: SessionPlan, item: str, names: tuple[str, ...], key: Key | None) -> list[tuple[str, str]]:
+def _objects(plan: SessionPlan, one: _Round, item: str, key: Key | None) -> list[str]:
+    """Stimuli of an item that are compared with the reference; not that itself, where the key tells it."""
+    names = one.slots[item]
+    return [name for name in names if plan.controls or key is None or not _is_reference(key, item, name)]
+
+
+def _pairs_of(plan: SessionPlan, one: _Round, item: str, key: Key | None) -> list[tuple[str, str]]:
     if plan.pairs == "reference":
-        others = [name for name in names if plan.controls or key is None or not _is_reference(key, item, name)]
-        return [(REFERENCE, name) for name in others]
+        return [(REFERENCE, name) for name in _objects(plan, one, item, key)]
     if plan.pairs == "all":
-        return list(combinations(names, 2))
+        return list(combinations(one.slots[item], 2))
     if key is None:
         raise InputError("plan: pairs of conditions need the key; give it with --key")
     of_condition = {condition: name for name, condition in _conditions(key, item).items()}

@@ -4,6 +4,7 @@ import hashlib
 import json
 import sqlite3
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +22,12 @@ def table(tmp_path, name):
     assert found
     assert tuple(found[0]) == TABLES[name]
     return found
+
+
+def test_every_column_is_documented():
+    text = (Path(__file__).parents[3] / "docs/listening-results.md").read_text(encoding="utf-8")
+    for columns in TABLES.values():
+        assert [name for name in columns if f"`{name}`" not in text] == []
 
 
 def test_a_row_for_each_stimulus_of_mushra(opened, listen, tmp_path, package):

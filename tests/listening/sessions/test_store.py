@@ -45,8 +45,9 @@ def test_a_new_database_is_for_its_owner_alone_and_says_what_it_is(path):
     database.close()
 
 
-def test_the_log_has_the_same_mode(path):
+def test_the_log_has_the_same_mode_and_is_synchronous(path):
     store = Store(path, META)
+    assert store._connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL: the log is on the disk
     assert stat.S_IMODE(Path(f"{path}-wal").stat().st_mode) == 0o600
     store.close()
 
