@@ -3,6 +3,7 @@
 // A page is a function (app, definition, state) -> {
 //   content      elements of the page
 //   next         text of the button that goes on; null where there is none
+//   hint         what to do first, shown in the footer
 //   missing()    what is still to be done before going on, null if nothing; may be a promise; "" stays silently
 //   leave()      before the page is done, may send last events
 //   gone()       when another page is shown
@@ -199,6 +200,7 @@ class App {
     this.main.replaceChildren(...[this.page.content].flat());
     this.#header();
     this.#footer();
+    if (this.page.hint) this.tell(this.page.hint, "hint");
     scrollTo(0, 0);
     const heading = this.main.querySelector("h1");
     heading?.setAttribute("tabindex", "-1");
@@ -240,7 +242,7 @@ class App {
       this.chooseLanguage(select.value)},
       Object.entries(session.languages).map(([code, name]) =>
         h("option", {value: code, lang: code, ".selected": code === session.language}, name)));
-    const choose = shown && !trial && Object.keys(session.languages).length > 1;
+    const choose = shown && !trial && shown.kind !== "welcome" && Object.keys(session.languages).length > 1;
     this.savedMark = h("span", {class: "saved"}, "");
     this.header.replaceChildren(
       h("div", {class: "where"}, h("strong", {}, session.title || this.t("listening_test")), h("span", {}, where)),
@@ -265,9 +267,11 @@ class App {
       button(this.page.next ?? this.t("next"), () => this.next(), {class: "primary next", id: "next"}));
   }
 
-  /** Say in the footer what is to be done before going on. */
-  tell(text) {
-    if (this.message) this.message.textContent = text;
+  /** Say in the footer what is to be done before going on; `kind` is "hint" or "good" where nothing is missing. */
+  tell(text, kind = "") {
+    if (!this.message) return;
+    this.message.className = `message ${kind}`;
+    this.message.textContent = text;
   }
 
   async next() {

@@ -542,6 +542,49 @@ def test_other_methods(page, server, method):
     assert state["choice"] == (None if method == "bs1116" else "b")
 
 
+def test_the_headphone_rendition_is_taken_on_request_and_screened(page, server):
+    served = server('training = []\ntransducer = "either"\nscreening = true\n')
+    number = advance(served.test, "device")
+    loudspeakers = served.test.session("L01")["layout"]["name"]
+    page.clock.install()
+    page.goto(served.link())
+    on_page(page, "device")
+    page.get_by_text("Headphones", exact=True).click()
+    page.locator("input[value=headphones]:checked").wait_for()
+    page.click("#check")
+    page.locator(".good-mark").wait_for()
+    next_page(page)
+    on_page(page, "channels")
+    assert served.test.session("L01")["layout"]["name"] == "binaural" != loudspeakers
+    assert page.locator("svg.room").count() == 0
+    for ear in ("Left ear", "Right ear"):
+        page.get_by_role("button", name=ear).click()
+        page.locator(".speaker-button.played", has_text=ear).wait_for()
+    page.check("#confirm")
+    next_page(page)
+    on_page(page, "level")
+    next_page(page)
+    on_page(page, "screening")
+    next_page(page)
+    page.get_by_text("do the check first").wait_for()
+    page.click("#screening-start")
+    for answer in [*4 * ["both"], "set", *6 * ["1"]]:
+        option = page.locator(f"[data-answer='{answer}']")
+        assert option.is_disabled()  # first it is heard
+        page.click(".play-tones")
+        page.wait_for_timeout(60)
+        page.clock.fast_forward(6000)
+        option.click()
+    page.get_by_text("The check is not passed").wait_for()
+    next_page(page)
+    on_page(page, "instruction")
+    state = served.state()
+    assert state["device"]["transducer"] == "headphones"
+    assert state["pages"][str(number)]["confirmed"] == []
+    assert state["pages"][str(number + 1)]["confirmed"] == ["headphones"]
+    assert state["pages"][str(number + 3)]["screened"] is False
+
+
 # ------------------------------------------------------------------------------------------------ nothing lost
 
 
@@ -597,12 +640,12 @@ def test_nothing_is_lost_by_reload_killed_server_and_killed_browser(
     resumed(page)
     shown = rate_three(page)
     page.keyboard.press("i")
-    loop = page.locator(".end.in").get_attribute("aria-valuenow")
+    loop = page.locator(".loop-end.in").get_attribute("aria-valuenow")
     page.wait_for_timeout(300)
     page.reload()
     resumed(page)
     assert scores(page) == shown
-    assert page.locator(".end.in").get_attribute("aria-valuenow") == loop
+    assert page.locator(".loop-end.in").get_attribute("aria-valuenow") == loop
 
     started.kill()
     play(page, 3)
@@ -806,6 +849,11 @@ def test_every_page_in_every_language_fits(page, server, method):
                 assert overflow(page) == [], (language, kind, width)
             if language in ("en", "de") and kind in ("training", "device", "questionnaire"):
                 assert small_targets(page) == [], (language, kind)
+            if kind == "training":
+                page.click("#help")
+                page.locator("dialog.help").wait_for()
+                assert overflow(page) == [], (language, "help")
+                page.keyboard.press("Escape")
             page.set_viewport_size({"width": 1366, "height": 768})
     assert complaints == []
 
@@ -830,7 +878,8 @@ def overflow(page):
 
 def small_targets(page):
     """What is operated and is smaller than 44 pixels, without what lies in a label that is large enough."""
-    return page.evaluate("""() => [...document.querySelectorAll("button, select, summary, input, textarea, .end")]
+    return page.evaluate("""() => [...document.querySelectorAll("button, select, summary, input, textarea, [role]")]
+      .filter((each) => each.matches("button, select, summary, input, textarea, [role=slider]"))
       .filter((each) => each.getClientRects().length)
       .map((each) => each.closest("label.option, label.check, label.chip") ?? each)
       .filter((each) => {
@@ -900,7 +949,7 @@ def test_a_loop_is_dragged_on_the_waveform_and_is_half_a_second_at_least(page, s
     page.goto(served.link())
     resumed(page)
     wave = page.locator(".wave").bounding_box()
-    for end, share in ((".end.out", 0.8), (".end.in", 0.75)):
+    for end, share in ((".loop-end.out", 0.8), (".loop-end.in", 0.75)):
         box = page.locator(end).bounding_box()
         page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 30)
         page.mouse.down()
@@ -912,7 +961,7 @@ def test_a_loop_is_dragged_on_the_waveform_and_is_half_a_second_at_least(page, s
     wait_for(lambda: served.state()["pages"][str(number)]["loop"][0] > 0)
     loop = served.state()["pages"][str(number)]["loop"]
     assert loop[1] - loop[0] == 22050
-    page.locator(".end.in").focus()
+    page.locator(".loop-end.in").focus()
     page.keyboard.press("ArrowLeft")
     wait_for(lambda: served.state()["pages"][str(number)]["loop"][0] == loop[0] - 4410)
 

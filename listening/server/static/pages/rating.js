@@ -27,6 +27,7 @@ export function rating(app, definition, state) {
   return {
     content: page.content,
     aside: page.comment.toggle,
+    hint: page.scores.size ? "" : app.t("hint_rating"),
     missing: () => page.missing(),
     leave: () => page.leave(),
     gone: () => page.transport.gone(),
@@ -146,7 +147,7 @@ class Rating {
       this.#mark(column.play, active);
     });
     if (this.reference) this.#mark(this.reference, slot === 0);
-    if (slot !== null && slot !== undefined) this.app.tell("");
+    if (slot > 0) this.app.tell("");
   }
 
   #mark(play, active) {
@@ -203,7 +204,7 @@ class Rating {
   }
 
   #complete() {
-    if (this.#unheard().length + this.#unrated().length === 0) this.app.tell(this.app.t("complete"));
+    if (this.#unheard().length + this.#unrated().length === 0) this.app.tell(this.app.t("complete"), "good");
   }
 
   keys(event) {

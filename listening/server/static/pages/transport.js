@@ -187,7 +187,7 @@ export class Transport {
   #end(which) {
     const {app} = this;
     const handle = h("div", {
-      class: `end ${which ? "out" : "in"}`, role: "slider", tabindex: "0",
+      class: `loop-end ${which ? "out" : "in"}`, role: "slider", tabindex: "0",
       "aria-label": app.t(which ? "loop_end" : "loop_start"), "aria-valuemin": "0",
       "aria-valuemax": String(Math.round(this.frames / this.rate * 10) / 10),
       onkeydown: (event) => {
