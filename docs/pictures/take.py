@@ -2,8 +2,8 @@
 
     python docs/pictures/take.py --package out/demo/package-7.1.4
 
-The sound device is a null sink of PulseAudio with 12 channels; the browser is Debian's Chromium. What is clicked and
-rated is made up.
+The sound device is a null sink of PulseAudio with 12 channels; the browser is Debian's Chromium. What is clicked
+and rated is made up.
 """
 
 from __future__ import annotations

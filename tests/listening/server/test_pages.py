@@ -878,7 +878,7 @@ def overflow(page):
 
 def small_targets(page):
     """What is operated and is smaller than 44 pixels, without what lies in a label that is large enough."""
-    return page.evaluate("""() => [...document.querySelectorAll("button, select, summary, input, textarea, [role]")]
+    return page.evaluate("""() => [...document.querySelectorAll("*")]
       .filter((each) => each.matches("button, select, summary, input, textarea, [role=slider]"))
       .filter((each) => each.getClientRects().length)
       .map((each) => each.closest("label.option, label.check, label.chip") ?? each)
