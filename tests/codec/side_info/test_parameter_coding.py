@@ -200,3 +200,88 @@ def test_the_limits_of_levels_and_correlations_are_those_of_the_document():
     np.testing.assert_allclose(back.correlations, vector["correlations"], atol=1e-9)
     assert (back.levels_db.max(), back.levels_db.min()) == (60, -180)
     assert (back.correlations.max(), back.correlations.min()) == (1, -1)
+
+
+def test_fractions_from_six_tenths_on_are_rounded_up():
+    """0.6 itself lies between floating-point numbers; beyond 65,535 steps nothing is coded."""
+    given = np.array([[[0.0, 0.599, 0.601, 1.599, 1.601, -0.599, -0.601, -2.4, 65_535.7, 1e9, -1e9]]])
+    expected = [0, 0, 1, 1, 2, 0, -1, -2, 65_535, 65_535, -65_535]
+    assert parameter_coding._quantised(given, 1.0).tolist() == [[expected]]
+    assert parameter_coding._quantised(0.25 * given, 0.25).tolist() == [[expected]]
+
+
+def test_refinement_takes_the_best_single_step_up_to_eight_times():
+    """Every change by one of every number is tried, by the sum that the documentation minimises."""
+
+    def cost(numbers, exact, u):
+        error = numbers - exact
+        return (error**2).sum() + 15 * (u * error).sum() ** 2 + 0.3 * (numbers != 0).sum()
+
+    random = np.random.default_rng(5)
+    most = 0
+    for scale in (0.3, 1.0, 4.0):
+        exact = scale * random.standard_normal((6, 3, 2))
+        shares = random.uniform(0, 1, (6, 3, 2))
+        shares /= np.sqrt((shares**2).sum((1, 2), keepdims=True))
+        begin = np.trunc(exact + np.array([0, 2, -3, 5, 9, 0.5])[:, None, None]).astype(int)
+        found = parameter_coding._refined(begin, exact, shares)
+        for pair in range(6):
+            numbers, steps = begin[pair].copy(), 0
+            while steps < 8:
+                tried = []
+                for place in np.ndindex(3, 2):
+                    for by in (1, -1):
+                        other = numbers.copy()
+                        other[place] += by
+                        tried.append((cost(other, exact[pair], shares[pair]), other))
+                best = min(tried, key=lambda one: one[0])
+                if best[0] >= cost(numbers, exact[pair], shares[pair]):
+                    break
+                numbers, steps = best[1], steps + 1
+            most = max(most, steps)
+            assert found[pair].tolist() == numbers.tolist()
+    assert most == 8
+
+
+@pytest.mark.parametrize(("level_slots", "slots"), [(16, 2), (19, 2), (31, 3), (3, 1)])
+def test_shares_are_the_weights_of_the_correlation_over_all_bands(level_slots, slots):
+    """Rms of both channels in each band and slot; what is left over belongs to the last slot."""
+    found = random_parameters(11, 3, level_slots, slots, smooth=False)
+    shares = parameter_coding._shares(found, WIDTHS)
+    for pair, (i, j) in enumerate([(0, 1), (0, 2), (1, 2)]):
+        weights = np.zeros((12, slots))
+        for band in range(12):
+            for slot in range(slots):
+                end = level_slots if slot == slots - 1 else 8 * (slot + 1)
+                power = [
+                    sum(
+                        WIDTHS[level_band] * 10 ** (found.levels_db[channel, level_band, level_slot] / 10)
+                        for level_band in (2 * band, 2 * band + 1)
+                        for level_slot in range(8 * slot, end)
+                    )
+                    for channel in (i, j)
+                ]
+                weights[band, slot] = np.sqrt(power[0] * power[1])
+        np.testing.assert_allclose(shares[pair], weights / np.sqrt((weights**2).sum()), rtol=1e-9)
+
+
+def test_the_finest_step_that_fits_is_taken():
+    """At the size of what was written one byte less takes a coarser step, and none is finer."""
+    found = random_parameters(12, 2, 8, 1)
+    steps = {}
+    for size in range(10, 260):
+        data = encode_parameters(found, size, False, WIDTHS)
+        assert len(data) == size
+        steps.setdefault(data[0] >> 3, (size, data.rstrip(b"\0")))
+    assert list(steps) == sorted(steps, reverse=True)
+    assert len(steps) > 12
+    assert list(steps)[-1] == 0
+    for size, written in list(steps.values())[1:]:
+        assert len(written) == size
+
+
+def test_the_steps_are_sixth_roots_of_two_apart():
+    assert quantiser_step(0) == 0.15
+    assert quantiser_step(6) == pytest.approx(0.3)
+    assert quantiser_step(30) == pytest.approx(4.8)
+    assert parameter_coding.STEPS == 32
