@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.ratings.conditions import REFERENCE_AND_ANCHORS, labels
+from analysis.reporting import presentation
 from analysis.reporting.checklist import FACTS, SECTIONS
 from analysis.statistics.intervals import CONVENTIONS
 from analysis.statistics.mixed_inference import METHODS
@@ -48,6 +49,7 @@ table{border-collapse:collapse;margin:1em 0;font-size:13px;font-variant-numeric:
 th,td{padding:.2em .6em;text-align:right;vertical-align:top}td:not(.text){white-space:nowrap}
 th{border-bottom:1px solid #111}th:first-child,td:first-child,td.text,th.text{text-align:left}
 td{border-bottom:1px solid #ddd}.wide{font-size:11px}.wide td,.wide th{padding:.15em .35em}
+.words td:not(.text),.words th{text-align:left;white-space:normal;overflow-wrap:anywhere}
 img{max-width:100%}figure{margin:1.5em 0;text-align:center}
 .flag{border:2px solid #111;padding:.5em 1em;font-weight:bold}.note{border-left:4px solid #111;padding-left:.8em}
 .missing{font-weight:bold;background:#e4e4e4;padding:0 .3em}code{font-size:11px;word-break:break-all}
@@ -92,6 +94,8 @@ def report(test: AnalysedTest, facts: Mapping[str, str], figures: Mapping[str, b
             parts += _listeners(results)
         if section == "Material and systems":
             parts += _design(results)
+        if section == "Procedure":
+            parts += _presentation(results)
         parts += [f"<p><b>{escape(what)}.</b> {_fact(facts, key)}</p>" for key, what in points.items()]
     parts += [*_statistical_tests(results), *_sources(test), *_checklist(test, facts)]
     head = f"<meta charset=utf-8><title>{title}</title><style>{_STYLE}</style>"
@@ -151,6 +155,22 @@ def _design(results: Results) -> list[str]:
         f"<p>{len(cube.items)} items: {escape(', '.join(cube.items))}.</p>",
         f"<p>{len(results.table)} ratings were analysed. {gaps}</p>",
     ]
+
+
+def _presentation(results: Results) -> list[str]:
+    """Report how the test ran, where the ratings tell it."""
+    table = results.table
+    parts = [f"<p>{escape(remark)}</p>" for remark in presentation.remarks(table)]
+    if len(times := presentation.times(table)):
+        parts += ["<p>Times, plays and underruns of each listener.</p>", _table(times, "wide")]
+    if len(devices := presentation.devices(table)):
+        parts.append(
+            "<p>Devices: their channels, which channel of the files each plays, the listener's level.</p>"
+        )
+        parts.append(_table(devices, "wide words"))
+    if len(orders := presentation.orders(table)):
+        parts += ["<p>Order of the trials of each listener.</p>", _table(orders, "wide words")]
+    return parts
 
 
 def _screening(results: Results) -> list[str]:

@@ -94,3 +94,23 @@ def test_incomplete_and_tiny_designs_are_reported():
     table = pd.DataFrame(rows, columns=["session", "listener", "item", "condition", "replicate", "score"])
     text = report(analysed(table), {}, {})
     assert "1 cells were not rated" in text
+
+
+def test_how_the_test_ran_stands_in_the_procedure_where_the_ratings_tell_it(ratings):
+    plain = report(analysed(ratings), {}, {})
+    assert "Times, plays" not in plain
+    table = ratings.assign(
+        trial="1",
+        time_ms="61500",
+        plays="4",
+        listen_ms="2500",
+        loops="0",
+        underruns="0",
+        transducer="<headphones>",
+    )
+    text = report(analysed(table), {}, {})
+    procedure = text.split("<h2>Procedure</h2>")[1].split("<h2>")[0]
+    assert "No underrun was reported in" in procedure
+    assert "<td>61.50</td>" in procedure
+    assert "<td>&lt;headphones&gt;</td>" in procedure
+    assert "Order of the trials of each listener." in procedure
