@@ -91,6 +91,11 @@ def descendants(process):
                 yield from descendants(int(child))
 
 
+@pytest.fixture(scope="session")
+def processes_of():
+    return descendants
+
+
 class Room:
     """A PulseAudio daemon of our own with a null sink of 12 channels, float32 at 48 kHz."""
 

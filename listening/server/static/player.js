@@ -252,6 +252,7 @@ export class Player extends Playback {
   /** What the device offers. */
   async probe() {
     const { context } = this;
+    for (let look = 0; context.outputLatency === 0 && look < 20; look++) await delay(50);  // measured after the start
     return {
       maxChannels: context.destination.maxChannelCount,
       sampleRate: context.sampleRate,
