@@ -115,7 +115,8 @@ figure1: $(READY)
 card: $(READY)
 	$(RUN) stimuli.synth --seed 7171 --seconds 10 --recordings 8 -o data/synthetic/card --workers $(WORKERS)
 	$(RUN) stimuli.prepare data/synthetic/card -o data/prepared/card --workers $(WORKERS)
-	$(RUN) listening.card --set unseen=data/prepared/card $(foreach file,$(REAL),--set "$(basename $(notdir $(file)))=$(file)") --workers $(WORKERS) --force -o out/card
+	$(RUN) stimuli.events --seed 7171 --seconds 6 -o data/events/card
+	$(RUN) listening.card --set unseen=data/prepared/card --set events=data/events/card $(foreach file,$(REAL),--set "$(basename $(notdir $(file)))=$(file)") --workers $(WORKERS) --force -o out/card
 
 figures: figure2
 
@@ -157,5 +158,5 @@ mutation: $(READY)
 	$(VENV)/bin/python tests/mutation.py --workers $(WORKERS) $(if $(SAMPLE),--sample $(SAMPLE))
 
 clean:
-	rm -rf out figures data/synthetic data/prepared dist
+	rm -rf out figures data/synthetic data/prepared data/events dist
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -8,6 +8,9 @@
     opus3_<kbps>_music  the same with the encoder told that the signal is music
     opus2_<kbps>_cbr    Opus, family 2 (no mixing matrix), full band, constant rate
     pca_opus_<kbps>     principal components in mono Opus streams; constant rate, all side information included
+    layer_opus_<kbps>   the proposed codec's spatial layer with Opus for its network; constant rate
+    layer_only          the spatial layer with noise for its network
+    dirac_opus_<kbps>   first-order DirAC with Opus; constant rate
     cov_noise           noise with the reference's covariance: an oracle that keeps nothing of the waveform
     prop                the proposed codec with all its codebooks
     prop_<n>cb          the proposed codec with its first n codebooks
@@ -29,7 +32,9 @@ from typing import Any
 from listening.conditions import (
     anchors,
     covariance_noise,
+    dirac_opus,
     external,
+    layer_opus,
     opus,
     order_truncation,
     pca_opus,
@@ -46,6 +51,9 @@ KINDS = (
     order_truncation.KIND,
     opus.KIND,
     pca_opus.KIND,
+    layer_opus.KIND,
+    layer_opus.KIND_WITHOUT_OPUS,
+    dirac_opus.KIND,
     covariance_noise.KIND,
     rvqgan.KIND,
 )

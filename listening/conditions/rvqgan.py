@@ -1,6 +1,6 @@
 """``prop`` and ``prop_<n>cb``: the proposed codec as a condition.
 
-Besides the model card, this is the only module of `listening` that imports `codec`.
+Besides `layer_opus` and the model card, this is the only module of `listening` that imports `codec`.
 """
 
 from __future__ import annotations

@@ -176,6 +176,42 @@ def test_the_table_for_a_readme():
     assert "Perplexity per codebook over 100 frames (codes used evenly would read 95): 200, 12." in lines
 
 
+def fine_rows():
+    """The known rows with the second table: behind the layer with Opus in W, with lines and an early bark."""
+    rows = known_rows()
+    values = {"prop": (0.2, 0.5, -20.0, 7.0, 0.7), "layer_opus_16": (0.4, 0.3, -50.0, 0.2, 0.9)}
+    names = ("fine_W_mid", "env_W_mid", "pre_25_db", "line_64_db", "estoi_W")
+    for condition, found in values.items():
+        for item in ("a", "b"):
+            own = dict(zip(names, found, strict=True))
+            known = next((r for r in rows if (r["item"], r["condition"]) == (item, condition)), None)
+            if known:
+                known["values"] |= own
+            else:
+                rows.append(row(item, condition, **own))
+    return rows
+
+
+def test_the_second_table_and_its_goals():
+    report = card_report.report_of(fine_rows(), 2, "", known_report()["perplexity"])
+    lines = card_report.markdown("x", report, 2).splitlines()
+    second = lines.index("| condition | fine_W_mid | env_W_mid | pre_25_db | line_64_db | estoi_W |")
+    assert lines[second - 1] == ""
+    assert lines[second + 2] == "| *a perfect copy* | *1* | *1* | *-80* | *0* | *1* |"
+    assert "| the spatial layer and Opus at 16 kbit/s | 0.40 | 0.30 | −50 | 0.2 | 0.90 |" in lines
+    goals = {goal["goal"]: goal["missed"] for goal in report["goals"]}
+    opus = "nearer to the original than the spatial layer and Opus at 16 kbit/s in fine_W_mid, env_W_mid"
+    assert goals[opus] == ["fine_W_mid (0.80, theirs 0.60)"]  # errors
+    assert goals["pre_25_db at most -40"] == ["-20"]
+    assert goals["line_64_db at most 1"] == ["7.0"]
+    assert goals["estoi_W of speech at least 0.85"] == ["0.70"]
+
+
+def test_a_set_without_onsets_or_speech_has_no_such_goals():
+    goals = [goal["goal"] for goal in known_report()["goals"]]
+    assert not any(name in goal for goal in goals for name in ("pre_25_db", "estoi_W"))
+
+
 def test_no_note_hides_that_a_scene_is_synthetic():
     heading = card_report.markdown("x", {**known_report(), "note": "CC0"}, 2).splitlines()[0]
     assert heading == "### x: 2 items, CC0, synthetic"
@@ -267,7 +303,8 @@ def test_the_whole_card_and_again(place, capsys):
     scenes = out / "work" / "room" / "scenes" / "noise"
     with open(out / "card.csv", encoding="utf-8") as file:
         rows = {row["condition"]: row for row in csv.DictReader(file)}
-    assert list(rows) == ["prop_1cb", "prop", "pca_opus_16", "opus3_160", "la", "cov_noise"]
+    assert list(rows) == ["prop_1cb", "prop", *card_report.OTHERS]
+    assert float(rows["cov_noise"]["fine_W_mid"]) < 0.3
     expected = measure(read_scene(scenes / "href.w64"), read_scene(scenes / "la.w64"))
     found = {name: float(rows["la"][name]) for name, value in expected.items() if value is not None}
     assert found == pytest.approx({n: v for n, v in expected.items() if v is not None}, rel=1e-5, abs=1e-5)

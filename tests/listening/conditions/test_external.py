@@ -1,6 +1,8 @@
 """An external codec by its command line: here a small Python program that delays and quantises."""
 
+import os
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -84,3 +86,37 @@ def test_impossible_commands_are_refused_before_the_work(parameters, message):
     with pytest.raises(InputError) as caught:
         condition("mycodec", None, parameters)
     assert message in str(caught.value)
+
+
+STAND_IN = """
+import shutil, sys
+import numpy as np
+if "-sba" in sys.argv:  # 20 ms of 488 bits, alternating, for each 960 samples; keeps the audio
+    import soundfile
+    frames = -(-soundfile.info(sys.argv[-2]).frames // 960)
+    bits = np.where(np.arange(488) % 2, 0x81, 0x7F)
+    np.tile(np.array([0x6B21, 488, *bits], "<u2"), frames).tofile(sys.argv[-1])
+    shutil.copy(sys.argv[-2], "kept.wav")
+else:
+    shutil.copy("kept.wav", sys.argv[-1])
+"""
+
+
+def test_the_recipe_for_ivas_in_the_documentation(tmp_path, monkeypatch):
+    text = (Path(__file__).parents[3] / "docs/conditions.md").read_text(encoding="utf-8")
+    recipe = next(part for part in text.split("```python\n")[1:] if part.startswith("# ivas.py")).split("```")[0]
+    (tmp_path / "ivas.py").write_text(recipe, encoding="utf-8")
+    for name in ("IVAS_cod", "IVAS_dec"):
+        program = tmp_path / name
+        program.write_text(f"#!{sys.executable}\n{STAND_IN}", encoding="utf-8")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    time_s = np.arange(44_100) / 44_100
+    scene = Scene(np.outer(np.arange(1, 17) / 100, np.sin(2 * np.pi * 500 * time_s)).astype(np.float32), 44_100)
+    made = condition("ivas_24", parameters={
+        "command": f"{sys.executable} {tmp_path / 'ivas.py'} {{input}} {{output}} 24400", "payload": "ivas.bin",
+    }).apply(scene)  # fmt: skip
+    assert 8 * len(made.payload) / 1000 == pytest.approx(24.4, rel=0.01)
+    assert made.payload[:2] == b"\x55\x55"
+    inner = slice(2000, -2000)
+    np.testing.assert_allclose(made.scene.samples[:, inner], scene.samples[:, inner], atol=1e-3)

@@ -26,7 +26,7 @@ def test_what_a_plan_leaves_out_is_as_in_the_demo(tmp_path):
 
 
 def test_an_unknown_plan_tells_the_known_ones():
-    with pytest.raises(InputError, match="known are demo"):
+    with pytest.raises(InputError, match="known are critical, demo, full"):
         load_plan("paper2")
 
 
@@ -118,6 +118,7 @@ def test_parameters_objects_and_excerpts_and_files_relative_to_the_plan(tmp_path
         ('file = "voice.wav"', "", "object"),
         ("start = 44100", "start = -1", "is not a number of samples"),
         ("a" * 64, "a" * 63, "64 digits"),
+        ('"mine"', ", ".join(f'"order_{n}"' for n in range(10)), "13 conditions; a trial has 12 at most"),
         ("conditions =", 'codecs = ["x"]\nconditions =', "no such setting: 'codecs'"),
         ("conditions =", "second = 9\nconditions =", "'second'; did you mean seconds?"),
         ("conditions =", 'holdout = "Sea"\nconditions =', "or a class: Beach"),

@@ -36,6 +36,7 @@ def test_an_event_is_finite_audible_and_the_same_again(name):
     np.testing.assert_array_equal(made.direct, again.direct)
     assert (made.direct != other.direct).any()
     np.testing.assert_allclose(made.direct[0], made.send, atol=1e-9)  # W is the sum of the waves
+    assert abs(made.send.mean()) < 0.01 * made.send.std()
 
 
 @pytest.mark.parametrize("name", ["talker", "bark", "ticks", "glide"])
