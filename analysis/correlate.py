@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from analysis.study.options import SCREENINGS, Settings, add_conditions
+from analysis.study.options import SCREENINGS, Settings, add_names, renamed_conditions
 from render.common.cli import parser, run
 from render.common.errors import InputError
 
@@ -23,8 +23,7 @@ def main() -> None:
     command = parser(__doc__, "analysis.correlate")
     command.add_argument("results", nargs="+", type=Path, metavar="RATINGS", help="rating file(s) of one test")
     command.add_argument("measures", type=Path, metavar="OBJECTIVE.csv")
-    command.add_argument("--key", type=Path, metavar="KEY.json", help="key that stands beside a blinded package")
-    add_conditions(command)
+    add_names(command)
     command.add_argument("--screening", choices=SCREENINGS, default="bs1534-3")
     command.add_argument("--draws", type=int, default=2000, metavar="N", help="bootstrap draws (default: 2000)")
     command.add_argument("--seed", type=int, default=1)
@@ -36,6 +35,7 @@ def main() -> None:
     if not 1 <= arguments.draws <= 100_000 or arguments.seed < 0:
         raise InputError("--draws must be from 1 to 100000 and --seed not negative")
 
+    from analysis.ratings.conditions import looking_like_reference_or_anchor
     from analysis.ratings.table import read, read_key
     from analysis.reporting.correlation import table_lines, write_scatter
     from analysis.study.analysis import analyse
@@ -44,14 +44,15 @@ def main() -> None:
 
     measures = read_measures(arguments.measures)
     key = read_key(arguments.key) if arguments.key else None
-    ratings = read(arguments.results, key, conditions=arguments.conditions)
+    ratings = read(arguments.results, key, renamed_conditions(arguments), arguments.conditions)
     results = analyse(ratings, Settings(screening=arguments.screening))
+    notes = (*ratings.notes, *looking_like_reference_or_anchor(ratings.table["condition"].unique()))
     scores, simulated = results.per_item, results.simulated
     table = correlate(scores, measures, arguments.draws, arguments.seed)
     if simulated:
         print("SIMULATED RATINGS: no listener heard anything; these coefficients are evidence of nothing\n")
     print(f"{results.design}. {results.screened}.\n")
-    print("\n".join([*table_lines(table), *(f"note: {note}" for note in ratings.notes)]))
+    print("\n".join([*table_lines(table), *(f"note: {note}" for note in notes)]))
     if arguments.output:
         with whole_file(arguments.output / "correlations.csv", force=arguments.force) as temporary:
             table.assign(simulated=simulated).to_csv(temporary, index=False, lineterminator="\n")

@@ -4,12 +4,20 @@ Each trial draws listeners, items and noise with the variance components of a pu
 the interval of one condition's mean holds the true value: the mean over the population of listeners for these
 items (items fixed), and for all items of their kind (items random). A convention is honest for a target if
 its coverage is near 95 %. Percentile bootstraps are known to be too narrow for few listeners.
+
+With --tests the command counts how often every quoted test rejects at 5 % where conditions are truly alike: over
+these items, and over all items of their kind. A test keeps its level if that is near 5 % for its claim.
 """
 
 from __future__ import annotations
 
+import argparse
+
 from render.common.cli import one_thread_for_linear_algebra, parser, run
 from render.common.errors import InputError
+
+DESIGNS = ("complete", "gaps", "planned", "item-sets", "unequal")
+"""Names of the designs of `analysis.study.error_rates`, which is imported later."""
 
 
 def main() -> None:
@@ -17,6 +25,11 @@ def main() -> None:
     command = parser(__doc__, "analysis.coverage")
     command.add_argument("--listeners", type=int, default=8)
     command.add_argument("--items", type=int, default=8)
+    command.add_argument("--tests", action="store_true", help="count the errors of the tests instead")
+    command.add_argument("--conditions", type=int, default=5, help="conditions of the tests (2 to 12)")
+    command.add_argument(
+        "--design", choices=DESIGNS, default="complete", help="which cells are rated, for --tests"
+    )
     command.add_argument("--trials", type=int, default=2000)
     command.add_argument("--draws", type=int, default=400, help="bootstrap draws of each trial; 0 leaves them out")
     command.add_argument("--seed", type=int, default=1)
@@ -24,8 +37,36 @@ def main() -> None:
     if min(arguments.listeners, arguments.items, arguments.trials) < 2 or min(arguments.draws, arguments.seed) < 0:
         raise InputError("--listeners, --items and --trials must be at least 2, --draws and --seed not negative")
 
-    one_thread_for_linear_algebra()
+    if not 2 <= arguments.conditions <= 12:
+        raise InputError("--conditions must be from 2 to 12")
 
+    one_thread_for_linear_algebra()
+    if arguments.tests:
+        count_errors(arguments)
+    else:
+        count_coverage(arguments)
+
+
+def count_errors(arguments: argparse.Namespace) -> None:
+    """Print the shares of true hypotheses that the tests reject."""
+    from analysis.study.error_rates import DESIGNS, error_rates
+    from analysis.study.simulation import VARIANCES
+
+    shape = (arguments.listeners, arguments.items, arguments.conditions)
+    found = error_rates(arguments.design, shape, arguments.trials, arguments.draws, arguments.seed, VARIANCES)
+    error = 100 * (0.05 * 0.95 / arguments.trials) ** 0.5
+    print(
+        f"SIMULATED: {arguments.trials} tests of {shape[0]} listeners x {shape[1]} items x {shape[2]} conditions"
+    )
+    print(f"{arguments.design}: {DESIGNS[arguments.design]}")
+    print(f"seed {arguments.seed}; rejections in % where the hypothesis is true (standard error {error:.1f})\n")
+    print(f"{'test at 5 %':<44}{'these items':>12}{'such material':>15}  quoted for")
+    for name, claim, fixed, at_random in found.dropna().itertuples(index=False):
+        print(f"{name:<44}{100 * fixed:>12.1f}{100 * at_random:>15.1f}  {claim}")
+
+
+def count_coverage(arguments: argparse.Namespace) -> None:
+    """Print the coverage of the intervals."""
     from analysis.study.interval_coverage import TARGETS, coverage
     from analysis.study.simulation import VARIANCES
 

@@ -15,6 +15,26 @@ REFERENCE_AND_ANCHORS = {
 ANCHORS = ("la", "ma")
 
 
+_LOOKS_LIKE = {
+    "href": re.compile(r"ref|orig|hidden|unprocessed|uncompressed", re.IGNORECASE),
+    "la": re.compile(r"(low.?)?anch|3[.,_]?5 ?k|lp.?3[.,_]?5|lowpass", re.IGNORECASE),
+    "ma": re.compile(r"mid.?anch|anch.*7|(^|[^0-9])7(000)? ?k|lp.?70?", re.IGNORECASE),
+}
+_OPTION = {"href": "--reference", "la": "--low-anchor", "ma": "--mid-anchor"}
+
+
+def looking_like_reference_or_anchor(conditions: Iterable[str]) -> list[str]:
+    """Warn of names that look like a reference or an anchor that the ratings have not under its id."""
+    names = sorted(set(conditions))
+    found: dict[str, str] = {}
+    for identity in ("href", "ma", "la"):
+        for name in [] if identity in names else names:
+            if name not in (*REFERENCE_AND_ANCHORS, *found) and _LOOKS_LIKE[identity].search(name):
+                found[name] = identity
+    return [f"{name} is taken for a system; if it is the {REFERENCE_AND_ANCHORS[identity]}, give "
+            f"{_OPTION[identity]} '{name}'" for name, identity in sorted(found.items())]  # fmt: skip
+
+
 def condition_order(conditions: Iterable[str]) -> list[str]:
     """Order conditions as in the paper's Figure 2.
 

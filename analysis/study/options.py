@@ -65,11 +65,7 @@ DEFAULTS = Settings()
 def add_options(command: argparse.ArgumentParser, files: str = "+") -> None:
     """Add the rating files (`files` is their ``nargs``) and every option that decides how they are analysed."""
     command.add_argument("results", nargs=files, type=Path, metavar="RESULTS", help="rating file(s) of one test")
-    command.add_argument("--key", type=Path, metavar="KEY.json", help="key that stands beside a blinded package")
-    add_conditions(command)
-    command.add_argument("--reference", metavar="NAME", help="the hidden reference's name in RESULTS, if not href")
-    command.add_argument("--low-anchor", metavar="NAME", help="the 3.5 kHz anchor's name, if not la")
-    command.add_argument("--mid-anchor", metavar="NAME", help="the 7 kHz anchor's name, if not ma")
+    add_names(command)
     add_claim(command)
     command.add_argument("--ci", choices=INTERVALS,
                          help="95 %% intervals of the means: all ratings taken as independent (as often "
@@ -95,6 +91,17 @@ def _column_and_value(text: str) -> tuple[str, str]:
     if not (column and equals and value):
         raise argparse.ArgumentTypeError(f"{text!r} is not COLUMN=VALUE")
     return canonical(column), canonical(value)
+
+
+def add_names(command: argparse.ArgumentParser) -> None:
+    """Add the options by which the conditions of rating files are named; every reader of ratings has them."""
+    command.add_argument("--key", type=Path, metavar="KEY.json", help="key that stands beside a blinded package")
+    add_conditions(command)
+    command.add_argument(
+        "--reference", metavar="NAME", help="the hidden reference's name in the file, if not href"
+    )
+    command.add_argument("--low-anchor", metavar="NAME", help="the 3.5 kHz anchor's name, if not la")
+    command.add_argument("--mid-anchor", metavar="NAME", help="the 7 kHz anchor's name, if not ma")
 
 
 def add_conditions(command: argparse.ArgumentParser) -> None:

@@ -8,7 +8,14 @@ from analysis.ratings.table import Ratings
 from analysis.statistics.condition_models import fit_condition_model
 from analysis.statistics.power import sd_of_items
 from analysis.study.analysis import analyse
-from analysis.study.planning import PUBLISHED_SD, difference_sds, margin_tests, pilot_components, pilot_sd
+from analysis.study.planning import (
+    PUBLISHED_SD,
+    difference_sds,
+    margin_tests,
+    pilot_components,
+    pilot_sd,
+    planned_tests,
+)
 from analysis.study.simulation import EFFECTS, VARIANCES, simulate
 from render.common.errors import InputError
 
@@ -31,13 +38,27 @@ def test_components_are_those_of_the_mixed_model(pilot):
 
 
 def test_origins_of_the_standard_deviations(pilot):
-    assert difference_sds(None, None, None) == {
-        f"published, test {i + 1}": sd for i, sd in enumerate(PUBLISHED_SD)
-    }
+    assert difference_sds(None, None) == {f"published, test {i + 1}": sd for i, sd in enumerate(PUBLISHED_SD)}
+    assert list(difference_sds(pilot, None)) == ["SIMULATED pilot, 6 listeners x 3 items"]
     components = {name.replace("_", ":"): value for name, value in VARIANCES.items()}
-    assert difference_sds(None, None, 8) == {"published components, 8 items": sd_of_items(components, 8)}
-    assert list(difference_sds(pilot, None, None)) == ["SIMULATED pilot, 6 listeners x 3 items"]
-    assert list(difference_sds(pilot, None, 8)) == ["components of the SIMULATED pilot, 8 items"]
+    (planned,) = planned_tests(None, None, 8)
+    assert planned.origin == "published components, 8 items"
+    assert planned.sampling(16).true_se == pytest.approx(sd_of_items(components, 8) / 4)
+    assert planned_tests(pilot, None, 8)[0].origin == "components of the SIMULATED pilot, 8 items"
+    (given,) = planned_tests(None, None, None, sd=6.0)
+    assert (given.origin, given.sampling(9).true_se) == ("given", 2.0)
+
+
+def test_claim_and_incomplete_designs_of_planned_tests():
+    v = {name.replace("_", ":"): value for name, value in VARIANCES.items()}
+    (random,) = planned_tests(None, None, 8, claim="material")
+    expected = 2 * (v["listener:condition"] / 16 + v["item:condition"] / 8 + v["residual"] / 128)
+    assert random.sampling(16).true_se == pytest.approx(expected**0.5)
+    (partial,) = planned_tests(None, None, 8, 4)
+    assert partial.origin == "published components, 8 items, 4 of them each"
+    assert partial.sampling(16).true_se == pytest.approx(sd_of_items(v, 4) / 4)
+    (both,) = planned_tests(None, None, 8, 4, "material")
+    assert both.sampling(16).true_se == pytest.approx((expected + 2 * v["residual"] / 128) ** 0.5)
 
 
 def test_margin_tests_are_of_both_directions(pilot):

@@ -1,0 +1,165 @@
+"""How often every quoted test rejects a true hypothesis, counted over simulated listening tests.
+
+Two hypotheses are true in turn. *These items*: the conditions have one mean over the items of the test, though
+single items differ. *Such material*: they have one mean over all items of the kind, of which those of the test
+are a sample. A test keeps its level for its claim if it rejects about 5 % of tests in which that hypothesis is
+true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float64
+
+from analysis.ratings.cells import Cells
+from analysis.statistics import anova
+from analysis.statistics.condition_models import fit_condition_model
+from analysis.statistics.mixed_models import NoFit
+from analysis.statistics.paired_tests import compare_pairs, friedman, median_permutation
+from analysis.study.simulation import linear_scores
+
+DESIGNS = {
+    "complete": "every listener rates every cell",
+    "gaps": "a fifth of the cells is missing at random",
+    "planned": "every listener rates half the items, each item equally often",
+    "item-sets": "the last condition is rated on half the items only",
+    "unequal": "complete; the deviations of the conditions differ by up to 5, as those of a hidden reference do",
+}
+"""Name of a design -> what it is."""
+
+CLAIM_OF_TEST = {
+    "analysis of variance (BS.1534-3's choice)": "items",
+    "Friedman": "items",
+    "mixed model, items fixed (Kenward-Roger)": "items",
+    "mixed model, items random (Kenward-Roger)": "material",
+    "mixed model, items random (Satterthwaite)": "material",
+    "pairs: t": "items",
+    "pairs: t, Holm (any pair)": "items",
+    "pairs: Wilcoxon, exact": "items",
+    "pairs: sign flip": "items",
+    "pairs: crossed": "material",
+    "pairs: crossed, Holm (any pair)": "material",
+    "pairs: permutation of BS.1534-3": "neither",
+    "pairs: permutation, Holm (any pair)": "neither",
+}
+"""Test -> the claim for which it is quoted."""
+
+
+def error_rates(
+    design: str,
+    shape: tuple[int, int, int],
+    trials: int,
+    draws: int,
+    seed: int,
+    variances: Mapping[str, float],
+) -> pd.DataFrame:
+    """Count how often every test of `CLAIM_OF_TEST` rejects at 5 %.
+
+    Parameters
+    ----------
+    design
+        One of `DESIGNS`.
+    shape
+        Numbers of listeners, items and conditions.
+    trials
+        Number of simulated tests.
+    draws
+        Draws of the permutation tests; 0 leaves them out.
+    seed
+        The same seed gives the same tests.
+    variances
+        Variance components, as `analysis.study.simulation.VARIANCES`.
+
+    Returns
+    -------
+    DataFrame
+        ``test, claim``, and the shares of rejections (0 to 1) where ``items`` and ``material`` are true. A test
+        that the design does not allow is NaN.
+    """
+    rng = np.random.Generator(np.random.Philox(seed))
+    counts = {name: np.zeros((2, 2)) for name in CLAIM_OF_TEST}
+    for _ in range(trials):
+        fixed, at_random = _draw(rng, design, shape, variances)
+        for column, scores in enumerate((fixed, at_random)):
+            for name, rejected in _rejections(scores, draws, rng).items():
+                counts[name][column] += np.nanmean(rejected), 1
+    rows = [
+        (name, claim, *(c[0] / c[1] if c[1] else np.nan for c in counts[name]))
+        for name, claim in CLAIM_OF_TEST.items()
+    ]
+    return pd.DataFrame(rows, columns=["test", "claim", "items", "material"])
+
+
+def _draw(
+    rng: np.random.Generator, design: str, shape: tuple[int, int, int], variances: Mapping[str, float]
+) -> tuple[Float64[np.ndarray, "listener item condition"], Float64[np.ndarray, "listener item condition"]]:
+    """Draw the scores of a test in which the conditions are alike over these items, and over all of their kind."""
+    listeners, items, conditions = shape
+    without = dict(variances) | {"item_condition": 0.0}
+    scores = linear_scores(rng, np.zeros(conditions), listeners, items, without)
+    interaction = rng.normal(0, variances["item_condition"] ** 0.5, (1, items, conditions))
+    spread = np.linspace(1.0, 0.2, conditions) if design == "unequal" else np.ones(conditions)
+    rated = _rated(rng, design, shape)
+    if design == "item-sets":  # the mean over the items that all conditions share
+        centred = interaction - interaction[:, : items // 2].mean(axis=1)
+    else:
+        centred = interaction - interaction.mean(axis=1)
+    fixed, at_random = (
+        np.where(rated, 50 + spread * (scores + effect), np.nan) for effect in (centred, interaction)
+    )
+    return fixed, at_random
+
+
+def _rated(rng: np.random.Generator, design: str, shape: tuple[int, int, int]) -> np.ndarray:
+    listeners, items, _ = shape
+    rated = np.ones(shape, dtype=bool)
+    if design == "gaps":
+        rated = rng.random(shape) >= 0.2
+    elif design == "planned":
+        turn = (np.arange(items) - np.arange(listeners)[:, None]) % items
+        rated &= (turn < items // 2)[:, rng.permutation(items), None]
+    elif design == "item-sets":
+        rated[:, items // 2 :, -1] = False
+    return rated
+
+
+def _rejections(
+    scores: Float64[np.ndarray, "listener item condition"], draws: int, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """Return for each test that can be made whether it rejects; for tests of pairs an array over them."""
+    listeners, items, conditions = scores.shape
+    names = tuple("abcdefghijkl"[:conditions])
+    cube = Cells(tuple(map(str, range(listeners))), tuple(map(str, range(items))), names, scores)
+    p: dict[str, np.ndarray] = {}
+    if cube.complete:
+        effect = anova.two_way(scores)[0]
+        p["analysis of variance (BS.1534-3's choice)"] = np.array(
+            effect.quoted(anova.chosen_test(effect, listeners))
+        )
+        p["Friedman"] = np.array(friedman(scores.mean(axis=1)).p)
+    for claim, words in (("items", "items fixed"), ("material", "items random")):
+        try:
+            model = fit_condition_model(cube, claim)
+        except NoFit:
+            continue
+        p[f"mixed model, {words} (Kenward-Roger)"] = np.array(model.omnibus().p)
+        if claim == "material":
+            p[f"mixed model, {words} (Satterthwaite)"] = np.array(model.omnibus("satterthwaite").p)
+    pairs = compare_pairs(scores, names)
+    columns = {"t": "p_t", "Wilcoxon, exact": "p_w_exact", "sign flip": "p_sign_flip", "crossed": "p_crossed"}
+    for name, column in columns.items():
+        p[f"pairs: {name}"] = pairs[column].to_numpy(float)
+        if f"pairs: {name}, Holm (any pair)" in CLAIM_OF_TEST:
+            p[f"pairs: {name}, Holm (any pair)"] = np.nanmin(p[f"pairs: {name}"]) * len(pairs)
+    if draws and cube.complete:
+        flat = scores.reshape(-1, conditions)
+        pooled = [
+            (flat[:, names.index(a)], flat[:, names.index(b)]) for a, b in zip(pairs["a"], pairs["b"], strict=True)
+        ]
+        permuted = median_permutation(pooled, draws, rng)
+        p["pairs: permutation of BS.1534-3"] = permuted
+        p["pairs: permutation, Holm (any pair)"] = permuted.min() * len(pairs)
+    return {name: np.where(np.isnan(value), np.nan, value < 0.05) for name, value in p.items()}
