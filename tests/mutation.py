@@ -155,10 +155,11 @@ def tried(module: str, text: str | None) -> int:
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 1)
     os.dup2(quiet, 2)
-    import numba
+    if "@compiled(" in (ROOT / module).read_text():  # a function that was compiled before would hide the change
+        import numba
 
-    compile_function = numba.njit  # one that is kept from before would hide the change
-    numba.njit = lambda *signatures, cache=True, **options: compile_function(*signatures, **options)
+        compile_function = numba.njit
+        numba.njit = lambda *signatures, cache=True, **options: compile_function(*signatures, **options)
     if text is not None:
         name = module.removesuffix(".py").replace("/", ".")
         sys.meta_path.insert(0, _Finder(name, _Loader(ROOT / module, text)))
