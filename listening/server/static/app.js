@@ -108,6 +108,7 @@ class App {
     await this.#fetchSession();   // with what former windows had left
     this.paused = false;
     const state = this.session.state;
+    this.first_open = state.page;
     if (state.withdrawn) return this.#withdrawn();
     if (state.page === 0) await this.#guessLanguage();
     if (this.#needsSound(state.page)) this.#resume();
@@ -159,7 +160,7 @@ class App {
     this.emit("language", {language});
     await this.queue.settled(DONE_MS);
     await this.#fetchSession(language);
-    this.show(this.number_of_page, this.page?.keep?.());
+    this.showAgain();
   }
 
   /** "loudspeakers" or "headphones", as the listener uses them. */
@@ -286,9 +287,14 @@ class App {
         setTimeout(() => this.tell(missing), 30);   // said again when it is the same
         return;
       }
+      if (this.number_of_page < this.first_open) {   // shown again, done before
+        this.show(this.first_open);
+        return;
+      }
       await page.leave?.();
       this.emit("done");
       const number = this.#following(this.number_of_page);
+      this.first_open = number;
       document.getElementById("next")?.setAttribute("aria-busy", "true");
       await this.queue.settled(DONE_MS);
       if (this.page === page && number < this.session.pages.length) this.show(number);
@@ -304,10 +310,22 @@ class App {
     return skipped ? this.#following(next) : next;
   }
 
+  /** Show the page anew, as the listener has left it. */
+  showAgain() {
+    if (this.page) this.show(this.number_of_page, this.page.keep?.());
+  }
+
+  /** Show the page of the sound output again; going on leads back. */
+  showDevice() {
+    this.session.state.pages[String(this.number_of_page)] = this.page.keep?.() ?? {};
+    this.show(this.session.pages.findIndex((page) => page.kind === "device"));
+  }
+
   /** What the server knows of pages comes with the session; a page that is shown again needs it anew. */
   async reload() {
     await this.#fetchSession(this.session.language);
-    this.show(this.session.state.page);
+    this.first_open = this.session.state.page;
+    this.show(this.first_open);
   }
 
   // --- connection ----------------------------------------------------------

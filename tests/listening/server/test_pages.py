@@ -332,6 +332,10 @@ def test_a_session_by_mouse_and_keyboard_gives_the_ratings_that_were_made(page, 
     next_page(page)
     page.get_by_text("please agree").wait_for()
     page.check("#consent")
+    page.uncheck("#consent")
+    next_page(page)
+    on_page(page, "consent")
+    page.check("#consent")
     next_page(page)
     on_page(page, "questionnaire")
     assert HTML in page.inner_text(".form")
@@ -583,6 +587,54 @@ def test_the_headphone_rendition_is_taken_on_request_and_screened(page, server):
     assert state["pages"][str(number)]["confirmed"] == []
     assert state["pages"][str(number + 1)]["confirmed"] == ["headphones"]
     assert state["pages"][str(number + 3)]["screened"] is False
+
+
+def test_a_device_that_does_not_fit_is_refused_with_what_was_found(page, server):
+    served = server('training = []\ntransducer = "either"\n')
+    advance(served.test, "device")
+    device = "Object.defineProperty(AudioDestinationNode.prototype, 'maxChannelCount', "
+    channels = device + "{{configurable: true, value: {}}})"
+    page.add_init_script(channels.format(1))
+    page.goto(served.link())
+    on_page(page, "device")
+    next_page(page)  # checks first
+    page.get_by_text("The output has 1 channels; the test needs 2").wait_for()
+    assert page.locator("#headphones").is_visible()
+    assert kind_of(page) == "device"
+    assert served.state()["device"] is None
+    advance(served.test, "trial", "L02")
+    page.goto(served.link("L02"))
+    on_page(page, "message")
+    page.click("#go")
+    on_page(page, "trial")
+    page.get_by_role("button", name="Sound output").click()  # the way back, when another computer is taken
+    on_page(page, "device")
+    page.click("#check")
+    page.locator(".warning-box").wait_for()
+    page.evaluate(channels.format(2))
+    page.click("#check")
+    page.locator(".good-mark").wait_for()
+    next_page(page)
+    in_trial(page)
+    page.keyboard.press("1")
+    page.keyboard.press("PageUp")
+    wait_for(lambda: "10" in scores(page))
+
+
+def test_touch(browser, server):
+    served = server(SHORT)
+    advance(served.test, "trial")
+    context = browser.new_context(viewport={"width": 1024, "height": 768}, has_touch=True, locale="en")
+    page = context.new_page()
+    page.goto(served.link())
+    on_page(page, "message")
+    page.tap("#go")
+    in_trial(page)
+    page.tap(".play[data-slot='2']")
+    box = page.locator("input[data-slot='2']").bounding_box()
+    page.touchscreen.tap(box["x"] + 22, box["y"] + 12)
+    wait_for(lambda: scores(page)[1] in ("99", "100"))
+    context.close()
 
 
 # ------------------------------------------------------------------------------------------------ nothing lost

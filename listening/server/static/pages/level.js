@@ -3,10 +3,11 @@
 import {button, h, paragraphs} from "./dom.js";
 
 const STEP_DB = 0.5;
+const MOST_DB = 4;   // BS.1534-3, clause 9.4; the player takes no more
 
 export function level(app) {
   const t = app.t.bind(app);
-  const range = app.session.plan.level_range_db;
+  const range = Math.min(app.session.plan.level_range_db, MOST_DB);
   const headphones = app.transducer() === "headphones";
   let now = null;
   let loaded = null;
@@ -19,7 +20,7 @@ export function level(app) {
     made.append(h("span", {class: "sign", "aria-hidden": "true"}), h("span", {class: "name"}, labels[name]));
     return made;
   });
-  const number = h("output", {class: "level-number"});
+  const number = h("span", {class: "level-number", "aria-hidden": "true"});
   const slider = h("input", {type: "range", id: "level", min: -range, max: range, step: STEP_DB,
     ".value": String(app.session.state.level_db ?? 0), "aria-label": t("level_adjust"), oninput: () => {
       const db = Number(slider.value);

@@ -98,7 +98,7 @@ class Rating {
     const t = app.t.bind(app);
     const name = scale.name(slot);
     const label = this.method === "mushra" ? t("score", {number: name}) : t("grade", {letter: name});
-    const number = h("output", {class: "number"}, "–");
+    const number = h("span", {class: "number", "aria-hidden": "true"}, "–");
     const slider = h("input", {
       type: "range", min: scale.least, max: scale.most, step: scale.unit, ".value": String(scale.least),
       orient: "vertical", "aria-orientation": "vertical", "aria-label": label, "aria-valuetext": t("not_rated"),

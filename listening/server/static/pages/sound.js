@@ -103,8 +103,15 @@ export class Sound {
     return new URL(`audio/${file}`, this.app.base).href;
   }
 
+  /** A computer that has slept may have suspended the output. */
+  wake() {
+    if (this.player?.context?.state === "suspended") this.player.context.resume();
+  }
+
   #lost(error) {
+    console.error(error);
     this.player = null;
-    this.app.notice(this.app.t("sound_error", {why: error.message}), "warning");
+    this.ahead = null;
+    this.app.showAgain();
   }
 }

@@ -37,7 +37,8 @@ export class Transport {
   play(slot) {
     const {player} = this;
     if (!player) return;
-    const position = this.player.position;
+    const position = player.position;
+    this.app.sound.wake();
     this.last = slot;
     this.wanted = slot;
     this.played.add(slot);
@@ -153,7 +154,7 @@ export class Transport {
       button(app.t("again"), () => {
         this.status.textContent = "";
         this.#load();
-      }));
+      }), " ", button(app.t("device_title"), () => app.showDevice()));
     console.error(error);
   }
 

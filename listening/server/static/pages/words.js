@@ -51,13 +51,14 @@ export function consent(app, definition, state) {
   let given = state.consent ?? false;
   const box = h("input", {type: "checkbox", id: "consent", ".checked": given, onchange: () => {
     given = box.checked;
-    if (given) app.emit("consent", {given: true});
+    app.emit("consent", {given});
     app.tell("");
   }});
   return {
     content: [h("h1", {}, t("consent_title")), ...paragraphs(t("consent_text", {listener: app.session.listener})),
       h("label", {class: "check"}, box, h("span", {}, t("consent_agree")))],
     missing: () => (given ? null : t("consent_missing")),
+    keep: () => ({consent: given}),
   };
 }
 
