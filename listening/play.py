@@ -18,6 +18,9 @@ def main() -> None:
     command = parser(__doc__, "listening.play")
     command.add_argument("--server", metavar="LINK", help="of the listener, as listening.serve prints it")
     command.add_argument("--device", metavar="D", help="number or part of the name (default: the system's)")
+    command.add_argument(
+        "--channels", type=int, metavar="N", help="outputs to choose from on the page (default: the test's number)"
+    )
     command.add_argument("--list", action="store_true", help="print the devices and exit")
     given = command.parse_args()
     if given.server is None and not given.list:
@@ -39,13 +42,16 @@ def main() -> None:
     except OSError as error:
         raise InputError(f"{given.server}: {error}; is listening.serve running?") from None
     rate_hz, channels = session["audio"]["sample_rate_hz"], session["audio"]["channels"]
-    playback = Playback(rate_hz, channels, channels)
+    outputs = channels if given.channels is None else given.channels
+    if outputs < channels:
+        raise InputError(f"--channels {outputs}: the test has {channels} channels")
+    playback = Playback(rate_hz, channels, outputs)
     with Device(playback, given.device) as device:
-        print(f"{device.name}: {channels} channels at {rate_hz} Hz; Ctrl-C ends the player", flush=True)
+        print(f"{device.name}: {outputs} channels at {rate_hz} Hz; Ctrl-C ends the player", flush=True)
         remote = Remote(
             given.server, playback,
             lambda: {
-                "device": device.name, "max_channels": device.max_channels, "latency_s": device.latency_s,
+                "device": device.name, "max_channels": outputs, "latency_s": device.latency_s,
                 "underruns": device.underruns,
             },
         )  # fmt: skip

@@ -65,11 +65,10 @@ class Device:
         except ValueError as error:
             raise InputError(f"{error}; listening.play --list shows the devices") from None
         self.name: str = found["name"]
-        self.max_channels: int = found["max_output_channels"]
         needed = playback.device_channels
-        if self.max_channels < needed:
+        if found["max_output_channels"] < needed:
             raise InputError(
-                f"device {self.name} has {self.max_channels} output channels, the test needs {needed}; "
+                f"device {self.name} has {found['max_output_channels']} output channels, {needed} are needed; "
                 "name another one with --device (--list shows them)"
             )
         self.underruns = 0

@@ -35,10 +35,10 @@ export class NativePlayer extends Playback {
         state.sample_rate_hz, sampleRate);
     }
     if (state.max_channels < deviceChannels) {
-      throw new PlayerError("channels", `The player's device ${state.device} has ${state.max_channels} channels, the test ` +
-        `needs ${deviceChannels}: name another one with --device (--list shows them).`, state.max_channels, deviceChannels);
+      throw new PlayerError("channels", `The player uses ${state.max_channels} channels of ${state.device}, ${deviceChannels} ` +
+        "are needed: start it with --channels, or name another --device.", state.max_channels, deviceChannels);
     }
-    const player = new NativePlayer({ sampleRate, channels, maps, deviceChannels }, answer);
+    const player = new NativePlayer({ sampleRate, channels, maps, outputs: state.max_channels }, answer);
     player.setOutputMap(outputMap);
     player.watch();
     return player;
@@ -51,7 +51,7 @@ export class NativePlayer extends Playback {
     this.revision = answer.revision;
     this.closed = false;
     this.number = 0;               // of the item, counted by this page
-    this.before = [answer.state.underruns, answer.state.underrun_s];
+    this.before = answer.state.underruns;
     this.sending = Promise.resolve();
     this.onreport = () => {};
   }
@@ -69,13 +69,12 @@ export class NativePlayer extends Playback {
   }
 
   async stats() {
-    const [underruns, seconds] = this.before;
-    return { underruns: this.state.underruns - underruns, underrunDuration: this.state.underrun_s - seconds };
+    return { underruns: this.state.underruns - this.before, underrunDuration: null };  // PortAudio tells no time
   }
 
   use() {
     super.use();
-    this.before = [this.state.underruns, this.state.underrun_s];
+    this.before = this.state.underruns;
   }
 
   async close() {

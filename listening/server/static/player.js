@@ -14,6 +14,7 @@ const START_MS = 3000;     // a context that has not started by then does not st
 // "playback" is a block of 21 ms in Chromium on Linux. On two cores with ten busy processes such blocks were missed 10 to
 // 23 times in 15 s, blocks of 60 ms never; a switch is heard 0.2 s after it was asked for.
 const LATENCY_S = 0.06;
+const MOST_OUTPUTS = 32;   // of a node in Web Audio
 const LIMIT_DB = 4;        // BS.1534-3: the listener's own adjustment
 export const OUTPUT_MAPS = { identity: "identity", rears: "rears before sides (Chromium, PulseAudio, Windows)" };
 
@@ -59,8 +60,8 @@ export function browserName(navigator = globalThis.navigator) {
 
 /** What the players inside and outside the browser share: checks, the clock, the waveform. */
 export class Playback {
-  constructor({ sampleRate, channels, maps, deviceChannels }) {
-    Object.assign(this, { sampleRate, channels, maps, deviceChannels });
+  constructor({ sampleRate, channels, maps, outputs }) {
+    Object.assign(this, { sampleRate, channels, maps, outputs });  // outputs: channels of the device, at most
     this.onstate = () => {};
     this.onlost = () => {};
     this.shortestLoop = shortestLoop(sampleRate);
@@ -188,8 +189,8 @@ export class Playback {
   mapOf(map) {
     const list = typeof map === "string" ? this.maps[map] : map;
     const fits = (channel) => channel === null || (Number.isInteger(channel) && channel >= 0 && channel < this.channels);
-    if (!Array.isArray(list) || list.length > this.deviceChannels || !list.every(fits)) {
-      throw new RangeError(`no output map for ${this.channels} channels on ${this.deviceChannels}: ${JSON.stringify(map)}`);
+    if (!Array.isArray(list) || list.length > this.outputs || !list.every(fits)) {
+      throw new RangeError(`no output map for ${this.channels} channels on ${this.outputs} outputs: ${JSON.stringify(map)}`);
     }
     return list;
   }
@@ -212,7 +213,7 @@ export class Player extends Playback {
    * @param {number} options.channels - of the files
    * @param {{label: string}[]} [options.layout] - loudspeaker of each channel, for the named output maps
    * @param {string | (number|null)[]} [options.outputMap] - a name of probe().outputMaps, or a list
-   * @param {number} [options.deviceChannels] - channels of the device that are used
+   * @param {number} [options.deviceChannels] - channels that the device must have; those used at first
    * @throws {PlayerError}
    */
   static async open({ sampleRate, channels, layout, outputMap = OUTPUT_MAPS.identity, deviceChannels = channels }) {
@@ -220,7 +221,8 @@ export class Player extends Playback {
     const context = await openContext(sampleRate, deviceChannels);
     try {
       await context.audioWorklet.addModule(new URL("processor.js", import.meta.url));
-      const player = new Player({ sampleRate, channels, maps, deviceChannels }, context, outputMap);
+      const outputs = Math.min(context.destination.maxChannelCount, MOST_OUTPUTS);
+      const player = new Player({ sampleRate, channels, maps, outputs }, context, outputMap);
       await started(context, deviceChannels);
       return player;
     } catch (error) {
@@ -237,10 +239,7 @@ export class Player extends Playback {
     this.node = new AudioWorkletNode(context, "listening-test-player", {
       numberOfInputs: 0,
       numberOfOutputs: 1,
-      outputChannelCount: [this.deviceChannels],
-      channelCount: this.deviceChannels,
-      channelCountMode: "explicit",
-      channelInterpretation: "discrete",
+      outputChannelCount: [this.outputs],  // the destination takes as many of the first ones as it has
       processorOptions: { map: this.mapOf(outputMap) },
     });
     this.node.port.onmessage = ({ data }) => this.receive(data);
@@ -273,6 +272,12 @@ export class Player extends Playback {
   use() {
     super.use();
     this.before = underruns(this.context);
+  }
+
+  setOutputMap(map) {
+    const { destination } = this.context;
+    destination.channelCount = Math.max(destination.channelCount, this.mapOf(map).length);
+    super.setOutputMap(map);
   }
 
   /** Fade out, then give the device back: closing while something sounds would click. */

@@ -219,6 +219,32 @@ def test_each_loudspeaker_is_identified_alone(room, device_page, site):
     assert sum(np.array_equal(recorded[6, at : at + 8000], burst) for at in starts) >= 2  # one loop
 
 
+ELSEWHERE = """async () => {
+  const {Player} = await import("./static/player.js");
+  const player = await Player.open({sampleRate: 48000, channels: 2});
+  await player.load([{id: 0, url: "a0.wav"}]);
+  player.setOutputMap([1, null, null, null, null, null, null, null, null, null, null, 0]);
+  player.play(0);
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  await player.close();
+}"""
+
+
+@pytest.mark.slow
+def test_two_channels_are_sent_to_outputs_of_choice(room, device_page, files):
+    path = room.folder / "elsewhere.f32"
+    with room.recording(path):
+        device_page.evaluate(ELSEWHERE)
+    samples = np.fromfile(path, np.float32)
+    recorded = samples[: len(samples) // 12 * 12].reshape(-1, 12).T
+    assert list(np.flatnonzero(recorded.any(axis=1))) == [0, 11]
+    file = soundfile.read(files / "a0.wav", dtype="float32")[0].T
+    for output, channel in [(11, 0), (0, 1)]:
+        part = file[channel, 2000:4000]
+        places = np.flatnonzero(np.abs(recorded[output] - part[0]) <= 1e-7)
+        assert any(np.array_equal(recorded[output, at : at + 2000], part) for at in places)
+
+
 MEMORY = """async (turns) => {
   const {Player} = await import("./static/player.js");
   globalThis.player ??= await Player.open({sampleRate: 48000, channels: 12});
