@@ -1,7 +1,9 @@
-"""Contact sheet of an item: one row of small figures for each condition, to check a build by eye.
+"""Contact sheet of an item: a block of figures for each condition, to check a build by eye.
 
-A row shows spectrograms of W and of a channel of the highest order, and the power of beams over the sphere below
-and above 1.6 kHz, which tells where the sound comes from.
+The large figure is a spectrogram of W from 0 to 8 kHz with a linear axis and about a pixel for each bin and frame,
+in which a missing partial, a line or an early attack is seen. Beside it are spectrograms of W and of a channel of
+the highest order up to half the sample rate, and the power of beams over the sphere below and above 1.6 kHz, which
+tells where the sound comes from.
 """
 
 from __future__ import annotations
@@ -11,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Float32
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy import ndarray
 
-from analysis.metrics.framing import array_reader, erb_band_centres_hz, segments
+from analysis.metrics.framing import WINDOW, array_reader, erb_band_centres_hz, segments
 from analysis.reporting.scene_pages import RANGE_DB, draw_map, draw_spectrogram
 from analysis.reporting.scene_view import energy_map, spectrogram_db
 from listening.stimulus_build.quality_gate import Description
@@ -22,7 +25,13 @@ from render.common.figure_style import figure_style, write_figure
 from render.hoa.scene import Scene
 
 SPLIT_HZ = 1600.0
-_ROW_INCHES = 1.75
+LINEAR_HZ = 8000.0
+"""The large spectrogram of W shows frequencies up to here."""
+_DPI = 100
+_LARGE_INCHES = (8.8, 3.75)  # 372 bins at 44.1 kHz, 861 frames in 10 s
+_SMALL_INCHES = 7.0
+_MARGINS_INCHES = (0.75, 1.6, 0.55, 0.75)  # left, right (the colour bars), bottom, top
+_GAP_INCHES = 0.45
 
 
 def write_contact_sheet(
@@ -43,46 +52,83 @@ def write_contact_sheet(
     """
     reference = descriptions["href"]
     highest = len(reference.scene.samples) - 1 - reference.scene.order  # ACN of the highest order's channel m = 0
-    with figure_style(8, **{"savefig.dpi": 80, "axes.spines.top": True, "axes.spines.right": True}):
-        height = _ROW_INCHES * len(descriptions) + 1.1
-        figure = Figure(figsize=(13, height))
-        # Fixed margins: a layout that measures all its text takes as long as the drawing
-        figure.subplots_adjust(0.06, 0.5 / height, 0.865, 1 - 0.6 / height, wspace=0.24, hspace=0.2)
-        grid = figure.subplots(len(descriptions), 4, squeeze=False, width_ratios=[1.4, 1.4, 1, 1])
+    style = {"savefig.dpi": _DPI, "axes.spines.top": True, "axes.spines.right": True}
+    with figure_style(8, **style):
+        figure, grid = _grid(len(descriptions))
         loudest_db = [float(levels.max()) for levels in _spectrograms_db(reference.scene, [0, highest])]
         loudest_beam_db = [float(level.max()) for level in _maps_db(reference)]
         for row, (name, description) in zip(grid, descriptions.items(), strict=True):
             scene = description.scene
             levels_db = _spectrograms_db(scene, [0, highest])
-            for axes, level_db, top_db in zip(row[:2], levels_db, loudest_db, strict=True):
+            draw_linear_spectrogram(row[0], levels_db[0] - loudest_db[0], scene.sample_rate_hz, scene.duration_s)
+            for axes, level_db, top_db in zip(row[1:3], levels_db, loudest_db, strict=True):
                 level_db = level_db - top_db
                 draw_spectrogram(axes, level_db, scene.sample_rate_hz, scene.duration_s, (-RANGE_DB, 0), "cividis")
-            for axes, level_db, top_db in zip(row[2:], _maps_db(description), loudest_beam_db, strict=True):
+            for axes, level_db, top_db in zip(row[3:], _maps_db(description), loudest_beam_db, strict=True):
                 draw_map(axes, level_db - top_db)
-            row[0].set_ylabel(f"{name}\nHz", fontsize=9)
-            row[1].set_title(captions.get(name, ""), fontsize=7, loc="right", pad=2)
-        _label(figure, grid, highest)
-        figure.suptitle(item, fontsize=11, y=1 - 0.14 / height)
+            row[0].set_title(f"{name}: W, linear to {LINEAR_HZ / 1000:g} kHz", loc="left", fontsize=9, pad=3)
+            row[1].set_title("W", loc="left", pad=3)
+            row[2].set_title(f"ACN {highest}", loc="left", pad=3)
+            row[0].set_title(captions.get(name, ""), fontsize=8, loc="right", pad=3)
+        _label(figure, grid)
+        figure.suptitle(item, fontsize=11, y=1 - 0.2 / figure.get_figheight())
         write_figure(figure, path, force=True)
 
 
-def _label(figure: Figure, grid: ndarray, highest: int) -> None:
-    grid[0, 0].set_title("W", loc="left")
-    grid[0, 1].set_title(f"ACN {highest}\n", loc="left")  # a line above the caption
-    grid[0, 2].set_title(f"beams below {SPLIT_HZ / 1000:g} kHz")
-    grid[0, 3].set_title(f"beams above {SPLIT_HZ / 1000:g} kHz")
-    for axes in grid[:-1].flat:
-        axes.tick_params(labelbottom=False)
-    for axes in grid[-1, :2]:
+def draw_linear_spectrogram(axes: Axes, level_db: ndarray, rate_hz: int, seconds: float) -> None:
+    """Draw a spectrogram of the shared spectrum (frame, bin) from 0 to `LINEAR_HZ` with a linear axis."""
+    bins = int(min(LINEAR_HZ, rate_hz / 2) * WINDOW / rate_hz) + 1
+    top_khz = (bins - 0.5) * rate_hz / WINDOW / 1000
+    axes.imshow(level_db[:, :bins].T, origin="lower", aspect="auto", cmap="cividis", vmin=-RANGE_DB, vmax=0,
+                extent=(0, seconds, -0.5 * rate_hz / WINDOW / 1000, top_khz), interpolation="nearest")  # fmt: skip
+    axes.set_yticks(np.arange(int(top_khz) + 1))
+    axes.set_ylabel("kHz")
+
+
+def _grid(conditions: int) -> tuple[Figure, ndarray]:
+    """Figure, and for each condition its axes: the large one, two spectrograms, two maps.
+
+    Margins are fixed: a layout that measures all its text takes as long as the drawing.
+    """
+    left, right, bottom, top = _MARGINS_INCHES
+    width = left + _LARGE_INCHES[0] + _GAP_INCHES + _SMALL_INCHES + right
+    height = bottom + top + conditions * _LARGE_INCHES[1] + (conditions - 1) * _GAP_INCHES
+    figure = Figure(figsize=(width, height))
+    grid = np.empty((conditions, 5), object)
+
+    def add(x: float, y: float, wide: float, high: float) -> Axes:
+        return figure.add_axes((x / width, y / height, wide / width, high / height))
+
+    small = ((_SMALL_INCHES - _GAP_INCHES) / 2, (_LARGE_INCHES[1] - _GAP_INCHES) / 2)
+    first = left + _LARGE_INCHES[0] + _GAP_INCHES
+    second = first + small[0] + _GAP_INCHES
+    for row in range(conditions):
+        y = bottom + (conditions - 1 - row) * (_LARGE_INCHES[1] + _GAP_INCHES)
+        upper = y + small[1] + _GAP_INCHES
+        grid[row] = [
+            add(left, y, *_LARGE_INCHES),
+            add(first, upper, *small), add(first, y, *small), add(second, upper, *small), add(second, y, *small),
+        ]  # fmt: skip
+    return figure, grid
+
+
+def _label(figure: Figure, grid: ndarray) -> None:
+    for row in grid:
+        row[3].set_title(f"beams below {SPLIT_HZ / 1000:g} kHz", pad=3)
+        row[4].set_title(f"beams above {SPLIT_HZ / 1000:g} kHz", pad=3)
+        for axes in (row[1], row[3]):
+            axes.tick_params(labelbottom=False)
+    for axes in grid[-1, [0, 2]]:
         axes.set_xlabel("time (s)")
-    for axes in grid[-1, 2:]:
-        axes.set_xlabel("azimuth (deg), left is positive")
-    for axes in grid[:, 2]:
-        axes.set_ylabel("elevation (deg)", fontsize=7, labelpad=-4)
-    images = {"spectrograms": grid[0, 0].images[0], "beams": grid[0, 2].collections[0]}
-    for left, (name, image) in zip((0.885, 0.945), images.items(), strict=True):
-        bar = figure.colorbar(image, cax=figure.add_axes((left, 0.2, 0.01, 0.6)))
-        bar.set_label(f"{name}: dB re maximum of the reference")
+    grid[-1, 4].set_xlabel("azimuth (deg), left is positive")
+    images = {"spectrograms": grid[0, 0].images[0], "beams": grid[0, 3].collections[0]}
+    width, height = figure.get_size_inches()
+    for x, (name, image) in zip((1.4, 0.7), images.items(), strict=True):
+        place = (1 - x / width, 1 - 3.9 / height, 0.12 / width, 2.8 / height)
+        bar = figure.colorbar(image, cax=figure.add_axes(place))
+        bar.ax.tick_params(labelsize=6, pad=1)
+        bar.ax.set_title(name, fontsize=6)
+        bar.set_label("dB re maximum of the reference", fontsize=6, labelpad=0)
 
 
 def _spectrograms_db(scene: Scene, channels: list[int]) -> Float32[ndarray, "channel frame bin"]:
