@@ -37,6 +37,15 @@ class Cells:
         """Whether every listener rated every condition of every item."""
         return not np.isnan(self.scores).any()
 
+    @property
+    def items_each(self) -> str:
+        """How many of the items each listener rated, as ``8 of 16 each``; empty if it is all of them."""
+        count = np.any(~np.isnan(self.scores), axis=2).sum(axis=1)
+        low, high, items = int(count.min()), int(count.max()), len(self.items)
+        if low == items:
+            return ""
+        return f"{low} of {items} each" if low == high else f"{low} to {high} of {items} each"
+
     def of(self, condition: str) -> Float64[np.ndarray, "listener item"]:
         """Return the scores of one condition."""
         return self.scores[:, :, self.conditions.index(condition)]

@@ -329,8 +329,8 @@ def compare_pairs(
 
 PERMUTATION_REMARK = (
     "the permutation test of BS.1534-3, attachment 3, takes all ratings as exchangeable, those of one listener "
-    "too: with several items it rejects true hypotheses in 10 to 12 % of tests at 5 %, in a family in 17 %; the "
-    "sign-flip test within listeners keeps its level"
+    "too: with several items it rejects true hypotheses in 10 to 13 % of tests at 5 %, in a family in 17 to 19 %; "
+    "the sign-flip test within listeners keeps its level"
 )
 """What has to be said wherever p of `median_permutation` is used."""
 

@@ -29,7 +29,12 @@ from analysis.statistics.intervals import means_over_items, summarise
 from analysis.statistics.mixed_inference import METHODS
 from analysis.statistics.screening import screen
 from analysis.study.claims import quoted_test
-from analysis.study.design_warnings import attainable_warnings, item_set_warnings, residuals_warned
+from analysis.study.design_warnings import (
+    attainable_warnings,
+    balance_warnings,
+    item_set_warnings,
+    residuals_warned,
+)
 from analysis.study.options import DEFAULTS, INTERVAL_OF_CLAIM, Settings, chosen_settings, renamed_conditions
 from analysis.study.preregistration import Plan, deviations, read_plan
 from analysis.study.results import OmnibusTests, Results
@@ -150,9 +155,10 @@ def analyse(ratings: Ratings, settings: Settings = DEFAULTS, plan: Plan | None =
             *screening.notes,
             *_missing_score_warnings(ratings.unscored, len(not_rated), int(complete.sum())),
             *item_set_warnings(cube),
+            *balance_warnings(cube),
             *omnibus_warnings,
             *_pair_warnings(cube.conditions),
-            *attainable_warnings(pairs, planned, plan, residuals_warned(omnibus)),
+            *attainable_warnings(pairs, planned, plan, residuals_warned(omnibus), settings.claim),
             *_claim_warnings(settings, plan),
             *model_warnings,
             *_scale_warnings(summary, spread),

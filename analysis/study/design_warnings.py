@@ -32,13 +32,38 @@ def item_set_warnings(cube: Cells) -> list[str]:
     ]
 
 
+def balance_warnings(cube: Cells) -> list[str]:
+    """Warn of a design in which listeners rate part of the items, if it is not balanced.
+
+    In a balanced one the numbers of listeners that rated two items differ by at most one, and so do the numbers
+    of items that two listeners rated.
+    """
+    pages = np.any(~np.isnan(cube.scores), axis=2)
+    if pages.all():
+        return []
+    warnings = []
+    by_item, by_listener = pages.sum(axis=0), pages.sum(axis=1)
+    if np.ptp(by_item) > 1:
+        fewest = listed([cube.items[i] for i in np.flatnonzero(by_item == by_item.min())])
+        warnings.append(
+            f"unbalanced: an item was rated by {by_item.min()} to {by_item.max()} listeners, the fewest {fewest}; "
+            "marginal means allow for it, plain means do not"
+        )
+    if np.ptp(by_listener) > 1:
+        fewest = listed([cube.listeners[i] for i in np.flatnonzero(by_listener == by_listener.min())])
+        warnings.append(
+            f"unbalanced: a listener rated {by_listener.min()} to {by_listener.max()} items, the fewest {fewest}"
+        )
+    return warnings
+
+
 def residuals_warned(omnibus: OmnibusTests) -> bool:
     """Return whether the residuals are off the normal distribution by BS.1534-3."""
     return bool(np.nanmax(np.abs([*omnibus.residuals, 0.0])) > MAX_RESIDUAL_SHAPE)
 
 
 def attainable_warnings(
-    pairs: pd.DataFrame, planned: pd.DataFrame | None, plan: Plan | None, off_normal: bool
+    pairs: pd.DataFrame, planned: pd.DataFrame | None, plan: Plan | None, off_normal: bool, claim: str = "items"
 ) -> list[str]:
     """Say which tests of pairs can reject at all, and what to prefer where the residuals are not normal.
 
@@ -50,6 +75,8 @@ def attainable_warnings(
         The plan, whose test and level apply to `planned`.
     off_normal
         Whether the residuals are off the normal distribution.
+    claim
+        What the quoted tests are to hold for.
     """
     warnings = []
     can_reject = True
@@ -73,7 +100,12 @@ def attainable_warnings(
                 f"comparisons {min(1.0, family * least):.2g}; {listeners_for(family, plan.alpha)} listeners "
                 "would do"
             )
-    if off_normal and can_reject:
+    if off_normal and claim == "material":
+        warnings.append(
+            "the residuals are not normal, and the tests by ranks and sign flips hold for these items only: read "
+            "p of such material near 5 % with care"
+        )
+    elif off_normal and can_reject:
         warnings.append("prefer the tests by ranks or sign flips to t, as the residuals are not normal")
     elif off_normal:
         warnings.append(

@@ -113,7 +113,10 @@ class Results:
     @property
     def design(self) -> str:
         """The size of the analysed design in words."""
-        return f"{len(self.cube.listeners)} listeners x {len(self.cube.items)} items"
+        each = self.cube.items_each
+        return f"{len(self.cube.listeners)} listeners x {len(self.cube.items)} items" + (
+            f" ({each})" if each else ""
+        )
 
     @property
     def holds(self) -> str:

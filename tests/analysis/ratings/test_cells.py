@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.ratings.cells import cells
+from analysis.ratings.cells import Cells, cells
 from render.common.errors import InputError
 
 
@@ -51,3 +51,14 @@ def test_without_some_listeners_the_array_is_that_of_the_other_ratings():
         assert found.conditions == expected.conditions
         np.testing.assert_array_equal(found.scores, expected.scores)
         assert found.scores.flags.c_contiguous  # sums then have the same order, and the same rounding
+
+
+def test_items_that_each_listener_rated():
+    scores = np.full((4, 6, 2), 50.0)
+    assert Cells(tuple("abcd"), tuple("uvwxyz"), tuple("AB"), scores).items_each == ""
+    scores[0, 0, 0] = np.nan  # the page was rated all the same
+    assert Cells(tuple("abcd"), tuple("uvwxyz"), tuple("AB"), scores).items_each == ""
+    scores[:, :3] = np.nan
+    assert Cells(tuple("abcd"), tuple("uvwxyz"), tuple("AB"), scores).items_each == "3 of 6 each"
+    scores[0, 0] = 50
+    assert Cells(tuple("abcd"), tuple("uvwxyz"), tuple("AB"), scores).items_each == "3 to 4 of 6 each"

@@ -5,7 +5,7 @@ import pandas as pd
 
 from analysis.ratings.cells import Cells
 from analysis.statistics.paired_tests import compare_pairs
-from analysis.study.design_warnings import attainable_warnings, item_set_warnings
+from analysis.study.design_warnings import attainable_warnings, balance_warnings, item_set_warnings
 from analysis.study.preregistration import Plan
 
 
@@ -64,4 +64,28 @@ def test_a_plan_whose_test_cannot_reject():
     assert said == (
         "the planned sign-flip test cannot reject: p is at least 0.0078, adjusted over 7 comparisons 0.055; 9 "
         "listeners would do"
+    )
+
+
+def test_unbalanced_items_and_listeners_are_named():
+    scores = np.full((6, 6, 3), 50.0)
+    assert balance_warnings(cube(scores)) == []
+    turn = (np.arange(6) - np.arange(6)[:, None]) % 6
+    scores[turn >= 3] = np.nan
+    assert balance_warnings(cube(scores)) == []
+    scores[1:, 0] = np.nan
+    said = balance_warnings(cube(scores))
+    assert said[0] == (
+        "unbalanced: an item was rated by 1 to 3 listeners, the fewest I0; marginal means allow for it, plain "
+        "means do not"
+    )
+    assert len(said) == 1  # 2 or 3 items for each listener
+    scores[3, 3:] = np.nan
+    assert balance_warnings(cube(scores))[1].startswith("unbalanced: a listener rated 0 to 3 items, the fewest L3")
+
+
+def test_material_has_no_test_by_ranks():
+    (said,) = attainable_warnings(pairs_of(12, 3), None, None, True, "material")
+    assert said.startswith(
+        "the residuals are not normal, and the tests by ranks and sign flips hold for these items"
     )
