@@ -1,10 +1,11 @@
-// The queue of events: whatever the listener does is in localStorage before it is sent, and stays there until the
+// The queue of events: whatever the listener does is kept in the browser before it is sent, and stays there until the
 // server says that it is on its disk. Sequence numbers count 1, 2, 3 ... in a window, so that repeated sending stores
 // an event once. What another window of this listener left behind is sent before this window is opened.
 
 const BACK_OFF_MS = [300, 600, 1200, 2500, 5000, 8000];
 const ANSWER_MS = 10000;   // a request without an answer for so long counts as lost
 const ALIVE_MS = 150;      // a window of this browser answers others in that time
+const MOMENT_MS = 80;      // most events are acknowledged sooner
 const BATCH = 200;         // events of a request, and their characters: the server takes 1 MiB
 const BATCH_CHARACTERS = 200000;
 const LAST = "last";       // key of the window that was opened last
@@ -17,40 +18,104 @@ function batch(events) {
   return events.slice(0, end === -1 ? BATCH : Math.max(1, end));
 }
 
-/** localStorage may be full or forbidden; then events are kept in memory. */
+/**
+ * What is kept in the browser. localStorage is written at once and survives a closed or crashed window, but reaches the
+ * disk after seconds only: what waits longer than a moment goes into IndexedDB too, which survives a killed browser.
+ * Where either is full or forbidden, the other or the memory has to do.
+ */
 class Shelf {
   constructor(prefix) {
     this.prefix = prefix;
+    this.later = new Map();     // key -> timer of what is to go into the database
+    this.written = new Set();   // keys in the database
+    this.database = database(prefix);
   }
 
   put(key, value) {
+    const text = JSON.stringify(value);
     try {
-      localStorage.setItem(this.prefix + key, JSON.stringify(value));
+      localStorage.setItem(this.prefix + key, text);
     } catch {
-      this.failed = true;
+      // see above
     }
+    clearTimeout(this.later.get(key));
+    this.later.set(key, setTimeout(() => {
+      this.later.delete(key);
+      this.written.add(key);
+      this.#change((store) => store.put(text, key));
+    }, MOMENT_MS));
   }
 
   remove(key) {
     try {
       localStorage.removeItem(this.prefix + key);
     } catch {
-      this.failed = true;
+      // see above
     }
+    clearTimeout(this.later.get(key));
+    this.later.delete(key);
+    if (this.written.delete(key)) this.#change((store) => store.delete(key));
   }
 
-  entries() {
-    const found = [];
+  /** Map of key to value. */
+  async entries() {
+    const found = new Map();
+    for (const [key, text] of await this.#inDatabase()) {
+      this.written.add(key);
+      found.set(key, JSON.parse(text));
+    }
     try {
       for (let i = 0; i < localStorage.length; i++) {
         const key = localStorage.key(i);
-        if (key.startsWith(this.prefix)) found.push([key.slice(this.prefix.length), localStorage.getItem(key)]);
+        if (key.startsWith(this.prefix)) found.set(key.slice(this.prefix.length), JSON.parse(localStorage.getItem(key)));
       }
     } catch {
-      this.failed = true;
+      // see above
     }
     return found;
   }
+
+  async #change(act) {
+    try {
+      act((await this.database).transaction("kept", "readwrite", {durability: "strict"}).objectStore("kept"));
+    } catch {
+      // see above
+    }
+  }
+
+  async #inDatabase() {
+    try {
+      const store = (await this.database).transaction("kept").objectStore("kept");
+      const [keys, texts] = await Promise.all([outcome(store.getAllKeys()), outcome(store.getAll())]);
+      return keys.map((key, i) => [key, texts[i]]);
+    } catch {
+      return [];
+    }
+  }
+}
+
+function database(name) {
+  const opened = new Promise((resolve, reject) => {
+    const request = indexedDB.open(name, 1);
+    request.onupgradeneeded = () => request.result.createObjectStore("kept");
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = request.onblocked = () => reject(request.error);
+  });
+  opened.catch(() => {});
+  return opened;
+}
+
+function outcome(request) {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+}
+
+/** Events of a window among the entries of the shelf, in order. */
+function eventsOf(id, entries) {
+  const events = [...entries].filter(([key]) => key.startsWith(`${id}:`)).map(([, event]) => event);
+  return events.sort((a, b) => a.seq - b.seq);
 }
 
 export class EventQueue {
@@ -117,10 +182,9 @@ export class EventQueue {
       if (answer.status === 200) {
         this.shelf.put(LAST, this.window);
         this.stored = answer.body.stored;
-        this.waiting = this.#kept(this.window).filter((event) => event.seq > this.stored);
-        for (const [key] of this.shelf.entries()) {
-          if (key.startsWith(`${this.window}:`) && Number(key.split(":")[1]) <= this.stored) this.shelf.remove(key);
-        }
+        const kept = eventsOf(this.window, await this.shelf.entries());
+        this.waiting = kept.filter((event) => event.seq > this.stored);
+        for (const event of kept) if (event.seq <= this.stored) this.shelf.remove(`${this.window}:${event.seq}`);
         this.open = true;
         await this.#send();
         return null;
@@ -141,31 +205,17 @@ export class EventQueue {
     this.open = false;
   }
 
-  #kept(id) {
-    const events = [];
-    for (const [key, text] of this.shelf.entries()) {
-      const cut = key.lastIndexOf(":");
-      if (key.slice(0, cut) !== id) continue;
-      try {
-        events.push(JSON.parse(text));
-      } catch {
-        this.shelf.remove(key);
-      }
-    }
-    return events.sort((a, b) => a.seq - b.seq);
-  }
-
   /**
    * Send what windows of this browser left that are no more.
    *
    * @returns {Promise<boolean>} whether the server's present window is one of them: it may be replaced
    */
   async #sendLeft() {
-    const entries = this.shelf.entries();
-    const ids = new Set(entries.map(([key, text]) => (key === LAST ? JSON.parse(text) : key.slice(0, key.lastIndexOf(":")))));
+    const entries = await this.shelf.entries();
+    const ids = new Set([...entries].map(([key, value]) => (key === LAST ? value : key.slice(0, key.lastIndexOf(":")))));
     ids.delete(this.window);
     const gone = [];
-    await Promise.all([...ids].map(async (id) => (await this.windows.isAlive(id)) || gone.push([id, this.#kept(id)])));
+    await Promise.all([...ids].map(async (id) => (await this.windows.isAlive(id)) || gone.push([id, eventsOf(id, entries)])));
     gone.sort((a, b) => (a[1][0]?.at_ms ?? 0) - (b[1][0]?.at_ms ?? 0));
     let present = false;
     for (const [id, events] of gone) {

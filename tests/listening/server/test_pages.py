@@ -716,7 +716,12 @@ def test_nothing_is_lost_by_reload_killed_server_and_killed_browser(
     shown[0] = str(int(shown[0]) + 1)
     assert scores(page) == shown
     wait_for(lambda: last_score(started.results) == int(shown[0]))
+    started.kill()  # nor what could not be sent
+    page.keyboard.press("ArrowDown")
+    shown[0] = str(int(shown[0]) - 1)
+    page.wait_for_timeout(400)
     kill_browser(tmp_path / "profile")
+    started.start()
     context, page = browser()
     page.goto(started.link)
     resumed(page)  # the window that was killed a moment ago is known to be gone: nothing is asked
