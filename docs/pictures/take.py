@@ -1,4 +1,4 @@
-"""Take the pictures of the listener's pages that the documentation shows, from a running test.
+"""Take the pictures of the listener's pages and of the desk that the documentation shows, from a running test.
 
     python docs/pictures/take.py --package out/demo/package-7.1.4
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -74,17 +73,16 @@ def sound_device(folder: Path) -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def served(package: Path, plan: str, folder: Path) -> Iterator[str]:
-    """A server of the package with a plan; yields the link of the first listener."""
+def served(package: Path, plan: str, folder: Path) -> Iterator[tuple[str, str]]:
+    """A server of the package with a plan; yields the links of the first listener and of the desk."""
     (folder / "plan.toml").write_text(plan)
     results = folder / f"results-{time.monotonic_ns()}.sqlite"
     command = [sys.executable, "-m", "listening.serve", "--package", package, "--plan", folder / "plan.toml",
                "--results", results, "--port", "0"]  # fmt: skip
     server = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, text=True)
     assert server.stdout
-    link = re.search(r"http\S+", server.stdout.readline())
-    assert link
-    yield link[0]
+    listener, desk = (server.stdout.readline().split()[-1] for _ in range(2))
+    yield listener, desk
     server.terminate()
     server.communicate()
 
@@ -170,7 +168,7 @@ def main() -> None:
             page.goto(link)
             return page
 
-        with served(package, PLAN, folder) as link:
+        with served(package, PLAN, folder) as (link, desk):
             page = opened(link)
             set_up(page, True)
             rate(page, [10, 3])
@@ -182,9 +180,13 @@ def main() -> None:
             second.goto(link)
             second.locator("#go").wait_for()
             picture(second, "listener-elsewhere")
-        with served(
-            package, 'method = "bs1116"\ntitle = "Codecs for Ambisonics"\ntraining = []\n', folder
-        ) as link:
+            third = opened(desk)
+            third.get_by_role("row", name="L08").wait_for()
+            picture(third, "desk")
+        with served(package, 'method = "bs1116"\ntitle = "Codecs for Ambisonics"\ntraining = []\n', folder) as (
+            link,
+            _,
+        ):
             page = opened(link)
             set_up(page, False)
             for key, press in (("a", "Home"), ("b", "End"), ("c", "PageUp")):
