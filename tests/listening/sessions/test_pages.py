@@ -72,6 +72,22 @@ def test_rounds_of_attributes_and_replicates_have_different_orders(read):
         assert {frozenset(names) for names in slots} == {frozenset(read.items[item].stimuli)}
 
 
+def test_each_round_takes_the_next_order_of_the_package_and_the_training_the_one_before(package, read):
+    written = json.loads((package / "session.json").read_text())["orders"]
+    for number in (1, 5, 8):
+        made = trials(SessionPlan(replicates=3), read, number)
+        for count in range(3):
+            order = written[(number - 1 + count) % 8]
+            mine = made[4 * count : 4 * count + 4]
+            assert [(t.item, list(t.slots)) for t in mine] == [(i, order["stimuli"][i]) for i in order["items"]]
+        training = [page.trial for page in pages(SessionPlan(), read, number, SECRET) if page.kind == "training"]
+        before = written[(number - 2) % 8]["stimuli"]
+        assert [(t.item, list(t.slots)) for t in training] == [(item, before[item]) for item in ("Beach", "Park")]
+        assert [(t.number, t.replicate, t.attribute) for t in training] == [
+            (1, 1, "basic_audio_quality"), (2, 1, "basic_audio_quality"),
+        ]  # fmt: skip
+
+
 def test_over_the_listeners_every_round_is_balanced(read):
     """Williams squares: every item stands equally often at every place, every stimulus in every slot."""
     plan = SessionPlan(replicates=2)
@@ -90,11 +106,13 @@ def test_listeners_beyond_the_orders_begin_again(read):
     assert trials(SessionPlan(), read, 16) == trials(SessionPlan(), read, 8)
 
 
-def test_one_prepared_order_is_turned_round_for_the_second_round(tmp_path, write_package):
+def test_one_prepared_order_is_turned_round_in_every_second_round(tmp_path, write_package):
     read = read_package(write_package(tmp_path / "one", listeners=1))
-    made = trials(SessionPlan(replicates=2), read)
-    assert [t.item for t in made[4:]] == [t.item for t in made[:4]][::-1]
-    assert {t.item: t.slots for t in made[:4]} == {t.item: t.slots[::-1] for t in made[4:]}
+    made = trials(SessionPlan(replicates=3), read)
+    first, second, third = made[:4], made[4:8], made[8:]
+    assert [t.item for t in second] == [t.item for t in first][::-1]
+    assert {t.item: t.slots for t in first} == {t.item: t.slots[::-1] for t in second}
+    assert [(t.item, t.slots) for t in third] == [(t.item, t.slots) for t in first]
 
 
 def test_the_slots_of_the_training_tell_nothing_of_the_trials(read):

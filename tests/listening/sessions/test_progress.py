@@ -269,6 +269,7 @@ def test_grades_of_bs1116(at_trial):
         fold([*heard, *grades, e("done", TRIAL)], at_trial, test)
     state = fold([*heard, *grades, e("grade", TRIAL, slot=2, score=5), e("done", TRIAL)], at_trial, test)
     assert state.pages[TRIAL].scores == {1: 3.4, 2: 5.0}
+    assert fold([e("grade", TRIAL, slot=1, score=1)], at_trial, test).pages[TRIAL].scores == {1: 1.0}
     for event in (e("grade", TRIAL, slot=1, score=0.9), e("grade", TRIAL, slot=1, score=5.1), RATES[0]):
         with pytest.raises(Impossible):
             fold([event], at_trial, test)
@@ -352,6 +353,33 @@ def test_what_comes_late_changes_nothing_of_a_page_that_is_done(at_trial):
     page, before = fold(late, state).pages[TRIAL], state.pages[TRIAL]
     assert (page.slots, page.scores, page.time_ms) == (before.slots, before.scores, before.time_ms)
     assert page.all_underruns == before.all_underruns
+
+
+@pytest.mark.parametrize(
+    ("index", "event"),
+    [
+        (1, e("consent", CONSENT, given="yes")),
+        (1, e("consent", CONSENT)),
+        (1, e("consent", WELCOME, given=True)),
+        (0, e("consent", WELCOME, given=True)),
+        (11, e("screening", SCREENING, passed=1)),
+        (11, e("screening", SCREENING, details={})),
+        (11, e("screening", SCREENING, passed=True, details="x" * 4000)),
+        (3, e("screening", QUESTIONNAIRE, passed=True)),
+    ],
+)
+def test_consent_and_screening_are_true_or_false_and_on_their_pages(index, event):
+    with pytest.raises(Impossible):
+        fold([*BEFORE[:index], event])
+
+
+def test_the_device_may_change_until_something_was_heard():
+    state = fold([*BEFORE[:13], device("loudspeakers")])
+    assert state.transducer == "loudspeakers"
+    heard = fold([e("play", TRAINING, slot=1, position=0)], state)
+    with pytest.raises(Impossible, match="cannot change any more"):
+        fold([device("headphones")], heard)
+    assert fold([device("loudspeakers", max_channels=12)], heard).device["max_channels"] == 12
 
 
 def test_a_comment_stands_where_one_is_asked_for(at_trial):
