@@ -26,8 +26,6 @@ def main() -> None:
     if given.server is None and not given.list:
         command.error("give --server LINK, or --list")
 
-    import json
-
     from listening.native_player.device import Device, device_lines
     from listening.native_player.playback import Playback
     from listening.native_player.remote import Remote, ReplacedError, Server
@@ -38,10 +36,10 @@ def main() -> None:
         return
     try:
         with Server(given.server) as server:
-            session = json.loads(server.ask("api/session"))
+            [audio] = server.ask_json("api/session", None, "audio")
     except OSError as error:
         raise InputError(f"{given.server}: {error}; is listening.serve running?") from None
-    rate_hz, channels = session["audio"]["sample_rate_hz"], session["audio"]["channels"]
+    rate_hz, channels = audio["sample_rate_hz"], audio["channels"]
     outputs = channels if given.channels is None else given.channels
     if outputs < channels:
         raise InputError(f"--channels {outputs}: the test has {channels} channels")

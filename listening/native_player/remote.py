@@ -100,6 +100,23 @@ class Server:
             raise InputError(f"{self.address}: the server answers {answer.status}; is this the whole link?")
         return data
 
+    def ask_json(self, path: str, body: dict[str, Any] | None, *names: str) -> list[Any]:
+        """Members of the answer, a JSON object.
+
+        Raises
+        ------
+        OSError, ReplacedError
+            As `ask`.
+        InputError
+            As `ask`, and if the answer is no such object.
+        """
+        data = self.ask(path, body)
+        try:
+            answer = json.loads(data)
+            return [answer[name] for name in names]
+        except (ValueError, KeyError, TypeError):
+            raise InputError(f"{self.address}: what answers is not listening.serve of this version") from None
+
 
 class Remote:
     """Carries out what the page asks for, until it is ended.
@@ -189,8 +206,8 @@ class Remote:
             self._ended.wait(_LOOK_S)
 
     def _report(self, server: Server, state: dict[str, Any] | None = None) -> int:
-        answer = server.ask("api/native/player", {"player": self._id, "state": state or self._state()})
-        return json.loads(answer)["number"]
+        body = {"player": self._id, "state": state or self._state()}
+        return server.ask_json("api/native/player", body, "number")[0]
 
     def _state(self) -> dict[str, Any]:
         heard: Heard = self._playback.heard
@@ -203,7 +220,7 @@ class Remote:
     def _follow(self, server: Server) -> None:
         while not self._ended.is_set():
             path = f"api/native/player?player={self._id}&after={self._done}&wait={_WAIT_S}"
-            for command in json.loads(server.ask(path))["commands"]:
+            for command in server.ask_json(path, None, "commands")[0]:
                 self._carry_out(command)
                 self._done = command["number"]
 

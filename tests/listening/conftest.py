@@ -137,9 +137,12 @@ class Room:
                 env=os.environ | self.environment, stdout=file,
             )  # fmt: skip
             try:
-                time.sleep(0.5)
+                end = time.monotonic() + 20
+                while not path.stat().st_size:
+                    assert time.monotonic() < end, "parec records nothing"
+                    time.sleep(0.05)
                 yield
-                time.sleep(1.0)
+                time.sleep(1.5)  # for what is on its way
             finally:
                 recorder.terminate()
                 recorder.wait(10)

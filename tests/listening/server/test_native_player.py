@@ -123,6 +123,14 @@ def contains(recorded, part, tolerance):
     return any(np.abs(recorded[:, at : at + length] - part).max() <= tolerance for at in places)
 
 
+@pytest.mark.parametrize("content", ["<html>", "[]", "{}", "null", '{"audio": '])
+def test_what_answers_but_is_no_listening_test_is_refused(site, content):
+    (site[0] / "t" / "abc" / "api").mkdir(parents=True, exist_ok=True)
+    (site[0] / "t" / "abc" / "api" / "session").write_text(content)
+    with Server(site[1] + "t/abc/") as server, pytest.raises(InputError, match=r"not listening\.serve"):
+        server.ask_json("api/session", None, "audio")
+
+
 class Pump:
     """An output without a device: blocks of 10 ms are rendered in time and kept."""
 
