@@ -303,6 +303,7 @@ def test_a_dull_recording_gives_the_window_in_which_the_anchor_takes_most(tmp_pa
     samples = low_passed(diffuse(12))
     samples[:, 7 * RATE : 9 * RATE] += 0.003 * diffuse(2, seed=1)
     samples[1:, 3 * RATE : 5 * RATE] = 0  # more critical
+    samples[:, : 2 * RATE] *= 20  # too loud
     chosen = choose_window(written(tmp_path / "a.wav", samples), 2.0)
     assert chosen.start == 7 * RATE
     assert 0 < chosen.anchor_loss < 0.1
