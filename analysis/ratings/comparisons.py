@@ -23,6 +23,12 @@ METHODS = {"bs1116": "grade", "ab": "choice", "abx": "choice"}
 
 SIMULATED = "simulated"
 
+_NEEDED = {
+    "bs1116": ("session", "listener", "item", "difference_grade"),
+    "ab": ("session", "listener", "item", "a", "b", "choice"),
+    "abx": ("session", "listener", "item", "a", "b", "choice", "correct"),
+}
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -86,6 +92,8 @@ def read_comparisons(path: Path, key: Key | None = None) -> Comparisons:
     method, rows, notes = _of_database(path) if is_database(path) else _of_csv(path)
     if not rows:
         raise InputError(f"{path}: holds no finished trial yet")
+    if lacking := [name for name in _NEEDED[method] if name not in rows[0][1]]:
+        raise InputError(f"{path}: lacks the columns {', '.join(lacking)} of docs/listening-results.md")
     unblinding = Unblinding(path, key) if key is not None else None
     trials = [_trial(path, line, method, row, unblinding) for line, row in rows]
     names = {row[name].lower() for _, row in rows for name in ("session", "listener")}
@@ -143,8 +151,10 @@ def _trial(
     def condition(name: str, told: str) -> str:
         if row.get(told):
             return row[told]
-        if row[name].lower() in REFERENCE_NAMES:
+        if row.get(name, "").lower() in REFERENCE_NAMES:
             return "href"
+        if name not in row:
+            raise InputError(f"{path}:{line}: neither {name} nor {told} tells what was heard")
         if unblinding is None:
             raise InputError(f"{path}: names stimuli, not conditions; give the package's key with --key")
         return unblinding.condition(line, item, row[name])

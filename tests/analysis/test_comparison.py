@@ -180,6 +180,7 @@ OF_AB = ["session", "listener", "item", "a", "b", "choice"]
         (OF_BS1116, ["s", "L", "a", "x", "nan"], ":2: difference_grade is 'nan'"),
         (OF_BS1116, ["s", "L", "a", "x", "-4.1"], "possible are -4 to 4"),
         (OF_AB, ["s", "L", "a", "x", "y", "a"], "give the package's key"),
+        ([n for n in OF_BS1116 if n != "condition"], ["s", "L", "a", "-1"], ":2: neither stimulus nor condition"),
         (
             [*OF_AB, "condition_a", "condition_b"],
             ["s", "L", "a", "x", "y", "c", "p", "q"],
@@ -193,3 +194,27 @@ def test_what_cannot_be_is_refused_with_its_line(tmp_path, header, row, message)
         read_comparisons(write(tmp_path / "r.csv", header, [row]))
     with pytest.raises(InputError):
         read_comparisons(write(tmp_path / "r.csv", header, []))
+
+
+def test_a_database_without_its_columns_or_damaged_is_one_error(tmp_path):
+    path = tmp_path / "r.sqlite"
+    with closing(sqlite3.connect(path)) as database:
+        database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        database.execute("PRAGMA user_version = 1")
+        database.execute("CREATE TABLE meta (key, value)")
+        database.execute("INSERT INTO meta VALUES ('plan', '{\"method\": \"ab\"}')")
+        database.execute("CREATE TABLE listener (id, number, withdrawn)")
+        database.execute("INSERT INTO listener VALUES ('L1', 1, NULL)")
+        database.execute("CREATE TABLE choice (session, listener, item, a, choice)")
+        database.execute("INSERT INTO choice VALUES ('s', 'L1', 'i', 'x', 'a')")
+        database.commit()
+    with pytest.raises(InputError, match=r"r\.sqlite: lacks the columns b of"):
+        read_comparisons(path)
+    with closing(sqlite3.connect(path)) as database:
+        database.execute('UPDATE meta SET value = \'{"method": "mushra"}\'')
+        database.commit()
+    with pytest.raises(InputError, match=r"holds a test by the method mushra; analysis\.mushra analyses it"):
+        read_comparisons(path)
+    path.write_bytes(path.read_bytes()[:4096])
+    with pytest.raises(InputError, match=r"r\.sqlite: "):
+        read_comparisons(path)
