@@ -103,8 +103,8 @@ def tiles_of(frames: int, rate_hz: int) -> Iterator[tuple[slice, slice]]:
 
 def water_level(variances: np.ndarray, counts: np.ndarray, bits: float) -> float:
     """Distortion at which Σ n/2 log2(σ²/D) over the components with σ² > D takes the bits, by bisection."""
-    low, high = np.log2(variances.min()) - 1, np.log2(variances.max())
-    for _ in range(60):
+    low, high = np.log2(variances.min()) - 100, np.log2(variances.max())
+    for _ in range(80):
         middle = (low + high) / 2
         needed = (counts[:, None] * np.maximum(np.log2(variances) - middle, 0)).sum() / 2
         low, high = (middle, high) if needed > bits else (low, middle)
