@@ -1,4 +1,4 @@
-"""Pre-echo: what a codec adds before the sudden beginning of a sound, where the reference is quiet.
+"""Sudden beginnings of sounds: what a codec adds before them, and what it makes of them.
 
 Frames and noise that follow levels in slots begin earlier than the sound that they belong to. The ear masks what
 comes up to about 2 ms before an attack, and some of what comes up to 20 ms before it. Measured on W with a first
@@ -25,6 +25,8 @@ ONSET_DB = 20.0
 RANGE_DB = 40.0
 """Attacks that are weaker than the loudest by more than this are left out."""
 FLOOR_DB = -80.0
+LIMIT_DB = 40.0
+"""Levels of attacks differ by this at most: an attack that is lost."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,14 +93,16 @@ def onsets(power: Float64[ndarray, " step"], sample_rate_hz: int) -> tuple[Int[n
 
 
 def conclude(sums: StepPowers) -> dict[str, float | None]:
-    """Return the pre-echo in each of `INTERVALS_MS`.
+    """Return the pre-echo in each of `INTERVALS_MS`, and the level error of the attacks.
 
     Returns
     -------
     dict
         ``pre_<ms>_db``, named after the end of the interval that is farther from the onset: power of the test
         over that of the reference in the interval, re the reference's attack, mean over the onsets and at least
-        `FLOOR_DB`. An onset where the test is the weaker counts 0. None if the reference has no onset.
+        `FLOOR_DB`. An onset where the test is the weaker counts 0. ``attack_db``: difference of the levels in the
+        `BEFORE_MS` from an onset on, at most `LIMIT_DB`, mean of the absolute values. None if the reference has no
+        onset.
     """
     reference, test = sums.power
     first, attack = onsets(reference, sums.sample_rate_hz)
@@ -108,6 +112,12 @@ def conclude(sums: StepPowers) -> dict[str, float | None]:
         excess = [(test - reference)[step - begin : step - end].mean() for step in first]
         mean = float((np.maximum(excess, 0) / attack).mean()) if len(first) else None
         found[f"pre_{far}_db"] = None if mean is None else 10 * float(np.log10(max(mean, 10 ** (FLOOR_DB / 10))))
+    found["attack_db"] = None
+    if len(first):
+        reach = _steps(BEFORE_MS, sums.sample_rate_hz)
+        levels = np.array([sums.power[:, step : step + reach].mean(axis=1) for step in first])
+        ratio = np.maximum(levels[:, 1], 1e-30) / levels[:, 0]
+        found["attack_db"] = float(np.minimum(np.abs(10 * np.log10(ratio)), LIMIT_DB).mean())
     return found
 
 

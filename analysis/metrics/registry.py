@@ -16,7 +16,7 @@ module             measures
 `interaural`       level differences, time differences and coherence at the ears of a rigid sphere
 `ambiqual`         AMBIQUAL
 `fine_structure`   what is left of spectra and envelopes without their levels in bands and slots
-`onsets`           pre-echo
+`onsets`           pre-echo, levels of attacks
 `tonality`         partials in noise, added lines
 `visqol`           ViSQOL of W (optional; for whole signals, so that it has ``visqol`` alone)
 `intelligibility`  ESTOI of W (where the material is speech; ``estoi`` alone, likewise)
@@ -131,6 +131,7 @@ MEASURES = (
         Measure(f"pre_{far}_db", "dB", onsets.FLOOR_DB, "everything but what precedes sudden onsets of W")
         for _, far in onsets.INTERVALS_MS
     ),
+    Measure("attack_db", "dB", 0.0, "everything but the level of W in the 50 ms from sudden onsets on"),
     Measure("tone_noise_db", "dB", 0.0, "everything but stable partials of W; their level"),
     *(
         Measure(f"line_{hop}_db", "dB", 0.0, "everything but steady tones of W at these frequencies")

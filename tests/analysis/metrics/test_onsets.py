@@ -48,10 +48,21 @@ def test_an_early_part_of_known_level_in_each_interval(first_ms, last_ms, name, 
 
 def test_the_mean_is_over_the_onsets_and_a_perfect_copy_has_the_floor():
     x = bursts([0.3, 0.7, 1.1, 1.5], 2.0)
-    assert list(measured(x, x).values()) == [FLOOR_DB] * 4
+    assert list(measured(x, x).values()) == [*[FLOOR_DB] * 4, 0.0]
     one = measured(x, with_early_part(x, 0.7, 25, 10, -10.0))["pre_25_db"]
     alone = measured(bursts([0.3], 0.8), with_early_part(bursts([0.3], 0.8), 0.3, 25, 10, -10.0))["pre_25_db"]
     assert one == pytest.approx(alone - 10 * np.log10(4), abs=1.2)
+
+
+def test_a_lost_attack_counts_40_db_and_a_gain_its_decibels():
+    times_s = [0.3, 0.7, 1.1, 1.5]
+    x = bursts(times_s, 2.0)
+    lost = x.copy()
+    lost[round(0.69 * RATE) : round(0.75 * RATE)] *= 1e-4
+    assert measured(x, lost)["attack_db"] == pytest.approx(40 / 4, abs=0.1)
+    for gain_db in (-6.0, 3.0):
+        assert measured(x, x * 10 ** (gain_db / 20))["attack_db"] == pytest.approx(abs(gain_db), abs=1e-3)
+    assert measured(x, 0 * x)["attack_db"] == 40
 
 
 def test_where_the_test_is_the_weaker_is_no_echo():
