@@ -203,8 +203,28 @@ def test_the_flux_of_a_slice_is_the_95th_percentile_of_its_frames():
     assert flux == pytest.approx(np.percentile([0.5, 0, 2, 0], 95))
 
 
-def test_silence_has_features():
+def test_silence_has_features_and_is_as_steady_as_any_sound():
     assert _slice_features(np.zeros((4, 2048))) == [0, 0, 0, 90, 1]
+    silence = slices_of_levels([-np.inf] * 4)
+    assert _conditions_met(silence, np.arange(4).reshape(2, 2)).tolist() == [True, True]
+
+
+def test_higher_orders_do_not_change_the_features_but_the_peak():
+    block = 0.1 * np.random.default_rng(6).standard_normal((16, 2048))
+    block[9, 100] = -0.9
+    power, peak, *rest = _slice_features(block)
+    assert peak == 0.9
+    first = _slice_features(block[:4])
+    assert [power, *rest] == [first[0], *first[2:]]
+
+
+def test_a_single_transient_in_ten_seconds_does_not_count():
+    """Of 21 half seconds the 95th percentile is the last but one: 0 of the first candidate."""
+    flux = np.concatenate([20 * [0.0], [10.0], 21 * [1.0], 21 * [0.5]])
+    none = np.zeros(63)
+    slices = _Slices(none, none, flux, none, none, np.zeros((63, 2, 24)))
+    found = _criticality(slices, np.arange(63).reshape(3, 21))
+    np.testing.assert_allclose(found, np.array([-1, 1, 0]) * math.sqrt(1.5), atol=1e-12)
 
 
 def test_critical_bands_of_w_are_whole_and_without_what_lies_above_3500_hz():
