@@ -47,7 +47,8 @@ def import_file(path: Path, key: Key | None, conditions: Collection[str] = ()) -
         return webmushra.pymushra(raw.named(), key)
     if names & {"difference_grade", "plays_reference"}:
         raise InputError(
-            f"{path}:{raw.line}: holds results of BS.1116, AB or ABX, which are no scores from 0 to 100"
+            f"{path}:{raw.line}: holds results of BS.1116, AB or ABX, which are no scores from 0 to "
+            "100; analysis.comparison analyses them"
         )
     if names & {"sound filename", "tags"}:
         return tables.golisten(raw)

@@ -128,7 +128,7 @@ def _check_method(path: Path, database: sqlite3.Connection) -> None:
     if method != "mushra":
         raise InputError(
             f"{path}: holds a test by the method {method}, whose results are no scores from 0 to 100; "
-            "write them as a table with listening.results"
+            "analysis.comparison analyses it"
         )
 
 

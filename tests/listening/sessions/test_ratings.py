@@ -109,7 +109,32 @@ def test_choices_of_abx(opened, listen, tmp_path):
         assert (row["plays_a"], row["plays_b"], row["plays_x"], row["plays_reference"]) == (1, 1, 1, None)
         assert (row["listen_ms"], row["time_ms"]) == (3000, 6000)
     assert sum(row["correct"] for row in found) == 16
+    trials = [page.trial for page in test._raters["L01"].session.pages if page.kind == "trial"]
+    for row, trial in zip(found, trials, strict=True):
+        assert (row["a"], row["b"]) == trial.slots[:2]
+        assert row[row["x"]] == trial.slots[2]
     assert {row["replicate"] for row in found} == {1, 2}
+
+
+@pytest.mark.parametrize(
+    ("plan", "slots", "expected"),
+    [
+        ('method = "abx"', (1, 2, 2, 3, 3, 3), (1, 2, 3, None)),
+        ('method = "ab"', (1, 1, 2), (2, 1, None, None)),
+        ('method = "ab"\npairs = "all"', (0, 0, 0, 1, 2, 2, 1, 1), (3, 2, None, 3)),
+    ],
+)
+def test_what_was_played_how_often(opened, listen, tmp_path, plan, slots, expected):
+    listener = listen(opened(plan))
+    listener.finish(until="trial")
+    number = listener.test.session(listener.name)["state"]["page"]
+    events = [listener.event("page", number)]
+    events += [listener.event("play", number, slot=slot, position=0) for slot in slots]
+    events += [listener.event("choose", number, value="a"), listener.event("done", number)]
+    listener.send(events)
+    [row] = table(tmp_path, "choice")
+    assert (row["plays_a"], row["plays_b"], row["plays_x"], row["plays_reference"]) == expected
+    assert row["listen_ms"] == 1000 * (len(slots) + 1)
 
 
 def test_choices_of_ab(opened, listen, tmp_path, names, package):
