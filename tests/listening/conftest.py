@@ -163,12 +163,22 @@ class Room:
         self.daemon.wait(10)
 
 
-@pytest.fixture(scope="module")
-def room(tmp_path_factory):
+def _room(folder):
     for program in ("pulseaudio", "pactl", "parec"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is missing: sudo apt-get install pulseaudio pulseaudio-utils")
-    room = Room(tmp_path_factory.mktemp("room"))
+    room = Room(folder)
     room.start()
     yield room
     room.stop()
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory):
+    yield from _room(tmp_path_factory.mktemp("room"))
+
+
+@pytest.fixture
+def another_room(tmp_path_factory):
+    """A room that a test may end."""
+    yield from _room(tmp_path_factory.mktemp("room"))

@@ -224,9 +224,10 @@ export class Player extends Playback {
       const outputs = Math.min(context.destination.maxChannelCount, MOST_OUTPUTS);
       const player = new Player({ sampleRate, channels, maps, outputs }, context, outputMap);
       await started(context, deviceChannels);
+      context.onstatechange = () => player.lose("The sound device has stopped: look whether it is connected, and reload the page.");
       return player;
     } catch (error) {
-      await context.close();
+      await Promise.race([context.close(), delay(1000)]);  // one that never started need not close
       throw error;
     }
   }

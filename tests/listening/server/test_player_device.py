@@ -245,6 +245,25 @@ def test_two_channels_are_sent_to_outputs_of_choice(room, device_page, files):
         assert any(np.array_equal(recorded[output, at : at + 2000], part) for at in places)
 
 
+LOST = """async () => {
+  const {Player} = await import("./static/player.js");
+  const player = await Player.open({sampleRate: 48000, channels: 12});
+  globalThis.lost = new Promise((resolve) => { player.onlost = (error) => resolve([error.code, error.message]); });
+}"""
+
+
+def test_a_device_that_goes_is_reported(another_room, launch, site):
+    browser = launch(another_room.environment)
+    page = browser.new_page()
+    page.goto(site[1])
+    page.evaluate(LOST)
+    another_room.stop()
+    code, message = page.evaluate("lost")
+    browser.close()
+    assert code == "device"
+    assert "connected" in message
+
+
 MEMORY = """async (turns) => {
   const {Player} = await import("./static/player.js");
   globalThis.player ??= await Player.open({sampleRate: 48000, channels: 12});
