@@ -6,6 +6,7 @@ Each connection costs little, but nothing that one client does or leaves undone 
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -23,8 +24,11 @@ class ListeningProtocol(H11Protocol):
     _stall: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyrefly: ignore
-        """Give the first request its time."""
+        """Give the first request its time; send short answers at once."""
         super().connection_made(transport)
+        # A body that follows its head would wait 40 ms for the head's acknowledgement (Nagle, RFC 1122, 4.2.3.2);
+        # asyncio prevents that only where the listening socket was made with IPPROTO_TCP
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._arrival = self.loop.call_later(_ARRIVAL_S, transport.abort)
 
     def data_received(self, data: bytes) -> None:

@@ -30,13 +30,17 @@ async def answer(scope, receive, send):
 
 
 @pytest.fixture
-def port(monkeypatch):
+def server():
+    config = uvicorn.Config(answer, http=ListeningProtocol, ws="none", lifespan="off", log_config=None,
+                            log_level="critical", access_log=False, timeout_graceful_shutdown=1)  # fmt: skip
+    return uvicorn.Server(config)
+
+
+@pytest.fixture
+def port(monkeypatch, server):
     monkeypatch.setattr(http_protocol, "_ARRIVAL_S", 0.4)
     monkeypatch.setattr(http_protocol, "_STALL_S", 0.4)
     listening = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(answer, http=ListeningProtocol, ws="none", lifespan="off", log_config=None,
-                            log_level="critical", access_log=False, timeout_graceful_shutdown=1)  # fmt: skip
-    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     yield listening.getsockname()[1]
@@ -106,6 +110,16 @@ def test_a_connection_that_waits_between_requests_is_kept(port):
             while not answered.endswith(b"5\r\n0\r\n\r\n"):
                 answered += connection.recv(65536)
             time.sleep(0.6)
+
+
+def test_a_body_does_not_wait_for_the_acknowledgement_of_its_head(port, server):
+    with connect(port):
+        end = time.monotonic() + 5
+        while not server.server_state.connections:
+            assert time.monotonic() < end
+        [connection] = server.server_state.connections
+        option = connection.transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        assert option != 0
 
 
 def test_two_hundred_slow_clients_hold_up_nobody(port, monkeypatch):
