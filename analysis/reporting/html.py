@@ -198,12 +198,14 @@ def _means(results: Results, figures: Mapping[str, bytes]) -> list[str]:
     spread = results.spread
     summary = results.summary.assign(condition=results.summary["condition"].map(named))
     summary = summary.assign(iqr=spread["q3"] - spread["q1"], q1=spread["q1"], q3=spread["q3"],
-                             bimodality=spread["bimodality"])  # fmt: skip
+                             bimodal_items=spread["bimodal_items"])  # fmt: skip
     parts = [
         "<h2>Results</h2>",
-        f"<p>Mean with {escape(CONVENTIONS[results.ci])}; median, interquartile range and coefficient of "
-        "bimodality (above 5/9 several modes are suspected) of all ratings.</p>",
-        _table(summary),
+        f"<p>Mean with {escape(CONVENTIONS[results.ci])}; limits on the logistic scale that cannot leave "
+        "0..100 (bounded); marginal mean by the claim's mixed model; median, hinges (q1, q3) and their distance "
+        "of all ratings; on how many items several modes are suspected (coefficient of bimodality above 5/9 "
+        "with light tails).</p>",
+        _table(summary, "wide"),
     ]
     if results.screening.excluded:
         everybody = results.summary_unscreened

@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -24,6 +25,7 @@ from analysis.reporting.layout import (
     tick_labels,
     watermark,
 )
+from analysis.statistics.distribution import hinges
 from analysis.statistics.intervals import CONVENTIONS, means_over_items
 from analysis.statistics.paired_tests import midranks
 from analysis.study.results import Results
@@ -41,15 +43,20 @@ MAX_PAIRS = 30
 """Largest number of pairs of which those with an anchor are drawn too."""
 
 
-def quality_scale(axes: Axes, named: bool = True) -> None:
-    """Give the ordinate the scale 0 to 100 with its five intervals; with `named`, write their names beside it."""
-    axes.set_ylim(0, 100)
+def quality_scale(axes: Axes, named: bool = True, low: float = 0.0, high: float = 100.0) -> None:
+    """Give the ordinate the scale 0 to 100 with its five intervals; with `named`, write their names beside it.
+
+    The ordinate reaches from `low` to `high` if an interval leaves the scale, whose ends are then drawn as lines.
+    """
+    axes.set_ylim(low, high)
     axes.set_yticks(range(0, 101, 20))
+    for end in [end for end, outside in ((0, low < 0), (100, high > 100)) if outside]:
+        axes.axhline(end, color="0.5", linewidth=0.8, zorder=1)
     for i, band in enumerate(BANDS):
         if i % 2:
             axes.axhspan(20 * i, 20 * i + 20, color="0.94", zorder=0, linewidth=0)
         if named:
-            axes.text(1.01, (20 * i + 10) / 100, band, transform=axes.transAxes, va="center", color="0.35")
+            axes.text(1.01, 20 * i + 10, band, transform=axes.get_yaxis_transform(), va="center", color="0.35")
 
 
 def _condition_axis(axes: Axes, ticks: TickLabels, size: float, named: bool = True) -> None:
@@ -62,15 +69,15 @@ def _condition_axis(axes: Axes, ticks: TickLabels, size: float, named: bool = Tr
             label.set(rotation=SLANT_DEG, ha="right", rotation_mode="anchor")
 
 
-def _score_panel(results: Results, caption: str) -> tuple[Figure, Axes]:
-    """Create a figure with one panel, score against condition."""
+def _score_panel(results: Results, caption: str, low: float = 0.0, high: float = 100.0) -> tuple[Figure, Axes]:
+    """Create a figure with one panel, score against condition; its ordinate reaches from `low` to `high`."""
     conditions = results.cube.conditions
     ticks = tick_labels(conditions, 0.8, 10)
     grid = Grid(
         width=0.8 * max(len(conditions), 3), height=3.3, left=max(0.65, ticks.left), right=0.95, below=ticks.below
     )
     figure, ((axes,),) = figure_with_panels(grid, _caption(results, caption))
-    quality_scale(axes)
+    quality_scale(axes, low=low, high=high)
     axes.set_ylabel("MUSHRA score")
     _condition_axis(axes, ticks, 10)
     return figure, axes
@@ -79,27 +86,48 @@ def _score_panel(results: Results, caption: str) -> tuple[Figure, Axes]:
 def overall(results: Results) -> Figure:
     """Draw mean and confidence interval of every condition over all items and listeners: the paper's Figure 2."""
     summary = results.summary
-    figure, axes = _score_panel(results, f"Mean and {CONVENTIONS[results.ci]}.")
+    caption = f"Mean and {CONVENTIONS[results.ci]}."
+    low, high = _reach(summary)
+    if low < 0 or high > 100:
+        caption += " Intervals leave the scale of 0 to 100; summary.csv has bounded ones."
+    if not results.cube.complete and summary["marginal_mean"].notna().any():
+        caption += " Diamonds: marginal means by the mixed model, as the design is incomplete."
+    figure, axes = _score_panel(results, caption, low, high)
     at = range(len(summary))
     error = [summary["mean"] - summary["ci_low"], summary["ci_high"] - summary["mean"]]
     axes.errorbar(at, summary["mean"], yerr=error, fmt="o", color="black", markersize=4.5, capsize=7,
                   linewidth=1.4, clip_on=False, zorder=3)  # fmt: skip
+    if not results.cube.complete:
+        axes.plot(np.array(at) - 0.18, summary["marginal_mean"], "D", color="black", markerfacecolor="white",
+                  markersize=4, zorder=3, clip_on=False)  # fmt: skip
     for x, mean in zip(at, summary["mean"], strict=True):
         axes.annotate(f"{mean:.1f}", (x, mean), xytext=(9, 0), textcoords="offset points", va="center", fontsize=8)
     return _mark_simulated(figure, results)
 
 
+def _reach(table: pd.DataFrame) -> tuple[float, float]:
+    """Return the ends of an ordinate on which every interval of a table is seen: 0 and 100 if they hold them."""
+    low, high = table["ci_low"].min(skipna=True), table["ci_high"].max(skipna=True)
+    return (low - 2 if low < 0 else 0.0), (high + 2 if high > 100 else 100.0)
+
+
 def boxes(results: Results) -> Figure:
-    """Draw median, quartiles and all ratings of every condition; BS.1534-3 asks for medians and quartiles."""
-    figure, axes = _score_panel(results, "Median, quartiles, whiskers to 1.5 IQR; diamond: mean; dots: ratings.")
+    """Draw median, hinges and all ratings of every condition; BS.1534-3 asks for medians and quartiles."""
+    caption = "Median, hinges of BS.1534-3, whiskers to 1.5 times their distance; diamond: mean; dots: ratings."
+    figure, axes = _score_panel(results, caption)
     by_condition = results.table.groupby("condition")["score"]
     rng = np.random.Generator(np.random.Philox(1))
     for x, condition in enumerate(results.cube.conditions):
         scores = by_condition.get_group(condition).to_numpy(float)
         jittered = x + rng.uniform(-0.3, 0.3, scores.size)
         axes.plot(jittered, scores, ".", color="0.6", markersize=3, zorder=2, clip_on=False, rasterized=True)
-        drawn = axes.boxplot(
-            scores, positions=[x], widths=0.5, showfliers=False, zorder=3, manage_ticks=False, showmeans=True,
+        low, median, high = hinges(scores)
+        reach = 1.5 * (high - low)
+        inside = scores[(scores >= low - reach) & (scores <= high + reach)]
+        box = {"med": median, "q1": low, "q3": high, "mean": scores.mean(), "whislo": inside.min(),
+               "whishi": inside.max()}  # fmt: skip
+        drawn = axes.bxp(
+            [box], positions=[x], widths=0.5, showfliers=False, zorder=3, manage_ticks=False, showmeans=True,
             medianprops={"color": "black", "linewidth": 2.2},
             meanprops={"marker": "D", "markersize": 4, "markerfacecolor": "w", "markeredgecolor": "k"},
         )  # fmt: skip
@@ -111,7 +139,8 @@ def boxes(results: Results) -> Figure:
 def per_item(results: Results) -> Figure:
     """Draw mean and t interval over the listeners, in a panel for each item."""
     items = results.cube.items
-    figure, panels = _panels(results, items, "Mean and 95 % CI (t over listeners) of each item.")
+    caption = "Mean and 95 % CI (t over listeners) of each item."
+    figure, panels = _panels(results, items, caption, *_reach(results.per_item))
     table = results.per_item.groupby("item")
     for axes, item in zip(panels, items, strict=True):
         rows = table.get_group(item)
@@ -136,8 +165,13 @@ def per_listener(results: Results) -> Figure:
     return _mark_simulated(figure, results)
 
 
-def _panels(results: Results, titles: Sequence[str], caption: str) -> tuple[Figure, list[Axes]]:
-    """Create a figure with a panel (score against condition) per title; the conditions are named at the bottom."""
+def _panels(
+    results: Results, titles: Sequence[str], caption: str, low: float = 0.0, high: float = 100.0
+) -> tuple[Figure, list[Axes]]:
+    """Create a figure with a panel (score against condition) per title; the conditions are named at the bottom.
+
+    The ordinates reach from `low` to `high`.
+    """
     conditions = results.cube.conditions
     columns = min(4, len(titles))
     rows = -(-len(titles) // columns)
@@ -153,7 +187,7 @@ def _panels(results: Results, titles: Sequence[str], caption: str) -> tuple[Figu
             axes.tick_params(left=False, bottom=False, labelleft=False)
             axes.patch.set_visible(False)
             continue
-        quality_scale(axes, named=False)
+        quality_scale(axes, named=False, low=low, high=high)
         first, last = number % columns == 0, number % columns == columns - 1 or number == len(titles) - 1
         axes.tick_params(axis="y", labelsize=7, labelleft=first)
         if first:
@@ -161,7 +195,13 @@ def _panels(results: Results, titles: Sequence[str], caption: str) -> tuple[Figu
         if last:
             for i, band in enumerate(BANDS):
                 axes.text(
-                    1.02, 0.2 * i + 0.1, band, transform=axes.transAxes, va="center", color="0.35", fontsize=7
+                    1.02,
+                    20 * i + 10,
+                    band,
+                    transform=axes.get_yaxis_transform(),
+                    va="center",
+                    color="0.35",
+                    fontsize=7,
                 )
         axes.set_title(shortened[number], fontsize=8, pad=4)
     return figure, list(panels.flat[: len(titles)])
@@ -170,7 +210,9 @@ def _panels(results: Results, titles: Sequence[str], caption: str) -> tuple[Figu
 def differences(results: Results) -> Figure:
     """Draw the paired differences between conditions with their confidence intervals."""
     pairs = results.pairs[::-1]
-    caption = "Difference of listener means, 95 % CI (t, each pair by itself); open: the interval holds 0."
+    caption = (f"Differences within listener and item. Thick: 95 % CI of each pair by itself; thin: of all "
+               f"{len(pairs)} together (Bonferroni); filled: the thin interval leaves 0 out. Claim: "
+               f"{results.holds}.")  # fmt: skip
     if len(pairs) > MAX_PAIRS:
         pairs = pairs[~pairs[["a", "b"]].isin(ANCHORS).any(axis=1)]
         caption += " Pairs with an anchor are in pairs.csv."
@@ -180,12 +222,17 @@ def differences(results: Results) -> Figure:
     grid = Grid(width=4.2, height=0.25 * max(len(pairs), 2), left=left, right=0.3, below=0.5)
     figure, ((axes,),) = figure_with_panels(grid, _caption(results, caption))
     y = np.arange(len(pairs))
-    significant = ((pairs["ci_low"] > 0) | (pairs["ci_high"] < 0)).to_numpy()
-    error = np.array([pairs["difference"] - pairs["ci_low"], pairs["ci_high"] - pairs["difference"]])
+    significant = ((pairs["ci_low_adjusted"] > 0) | (pairs["ci_high_adjusted"] < 0)).to_numpy()
+    adjusted, single = (
+        np.array([pairs["difference"] - pairs[f"ci_low{kind}"], pairs[f"ci_high{kind}"] - pairs["difference"]])
+        for kind in ("_adjusted", "")
+    )
     axes.axvline(0, color="0.5", linewidth=0.8)
     for chosen, face in ((significant, "black"), (~significant, "white")):
-        axes.errorbar(pairs["difference"][chosen], y[chosen], xerr=error[:, chosen], fmt="o", color="black",
-                      markerfacecolor=face, markersize=4.5, capsize=3, linewidth=1.2)  # fmt: skip
+        axes.errorbar(pairs["difference"][chosen], y[chosen], xerr=single[:, chosen], fmt="none", color="black",
+                      linewidth=2.4)  # fmt: skip
+        axes.errorbar(pairs["difference"][chosen], y[chosen], xerr=adjusted[:, chosen], fmt="o", color="black",
+                      markerfacecolor=face, markersize=4.5, capsize=3, linewidth=0.9)  # fmt: skip
     axes.set_yticks(y, names, fontsize=8)
     axes.set_ylim(-0.7, max(len(pairs), 1) - 0.3)
     axes.set_xlabel("difference of MUSHRA scores (points)", fontsize=9)

@@ -37,6 +37,16 @@ def bimodality(values: Float64[np.ndarray, " n"]) -> float:
     return (g**2 + 1) / (k + 3 * (n - 1) ** 2 / ((n - 2) * (n - 3))) if n > 3 else g
 
 
+def looks_bimodal(values: Float64[np.ndarray, " n"]) -> bool:
+    """Return whether values may have several modes: coefficient above 5/9 and tails lighter than the normal's.
+
+    Skewness alone raises the coefficient, as at the ends of a scale (Pfister et al., Front. Psychol. 4:700,
+    2013), but comes with heavy tails; two separate groups have a negative excess kurtosis.
+    """
+    _, kurtosis = skewness_and_kurtosis(values)
+    return bool(bimodality(values) > BIMODAL and kurtosis < 0)
+
+
 def hinges(values: Float64[np.ndarray, " n"]) -> tuple[float, float, float]:
     """Return lower hinge, median and upper hinge.
 

@@ -69,3 +69,18 @@ def t_interval(values: Float64[np.ndarray, " n"], level: float = 0.95) -> Interv
     if values.size < 2:
         return Interval(float(values.mean()) if values.size else np.nan, np.nan, np.nan)
     return Interval.by_t(values.mean(), values.var(ddof=1) / values.size, values.size - 1, level)
+
+
+def bounded_limits(mean: float, low: float, high: float) -> tuple[float, float]:
+    """Return limits within 0..100 for the interval ``low..high`` of a mean score, which is symmetric about it.
+
+    The half-width is carried to the logistic scale ``log(m / (100 - m))`` by its slope at the mean, and its ends
+    are carried back. For the convention `listener` this is the interval of a logistic regression of the scores
+    on the condition with listeners as clusters. A mean of 0 or 100 has all its ratings there and keeps its
+    limits.
+    """
+    if not 0 < mean < 100 or np.isnan(low):
+        return low, high
+    centre = special.logit(mean / 100)
+    half = (high - low) / 2 / (mean * (1 - mean / 100))
+    return float(100 * special.expit(centre - half)), float(100 * special.expit(centre + half))

@@ -23,8 +23,8 @@ from analysis.statistics.condition_models import (
     fit_condition_model,
     marginal_means,
 )
-from analysis.statistics.distribution import BIMODAL, bimodality, outliers, skewness_and_kurtosis
-from analysis.statistics.interval import t_interval
+from analysis.statistics.distribution import bimodality, hinges, looks_bimodal, outliers, skewness_and_kurtosis
+from analysis.statistics.interval import bounded_limits, t_interval
 from analysis.statistics.intervals import means_over_items, summarise
 from analysis.statistics.mixed_inference import METHODS
 from analysis.statistics.screening import screen
@@ -33,6 +33,7 @@ from analysis.study.design_warnings import (
     attainable_warnings,
     balance_warnings,
     item_set_warnings,
+    listed,
     residuals_warned,
 )
 from analysis.study.options import DEFAULTS, INTERVAL_OF_CLAIM, Settings, chosen_settings, renamed_conditions
@@ -136,7 +137,7 @@ def analyse(ratings: Ratings, settings: Settings = DEFAULTS, plan: Plan | None =
         simulated=ratings.simulated,
         screening=screening,
         not_rated=not_rated,
-        summary=_with_marginal_means(summary, models.get(settings.claim)),
+        summary=_with_further_means(summary, models.get(settings.claim)),
         summary_unscreened=summarise(rated, everybody, settings.ci) if screening.excluded else summary,
         spread=spread,
         per_item=_per_item(cube),
@@ -161,7 +162,7 @@ def analyse(ratings: Ratings, settings: Settings = DEFAULTS, plan: Plan | None =
             *attainable_warnings(pairs, planned, plan, residuals_warned(omnibus), settings.claim),
             *_claim_warnings(settings, plan),
             *model_warnings,
-            *_scale_warnings(summary, spread),
+            *_scale_warnings(summary, spread, len(cube.items)),
         ),
     )
 
@@ -207,12 +208,16 @@ def _planned_pairs(table: pd.DataFrame, cube: Cells, settings: Settings, plan: P
     )
 
 
-def _with_marginal_means(summary: pd.DataFrame, model: ConditionModel | None) -> pd.DataFrame:
-    """Add the means by the mixed model of the claim, which do not depend on who rated which item how often."""
+def _with_further_means(summary: pd.DataFrame, model: ConditionModel | None) -> pd.DataFrame:
+    """Add bounded intervals, and the means by the claim's mixed model, which allow for who rated which item."""
+    limits = [bounded_limits(*row) for row in summary[["mean", "ci_low", "ci_high"]].itertuples(index=False)]
+    bounded = summary.assign(
+        bounded_ci_low=[low for low, _ in limits], bounded_ci_high=[high for _, high in limits]
+    )
     if model is None:
-        return summary.assign(marginal_mean=np.nan, marginal_ci_low=np.nan, marginal_ci_high=np.nan)
+        return bounded.assign(marginal_mean=np.nan, marginal_ci_low=np.nan, marginal_ci_high=np.nan)
     means = marginal_means(model)
-    return summary.assign(
+    return bounded.assign(
         marginal_mean=means["mean"], marginal_ci_low=means["ci_low"], marginal_ci_high=means["ci_high"]
     )
 
@@ -311,27 +316,34 @@ def _claim_warnings(settings: Settings, plan: Plan | None) -> list[str]:
     return warnings
 
 
-def _scale_warnings(summary: pd.DataFrame, spread: pd.DataFrame) -> list[str]:
-    """Warn of missing intervals, of systems crowded at the top of the scale, and of several modes.
+def _scale_warnings(summary: pd.DataFrame, spread: pd.DataFrame, items: int) -> list[str]:
+    """Warn of intervals that are missing or leave the scale, of systems crowded at its top, and of several modes.
 
-    Reference and anchors are left out of the latter two: they lie at the ends of the scale, where the coefficient
-    of bimodality is high because of skewness alone.
+    Reference and anchors are left out of the latter two: they lie at the ends of the scale.
     """
     warnings = []
     if lacking := summary["condition"][summary["ci_low"].isna()].tolist():
         more = f" and {len(lacking) - MAX_LISTED} more" if len(lacking) > MAX_LISTED else ""
         named = f"{', '.join(lacking[:MAX_LISTED])}{more}"
         warnings.append(f"no interval for {named}: its ratings are too few for this convention")
+    if outside := summary["condition"][(summary["ci_low"] < 0) | (summary["ci_high"] > 100)].tolist():
+        warnings.append(
+            f"intervals that leave the scale of 0 to 100: {listed(outside)}; bounded_ci_low and bounded_ci_high "
+            "in summary.csv are limits on the logistic scale, which do not"
+        )
     systems = summary[~summary["condition"].isin(list(REFERENCE_AND_ANCHORS))]
     if len(systems) and (systems["mean"] > 80).mean() > 0.5:
         warnings.append(
             "most systems have means in 80..100: the test may not be able to tell them apart (BS.1534-3)"
         )
-    several = spread[(spread["bimodality"] > BIMODAL) & spread["condition"].isin(systems["condition"])]
-    for condition, b in zip(several["condition"], several["bimodality"], strict=True):
+    several = spread[(spread["bimodal_items"] > 0) & spread["condition"].isin(systems["condition"])]
+    if len(several):
+        counts = listed(
+            [f"{c} on {n}" for c, n in zip(several["condition"], several["bimodal_items"], strict=True)]
+        )
         warnings.append(
-            f"ratings of {condition} may have several modes (coefficient of bimodality {b:.2f} > 5/9): "
-            "a mean may stand for nobody"
+            f"ratings may have several modes on single items, where a mean may stand for nobody: {counts} of "
+            f"{items} (coefficient of bimodality > 5/9 with light tails; items.csv)"
         )
     return warnings
 
@@ -341,10 +353,12 @@ def _spread(table: pd.DataFrame, cube: Cells) -> pd.DataFrame:
     by_condition = table.groupby("condition")["score"]
     for condition in cube.conditions:
         scores = by_condition.get_group(condition).to_numpy(float)
-        q1, median, q3 = np.quantile(scores, [0.25, 0.5, 0.75])
+        q1, median, q3 = hinges(scores)
         sd = scores.std(ddof=1) if scores.size > 1 else np.nan
-        rows.append((condition, scores.min(), q1, median, q3, scores.max(), sd, bimodality(scores)))
-    return pd.DataFrame(rows, columns=["condition", "min", "q1", "median", "q3", "max", "sd", "bimodality"])
+        of_items = cube.of(condition).T
+        several = sum(looks_bimodal(values[~np.isnan(values)]) for values in of_items)
+        rows.append((condition, scores.min(), q1, median, q3, scores.max(), sd, several))
+    return pd.DataFrame(rows, columns=["condition", "min", "q1", "median", "q3", "max", "sd", "bimodal_items"])
 
 
 def _per_item(cube: Cells) -> pd.DataFrame:
@@ -353,5 +367,9 @@ def _per_item(cube: Cells) -> pd.DataFrame:
         for k, condition in enumerate(cube.conditions):
             values = cube.scores[:, j, k]
             mean = t_interval(values)
-            rows.append((item, condition, int(np.sum(~np.isnan(values))), mean.mean, mean.low, mean.high))
-    return pd.DataFrame(rows, columns=["item", "condition", "n", "mean", "ci_low", "ci_high"])
+            rated = values[~np.isnan(values)]
+            q1, median, q3 = hinges(rated) if rated.size else (np.nan, np.nan, np.nan)
+            rows.append((item, condition, rated.size, mean.mean, mean.low, mean.high, median, q1, q3,
+                         bimodality(rated)))  # fmt: skip
+    columns = ["item", "condition", "n", "mean", "ci_low", "ci_high", "median", "q1", "q3", "bimodality"]
+    return pd.DataFrame(rows, columns=columns)

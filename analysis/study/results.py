@@ -62,11 +62,13 @@ class Results:
     not_rated
         Listener, item and condition of every cell that was not rated.
     summary, summary_unscreened
-        Mean, interval and median of every condition, after and before post-screening.
+        Mean, interval and median of every condition, after and before post-screening; the former with bounded
+        intervals and marginal means.
     spread
-        Quartiles, extremes, standard deviation and bimodality of every condition's ratings.
+        Hinges, extremes and standard deviation of every condition's ratings, and on how many items several modes
+        are suspected.
     per_item
-        Mean of every item and condition over the listeners, with the t interval.
+        Mean of every item and condition over the listeners, with the t interval, hinges and bimodality.
     pairs
         Comparisons of all pairs of conditions.
     planned

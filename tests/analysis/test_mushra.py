@@ -54,7 +54,7 @@ def test_summary_files_hold_what_the_design_fixes(folder):
     with open(folder / "out" / "summary.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == [
-        "condition", "n", "mean", "ci_low", "ci_high", "median",
+        "condition", "n", "mean", "ci_low", "ci_high", "median", "bounded_ci_low", "bounded_ci_high",
         "marginal_mean", "marginal_ci_low", "marginal_ci_high", "simulated",
     ]  # fmt: skip
     assert {row["simulated"] for row in rows} == {"SIMULATED"}
@@ -66,7 +66,9 @@ def test_summary_files_hold_what_the_design_fixes(folder):
     assert summary["ci"]["convention"] == "paper"
     assert summary["screening"]["excluded"] == []
     table = read(folder / "ratings.csv", read_key(folder / "key.json")).table
-    plain = [{k: v for k, v in row.items() if not k.startswith("marginal")} for row in summary["rows"]]
+    plain = [
+        {k: v for k, v in row.items() if not k.startswith(("marginal", "bounded"))} for row in summary["rows"]
+    ]
     assert plain == summarise(table, cells(table), "paper").to_dict("records")
 
 

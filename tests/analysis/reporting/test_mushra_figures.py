@@ -34,7 +34,10 @@ def test_figure_of_listeners_does_not_say_simulated(results):
     texts = [t.get_text() for t in figure.axes[0].texts] + [t.get_text() for t in figure.texts]
     assert not any("SIMULATED" in text for text in texts)
     assert {*figures.BANDS} <= set(texts)
-    assert figure.axes[0].get_ylim() == (0, 100)
+    lowest = results.summary["ci_low"].min()
+    assert figure.axes[0].get_ylim() == (lowest - 2, 100)  # the low anchor's interval leaves the scale
+    paper = figures.overall(analyse(Ratings(ratings), Settings(ci="paper")))
+    assert paper.axes[0].get_ylim() == (0, 100)
     assert [t.get_text() for t in figure.axes[0].get_xticklabels()] == ["LA", "MA", "OPUS", "PROP", "H-REF"]
     caption = " ".join(" ".join(texts).split())
     for word in ("5 listeners x 2 items", "Post-screening BS.1534-3: 0 of 5 left out", "t over listener means"):
@@ -111,3 +114,32 @@ def test_incomplete_designs_are_drawn(name, tmp_path):
     text = report(AnalysedTest(results), {}, {})
     assert text.count("<h2>") == 13
     assert ">nan<" not in text
+
+
+def test_intervals_that_leave_the_scale_are_drawn_whole():
+    results = analyse(Ratings(simulate({"a": 97.0, "b": 50.0}, 3, ["x", "y"], 3)), Settings(screening="none"))
+    figure = figures.overall(results)
+    low, high = figure.axes[0].get_ylim()
+    assert high > results.summary["ci_high"].max() > 100
+    assert low <= min(0, results.summary["ci_low"].min())
+    assert "summary.csv has bounded ones" in " ".join(figure.texts[0].get_text().split())
+
+
+def test_boxes_have_the_hinges_of_the_standard():
+    results = analyse(Ratings(simulate(EFFECTS, 5, ["Beach"], seed=2)), Settings(screening="none"))
+    figure = figures.boxes(results)
+    boxes = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 5 and line.get_linestyle() == "-"]
+    drawn = [(line.get_ydata().min(), line.get_ydata().max()) for line in boxes]
+    expected = [(row.q1, row.q3) for row in results.spread.itertuples()]
+    assert [pair for pair in drawn if pair in expected] == expected
+
+
+def test_discs_are_filled_by_the_adjusted_intervals(results):
+    figure = figures.differences(results)
+    pairs = results.pairs
+    excluding = ((pairs["ci_low_adjusted"] > 0) | (pairs["ci_high_adjusted"] < 0)).sum()
+    singly = ((pairs["ci_low"] > 0) | (pairs["ci_high"] < 0)).sum()
+    filled = [
+        line for line in figure.axes[0].lines if line.get_marker() == "o" and line.get_markerfacecolor() == "black"
+    ]
+    assert sum(len(line.get_xdata()) for line in filled) == excluding < singly
