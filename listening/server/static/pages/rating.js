@@ -46,7 +46,10 @@ class Rating {
     this.transport = new Transport(app, definition, state, (slot) => this.#sounding(slot));
     this.comment = commentBox(app, state.comment ?? "");
     this.#build();
-    for (const slot of this.scores.keys()) this.#show(slot);
+    for (const [slot, score] of this.scores) {
+      this.columns[slot - 1].sent = score;
+      this.#show(slot);
+    }
     this.#sounding(null);
   }
 
