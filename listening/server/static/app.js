@@ -111,7 +111,7 @@ class App {
     this.first_open = state.page;
     if (state.withdrawn) return this.#withdrawn();
     if (state.page === 0) await this.#guessLanguage();
-    if (this.#needsSound(state.page)) this.#resume();
+    if (this.#needsSound(state.page) && !takeOver) this.#resume();   // a take-over is a gesture
     else this.show(state.page);
   }
 
