@@ -12,12 +12,15 @@ from render.common.errors import InputError
 def ratings(path: Path, text: str) -> RatingFile:
     """Import one listener's result: a list of ``{"TestID": item, "Runtime": ms, "rating": {condition: score}}``.
 
-    The listener is the ``UserName`` of the submission, else the file's name. A test without ``rating`` was not
-    presented to this listener (BeaqleJS: MaxTestsPerRun).
+    The listener is the ``UserName`` of the submission, else the file's name; what else the listener told is kept
+    as ``questionnaire_<name>``. A test without ``rating`` was not presented to this listener (BeaqleJS:
+    MaxTestsPerRun).
     """
     tests = read_objects(path, text)
     listener = next((plain(path, line, "UserName", test["UserName"]) for line, test in tests
                      if test.get("UserName")), path.stem)  # fmt: skip
+    told = {f"questionnaire_{name}": plain(path, line, name, value) for line, test in tests if "TestID" not in test
+            for name, value in test.items() if name not in ("UserName", "rating")}  # fmt: skip
     records = []
     for line, test in tests:
         if "TestID" not in test:
@@ -38,7 +41,7 @@ def ratings(path: Path, text: str) -> RatingFile:
                 item=item,
                 condition=common_name(condition),
                 score=plain(path, line, condition, score),
-                further=(plain(path, line, "Runtime", test.get("Runtime")),),
+                further=(plain(path, line, "Runtime", test.get("Runtime")), *told.values()),
             )
             records.append(record)
-    return RatingFile("BeaqleJS JSON", ("time_ms",), records)
+    return RatingFile("BeaqleJS JSON", ("time_ms", *told), records)

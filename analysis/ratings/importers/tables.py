@@ -16,12 +16,18 @@ OWN_COLUMNS = ("session", "listener", "item", "condition", "score", "replicate")
 HEADINGS = {
     "session": {"session", "session_id", "test", "run"},
     "listener": {"listener", "listener_id", "subject", "subject_id", "participant", "participant_id",
-                 "assessor", "rater", "user", "user_id", "worker", "workerid", "worker_id"},
+                 "assessor", "rater", "user", "user_id", "worker", "workerid", "worker_id", "listeners",
+                 "listener_ids", "subjects", "subject_ids", "participants", "participant_ids", "assessors",
+                 "raters"},
     "item": {"item", "item_id", "trial", "trial_id", "track", "song", "clip", "excerpt", "sample", "scene"},
-    "condition": {"condition", "cond", "system", "method", "algorithm", "codec", "model", "stimulus"},
-    "score": {"score", "rating", "mushra", "rating_score"},
+    "condition": {"condition", "cond", "system", "method", "algorithm", "codec", "model", "stimulus", "conditions",
+                  "systems", "methods", "stimuli", "signal", "signals"},
+    "score": {"score", "rating", "mushra", "rating_score", "scores", "ratings"},
 }  # fmt: skip
 """Role of a column -> headings under which tables of other origin keep it."""
+
+SIGNALS = ("signal", "signals")
+"""Headings of conditions that are those of items if another column names conditions."""
 
 SEPARATORS = "_-. "
 """What stands between item and condition in the name of a file."""
@@ -43,6 +49,9 @@ def columns_by_role(table: CsvTable) -> dict[str, int]:
         found = [i for i, name in enumerate(names) if name == role] or [
             i for i, name in enumerate(names) if name in headings
         ]
+        found = _without_signal(names, role, found)
+        if role == "item" and not found and sum(name in HEADINGS["condition"] for name in names) > 1:
+            found = [i for i, name in enumerate(names) if name in SIGNALS]
         if len(found) > 1:
             first, second = names[found[0]], names[found[1]]
             raise InputError(f"{table.path}: columns '{first}' and '{second}' may both be the {role}")
@@ -51,25 +60,36 @@ def columns_by_role(table: CsvTable) -> dict[str, int]:
     return columns
 
 
+def _without_signal(names: Sequence[str], role: str, found: list[int]) -> list[int]:
+    """Leave a column 'signal' to the items if another one names conditions: tables use the word for either."""
+    if role != "condition" or len(found) < 2 or any(name in HEADINGS["item"] for name in names):
+        return found
+    return [i for i in found if names[i] not in SIGNALS]
+
+
 def long(table: CsvTable, columns: Mapping[str, int], key: Key | None) -> RatingFile:
     """Import a table with one rating per row, or with lists of conditions and scores in the cells of a row.
 
-    All other columns of our own tables are kept as further columns; those of others are dropped.
+    All other columns of our own tables are kept as further columns, those of others as
+    ``questionnaire_<heading>``.
     """
     path, names = table.path, [name.lower() for name in table.header]
     own = {"score", "listener"} <= set(names)
     blinded = names[columns["condition"]] == "stimulus"
     if own and blinded and key is None:
         raise InputError(f"{path}: names stimuli, not conditions; give the package's key with --key")
-    further = tuple(name for name in names if name not in OWN_COLUMNS) if own else ()
-    return RatingFile("long CSV", further, _long_records(table, names, columns, key, further))
+    if own:
+        kept = {i: name for i, name in enumerate(names) if name not in OWN_COLUMNS}
+    else:
+        roles = {*columns.values(), names.index("replicate") if "replicate" in names else -1}
+        kept = {i: f"questionnaire_{name}" for i, name in enumerate(names) if i not in roles}
+    return RatingFile("long CSV", tuple(kept.values()), _long_records(table, names, columns, key, list(kept)))
 
 
 def _long_records(
-    table: CsvTable, names: list[str], columns: Mapping[str, int], key: Key | None, further: Sequence[str]
+    table: CsvTable, names: list[str], columns: Mapping[str, int], key: Key | None, others: Sequence[int]
 ) -> Iterator[Record]:
     path, blinded = table.path, names[columns["condition"]] == "stimulus"
-    others = [names.index(name) for name in further]
     stimulus = names.index("stimulus") if "stimulus" in names else None
     replicate = names.index("replicate") if "replicate" in names else None
     session = columns.get("session")
@@ -99,11 +119,23 @@ def _long_records(
 
 
 def _split_lists(path: Path, record: Record) -> list[Record]:
-    """Split a row whose condition and score cells hold lists, as ``['A', 'B']`` and ``[10, 20]``."""
-    conditions, scores = (_parse_list(path, record.line, cell) for cell in (record.condition, record.score))
-    if len(conditions) != len(scores):
-        raise InputError(f"{path}:{record.line}: {len(conditions)} conditions, but {len(scores)} scores")
-    return [record._replace(condition=c, score=s) for c, s in zip(conditions, scores, strict=True)]
+    """Split a row whose score cell holds a list, as ``[10, 20]``, as do the cells of its conditions or listeners.
+
+    A cell of listener, item or condition that is no list holds for all scores.
+    """
+    scores = _parse_list(path, record.line, record.score)
+    lists = {"score": scores}
+    for field in ("listener", "item", "condition"):
+        cell = getattr(record, field)
+        if cell[:1] == "[":
+            lists[field] = _parse_list(path, record.line, cell)
+            if len(lists[field]) != len(scores):
+                raise InputError(f"{path}:{record.line}: {len(lists[field])} {field}s, but {len(scores)} scores")
+    if len(lists) == 1:
+        raise InputError(f"{path}:{record.line}: has a list of scores, but none of listeners, items or conditions")
+    return [
+        record._replace(**dict(zip(lists, values, strict=True))) for values in zip(*lists.values(), strict=True)
+    ]
 
 
 # One element of a list and what ends it: 'text' or "text" with backslash escapes, or a bare number.
@@ -128,7 +160,8 @@ def golisten(table: CsvTable) -> RatingFile:
 
     Up to three rows of headings precede the ratings. The files are named in the row 'Sound filename', and in
     exports older than that heading in the first row that names sound files. Columns without a file hold times
-    and answers to questions.
+    and answers to questions; the answers are kept as ``questionnaire_<question>``, or its number if it has no
+    heading.
     """
     headings = table.rows(ragged=True)
     while not (first := _first_file_column(table.header)):
@@ -138,18 +171,32 @@ def golisten(table: CsvTable) -> RatingFile:
         table = replace(table, line=line, header=header)
     files = [i for i in range(first, len(table.header)) if table.header[i]]
     names = split_names(table.path, table.line, [table.header[i] for i in files])
+    questions = [""] * len(table.header)
     count = 0
     records = []
+    answers: list[list[str]] = []
     for line, row in table.rows():
         if count == 0 and not any(re.search("[0-9]", row[i]) for i in files):
+            questions = [new or old for new, old in zip(row, questions, strict=True)]
             continue  # another row of headings
+        answers.append(row)
         count += 1
         for i, (item, condition) in zip(files, names, strict=True):
             score = table.number(row[i])
             records.append(
                 Record(line, row[0] or "session", f"{count:02d}", item, condition, score, further=(row[1],))
             )
-    return RatingFile("GoListen", ("date",), records)
+    asked = [i for i in range(2, len(questions)) if i not in files and not questions[i].lower().startswith("time")
+             and any(row[i] for row in answers)]  # fmt: skip
+    titles = [
+        f"questionnaire_{questions[i]}" if questions[i] else f"questionnaire_{n}" for n, i in enumerate(asked, 1)
+    ]
+    if len(set(titles)) < len(titles):
+        titles = [f"questionnaire_{n}" for n in range(1, len(asked) + 1)]
+    for n, record in enumerate(records):
+        row = answers[n // len(files)]
+        records[n] = record._replace(further=(*record.further, *(row[i] for i in asked)))
+    return RatingFile("GoListen", ("date", *titles), records)
 
 
 def _first_file_column(header: list[str]) -> int:

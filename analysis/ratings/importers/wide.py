@@ -73,20 +73,26 @@ def _ratings(
     left: Sequence[int],
     names: Sequence[tuple[str | None, str]],
 ) -> RatingFile:
-    """Return the ratings of the columns `taken`, whose `names` are item (None: the row's) and condition."""
+    """Return the ratings of the columns `taken`, whose `names` are item (None: the row's) and condition.
+
+    The columns `left` are kept as ``questionnaire_<heading>``.
+    """
     replicate = _replicate(table)
     records = []
     for line, row in rows:
         session = row[columns["session"]] if "session" in columns else "session"
         number = row[replicate] if replicate is not None else "1"
+        further = tuple([row[i] for i in left])
         for i, (item, condition) in zip(taken, names, strict=True):
             of_item = row[columns["item"]] if item is None else item
             score = table.number(row[i])
-            records.append(Record(line, session, row[columns["listener"]], of_item, condition, score, number))
+            records.append(
+                Record(line, session, row[columns["listener"]], of_item, condition, score, number, further)
+            )
     conditions = dict.fromkeys(condition for _, condition in names)
     note = f"{table.path.name}: columns taken as conditions: {', '.join(conditions)}"
     note += f"; columns left out: {', '.join(table.header[i] for i in left)}" if left else "; none is left out"
-    return RatingFile(WIDE, (), records, (note,))
+    return RatingFile(WIDE, tuple(f"questionnaire_{table.header[i].lower()}" for i in left), records, (note,))
 
 
 def _columns(

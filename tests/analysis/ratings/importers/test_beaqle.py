@@ -27,6 +27,9 @@ def test_beaqle(tmp_path):
         ["anna", "s2", "A", 30.5], ["anna", "s2", "href", 99],
     ]  # fmt: skip
     assert load(tmp_path, BEAQLE, "x.txt")["time_ms"].tolist() == ["3000", "3000", "2000", "2000"]
+    told = load(tmp_path, BEAQLE.replace('"UserComment": ""', '"UserComment": "loud", "Age": 31'), "x.txt")
+    assert set(told["questionnaire_UserComment"]) == {"loud"}
+    assert set(told["questionnaire_Age"]) == {"31"}
 
 
 def test_beaqle_with_a_test_that_this_listener_was_not_given(tmp_path):

@@ -98,3 +98,40 @@ def test_names_that_are_no_grid(tmp_path):
     ]  # fmt: skip
     with pytest.raises(InputError, match="do not split"):
         split_names(tmp_path, 1, ["a_x", "a_y", "b_x", "c_y"])
+
+
+def test_lists_of_listeners_and_scores(tmp_path):
+    text = "item,signal,participant_ids,ratings\nx,A,\"['anna', 'ben']\",\"[10, 20.5]\"\nx,B,\"['ben']\",[30]\n"
+    assert rows(load(tmp_path, text)) == [["anna", "x", "A", 10], ["ben", "x", "A", 20.5], ["ben", "x", "B", 30]]
+    with pytest.raises(InputError, match=":2: 1 listeners, but 2 scores"):
+        load(tmp_path, 'item,signal,participant_ids,ratings\nx,A,"[\'anna\']","[10, 20]"\n')
+    with pytest.raises(InputError, match=":2: has a list of scores, but none of listeners, items or conditions"):
+        load(tmp_path, 'item,signal,participant,ratings\nx,A,anna,"[10, 20]"\n')
+
+
+def test_signal_is_item_or_condition_by_what_else_there_is(tmp_path):
+    assert rows(load(tmp_path, "participant,signal,system,rating\nanna,x,A,87\n")) == [["anna", "x", "A", 87]]
+    assert rows(load(tmp_path, "participant,item,signal,rating\nanna,x,A,87\n")) == [["anna", "x", "A", 87]]
+    with pytest.raises(InputError, match="may both be the condition"):
+        load(tmp_path, "participant,item,signal,system,rating\nanna,x,A,B,87\n")
+
+
+def test_what_listeners_told_is_kept(tmp_path):
+    table = load(tmp_path, "participant,track,system,rating,Age,Replicate\nanna,x,A,87,31,2\n")
+    assert (table["questionnaire_age"].tolist(), table["replicate"].tolist()) == (["31"], [2])
+    wide = load(tmp_path, "listener,item,age,a,b\nanna,x,31,10,20\n")
+    assert wide["questionnaire_age"].tolist() == ["31", "31"]
+    text = (
+        '"Tags","","","a","b",""\n"","Sound filename","","x_ref.wav","x_opus.wav",""\n'
+        '"Name","Date","Trained?","","","Time (s)"\n"T","2023-01-01","No","100","40","9"\n'
+        '"T","2023-01-02","Yes","90","41","8"\n'
+    )
+    golisten = load(tmp_path, text)
+    assert golisten["questionnaire_Trained?"].tolist() == ["No", "No", "Yes", "Yes"]
+    assert not [name for name in golisten.columns if "ime" in name]
+
+
+def test_answers_of_real_golisten_have_numbers(reference_ratings):
+    table = read(reference_ratings / "drc_golisten" / "mushra.csv").table
+    assert table["questionnaire_2"].iloc[0] == "Audio engineer"
+    assert set(table["questionnaire_1"]) <= {"Yes", "No"}
