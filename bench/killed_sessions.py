@@ -1,8 +1,8 @@
 """Kill server and browser of a rated session at random moments, and count what is lost.
 
-    python bench/killed_sessions.py --package out/demo/package-7.1.4 --kills 200
+    python bench/killed_sessions.py --package out/demo/package-binaural --kills 200
 
-A simulated listener moves the sliders of a trial in Chromium. In turn the server (SIGKILL, started again), the
+``python -m listening.export --layout binaural`` makes such a package. A simulated listener moves the sliders of a trial in Chromium. In turn the server (SIGKILL, started again), the
 browser (SIGKILL, started again with its profile) or both are killed 0 to 2 s after a burst of moves began, in the
 middle of it or after it. Afterwards the page must show, and the server must hold, every move that the listener saw
 acknowledged; of those that the browser had not sent it may lack what was made within the last 0.1 s before its
@@ -144,7 +144,8 @@ def shown(page: Page) -> list[str]:
 def main() -> None:
     """Command line."""
     command = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    command.add_argument("--package", type=Path, default=Path("out/demo/package-7.1.4"), help="of two channels")
+    command.add_argument("--package", type=Path, default=Path("out/demo/package-binaural"),
+                         help="of two channels, at the rate of this machine's sound output")  # fmt: skip
     command.add_argument("--kills", type=int, default=200)
     command.add_argument("--seed", type=int, default=1)
     given = command.parse_args()

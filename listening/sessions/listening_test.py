@@ -239,7 +239,6 @@ class ListeningTest:
                 "level_range_db": self.plan.level_range_db,
                 "transducer": transducer,
                 "transducers": list(rater.session.transducers),
-                "native": False,
                 "screening": self.plan.screening,
             },
             "layout": dict(rendition.layout),

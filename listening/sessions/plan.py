@@ -21,6 +21,7 @@ TRANSDUCERS = ("loudspeakers", "headphones", "either")
 FIELD_KINDS = ("text", "number", "choice", "yes_no")
 
 _ID = re.compile(r"[a-z][a-z0-9_]{0,39}")
+MAX_LEVEL_RANGE_DB = 4.0  # the adjustment that BS.1534-3 leaves to a listener, up and down
 _MAX_FIELDS, _MAX_ROUNDS, _MAX_REPETITIONS = 50, 9, 100
 _MAX_TEXT = 200
 
@@ -96,7 +97,7 @@ class SessionPlan:
     break_after : int
         Trials between two breaks; 0: no break.
     level_range_db : float
-        By how much a listener may change the level, up and down (BS.1534-3: 4 dB).
+        By how much a listener may change the level, up and down (BS.1534-3: 4 dB at most).
     transducer : str
         One of `TRANSDUCERS`; "either" offers what the package has. The ratings of both are kept apart by it.
     screening : bool
@@ -150,8 +151,8 @@ class SessionPlan:
         _count(self, "replicates", 1, _MAX_ROUNDS)
         _count(self, "break_after", 0, 1000)
         _count(self, "repetitions", 1, _MAX_REPETITIONS)
-        right = is_number(self.level_range_db) and 0 <= self.level_range_db <= 20
-        require(right, f"level_range_db = {self.level_range_db!r}; possible are 0 to 20")
+        right = is_number(self.level_range_db) and 0 <= self.level_range_db <= MAX_LEVEL_RANGE_DB
+        require(right, f"level_range_db = {self.level_range_db!r}; possible are 0 to {MAX_LEVEL_RANGE_DB:g}")
         for name in ("languages", "texts"):
             _names(getattr(self, name), name)
         if self.training is not None:

@@ -37,7 +37,7 @@ def test_what_a_listener_is_sent(listener):
     assert (sent["title"], sent["listener"], sent["method"]) == ("MUSHRA, 0+2+0", "L01", "mushra")
     assert sent["plan"] == {
         "require_100": False, "comments": True, "level_range_db": 4.0, "transducer": "loudspeakers",
-        "transducers": ["loudspeakers"], "native": False, "screening": False,
+        "transducers": ["loudspeakers"], "screening": False,
     }  # fmt: skip
     assert sent["audio"] == {"sample_rate_hz": 48000, "channels": 2}
     assert [channel["label"] for channel in sent["layout"]["channels"]] == ["M+030", "M-030"]

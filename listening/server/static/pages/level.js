@@ -3,11 +3,10 @@
 import {button, h, paragraphs} from "./dom.js";
 
 const STEP_DB = 0.5;
-const MOST_DB = 4;   // BS.1534-3, clause 9.4; the player takes no more
 
 export function level(app) {
   const t = app.t.bind(app);
-  const range = Math.min(app.session.plan.level_range_db, MOST_DB);
+  const range = app.session.plan.level_range_db;
   const headphones = app.transducer() === "headphones";
   let now = null;
   let loaded = null;
