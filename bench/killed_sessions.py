@@ -2,11 +2,12 @@
 
     python bench/killed_sessions.py --package out/demo/package-binaural --kills 200
 
-``python -m listening.export --layout binaural`` makes such a package. A simulated listener moves the sliders of a trial in Chromium. In turn the server (SIGKILL, started again), the
-browser (SIGKILL, started again with its profile) or both are killed 0 to 2 s after a burst of moves began, in the
-middle of it or after it. Afterwards the page must show, and the server must hold, every move that the listener saw
-acknowledged; of those that the browser had not sent it may lack what was made within the last 0.1 s before its
-kill. The moves are made by a script, not by a person.
+``python -m listening.export --layout binaural`` makes such a package. A simulated listener moves the sliders of
+a trial in Chromium. In turn the server (SIGKILL, started again), the browser (SIGKILL, started again with its
+profile) or both are killed 0 to 2 s after a burst of moves began, in the middle of it or after it. Afterwards
+the page must show, and the server must hold, every move that the listener saw acknowledged; of those that the
+browser had not sent it may lack what was made within the last 0.1 s before its kill. The moves are made by a
+script, not by a person.
 """
 
 from __future__ import annotations
