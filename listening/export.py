@@ -23,6 +23,7 @@ import os
 from pathlib import Path
 
 from render.common.cli import parser, run
+from render.common.errors import InputError
 
 FORMATS = ("wav", "bundle", "webmushra")
 
@@ -50,6 +51,8 @@ def main() -> None:
         default=8,
         help="for how many orders are made (default 8; webMUSHRA draws its own)",
     )
+    command.add_argument("--items-per-listener", type=int, metavar="K",
+                         help="how many items each listener rates, balanced (default: all)")  # fmt: skip
     command.add_argument("--seed", type=int, default=1, help="of the orders (default 1)")
     command.add_argument("--workers", type=int, default=os.cpu_count(), help="items at the same time")
     command.add_argument("--force", action="store_true", help="replace a package that differs, ratings too")
@@ -66,7 +69,12 @@ def main() -> None:
     target = package.package_of(
         arguments.build, arguments.layout, arguments.format, arguments.output, arguments.force
     )
-    presentation = Presentation(arguments.listeners, arguments.seed)
+    each = arguments.items_per_listener
+    if each is not None and arguments.format == "webmushra":
+        raise InputError("--items-per-listener: webMUSHRA draws its own orders, of all items; use another format")
+    if each is not None and not 1 <= each <= len(test.items):
+        raise InputError(f"--items-per-listener {each}: the build has {len(test.items)} items")
+    presentation = Presentation(arguments.listeners, arguments.seed, each)
     written = package.export(test, target, form, presentation, max(1, arguments.workers or 1), headphones)
     if arguments.format == "bundle":
         print(f"{target.bundle}: the package as one file")

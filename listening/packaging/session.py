@@ -50,10 +50,11 @@ SCALE = {"Bad": [0, 20], "Poor": [20, 40], "Fair": [40, 60], "Good": [60, 80], "
 
 @dataclass(frozen=True)
 class Presentation:
-    """For how many listeners orders of presentation are made, and the seed of the orders."""
+    """For how many listeners orders are made, their seed, and how many items each listener rates (None: all)."""
 
     listeners: int = 8
     seed: int = 1
+    items_each: int | None = None
 
 
 def layout_record(form: FeedFormat) -> dict[str, Any]:
@@ -109,7 +110,7 @@ def session_record(
             }
             for item, entry in test.items.items()
         ],
-        "orders": orders(presentation.listeners, stimuli, test.secret, presentation.seed),
+        "orders": orders(presentation.listeners, stimuli, test.secret, presentation.seed, presentation.items_each),
     }
     if headphones:
         record[HEADPHONES] = _headphones_record(test, *headphones)
@@ -160,9 +161,14 @@ def files(session: Mapping[str, Any]) -> list[str]:
 def presented(session: Mapping[str, Any], seed: int) -> Presented:
     """Presentation as a session prescribes it."""
     written = session["orders"]
-    counts = [len(session["items"]), *(len(item["stimuli"]) for item in session["items"])]
+    items, each = len(session["items"]), len(written[0]["items"])
+    counts = [items, *(len(item["stimuli"]) for item in session["items"])]
     rows = math.lcm(*(len(williams(count)) for count in counts))
     sentence = f"Items and stimuli in the order of Williams squares over the listeners, seed {seed}."
+    if each < items:
+        sentence += (
+            f"\nEach listener rates {each} of the {items} items; each item is rated equally often, up to one."
+        )
     if len(written) % rows:
         sentence += (
             f"\n{len(written)} orders do not complete the squares, which are balanced for multiples of {rows}."

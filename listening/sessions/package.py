@@ -239,13 +239,15 @@ def _stimulus(path: Path, digests: Mapping[Path, str]) -> Stimulus:
 
 
 def _check_orders(folder: Path, session: Mapping[str, Any], renditions: Mapping[str, Rendition]) -> None:
-    """Every order must be a permutation of the items and of their stimuli, in every rendition."""
+    """Every order must be equally many of the items, each once, and a permutation of their stimuli, everywhere."""
     for rendition in renditions.values():
         expected = {item: sorted(files.stimuli) for item, files in rendition.items.items()}
         complete = bool(session["orders"]) and bool(expected)
         for order in session["orders"]:
             ordered = {item: sorted(names) for item, names in order["stimuli"].items()}
-            complete = complete and ordered == expected and sorted(order["items"]) == sorted(expected)
+            chosen = order["items"]
+            complete = complete and ordered == expected and 0 < len(chosen) == len(set(chosen) & set(expected))
+            complete = complete and len(chosen) == len(session["orders"][0]["items"])
         if not complete or not set(session["training"]["items"]) <= set(expected):
             raise InputError(
                 f"{folder / 'session.json'}: its orders, training and renditions do not name the same items and "

@@ -142,13 +142,17 @@ def _order(package: TestPackage, number: int, count: int) -> tuple[list[str], di
     """Order of the items and of their stimuli in a listener's round `count`; round -1 is the training.
 
     Each round takes the next row of the squares, so that over the listeners every round is balanced. A package
-    with one row only gives it forwards and backwards in turn.
+    with one row only gives it forwards and backwards in turn. Where a listener rates some of the items only, these
+    stay the same in every round, and their order is turned round.
     """
     rows = package.orders
     row = rows[(number - 1 + count) % len(rows)]
     items, slots = list(row["items"]), {item: tuple(names) for item, names in row["stimuli"].items()}
     if len(rows) == 1 and count % 2:
         return items[::-1], {item: names[::-1] for item, names in slots.items()}
+    if len(items) < len(package.items):
+        items = list(rows[(number - 1) % len(rows)]["items"])
+        return items[::-1] if count % 2 else items, slots
     return items, slots
 
 

@@ -8,6 +8,7 @@ equally often at every place, and follows everything else equally often.
 from __future__ import annotations
 
 import hashlib
+import math
 import random
 from typing import Any
 
@@ -23,7 +24,20 @@ def williams(count: int) -> list[list[int]]:
     return square + [row[::-1] for row in square] if count % 2 and count > 1 else square
 
 
-def orders(listeners: int, stimuli: dict[str, list[str]], secret: bytes, seed: int) -> list[dict[str, Any]]:
+def balanced_row(listener: int, items: int, each: int) -> int:
+    """Row of a Williams square whose first `each` items a listener (from 0) rates.
+
+    The first places of a row are neighbours on the circle of items, and those of successive listeners follow one
+    another around it: after any number of listeners the items were rated equally often, up to one. After as many
+    listeners as items every row was taken once, so every item stood at each of these places equally often.
+    """
+    listeners_of_a_turn = items // math.gcd(items, each)
+    return (listener * each + listener // listeners_of_a_turn) % items
+
+
+def orders(
+    listeners: int, stimuli: dict[str, list[str]], secret: bytes, seed: int, each: int | None = None
+) -> list[dict[str, Any]]:
     """Order of the items, and of the stimuli within each, for every listener.
 
     Parameters
@@ -34,11 +48,14 @@ def orders(listeners: int, stimuli: dict[str, list[str]], secret: bytes, seed: i
     secret : bytes
         Secret of the build: without it the order reveals nothing about the conditions.
     seed : int
+    each : int, optional
+        How many of the items a listener rates; None for all of them.
 
     Returns
     -------
     list of dict
-        ``listener``, ``items`` (in order) and ``stimuli`` (item -> blind names in order). Over the rows of a
+        ``listener``, ``items`` (in order; with `each` as many of them as that, balanced over the listeners by
+        `balanced_row`) and ``stimuli`` (item -> blind names in order). Over the rows of a
         square, each item stands at every place, and each stimulus of an item in every slot, equally often.
     """
     items = list(stimuli)
@@ -49,7 +66,10 @@ def orders(listeners: int, stimuli: dict[str, list[str]], secret: bytes, seed: i
     starts = {item: number for number, item in enumerate(_shuffled(items, secret, seed, "starts"))}
     result = []
     for listener in range(listeners):
-        row = item_rows[listener % len(item_rows)]
+        if each is None or each == len(items):
+            row = item_rows[listener % len(item_rows)]
+        else:
+            row = item_rows[balanced_row(listener, len(items), each)][:each]
         slots = {}
         for item in items:
             rows = williams(len(places[item]))

@@ -281,6 +281,21 @@ def test_orders_for_every_listener_stand_in_the_session(tmp_path, run):
     assert session["training"]["items"] == ["a", "b"]
 
 
+def test_a_partial_design_gives_each_listener_some_of_the_items(tmp_path, run):
+    build = make_build(tmp_path / "out")
+    for each, what in ((3, "the build has 2 items"), (0, "the build has 2 items")):
+        with pytest.raises(InputError, match=what):
+            run(build, "--items-per-listener", each)
+    with pytest.raises(InputError, match="webMUSHRA draws its own orders"):
+        run(build, "--items-per-listener", 1, "--format", "webmushra")
+    assert not (build / "package-7.1.4").exists()
+    run(build, "--listeners", 4, "--items-per-listener", 1)
+    written = json.loads((build / "package-7.1.4/session.json").read_text())["orders"]
+    assert sorted(item for order in written for item in order["items"]) == ["a", "a", "b", "b"]
+    assert {len(order["items"]) for order in read_package(build / "package-7.1.4").orders} == {1}
+    assert "Each listener rates 1 of the 2 items" in (build / "test-plan-7.1.4.md").read_text()
+
+
 def test_a_bundle_is_the_package_uncompressed_and_the_same_again(tmp_path, run):
     import zipfile
 

@@ -96,6 +96,14 @@ def test_a_damaged_package_is_one_clear_error(package, damage, message):
     assert str(package) in str(raised.value)
 
 
+def test_orders_of_equally_many_of_the_items_are_a_partial_design(package):
+    edited(package, lambda s: [order["items"].pop() for order in s["orders"]])
+    assert {len(order["items"]) for order in read_package(package).orders} == {3}
+    edited(package, lambda s: [order["items"].append(order["items"][0]) for order in s["orders"]])
+    with pytest.raises(InputError, match="do not name the same items"):
+        read_package(package)
+
+
 def test_a_link_out_of_the_package_is_refused(package, tmp_path):
     path = first_file(package)
     outside = tmp_path / "outside.wav"

@@ -2,12 +2,14 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from listening.sessions.package import read_package
 from listening.sessions.pages import REFERENCE, pages
 from listening.sessions.plan import SessionPlan, plan_from
+from listening.test_design.presentation_orders import orders
 from render.common.errors import InputError
 
 SECRET = b"of a listener"
@@ -205,3 +207,18 @@ def test_training_of_the_other_methods_is_one_trial_an_item(read):
         made = [p.trial for p in pages(SessionPlan(method=method), read, 1, SECRET) if p.kind == "training"]
         assert [t.item for t in made] == ["Beach", "Park"]
         assert {len(t.slots) for t in made} == {slots}
+
+
+def test_a_listener_of_a_partial_design_keeps_the_items_in_every_round(read):
+    stimuli = {item: sorted(files.stimuli) for item, files in read.items.items()}
+    partial = replace(read, orders=tuple(orders(8, stimuli, b"secret", 1, 2)))
+    for number in range(1, 9):
+        made = trials(SessionPlan(replicates=2), partial, number)
+        own = partial.orders[number - 1]["items"]
+        assert [trial.item for trial in made] == [*own, *own[::-1]]
+        assert [trial.replicate for trial in made] == [1, 1, 2, 2]
+        for item in own:
+            first, second = (trial.slots for trial in made if trial.item == item)
+            assert first != second
+        training = [p.trial for p in pages(SessionPlan(), partial, number, SECRET) if p.kind == "training"]
+        assert [trial.item for trial in training] == ["Beach", "Park"]

@@ -96,3 +96,23 @@ def test_listeners_take_the_rows_of_an_item_one_after_the_other():
         "B2 B2 B0 B1 B0 B1",
         "C1 C0 C0 C2 C1 C2",
     ]
+
+
+@pytest.mark.parametrize(("items", "each"), [(8, 4), (16, 8), (9, 4), (10, 4), (7, 3), (12, 9), (5, 1)])
+def test_partial_designs_are_balanced_for_any_number_of_listeners(items, each):
+    stimuli = {f"I{n:02d}": ["a", "b", "c"] for n in range(items)}
+    made = orders(3 * items, stimuli, b"secret", 1, each)
+    rated = Counter()
+    for order in made:
+        assert len(set(order["items"])) == len(order["items"]) == each
+        assert set(order["stimuli"]) == set(stimuli)  # the training may need all of them
+        rated.update(order["items"])
+        counts = [rated[item] for item in stimuli]
+        assert max(counts) - min(counts) <= 1
+    for place in range(each):
+        at = Counter(order["items"][place] for order in made[:items])
+        assert at == dict.fromkeys(stimuli, 1)
+
+
+def test_all_items_each_are_the_orders_of_before():
+    assert orders(11, STIMULI, b"secret", 1, 8) == orders(11, STIMULI, b"secret", 1)
