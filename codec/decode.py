@@ -1,9 +1,10 @@
 """Decode an .arvq file: ``python -m codec.decode X.arvq -o OUT.wav``.
 
-The output has the level and, to the sample, the length of what was encoded; Ambisonics comes as float ambiX
-(ACN/SN3D). ``--start`` and ``--seconds`` decode a part, with the same bits as in the whole. ``-`` reads standard
-input or writes standard output. With the published mono model (codec.weights) it also decodes the .dac files of
-the stock package: ``python -m codec.decode X.dac --model mono.safetensors -o OUT.wav``.
+The output has the level, the sample rate and, to the sample, the length of what was encoded; Ambisonics comes as
+float ambiX (ACN/SN3D). ``--start`` and ``--seconds`` decode a part: with the same bits as in the whole at the rate
+of the model, and equal within rounding where the output is resampled. ``-`` reads standard input or writes
+standard output. With the published mono model (codec.weights) it also decodes the .dac files of the stock package:
+``python -m codec.decode X.dac --model mono.safetensors -o OUT.wav``.
 """
 
 from __future__ import annotations
@@ -26,6 +27,13 @@ def main() -> None:
     )
     arguments.add_argument("--start", type=float, default=0.0, metavar="S", help="seconds left out")
     arguments.add_argument("--seconds", type=float, metavar="S", help="seconds decoded")
+    arguments.add_argument(
+        "--rate",
+        type=int,
+        metavar="HZ",
+        help="sample rate of the output (default: that of the recording that was encoded, so that both can be "
+        "compared; --rate 44100 gives what the shipped model computes, not resampled)",
+    )
     arguments.add_argument("--conceal", action="store_true", help="decode around damage instead of refusing")
     arguments.add_argument("--device", default="cpu", metavar="D", help="cpu (default) or cuda")
     arguments.add_argument("--bf16", action="store_true", help="convolve in bfloat16: faster on a GPU, less exact")
@@ -42,13 +50,21 @@ def main() -> None:
     from codec.descript.dac_decode import decode_dac_file
     from codec.descript.dac_file import is_dac_file
     from render.common.stdio import input_path
+    from render.hoa.scene import check_rate
 
+    if given.rate is not None:
+        check_rate(given.rate)
     output = AudioOutput(given.output, given.subtype, given.force)
-    options = DecodeOptions(given.model, given.start, given.seconds, given.conceal, given.device, given.bf16)
+    options = DecodeOptions(
+        given.model, given.start, given.seconds, given.conceal, given.device, given.bf16, given.rate
+    )
     with input_path(given.input) as path:
         if is_dac_file(path):
-            if given.conceal or in_part:
-                raise InputError(f"{where}: a .dac file is decoded whole; leave --conceal, --start, --seconds out")
+            if given.conceal or in_part or given.rate:
+                raise InputError(
+                    f"{where}: a .dac file is decoded whole and at its rate; leave --conceal, --start, --seconds "
+                    "and --rate out"
+                )
             made = decode_dac_file(path, where, output, given.model)
         else:
             made = decode_file(path, where, output, options)

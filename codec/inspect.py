@@ -24,6 +24,14 @@ def report(found: dict[str, Any]) -> str:
         f"  model {found['model']}  source {found['source_crc32']}  SHA-256 {found['sha256']}",
         "  kbit/s: " + ", ".join(f"{name} {rate:.3f}" for name, rate in found["kbps_of"].items()),
     ]
+    if found["original_sample_rate_hz"] != found["sample_rate_hz"] or found["original_order"] is not None:
+        order = "" if found["original_order"] is None else f", order {found['original_order']}"
+        lines.append(
+            f"  recording: {found['original_sample_rate_hz']} Hz{order}, {found['original_length']} samples"
+        )
+    lines.append(f"  reachable: {found['reachable']}")
+    if found["replaced"]:
+        lines.append(f"  {found['replaced']}")
     if found["range_coded"]:
         lines.append(f"  range coding saves {found['kbps_saved_by_range_coding']:.3f} kbit/s")
     if found["damaged_packets"]:

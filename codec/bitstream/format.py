@@ -24,18 +24,51 @@ from codec.bitstream import range_coder
 from codec.bitstream.sizes import PACKET_FRAMES, packet_frame_counts, side_info_bytes
 from render.common.errors import InputError
 
-MAGIC, VERSION = b"ARVQ", 8
+MAGIC = b"ARVQ"
+VERSION, VERSION_WITH_ORIGIN = 8, 9
 ABSENT = -1  # in place of a code that gave way to the side information
-_FIELDS = struct.Struct("<4sBBH8sIHBBBBhQI8s4x")
+_FIELDS = struct.Struct("<4sBBH8sIHBBBBhQI8sI")
 CRC = struct.Struct("<I")
 MAX_SAMPLE = 100.0  # of a signal, relative to full scale: 40 dB above it
 MIN_GAIN_Q8_DB = -64 * 256  # of a signal whose rms is `MAX_SAMPLE`, see `codec.coding.pipeline.LEVEL_DBFS`
+_ORIGINAL_RATES_HZ = (8_000, 192_000)  # lowest and highest
 _SIDE_INFO_FLAG, _RANGE_CODED_FLAG = 1, 2
 HEADER_BYTES = _FIELDS.size + CRC.size
 
 
 class CorruptStream(InputError):
     """The bytes are not an intact ``.arvq`` stream."""
+
+
+class Origin(NamedTuple):
+    """What the coded signal was made of, where that had another sample rate or a higher order.
+
+    Attributes
+    ----------
+    sample_rate_hz : int
+        Rate of the recording; 0 if it is that of the stream.
+    surplus : int
+        Samples that the recording has less than the length of the stream, converted to that rate and rounded down.
+    order : int
+        Ambisonic order of the recording; 0 if it is that of the stream.
+    """
+
+    sample_rate_hz: int = 0
+    surplus: int = 0
+    order: int = 0
+
+    @property
+    def word(self) -> int:
+        """The three values as 32 bits."""
+        return self.sample_rate_hz | self.surplus << 24 | self.order << 29
+
+    @classmethod
+    def of_word(cls, word: int) -> Origin:
+        """Return the values of a `word`."""
+        return cls(word & 0xFFFFFF, word >> 24 & 31, word >> 29)
+
+
+NO_ORIGIN = Origin()
 
 
 @dataclass(frozen=True)
@@ -65,6 +98,8 @@ class Header:
         Whether each packet begins with side information (`codec.side_info`).
     range_coded : bool
         Whether the packets went through the adaptive range coder (`codec.bitstream.range_coder`).
+    origin : Origin
+        Rate and order of the recording, where they are others than those of the stream.
     """
 
     model: bytes
@@ -80,6 +115,17 @@ class Header:
     layout: str = ""
     has_side_info: bool = False
     range_coded: bool = False
+    origin: Origin = NO_ORIGIN
+
+    @property
+    def original_rate_hz(self) -> int:
+        """Sample rate of the recording."""
+        return self.origin.sample_rate_hz or self.sample_rate_hz
+
+    @property
+    def original_length(self) -> int:
+        """Samples per channel of the recording."""
+        return self.length * self.original_rate_hz // self.sample_rate_hz - self.origin.surplus
 
     @property
     def frames(self) -> int:
@@ -147,10 +193,11 @@ class Header:
         """Return the bytes of the header."""
         flags = _SIDE_INFO_FLAG * self.has_side_info | _RANGE_CODED_FLAG * self.range_coded
         order = 255 if self.layout != "ambiX" else math.isqrt(self.channels) - 1 & 255
+        version = VERSION_WITH_ORIGIN if self.origin.word else VERSION
         fields = _FIELDS.pack(
-            MAGIC, VERSION, flags, self.hop, self.model, self.sample_rate_hz, self.channels, self.codebooks,
+            MAGIC, version, flags, self.hop, self.model, self.sample_rate_hz, self.channels, self.codebooks,
             self.model_codebooks, self.bits_per_code, order, self.gain_q8_db, self.length, self.source_crc32,
-            self.layout.encode("ascii"),
+            self.layout.encode("ascii"), self.origin.word,
         )  # fmt: skip
         return fields + CRC.pack(zlib.crc32(fields))
 
@@ -175,24 +222,27 @@ def parse_header(data: bytes, where: str) -> Header:
     fields = data[: _FIELDS.size]
     if fields[:4] != MAGIC:
         raise CorruptStream(f"{where}: begins with {fields[:4]!r}, an .arvq file with {MAGIC!r}; wrong file?")
-    if fields[4] != VERSION:
-        raise CorruptStream(f"{where}: .arvq version {fields[4]}, this program reads {VERSION}")
+    if fields[4] not in (VERSION, VERSION_WITH_ORIGIN):
+        raise CorruptStream(
+            f"{where}: .arvq version {fields[4]}, this program reads {VERSION} and {VERSION_WITH_ORIGIN}"
+        )
     if CRC.unpack_from(data, _FIELDS.size)[0] != zlib.crc32(fields):
         raise CorruptStream(f"{where}: the header is damaged (its CRC at byte {_FIELDS.size} differs)")
     (
         _, _, flags, hop, model, rate_hz, channels, codebooks, model_codebooks, bits, order, gain, length, source,
-        layout,
+        layout, origin_word,
     ) = _FIELDS.unpack(fields)  # fmt: skip
     header = Header(
         model, rate_hz, channels, codebooks, model_codebooks, bits, hop, gain, length, source,
         layout.rstrip(b"\0").decode("latin-1"), bool(flags & _SIDE_INFO_FLAG),
-        bool(flags & _RANGE_CODED_FLAG),
+        bool(flags & _RANGE_CODED_FLAG), Origin.of_word(origin_word),
     )  # fmt: skip
     possible = (
         hop and rate_hz and 1 <= channels <= 256 and 1 <= codebooks <= model_codebooks <= 64 and 1 <= bits <= 16
         and length and flags < 4 and gain >= MIN_GAIN_Q8_DB
         and header.layout.isascii() and header.layout.isprintable()
         and (header.layout != "ambiX" or (order + 1) ** 2 == channels)
+        and _is_possible_origin(header)
     )  # fmt: skip
     if not possible or header.pack() != data[:HEADER_BYTES]:
         raise CorruptStream(
@@ -200,6 +250,15 @@ def parse_header(data: bytes, where: str) -> Header:
             f"{model_codebooks} codebooks, {bits} bits, order {order}, {length} samples)"
         )
     return header
+
+
+def _is_possible_origin(header: Header) -> bool:
+    origin = header.origin
+    low, high = _ORIGINAL_RATES_HZ
+    rates = origin.sample_rate_hz != header.sample_rate_hz and header.original_length >= 1
+    rates = rates and (origin.sample_rate_hz == 0 or low <= origin.sample_rate_hz <= high)
+    order = origin.order == 0 or (header.layout == "ambiX" and (origin.order + 1) ** 2 > header.channels)
+    return rates and order and (origin.sample_rate_hz > 0 or origin.surplus == 0)
 
 
 class Packet(NamedTuple):

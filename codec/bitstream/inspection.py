@@ -9,6 +9,7 @@ import numpy as np
 
 from codec.bitstream.file import read_header, read_intact_packets
 from codec.bitstream.format import CRC, HEADER_BYTES
+from codec.bitstream.rates import rates_text, reachable_kbps, replaced_text
 from render.common.files import sha256
 
 
@@ -61,6 +62,9 @@ def inspect(path: Path, where: str) -> dict[str, Any]:
         "source_crc32": f"{header.source_crc32:08x}",
         "seconds": seconds,
         "sample_rate_hz": header.sample_rate_hz,
+        "original_sample_rate_hz": header.original_rate_hz,
+        "original_length": header.original_length,
+        "original_order": header.origin.order or None,
         "channels": header.channels,
         "layout": header.layout,
         "codebooks": header.codebooks,
@@ -75,6 +79,9 @@ def inspect(path: Path, where: str) -> dict[str, Any]:
         "kbps_saved_by_range_coding": (sum(bits.values()) - 8 * size) / seconds / 1000
         if header.range_coded
         else None,
+        "reachable_kbps": list(reachable_kbps(header).values()),
+        "reachable": rates_text(header),
+        "replaced": replaced_text(header),
         "entropy_bits": entropy.tolist(),
         "codes_used": (counts > 0).sum(1).tolist(),
         "frames": header.frames,

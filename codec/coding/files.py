@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -15,8 +15,10 @@ from numpy import ndarray
 
 from codec.bitstream.file import read_header, read_intact_packets, write_stream
 from codec.bitstream.format import Header, Packet
+from codec.bitstream.rates import codebooks_within
 from codec.bitstream.sizes import PACKET_FRAMES
 from codec.checkpoints.model_file import load
+from codec.coding.adaptation import Recording, adapted, length_at
 from codec.coding.concealment import conceal
 from codec.coding.front_end import front_end_of
 from codec.coding.pipeline import (
@@ -24,7 +26,6 @@ from codec.coding.pipeline import (
     Stream,
     check_codebooks,
     check_model,
-    check_signal,
     decode_packets,
     decode_range,
     encode_packets,
@@ -38,6 +39,7 @@ from render.common.errors import InputError
 from render.common.files import refuse_to_replace
 from render.common.progress import progress
 from render.common.stdio import input_path, output_path
+from render.dsp.block_processing import resampled_part
 from render.fileio.audio_file import AudioInfo, blocks, info, writer
 from render.fileio.feed_file import feed_blocks, feed_info
 from render.fileio.scene_file import scene_blocks, scene_info
@@ -52,6 +54,8 @@ class EncodeOptions:
     ----------
     codebooks : int, optional
         Use the first ones only; all by default.
+    kbps : float, optional
+        Use as many codebooks as this rate allows; before range coding, and instead of `codebooks`.
     range_coded : bool
         Compress the packets without loss.
     force : bool
@@ -59,6 +63,7 @@ class EncodeOptions:
     """
 
     codebooks: int | None = None
+    kbps: float | None = None
     range_coded: bool = False
     force: bool = False
 
@@ -114,6 +119,8 @@ class DecodeOptions:
         "cpu" or "cuda".
     bf16 : bool
         Convolve in bfloat16.
+    rate_hz : int, optional
+        Sample rate of the output; that of the recording by default.
     """
 
     model: Path | None = None
@@ -122,13 +129,15 @@ class DecodeOptions:
     conceal: bool = False
     device: str = "cpu"
     bf16: bool = False
+    rate_hz: int | None = None
 
 
 class EncodedFile(NamedTuple):
-    """Size and format of a file that was encoded."""
+    """Size and format of a file that was encoded, and what was done to the recording before (`AdaptedSignal`)."""
 
     bytes: int
     header: Header
+    changes: tuple[str, ...] = ()
 
     @property
     def kbps(self) -> float:
@@ -172,14 +181,17 @@ def encode_file(source: Path, target: Path, model: RVQGAN, digest: bytes, option
         refuse_to_replace(source, target)
     with input_path(source) as path:
         about, read_blocks = _signal(path, model.config)
-        check_signal(model.config, about.channels, about.sample_rate_hz, about.length, str(source))
+        recording = Recording(about.channels, about.sample_rate_hz, about.length, read_blocks)
+        signal = adapted(recording, model.config, str(source))
         check_codebooks(model.config, options.codebooks)
-        summary = summarise(read_blocks())
-        header = make_header(model, digest, summary, options.codebooks, options.range_coded)
-        packets = encode_packets(model, header, unchanged(read_blocks(), summary, str(source)))
+        summary = summarise(signal.read())
+        header = make_header(model, digest, summary, options.codebooks, options.range_coded, signal.origin)
+        if options.kbps is not None:
+            header = replace(header, codebooks=codebooks_within(header, options.kbps, str(source)))
+        packets = encode_packets(model, header, unchanged(signal.read(), summary, str(source)))
         with output_path(target, ".arvq", options.force) as temporary, open(temporary, "wb") as file:
             size = write_stream(file, header, progress(packets, f"encoding {name}", header.packets))
-    return EncodedFile(size, header)
+    return EncodedFile(size, header, signal.changes)
 
 
 def decode_file(path: Path, where: str, output: AudioOutput, options: DecodeOptions) -> DecodedAudio:
@@ -196,16 +208,24 @@ def decode_file(path: Path, where: str, output: AudioOutput, options: DecodeOpti
         header = read_header(file, where, allow_damage=options.conceal)
         model, digest = load(options.model, options.device)
         check_model(header, model, digest, where)
-        start, stop = _sample_range(header, options.start_s, options.duration_s, where)
+        rate_hz = options.rate_hz or header.original_rate_hz
+        start, stop = _sample_range(
+            length_at(header, rate_hz), rate_hz, options.start_s, options.duration_s, where
+        )
         stream, settings = Stream(file, header, where), DecoderSettings(bf16=options.bf16)
-        if options.conceal:
-            decoded = decode_packets(model, header, _concealed_packets(model, stream), settings=settings)
-        else:
-            decoded = decode_range(model, stream, start, stop, settings)
-        first, last = (min(at // (PACKET_FRAMES * header.hop), header.packets - 1) for at in (start, stop - 1))
-        shown = progress(decoded, f"decoding {where}", last - first + 1)
-        output.write(shown, header.channels, header.sample_rate_hz)
-    return DecodedAudio(header.channels, stop - start, header.sample_rate_hz)
+
+        def coded(begin: int, end: int) -> Iterator[Float32[ndarray, "channel time"]]:
+            """Decode samples at the rate of the stream."""
+            if options.conceal:
+                decoded = decode_packets(model, header, _concealed_packets(model, stream), settings=settings)
+            else:
+                decoded = decode_range(model, stream, begin, end, settings)
+            first, last = (min(at // (PACKET_FRAMES * header.hop), header.packets - 1) for at in (begin, end - 1))
+            return progress(decoded, f"decoding {where}", last - first + 1)
+
+        part = resampled_part(coded, header.channels, header.length, header.sample_rate_hz, rate_hz, start, stop)
+        output.write(part, header.channels, rate_hz)
+    return DecodedAudio(header.channels, stop - start, rate_hz)
 
 
 def _concealed_packets(model: RVQGAN, stream: Stream) -> Iterator[Packet]:
@@ -222,13 +242,15 @@ def _concealed_packets(model: RVQGAN, stream: Stream) -> Iterator[Packet]:
         yield packet
 
 
-def _sample_range(header: Header, start_s: float, duration_s: float | None, where: str) -> tuple[int, int]:
-    """First sample, and the one after the last, of the part that was asked for."""
-    length_s = header.length / header.sample_rate_hz
+def _sample_range(
+    length: int, sample_rate_hz: int, start_s: float, duration_s: float | None, where: str
+) -> tuple[int, int]:
+    """First sample, and the one after the last, of the part of a signal that was asked for."""
+    length_s = length / sample_rate_hz
     if 0 <= start_s <= length_s and (duration_s is None or duration_s >= 0):  # both comparisons exclude NaN
-        start = round(start_s * header.sample_rate_hz)
+        start = round(start_s * sample_rate_hz)
         left_s = length_s if duration_s is None else min(duration_s, length_s)
-        stop = min(start + round(left_s * header.sample_rate_hz), header.length)
+        stop = min(start + round(left_s * sample_rate_hz), length)
         if start < stop:
             return start, stop
     duration = "" if duration_s is None else f" for {duration_s} s"

@@ -21,7 +21,7 @@ from jaxtyping import Float32, Int
 from numpy import ndarray
 
 from codec.bitstream.file import read_header, read_packets, write_stream
-from codec.bitstream.format import ABSENT, MAX_SAMPLE, Header, Packet
+from codec.bitstream.format import ABSENT, MAX_SAMPLE, NO_ORIGIN, Header, Origin, Packet
 from codec.bitstream.sizes import PACKET_FRAMES
 from codec.coding.front_end import NetworkInput, front_end_of
 from codec.rvqgan.codec import RVQGAN
@@ -105,7 +105,7 @@ def check_signal(config: ModelConfig, channels: int, sample_rate_hz: int, length
     if sample_rate_hz != config.sample_rate_hz:
         raise InputError(
             f"{where}: {sample_rate_hz} Hz, the model codes {config.sample_rate_hz} Hz; "
-            "python -m stimuli.prepare resamples"
+            "python -m stimuli.prepare and codec.encode resample"
         )
     if length == 0:
         raise InputError(f"{where}: no samples")
@@ -131,7 +131,12 @@ def _format_of(config: ModelConfig) -> dict[str, Any]:
 
 
 def make_header(
-    model: RVQGAN, digest: bytes, summary: SignalSummary, codebooks: int | None = None, range_coded: bool = False
+    model: RVQGAN,
+    digest: bytes,
+    summary: SignalSummary,
+    codebooks: int | None = None,
+    range_coded: bool = False,
+    origin: Origin = NO_ORIGIN,
 ) -> Header:
     """Return the header of a stream that is to be encoded.
 
@@ -145,6 +150,8 @@ def make_header(
         Use the first ones only; all by default.
     range_coded : bool
         Compress the packets without loss, `codec.bitstream.range_coder`.
+    origin : Origin
+        Rate and order of the recording, where the signal was adapted to the model.
 
     Raises
     ------
@@ -164,6 +171,7 @@ def make_header(
         length=summary.length,
         source_crc32=summary.crc32,
         range_coded=range_coded,
+        origin=origin,
         **_format_of(config),
     )
 

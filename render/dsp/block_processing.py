@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import soxr
@@ -11,6 +12,7 @@ from numpy import ndarray
 from scipy.signal import lfilter
 
 Blocks = Iterable[Float32[ndarray, "channel time"]]
+_MARGIN_S = 0.1  # longer than the impulse response of the resampler at 8 kHz and above
 _LFE_CUTOFF_HZ = 120.0
 
 
@@ -35,6 +37,44 @@ def resampled(
         yield chunk.T
     chunk = stream.resample_chunk(np.zeros((0, channels), np.float32), last=True)[:left]
     yield np.pad(chunk, ((0, left - len(chunk)), (0, 0))).T
+
+
+def resampled_part(
+    read: Callable[[int, int], Blocks],
+    channels: int,
+    length: int,
+    from_hz: int,
+    to_hz: int,
+    start: int,
+    stop: int,
+) -> Iterator[Float32[ndarray, "channel time"]]:
+    """Resample a part of a signal; it differs from that part of the whole, resampled, by rounding only.
+
+    Parameters
+    ----------
+    read : callable
+        ``(begin, end) -> blocks`` reads a range of samples of the signal.
+    channels, length : int
+        Of the signal; only the needed part of it is read.
+    from_hz, to_hz : int
+        Its rate in Hz, and the new one.
+    start, stop : int
+        First sample, and the one after the last, at the new rate.
+    """
+    if from_hz == to_hz:
+        yield from read(start, stop)
+        return
+    common = math.gcd(from_hz, to_hz)
+    # both grids meet once in a period: there the resampler may begin without a change of its phase
+    period, new_period = from_hz // common, to_hz // common
+    first = max(0, math.floor((start / to_hz - _MARGIN_S) * common))
+    end = min(length, math.ceil((stop / to_hz + _MARGIN_S) * from_hz))
+    skipped = start - first * new_period
+    signal = read(first * period, max(end, first * period))
+    for block in resampled(signal, channels, from_hz, to_hz, stop - first * new_period):
+        kept = block[:, skipped:]
+        skipped = max(0, skipped - block.shape[1])
+        yield kept
 
 
 def scaled_and_delayed(

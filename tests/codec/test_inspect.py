@@ -16,4 +16,8 @@ def test_inspect_tells_where_the_bits_go(run_codec, coded_files, capsys):
     assert found["damaged_packets"] == []
     assert found["layout"] == "ambiX"
     run_codec("inspect", coded_files / "x.arvq")
-    assert "ambiX, order 1, ACN/SN3D" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "ambiX, order 1, ACN/SN3D" in said
+    assert f"{found['kbps']:.2f} (" in said.split("reachable:")[1]
+    assert "side information takes the place of codebook" in said
+    assert "recording:" not in said

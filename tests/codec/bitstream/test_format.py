@@ -14,6 +14,7 @@ from codec.bitstream.format import (
     MIN_GAIN_Q8_DB,
     CorruptStream,
     Header,
+    Origin,
     Packet,
     pack,
     parse_header,
@@ -97,8 +98,8 @@ def test_random_bytes_are_refused(data):
 def test_messages_name_the_file_and_what_is_wrong():
     with pytest.raises(CorruptStream, match=r"x\.arvq: begins with b'RIFF'"):
         parse_header(b"RIFF" + bytes(60), "x.arvq")
-    newer = b"ARVQ" + bytes([9]) + bytes(60)
-    with pytest.raises(CorruptStream, match="version 9, this program reads 8"):
+    newer = b"ARVQ" + bytes([10]) + bytes(60)
+    with pytest.raises(CorruptStream, match="version 10, this program reads 8 and 9"):
         parse_header(newer, "x.arvq")
 
 
@@ -163,3 +164,39 @@ def test_packets_have_the_documented_numbers_of_frames(frames, counts):
     assert header.max_bytes == header.min_bytes == 56 + sum(sizes)
     coded = make_header(length=frames * 512, has_side_info=False, range_coded=True)
     assert (coded.min_bytes, coded.max_bytes) == (56 + 5 * len(counts), 56 + sum(sizes) + len(counts))
+
+
+def test_the_origin_is_read_where_the_document_says_and_makes_version_9():
+    """48 kHz, 3 samples less, order 4: written here by the table's words alone."""
+    data = make_header(origin=Origin(48_000, 3, 4)).pack()
+    assert data[4] == 9
+    assert int.from_bytes(data[48:52], "little") == 48_000 + (3 << 24) + (4 << 29)
+    header = parse_header(data, "x.arvq")
+    assert header.origin == Origin(48_000, 3, 4)
+    assert header.original_length == header.length * 48_000 // 44_100 - 3
+    assert make_header().pack()[4] == 8
+    assert make_header().original_length == make_header().length
+
+
+@pytest.mark.parametrize(
+    ("origin", "others"),
+    [
+        (Origin(44_100), {}),
+        (Origin(7_999), {}),
+        (Origin(192_001), {}),
+        (Origin(0, 1), {}),
+        (Origin(0, 0, 3), {}),
+        (Origin(0, 0, 4), {"layout": "0+5+0", "channels": 6}),
+        (Origin(8_000, 5), {"length": 27}),
+    ],
+)
+def test_impossible_origins_are_refused(origin, others):
+    """The stream's own rate, rates out of range, a surplus without a rate, an order that is none, no samples."""
+    with pytest.raises(CorruptStream, match="impossible header"):
+        parse_header(make_header(origin=origin, **others).pack(), "x.arvq")
+
+
+def test_versions_and_origins_belong_together():
+    for header, version in ((make_header(), 9), (make_header(origin=Origin(48_000)), 8)):
+        with pytest.raises(CorruptStream, match="impossible header"):
+            parse_header(sealed(header, 4, version), "x.arvq")

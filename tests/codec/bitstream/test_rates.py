@@ -1,0 +1,41 @@
+"""The rates that a stream can have, against the numbers of docs/codec.md."""
+
+import pytest
+
+from codec.bitstream.format import Header
+from codec.bitstream.rates import codebooks_within, kbps_of, rates_text, reachable_kbps, replaced_text
+from render.common.errors import InputError
+
+
+def header(**values):
+    """The shipped model's, with 100 packets of full length."""
+    fields = dict(
+        model=b"modelsha", sample_rate_hz=44_100, channels=16, codebooks=18, model_codebooks=18, bits_per_code=10,
+        hop=512, gain_q8_db=0, length=100 * 256 * 512, layout="ambiX", has_side_info=True,
+    )  # fmt: skip
+    return Header(**(fields | values))
+
+
+def test_the_rates_are_those_of_the_shipped_model():
+    """A packet of 256 · 512 samples: 1600 bytes of side information, 320 for a codebook, 4 of CRC."""
+    seconds = 256 * 512 / 44_100
+    expected = {n: 8 * (1600 + 320 * min(n, 13) + 4 + 0.56) / seconds / 1000 for n in range(1, 19)}
+    assert reachable_kbps(header()) == pytest.approx(expected, rel=1e-9)
+    assert kbps_of(header()) == pytest.approx(15.504, abs=0.02)
+    assert reachable_kbps(header())[9] / kbps_of(header()) == pytest.approx(0.775, abs=0.01)  # not a half
+
+
+def test_the_largest_rate_that_fits_is_chosen_and_errors_list_all():
+    assert [codebooks_within(header(), kbps, "x") for kbps in (5.2, 10, 15.6, 1000)] == [1, 6, 18, 18]
+    for bad in (5.1, 0, -1, float("nan")):
+        with pytest.raises(
+            InputError, match=r"there are 5\.18 \(1\), 6\.04 \(2\), .*, 15\.52 \(13 to 18\) kbit/s"
+        ):
+            codebooks_within(header(), bad, "x.arvq")
+    assert rates_text(header(codebooks=2)) == "5.18 (1), 6.04 (2) kbit/s (codebooks)"
+
+
+def test_which_codebooks_side_information_replaces():
+    assert replaced_text(header()) == "side information takes the place of codebooks 14 to 18 of the model's 18"
+    assert replaced_text(header(codebooks=3)) == replaced_text(header())
+    assert replaced_text(header(has_side_info=False)) == ""
