@@ -22,7 +22,7 @@ WORKERS ?= $(shell nproc)
 help:
 	@echo 'make setup                         virtual environment, Python packages, libopus'
 	echo 'make stimuli                       8 synthetic scenes -> out/demo/package-$(LAYOUT)'
-	echo 'make stimuli INPUT="a.wav b.wav"   your own third-order (or higher) ambiX files -> out/input'
+	echo 'make stimuli INPUT="a.wav Tram=b.wav" your own third-order (or higher) ambiX files -> out/input'
 	echo 'make stimuli EIGENSCAPE=DIR        the held-out recordings of EigenScape -> out/eigenscape'
 	echo 'make listen [PLAN=FILE.toml]        rate the package in the browser, on this machine; what is missing is made'
 	echo 'make figure1 [MONO=FILE]            validation mel distance, transfer from a mono model against random (trains)'

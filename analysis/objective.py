@@ -1,10 +1,11 @@
 """Measure decoded scenes against their reference: timbre, levels, direction, loudspeaker feeds, ears, waveform.
 
-REF and TEST are ambiX files (ACN/SN3D) of one sample rate. The channels that a test of a lower order does not have
-count as silent. Each test is aligned first; one without the reference's waveform is refused unless --aligned says
-that it is parametric. --build measures every item and condition of a folder that listening.build made. Writes
-objective.csv (one row per item and condition) and objective.json (definitions, versions, notes, means with 95 %
-confidence intervals over the items). docs/measures.md defines every measure and says what it is blind to.
+REF and TEST are ambiX files (ACN/SN3D). A test of another sample rate is resampled to that of REF, and the
+channels that a test of a lower order does not have count as silent; both is noted. Each test is aligned first; one
+without the reference's waveform is refused unless --aligned says that it is parametric. --build measures every
+item and condition of a folder that listening.build made. Writes objective.csv (one row per item and condition) and
+objective.json (definitions, versions, notes, means with 95 % confidence intervals over the items).
+docs/measures.md defines every measure and says what it is blind to.
 """
 
 from __future__ import annotations

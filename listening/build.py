@@ -1,7 +1,7 @@
 """Make every condition of every item of a listening test.
 
     python -m listening.build --plan demo --material data/prepared -o out/demo
-    python -m listening.build --plan demo --input a.wav b.wav -o out/input
+    python -m listening.build --plan demo --input a.wav Tram=rec_0031.wav -o out/input
 
 Writes scenes/<item>/<condition>.w64 (44.1 kHz float, the excerpt with fades), beside it what a codec would
 transmit (.opus, .arvq, .pcao) and a record of each file, a contact sheet of each item, and manifest.json with
@@ -31,7 +31,12 @@ def main() -> None:
         metavar="DIR",
         help="folder of prepared recordings; items come from the held-out ones (default: data/prepared/seed-1)",
     )
-    source.add_argument("--input", type=Path, nargs="+", metavar="FILE", help="your own files, one item each")
+    source.add_argument(
+        "--input",
+        nargs="+",
+        metavar="[NAME=]FILE",
+        help="your own files of any rate, third order or higher; each is an item called NAME, or after the file",
+    )
     command.add_argument("--model", type=Path, metavar="M", help="model of prop (default: the shipped one)")
     command.add_argument(
         "--skip", action="append", default=[], metavar="ID", help="leave a condition out; opus: all that need it"
@@ -44,14 +49,14 @@ def main() -> None:
 
     from listening.stimulus_build import plan_builder
     from listening.stimulus_build.executors import parse_engine
-    from listening.test_design.items import corpus_items
+    from listening.test_design.items import corpus_items, named_files
     from listening.test_design.test_plan import load_plan
 
     plan = plan_builder.without_conditions(load_plan(arguments.plan), arguments.skip)
     plan_builder.refuse_commands(plan, arguments.allow_commands)
     engine = parse_engine(arguments.engine, arguments.workers, arguments.output)
     if arguments.input:
-        items = plan_builder.prepare_input(arguments.input, arguments.output / "prepared", engine)
+        items = plan_builder.prepare_input(named_files(arguments.input), arguments.output / "prepared", engine)
     else:
         items = corpus_items(arguments.material, plan.holdout)
         for sentence in plan_builder.training_overlaps(plan, arguments.model):

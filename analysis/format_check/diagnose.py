@@ -301,7 +301,9 @@ def diagnose_files(reference: Path, test: Path) -> list[Finding]:
     """
     about, other = scene_info(reference), scene_info(test)
     if about.sample_rate_hz != other.sample_rate_hz:
-        raise InputError(f"{test}: {other.sample_rate_hz} Hz, the reference has {about.sample_rate_hz} Hz")
+        raise InputError(
+            f"{test}: {other.sample_rate_hz} Hz, the reference has {about.sample_rate_hz} Hz; resample one of them"
+        )
     if other.ambisonic_order > about.ambisonic_order:
         raise InputError(f"{test}: order {other.ambisonic_order}, the reference has order {about.ambisonic_order}")
     try:

@@ -32,6 +32,7 @@ from analysis.metrics.visqol import visqol
 from render.common.errors import InputError
 from render.common.parallel import in_parallel
 from render.common.progress import progress
+from render.dsp.block_processing import resampled_length
 from render.fileio.audio_file import AudioInfo
 from render.fileio.scene_file import scene_info, scene_name, whole_scenes
 from render.hoa.scene import order_of
@@ -94,7 +95,7 @@ class Prepared:
         if condition is None:
             return file_reader(self.item.reference, self.start)
         shift = self.start + self.alignments[condition].lag
-        return file_reader(self.item.tests[condition], shift, self.channels)
+        return _test_reader(self.item.tests[condition], shift, self.channels, self.sample_rate_hz)
 
 
 def items_of_files(reference: Path, tests: list[Path]) -> list[Item]:
@@ -112,9 +113,10 @@ def items_of_files(reference: Path, tests: list[Path]) -> list[Item]:
     names = stems if len(set(stems)) == len(stems) else [str(path) for path in tests]
     if len(set(names)) < len(names):
         raise InputError(f"{next(name for name in names if names.count(name) > 1)}: given twice")
+    rate_hz = scene_info(reference).sample_rate_hz
     by_length: dict[int, dict[str, Path]] = {}
     for name, path in zip(names, tests, strict=True):
-        by_length.setdefault(scene_info(path).length, {})[name] = path
+        by_length.setdefault(_length_at(scene_info(path), rate_hz), {})[name] = path
     return [Item(scene_name(reference), reference, group) for group in by_length.values()]
 
 
@@ -156,9 +158,9 @@ def prepare(item: Item, take_as_aligned: bool) -> Prepared:
     Raises
     ------
     InputError
-        If a file cannot be read, if the sample rate or the order of a test does not fit the reference, if a test
-        does not have the waveform of the reference, if fewer than `SHORTEST` samples overlap, or if the reference
-        is silent.
+        If a file cannot be read, if the order of a test is higher than that of the reference, if a test does not
+        have the waveform of the reference, if fewer than `SHORTEST` samples overlap, or if the reference is
+        silent.
     """
     about = scene_info(item.reference)
     channels, rate_hz = (about.ambisonic_order + 1) ** 2, about.sample_rate_hz
@@ -169,12 +171,13 @@ def prepare(item: Item, take_as_aligned: bool) -> Prepared:
         test = scene_info(path)
         notes[condition] = _check_format(about, test)
         found = Alignment(0, 1.0, "W", 1.0)
+        length = _length_at(test, rate_hz)
         if path != item.reference:
-            reader = file_reader(path, channels=channels)
-            found = align(file_reader(item.reference), reader, about.length, test.length)
+            reader = _test_reader(path, 0, channels, rate_hz)
+            found = align(file_reader(item.reference), reader, about.length, length)
             _check_match(found, item.reference, path, take_as_aligned, notes[condition])
         alignments[condition] = found
-        begin, end = max(begin, -found.lag), min(end, test.length - found.lag)
+        begin, end = max(begin, -found.lag), min(end, length - found.lag)
     if end - begin < SHORTEST:
         raise InputError(
             f"{item.reference}: {max(end - begin, 0)} samples overlap with the tests; {SHORTEST} are needed"
@@ -191,20 +194,29 @@ def prepare(item: Item, take_as_aligned: bool) -> Prepared:
 
 def _check_format(reference: AudioInfo, test: AudioInfo) -> list[str]:
     """Refuse a test that cannot be compared with the reference; return notes about how the others are treated."""
-    if test.sample_rate_hz != reference.sample_rate_hz:
-        raise InputError(
-            f"{test.path}: {test.sample_rate_hz} Hz, the reference {reference.path} has "
-            f"{reference.sample_rate_hz} Hz; resample one of them"
-        )
     order, expected = test.ambisonic_order, order_of(reference.channels)
     if order > expected:
         raise InputError(
             f"{test.path}: order {order} ({test.channels} channels), the reference {reference.path} has only "
             f"order {expected}; cut the test to {reference.channels} channels if that is meant"
         )
+    notes = []
+    if test.sample_rate_hz != reference.sample_rate_hz:
+        notes.append(f"resampled from {test.sample_rate_hz} to {reference.sample_rate_hz} Hz")
     if order < expected:
-        return [f"order {order}: the missing channels of order {expected} are taken as silent"]
-    return []
+        notes.append(f"order {order}: the missing channels of order {expected} are taken as silent")
+    return notes
+
+
+def _length_at(test: AudioInfo, rate_hz: int) -> int:
+    """Samples of a test at the rate of its reference."""
+    return resampled_length(test.length, test.sample_rate_hz, rate_hz)
+
+
+def _test_reader(path: Path, shift: int, channels: int, rate_hz: int) -> Reader:
+    """Return a reader of a test at the rate of its reference."""
+    has_rate = scene_info(path).sample_rate_hz == rate_hz
+    return file_reader(path, shift, channels, None if has_rate else rate_hz)
 
 
 def _check_match(found: Alignment, reference: Path, test: Path, take_as_aligned: bool, notes: list[str]) -> None:

@@ -18,8 +18,9 @@ import scipy.fft
 from jaxtyping import Complex64, Float32, Float64
 from numpy import ndarray
 
+from render.dsp.block_processing import resampled_part
 from render.dsp.erb import erb_edges_hz
-from render.fileio.scene_file import scene_samples
+from render.fileio.scene_file import scene_blocks, scene_info, scene_samples
 from render.hoa.scene import order_of
 
 LENGTH = 4 * 30 * 768
@@ -103,13 +104,34 @@ def array_reader(samples: Float32[ndarray, "acn time"]) -> Reader:
     return lambda begin, end: samples[:, begin:end]
 
 
-def file_reader(path: Path, shift: int = 0, channels: int | None = None) -> Reader:
-    """Return a reader of a file from sample `shift` on; silent channels are added up to `channels`."""
-    return partial(_read, path, shift, channels)
+def file_reader(
+    path: Path, shift: int = 0, channels: int | None = None, sample_rate_hz: int | None = None
+) -> Reader:
+    """Return a reader of a file from sample `shift` on.
+
+    Silent channels are added up to `channels`. With a `sample_rate_hz` that is not the file's it is resampled, and
+    all positions are in samples of the new rate.
+    """
+    return partial(_read, path, shift, channels, sample_rate_hz)
 
 
-def _read(path: Path, shift: int, channels: int | None, begin: int, end: int) -> Float32[ndarray, "acn time"]:
-    samples = scene_samples(path, begin + shift, end - begin)[0]
+def _read(
+    path: Path, shift: int, channels: int | None, sample_rate_hz: int | None, begin: int, end: int
+) -> Float32[ndarray, "acn time"]:
+    if sample_rate_hz is None:
+        samples = scene_samples(path, begin + shift, end - begin)[0]
+    else:
+        about = scene_info(path)
+        parts = resampled_part(
+            lambda first, last: scene_blocks(path, first, last - first),
+            about.channels,
+            about.length,
+            about.sample_rate_hz,
+            sample_rate_hz,
+            begin + shift,
+            end + shift,
+        )
+        samples = np.concatenate(list(parts), axis=1)
     missing = max((channels or 0) - len(samples), 0)
     return np.pad(samples, ((0, missing), (0, 0))) if missing else samples
 

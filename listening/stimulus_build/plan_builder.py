@@ -16,17 +16,16 @@ from listening.stimulus_build.cache_key import LIBRARIES
 from listening.stimulus_build.executors import Engine
 from listening.stimulus_build.item_builder import build_item
 from listening.test_design.items import Item, item_of
-from listening.test_design.test_plan import Plan, item_id
+from listening.test_design.test_plan import Plan
 from render.common.errors import InputError
 from render.common.files import versions, write_json
 from render.common.progress import progress
-from render.fileio.scene_file import scene_name, whole_scenes
 from stimuli.eigenscape.corpus import HOLDOUT
 from stimuli.preparation.conversion import prepare_file
 
 
-def prepare_input(files: list[Path], folder: Path, engine: Engine) -> list[Item]:
-    """Prepare a user's own files (third order, 44.1 kHz, 16 bit) into `folder`; items are named after the files.
+def prepare_input(files: list[tuple[str, Path]], folder: Path, engine: Engine) -> list[Item]:
+    """Prepare a user's own files (third order, 44.1 kHz, 16 bit) into `folder`; `files` are items and their files.
 
     Raises
     ------
@@ -35,13 +34,11 @@ def prepare_input(files: list[Path], folder: Path, engine: Engine) -> list[Item]
         file can't be prepared.
     """
     targets: dict[str, Path] = {}
-    scenes = whole_scenes(files)
-    for path in scenes:
-        name = item_id(scene_name(path))
+    for name, path in files:
         if name.lower() in map(str.lower, targets):
-            raise InputError(f"{path}: a second item {name!r}; rename one of the files")
+            raise InputError(f"{path}: a second item {name!r}; rename one of the files, or give it as NAME=FILE")
         targets[name] = folder / f"{name}.wav"
-    jobs = {name: (path, target) for path, (name, target) in zip(scenes, targets.items(), strict=True)}
+    jobs = {name: (path, target) for (_, path), (name, target) in zip(files, targets.items(), strict=True)}
     for _ in progress(engine.run(prepare_file, jobs), "prepare recording", len(jobs)):
         pass
     return [item_of(name, target) for name, target in targets.items()]

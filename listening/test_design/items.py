@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from listening.test_design.test_plan import Plan
+from listening.test_design.test_plan import Plan, item_id
 from render.common.errors import InputError
 from render.common.files import read_record, sha256
 from render.fileio.audio_file import info
+from render.fileio.scene_file import scene_name, whole_scenes
 from stimuli.eigenscape.corpus import find_recordings, split
 from stimuli.excerpts.selection import choose_window
 from stimuli.excerpts.window import ROLL_S, Window
@@ -23,6 +25,29 @@ class Item:
     id: str
     path: Path
     material: str
+
+
+def named_files(words: Sequence[str]) -> list[tuple[str, Path]]:
+    """Item names and files from words ``FILE`` or ``NAME=FILE``; of a scene in several files one is kept.
+
+    A word that is the path of an existing file is one, with ``=`` or without. Without a name the item is called
+    after its file, as far as that can be the name of an item (`item_id`).
+
+    Raises
+    ------
+    InputError
+        If a name cannot be that of an item: 1 to 64 letters, digits, ``_`` or ``-``.
+    """
+    names: dict[Path, str] = {}
+    for word in words:
+        name, equals, file = word.partition("=")
+        if not equals or Path(word).exists() or not name or "/" in name:
+            names.setdefault(Path(word), "")
+        elif item_id(name) != name:
+            raise InputError(f"{word}: {name!r} cannot be the name of an item; {item_id(name)!r} could")
+        else:
+            names[Path(file)] = name
+    return [(names[path] or item_id(scene_name(path)), path) for path in whole_scenes(names)]
 
 
 def corpus_items(folder: Path, holdout: int | str) -> list[Item]:

@@ -11,9 +11,10 @@ from analysis.metrics.built_test import read_built_test
 from listening import build
 from listening.stimulus_build import item_builder, quality_gate
 from listening.stimulus_build.plan_builder import training_overlaps
+from listening.test_design.items import named_files
 from listening.test_design.test_plan import Plan, plan_of
 from render.common.errors import InputError
-from render.common.files import record_path, sha256
+from render.common.files import read_json, record_path, sha256
 from render.fileio.audio_file import read, writer
 from render.hoa.scene import order_of
 from render.hoa.spherical_harmonics import sn3d_to_n3d
@@ -137,6 +138,23 @@ def test_two_items_of_one_name_are_refused_also_where_only_their_case_differs(tm
     for twin in ("2/a.wav", "2/A.wav"):
         with pytest.raises(InputError, match="a second item"):
             run("--input", first, written(tmp_path / twin))
+
+
+def test_items_are_called_as_the_user_says(tmp_path, run):
+    """A word that is a file is one although it has an equals sign."""
+    recorded = written(tmp_path / "rec 0031 (final).wav")
+    odd = written(tmp_path / "x=y.wav")
+    assert named_files([f"Tram={recorded}", str(odd)[: -len("x=y.wav")] + "plain.wav"]) == [
+        ("Tram", recorded),
+        ("plain", tmp_path / "plain.wav"),
+    ]
+    assert named_files([str(recorded)]) == [("rec_0031_final", recorded)]
+    with pytest.raises(InputError, match="cannot become an item name"):
+        named_files([str(odd)])
+    with pytest.raises(InputError, match=r"'a b' cannot be the name of an item; 'a_b' could"):
+        named_files([f"a b={recorded}"])
+    out = run("--input", f"Tram={recorded}")
+    assert list(read_json(out / "manifest.json")["items"]) == ["Tram"]
 
 
 @pytest.mark.parametrize("name", ["naïve.wav", "a;b.wav", "%s.wav", "..wav", "x" * 80 + ".wav"])
