@@ -19,6 +19,7 @@ from listening.sessions.listening_test import (
     Outcome,
     Refused,
     Stored,
+    TooMuch,
     Withdrawn,
 )
 
@@ -56,17 +57,17 @@ async def _open(request: Request, listener: str) -> Response:
     outcome = await writer.change(test.open_window, listener, window, asked["take_over"])
     if isinstance(outcome, Opened):
         return JSONResponse({"window": outcome.window, "stored": outcome.stored})
-    return _answer(request, outcome)
+    return _answer(request, listener, outcome)
 
 
 @for_listener
 async def _events(request: Request, listener: str) -> Response:
     asked = await json_object(request, window=str, events=list)
     window = _window(asked["window"])
-    return _answer(request, await served(request).writer.append(listener, window, asked["events"]))
+    return _answer(request, listener, await served(request).writer.append(listener, window, asked["events"]))
 
 
-def _answer(request: Request, outcome: Outcome) -> Response:
+def _answer(request: Request, listener: str, outcome: Outcome) -> Response:
     match outcome:
         case Stored(stored):
             return JSONResponse({"stored": stored})
@@ -85,6 +86,10 @@ def _answer(request: Request, outcome: Outcome) -> Response:
             )
             served(request).problems.add("storage", None, what)
             return JSONResponse({"error": "storage", "why": why}, 503)
+        case TooMuch(why):
+            what = f"{why}; nothing more is stored of this listener: withdraw, add a listener, give that link"
+            served(request).problems.add("storage", listener, what)
+            return JSONResponse({"error": "storage", "why": why}, 503)
 
 
 @for_listener
@@ -96,6 +101,8 @@ async def _poll(request: Request, listener: str) -> Response:
 @for_listener
 async def _audio(request: Request, listener: str) -> Response:
     test = served(request)
+    if test.test.is_withdrawn(listener):
+        return JSONResponse({"error": "withdrawn"}, 410)
     path = await in_thread(test.test.audio_file, listener, request.path_params["file"])
     if path is None:
         raise HTTPException(404)

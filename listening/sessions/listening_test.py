@@ -36,6 +36,15 @@ SEEN_S = 15.0
 
 MAX_LISTENERS = 9999
 
+MAX_CHARACTERS = 64 << 20
+"""Of the JSON of all events of one listener: some 500,000 events, ten times those of a long session.
+
+Who has a link may send what he likes; it must not fill the disk that the others need.
+"""
+
+MAX_WINDOWS = 5000
+"""Windows that one listener opens: every reload may be one."""
+
 
 @dataclass(frozen=True)
 class Opened:
@@ -86,10 +95,17 @@ class NotStored:
     why: str
 
 
+@dataclass(frozen=True)
+class TooMuch:
+    """More is stored of the listener than any session has; nothing more is stored of him."""
+
+    why: str
+
+
 Texts = Mapping[str, Mapping[str, str]]
 """Language -> key -> text."""
 
-Outcome = Stored | Gap | Refused | Elsewhere | Withdrawn | NotStored
+Outcome = Stored | Gap | Refused | Elsewhere | Withdrawn | NotStored | TooMuch
 
 Batch = tuple[str, str, list[Any]]
 """Listener, window and events."""
@@ -105,6 +121,7 @@ class _Rater:
         self.progress = Progress()
         self.window: str | None = None
         self.last: dict[str, int] = {}  # window -> last event that is stored
+        self.characters = 0  # of the JSON of his events
         self.seen: float | None = None  # by time.monotonic()
         self.seen_ms: int | None = None
 
@@ -123,6 +140,7 @@ class _Draft:
 
     progress: Progress
     last: int
+    characters: int
 
 
 class ListeningTest:
@@ -164,6 +182,7 @@ class ListeningTest:
                     f"{store.path}: event {event['seq']} of listener {listener} cannot be ({error}); it was "
                     "written by another version of this program"
                 ) from error
+            rater.characters += _characters(event)
             rater.seen_ms = received_ms
 
     @classmethod
@@ -217,6 +236,10 @@ class ListeningTest:
         """Whether this is the desk's token."""
         return hmac.compare_digest(token.encode(), self.desk_token.encode())
 
+    def is_withdrawn(self, listener: str) -> bool:
+        """Whether the listener takes no more part."""
+        return self._raters[listener].row.withdrawn is not None
+
     # ----------------------------------------------------------------------------------------------- session
 
     def session(self, listener: str, language: str | None = None) -> dict[str, Any]:
@@ -227,7 +250,7 @@ class ListeningTest:
         transducer = self._transducer(state)
         rendition = self.package.renditions[transducer]
         return {
-            "title": self.plan.title or self.package.title,
+            "title": self.plan.title or (self.package.title if self.plan.method == "mushra" else ""),
             "listener": listener,
             "method": self.plan.method,
             "languages": language_names(self._texts),
@@ -295,7 +318,7 @@ class ListeningTest:
 
     def open_window(
         self, listener: str, window: str, take_over: bool = False
-    ) -> Opened | Elsewhere | Withdrawn | NotStored:
+    ) -> Opened | Elsewhere | Withdrawn | NotStored | TooMuch:
         """Make a window the listener's, unless another one is in use and is not to be taken over."""
         with self._lock:
             rater = self._raters[listener]
@@ -304,6 +327,8 @@ class ListeningTest:
             if window != rater.window:
                 if rater.window is not None and rater.seen_ago_s < SEEN_S and not take_over:
                     return Elsewhere(rater.seen_ago_s)
+                if window not in rater.last and len(rater.last) >= MAX_WINDOWS:
+                    return TooMuch(f"{listener} has opened {MAX_WINDOWS} windows, more than any session has")
                 try:
                     with self._store.transaction() as execute:
                         execute(
@@ -340,6 +365,7 @@ class ListeningTest:
                 rater = self._raters[listener]
                 assert rater.window is not None
                 rater.progress, rater.last[rater.window] = draft.progress, draft.last
+                rater.characters = draft.characters
             return outcomes
 
     def _take(
@@ -357,7 +383,7 @@ class ListeningTest:
             return Elsewhere(rater.seen_ago_s)
         rater.note_seen()
         assert rater.seen_ms is not None
-        draft = drafts.setdefault(listener, _Draft(rater.progress, rater.last[window]))
+        draft = drafts.setdefault(listener, _Draft(rater.progress, rater.last[window], rater.characters))
         taken, outcome = [], None
         for event in events:
             seq = event.get("seq") if isinstance(event, dict) else None
@@ -369,12 +395,16 @@ class ListeningTest:
             if seq != draft.last + 1:
                 outcome = Gap(draft.last)
                 break
+            if draft.characters + _characters(event) > MAX_CHARACTERS:
+                outcome = TooMuch(f"{listener} has sent {MAX_CHARACTERS} characters, more than any session has")
+                break
             try:
                 draft.progress = after(draft.progress, event, rater.session)
             except Impossible as error:
                 outcome = Refused(str(error), draft.last)
                 break
             draft.last = seq
+            draft.characters += _characters(event)
             taken.append(event)
             self._insert_results(execute, rater, draft.progress, event)
         if taken:
@@ -570,6 +600,10 @@ def _files(secret: bytes, all_pages: Sequence[Page]) -> dict[str, tuple[int | No
 def _file_id(secret: bytes, page: int | str, slot: int | str) -> str:
     """Name of a file for one listener on one page: it says nothing, and none is used twice."""
     return hmac.new(secret, f"{page}/{slot}".encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def _characters(event: Mapping[str, Any]) -> int:
+    return len(json.dumps(event))
 
 
 def _now_ms() -> int:

@@ -79,7 +79,7 @@ class SessionPlan:
     Attributes
     ----------
     title : str
-        What the listener reads above the test; empty: the package's.
+        What the listener reads above the test; empty: the package's for MUSHRA, else "Listening test".
     session : str
         Name of the session in the ratings; empty: the package's layout and the transducer, 4+7+0-loudspeakers.
     method : str

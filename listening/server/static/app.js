@@ -109,7 +109,6 @@ class App {
     this.paused = false;
     const state = this.session.state;
     this.first_open = state.page;
-    if (state.withdrawn) return this.#withdrawn();
     if (state.page === 0) await this.#guessLanguage();
     if (this.#needsSound(state.page) && !takeOver) this.#resume();   // a take-over is a gesture
     else this.show(state.page);
@@ -142,7 +141,8 @@ class App {
       await new Promise((resolve) => setTimeout(resolve, pauseMs));
     }
     document.documentElement.lang = this.session.language;
-    document.title = this.session.title || this.t("listening_test");
+    this.session.title ||= this.t("listening_test");   // a package is named after MUSHRA, other methods have no title
+    document.title = this.session.title;
   }
 
   /** On the first visit the page speaks the language of the browser, where there are texts in it. */
@@ -246,7 +246,7 @@ class App {
     const choose = shown && !trial && shown.kind !== "welcome" && Object.keys(session.languages).length > 1;
     this.savedMark = h("span", {class: "saved"}, "");
     this.header.replaceChildren(
-      h("div", {class: "where"}, h("strong", {}, session.title || this.t("listening_test")), h("span", {}, where)),
+      h("div", {class: "where"}, h("strong", {}, session.title), h("span", {}, where)),
       h("div", {class: "tools"},
         done ?? "",
         this.savedMark,
@@ -400,6 +400,7 @@ class App {
       this.sound.stop();
       this.#message("paused");
     } else if (this.number_of_page !== undefined) this.show(this.number_of_page, this.kept);
+    else this.#resume();   // paused before this window had shown a page
   }
 
   // --- keys ----------------------------------------------------------------

@@ -4,6 +4,8 @@ import socket
 
 import pytest
 
+from listening.sessions import listening_test
+
 OPEN = {"window": "w", "take_over": False}
 
 
@@ -74,6 +76,26 @@ def test_a_withdrawn_listener_is_told(client, served, link, send):
     served.test.withdraw("L01")
     assert send(event(1)) == (410, {"error": "withdrawn"})
     assert client.get(f"{link}api/poll?window=w").json()["withdrawn"] is True
+
+
+def test_a_withdrawn_listener_hears_nothing_more(client, served, link):
+    session = client.get(f"{link}api/session").json()
+    file = f"{link}audio/{session['signals']['level']}"
+    assert client.get(file).status == 200
+    served.test.withdraw("L01")
+    refused = client.get(file)
+    assert (refused.status, refused.json()) == (410, {"error": "withdrawn"})
+
+
+def test_who_sends_too_much_is_refused_and_named_on_the_desk(client, served, link, send, monkeypatch):
+    monkeypatch.setattr(listening_test, "MAX_CHARACTERS", 100)
+    status, answer = send(event(1), event(2))
+    assert (status, answer["error"]) == (503, "storage")
+    assert "100 characters" in answer["why"]
+    problems = client.get(f"/d/{served.test.desk_token}/api/problems").json()
+    assert [(each["kind"], each["listener"]) for each in problems] == [("storage", "L01")]
+    assert "withdraw, add a listener" in problems[0]["what"]
+    assert send(event(1)) == (200, {"stored": 1})
 
 
 def test_a_pause_is_told_by_the_poll_and_refuses_nothing(client, served, link, send):

@@ -840,6 +840,20 @@ def test_pause_and_withdrawal(page, server):
     page.get_by_text("Your participation has ended").wait_for()
 
 
+def test_a_window_that_is_opened_in_a_pause_goes_on_after_it(page, server):
+    served = server(SHORT)
+    advance(served.test, "trial")
+    served.test.pause(True)
+    page.goto(served.link())
+    on_page(page, "message")
+    page.evaluate("dispatchEvent(new Event('focus'))")
+    page.get_by_text("The test is paused").wait_for()
+    served.test.pause(False)
+    page.evaluate("dispatchEvent(new Event('focus'))")
+    page.get_by_text("Welcome back").wait_for()
+    resumed(page)
+
+
 # ------------------------------------------------------------------------------------------ languages and sizes
 
 
@@ -960,6 +974,23 @@ def test_twelve_stimuli_fit_on_a_small_screen(page, server, tmp_path):
     page.set_viewport_size({"width": 683, "height": 384})
     assert overflow(page) == []
     assert small_targets(page) == []
+
+
+@pytest.mark.parametrize("size", [(1366, 768), (1366, 640), (1024, 600)])
+def test_next_is_in_sight_below_twelve_loudspeakers(page, server, tmp_path, size):
+    served = server(SHORT, of=write_package(tmp_path, items=("A",), seconds=0.1, layout_name="4+7+0"))
+    number = advance(served.test, "channels")
+    page.route("**/api/session*", lambda route: route.fulfill(json=served.test.session("L01", shown)))
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    for shown in texts():
+        page.goto(served.link())
+        page.click("#go")
+        page.locator(f":root[lang={shown}] main.page-channels").wait_for()
+        next_page(page)
+        page.locator("#message", has_text="12").wait_for()
+        box = page.locator("#next").bounding_box()
+        assert 0 <= box["y"] <= size[1] - box["height"], shown
+    assert served.state()["page"] == number
 
 
 def test_the_scale_is_ten_centimetres_by_the_bank_card(page, server):

@@ -16,6 +16,7 @@ from listening.sessions.listening_test import (
     Opened,
     Refused,
     Stored,
+    TooMuch,
     Withdrawn,
 )
 from render.common.errors import InputError
@@ -347,6 +348,43 @@ def test_a_withdrawn_listener_stores_nothing_more_and_nothing_of_him_is_lost(ope
     assert rows(tmp_path, "listener")[0]["note"] == "fell asleep"
     test.close()
     assert opened().poll(listener.name, "w")["withdrawn"]
+
+
+def test_a_listener_can_store_only_so_much_and_the_others_all(opened, listen, tmp_path, monkeypatch):
+    test = opened()
+    flooding, other = listen(test), listen(test)
+    event = {"seq": 1, "at_ms": 1_790_000_000_000, "type": "page", "page": 0}
+    monkeypatch.setattr(listening_test, "MAX_CHARACTERS", 3 * len(json.dumps(event)))
+    sent = [event | {"seq": seq} for seq in (1, 2, 3, 4)]
+    outcome = test.append(flooding.name, "w", sent)
+    assert isinstance(outcome, TooMuch)
+    assert f"L01 has sent {3 * len(json.dumps(event))} characters" in outcome.why
+    assert [row["seq"] for row in rows(tmp_path, "event")] == [1, 2, 3]
+    assert test.append(other.name, "w", sent[:3]) == Stored(3)
+    assert test.append(flooding.name, "w", sent[:3]) == Stored(3)
+    test.close()
+    assert isinstance(opened().append(flooding.name, "w", sent), TooMuch)  # counted anew from the database
+    assert len(rows(tmp_path, "event")) == 6
+
+
+def test_a_listener_opens_only_so_many_windows(opened, listen, tmp_path, monkeypatch):
+    monkeypatch.setattr(listening_test, "MAX_WINDOWS", 3)
+    test = opened()
+    name = test.add_listener()
+    assert [test.open_window(name, window, True) for window in "abc"] == [Opened(window, 0) for window in "abc"]
+    assert test.open_window(name, "d", True) == TooMuch("L01 has opened 3 windows, more than any session has")
+    assert test.open_window(name, "a", True) == Opened("a", 0)
+    assert [row["window"] for row in rows(tmp_path, "window")] == ["a", "b", "c"]
+
+
+def test_the_title_of_a_package_is_that_of_mushra_only(opened, tmp_path):
+    shown = {}
+    for method in ("mushra", "bs1116", "ab", "abx"):
+        test = opened(f'method = "{method}"', database=f"{method}.sqlite")
+        shown[method] = test.session(test.add_listener())["title"]
+    assert shown == {"mushra": "MUSHRA, 0+2+0", "bs1116": "", "ab": "", "abx": ""}
+    test = opened('method = "ab"\ntitle = "Codecs"', database="named.sqlite")
+    assert test.session(test.add_listener())["title"] == "Codecs"
 
 
 def test_more_listeners_than_orders_are_told_to_the_desk(opened):
