@@ -42,10 +42,15 @@ def lines(test: AnalysedTest) -> Iterator[str]:
         )
     for warning in results.warnings:
         yield f"note: {warning}"
-    for listener, item, condition in results.not_rated[:MAX_CELLS]:
+    pages = {
+        (listener, item) for listener, item in zip(results.table["listener"], results.table["item"], strict=True)
+    }
+    partial = bool(results.cube.items_each)
+    missing = [cell for cell in results.not_rated if not partial or cell[:2] in pages]
+    for listener, item, condition in missing[:MAX_CELLS]:
         yield f"not rated: listener {listener}, item {item}, condition {condition}"
-    if len(results.not_rated) > MAX_CELLS:
-        yield f"not rated: {len(results.not_rated) - MAX_CELLS} more, in summary.json"
+    if len(results.not_rated) > len(missing[:MAX_CELLS]):
+        yield f"not rated: {len(results.not_rated) - len(missing[:MAX_CELLS])} more, in summary.json"
 
 
 def _summary(summary: pd.DataFrame, names: Mapping[str, str], marginal: bool = False) -> Iterator[str]:

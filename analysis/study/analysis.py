@@ -35,6 +35,7 @@ from analysis.study.design_warnings import (
     item_set_warnings,
     listed,
     residuals_warned,
+    spread_warnings,
 )
 from analysis.study.options import DEFAULTS, INTERVAL_OF_CLAIM, Settings, chosen_settings, renamed_conditions
 from analysis.study.preregistration import Plan, deviations, read_plan
@@ -157,6 +158,7 @@ def analyse(ratings: Ratings, settings: Settings = DEFAULTS, plan: Plan | None =
             *_missing_score_warnings(ratings.unscored, len(not_rated), int(complete.sum())),
             *item_set_warnings(cube),
             *balance_warnings(cube),
+            *spread_warnings(cube),
             *omnibus_warnings,
             *_pair_warnings(cube.conditions),
             *attainable_warnings(pairs, planned, plan, residuals_warned(omnibus), settings.claim),
@@ -292,9 +294,10 @@ def _missing_score_warnings(unscored: tuple[str, ...], not_rated: int, complete:
         places = ", ".join(unscored[:MAX_LISTED])
         warnings.append(f"no score in {places}{more}: those cells count as not rated")
     if not_rated:
+        use = f"use the {complete} listeners who rated all of it" if complete > 1 else "cannot be made"
         warnings.append(
-            f"{not_rated} cells of the design not rated: analysis of variance and Friedman's test use the "
-            f"{complete} listeners who rated all of it"
+            f"{not_rated} cells of the complete design not rated: analysis of variance and Friedman's test {use}, "
+            "the mixed models use all ratings"
         )
     return warnings
 

@@ -229,3 +229,7 @@ def test_partial_designs_show_both_means_and_a_test(tmp_path, command):
     assert "by model" in done.stdout
     assert "(mixed model, Kenward-Roger); holds for other listeners and these 4 items" in done.stdout
     assert "conditions were rated on different items: of 4, c on 2; 2 are common to all" in done.stdout
+    # what is missing on pages that were rated: c on the last two items
+    listed = [line for line in done.stdout.splitlines() if line.startswith("not rated: listener")]
+    assert len(listed) == 8
+    assert all(line.endswith("condition c") for line in listed)

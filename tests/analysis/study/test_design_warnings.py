@@ -5,7 +5,12 @@ import pandas as pd
 
 from analysis.ratings.cells import Cells
 from analysis.statistics.paired_tests import compare_pairs
-from analysis.study.design_warnings import attainable_warnings, balance_warnings, item_set_warnings
+from analysis.study.design_warnings import (
+    attainable_warnings,
+    balance_warnings,
+    item_set_warnings,
+    spread_warnings,
+)
 from analysis.study.preregistration import Plan
 
 
@@ -89,3 +94,17 @@ def test_material_has_no_test_by_ranks():
     assert said.startswith(
         "the residuals are not normal, and the tests by ranks and sign flips hold for these items"
     )
+
+
+def test_conditions_that_scatter_differently_are_named():
+    rng = np.random.default_rng(1)
+    listeners, items = rng.normal(0, 20, (9, 1, 1)), rng.normal(0, 20, (1, 7, 1))  # no part of the residuals
+    noise = rng.normal(0, 5, (9, 7, 3))
+    assert spread_warnings(cube(50 + listeners + items + noise)) == []
+    noise[:, :, 2] *= 0.2
+    noise[3, 2, 1] = np.nan
+    (said,) = spread_warnings(cube(50 + listeners + items + noise))
+    rest = noise[:, :, 2] - noise[:, :, 2].mean(axis=1, keepdims=True)
+    smallest = (rest - rest.mean(axis=0)).std()
+    assert f"(standard deviation {smallest:.1f} for c, " in said
+    assert "the tests of pairs do not pool" in said
