@@ -1,7 +1,7 @@
 """Play a listening test on an audio interface that the browser cannot reach (ASIO, JACK, more than two channels).
 
     python -m listening.play --list
-    python -m listening.play --server http://127.0.0.1:8714/t/<token>/ --device "MADI"
+    python -m listening.play --server http://127.0.0.1:8714/t/TOKEN/ --device "MADI"
 
 The page that belongs to the listener's link drives this player through the server: the listener starts, switches
 and rates in the browser, and hears from here. Switching is that of the page, sample for sample. It needs PortAudio

@@ -14,11 +14,11 @@ from analysis.reporting.layout import Grid, figure_with_panels, inches, watermar
 from render.common.figure_style import figure_style, write_figure
 
 AXES = {
-    "bs1116": ("mean", "difference grade (object − hidden reference)", (-4.2, 1.2), 0.0),
-    "ab": ("share", "share that preferred the first of the pair", (-0.03, 1.03), 0.5),
-    "abx": ("share", "share of correct answers", (-0.03, 1.03), 0.5),
+    "bs1116": ("mean", "difference grade (object − hidden reference)", (-4.0, 1.0), 0.0),
+    "ab": ("share", "share that preferred the first of the pair", (0.0, 1.0), 0.5),
+    "abx": ("share", "share of correct answers", (0.0, 1.0), 0.5),
 }
-"""Method -> column that is drawn, axis label, limits, and where there is no difference."""
+"""Method -> column that is drawn, axis label, values that the axis holds, and where there is no difference."""
 
 _MARKS = {"overall": ("s", "0.0", 6.0), "item": ("o", "#0072B2", 4.5), "listener": ("D", "#D55E00", 4.0)}
 _MAX_NAME, _MAX_ROWS = 60, 120
@@ -41,7 +41,13 @@ def comparison_figure(method: str, rows: Sequence[Mapping[str, Any]], caveat: st
                 axes.plot([row["ci_low"], row["ci_high"]], [n, n], color=colour, linewidth=1.2)
             axes.plot(row[column], n, marker, color=colour, markersize=size, label=scope if n == at[0] else None)
     axes.axvline(null, color="0.5", linewidth=0.8)
-    axes.set(xlim=limits, ylim=(len(rows) - 0.5, -0.5), xlabel=label)
+    drawn = [row[key] for row in rows for key in (column, "ci_low", "ci_high") if not math.isnan(row[key])]
+    least, greatest = (
+        min([limits[0], *drawn]),
+        max([limits[1], *drawn]),
+    )  # a confused reference has grades up to +4
+    margin = 0.03 * (greatest - least)
+    axes.set(xlim=(least - margin, greatest + margin), ylim=(len(rows) - 0.5, -0.5), xlabel=label)
     axes.set_yticks(range(len(rows)), names, fontsize=8)
     axes.grid(axis="x", color="0.92")
     axes.legend(fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
