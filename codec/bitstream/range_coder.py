@@ -59,13 +59,17 @@ class _Encoder:
         return bit
 
     def finish(self) -> bytes:
-        """Return the shortest bytes inside the interval; the decoder reads zeros after them."""
-        for dropped in range(4, -1, -1):
-            step = 1 << 8 * dropped
-            value = -(-self._low // step) * step
-            if value < self._low + self._range:
-                return value.to_bytes(self._bytes, "big").rstrip(b"\0")
-        raise AssertionError("the interval is never empty")
+        return shortest_bytes(self._low, self._range, self._bytes)
+
+
+def shortest_bytes(low: int, width: int, size: int) -> bytes:
+    """Shortest bytes inside an interval of numbers of `size` bytes, after which the decoder reads zeros."""
+    for dropped in range(4, -1, -1):
+        step = 1 << 8 * dropped
+        value = -(-low // step) * step
+        if value < low + width:
+            return value.to_bytes(size, "big").rstrip(b"\0")
+    raise AssertionError("the interval is never empty")
 
 
 class _Decoder:
@@ -86,14 +90,6 @@ class _Decoder:
         while self._range < _BOTTOM:
             self._value, self._range = self._value << 8 | next(self._bytes, 0), self._range << 8
         return bit
-
-
-def encode_decisions(decisions: list[tuple[int, int]]) -> bytes:
-    """Return the bytes of binary decisions, each a bit and its probability of zero in 1/2¹⁵."""
-    encoder = _Encoder()
-    for bit, zero in decisions:
-        encoder.put(bit, zero)
-    return encoder.finish()
 
 
 class PacketShape(NamedTuple):

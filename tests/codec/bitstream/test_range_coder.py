@@ -89,7 +89,10 @@ def test_decisions_come_back_from_the_shortest_bytes(decisions):
         decoder = range_coder._Decoder(data)
         return [(decoder.get(zero), zero) for _, zero in decisions]
 
-    data = range_coder.encode_decisions(decisions)
+    encoder = range_coder._Encoder()
+    for bit, zero in decisions:
+        encoder.put(bit, zero)
+    data = encoder.finish()
     assert decoded(data) == decisions
     if data:  # the two shorter numbers that are nearest
         below = int.from_bytes(data[:-1], "big")

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from codec.bitstream import range_coder
 from codec.bitstream.sizes import side_info_bytes
 from codec.side_info import parameter_coding
 from codec.side_info.analysis import band_edges
@@ -285,3 +286,90 @@ def test_the_steps_are_sixth_roots_of_two_apart():
     assert quantiser_step(6) == pytest.approx(0.3)
     assert quantiser_step(30) == pytest.approx(4.8)
     assert parameter_coding.STEPS == 32
+
+
+FAIR = 1 << 14
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(st.tuples(st.integers(0, 1), st.sampled_from([FAIR, FAIR, 63, 300, 32_000, 32_704])), max_size=80))
+@example([(0, FAIR)] + [(1, FAIR)] * 23)
+@example([(0, FAIR)] + [(1, 63)] * 60 + [(1, 32_704)] * 30)  # a carry through many bytes of 255
+@example([(1, FAIR)] * 80)
+def test_the_compiled_coder_writes_the_bytes_of_the_plain_one(decisions):
+    """Oracle: `codec.bitstream.range_coder`, whose Python integers need no carry."""
+    plain, coded = range_coder._Encoder(), np.zeros(2 * len(decisions) + 1, np.uint8)
+    state = np.array([parameter_coding._WRITES, 1 << 32, 0, 0], np.int64)
+    for bit, zero in decisions:
+        plain.put(bit, zero)
+        parameter_coding._decide(bit, zero, state, coded)
+    data = parameter_coding._finished(state, coded)
+    assert data == plain.finish()
+    back = np.array(
+        [parameter_coding._READS, 1 << 32, int.from_bytes(data[:4].ljust(4, b"\0"), "big"), 4], np.int64
+    )
+    given_back = np.frombuffer(data, np.uint8).copy()
+    assert [parameter_coding._decide(0, zero, back, given_back) for _, zero in decisions] == [
+        b for b, _ in decisions
+    ]
+
+
+def test_carries_run_through_many_bytes():
+    """One decision above an interval that ends just below a power of two carries through all bytes of 255."""
+    coded = np.array([7, 255, 255, 255, 255, 0, 0, 0], np.uint8)
+    state = np.array([parameter_coding._WRITES, 1 << 24, (1 << 32) - (1 << 20), 5], np.int64)
+    assert parameter_coding._decide(1, FAIR, state, coded) == 1
+    # (2²⁴ / 2¹⁵) · 2¹⁴ = 2²³ is added to 7·2⁶⁴ + 2⁶⁴ - 2²⁰; the range of 2²³ then calls for one byte more
+    assert coded.tolist()[:6] == [8, 0, 0, 0, 0, 0]
+    assert state.tolist() == [parameter_coding._WRITES, 1 << 31, ((1 << 23) - (1 << 20)) << 8, 6]
+
+
+def written_by_the_document(step_index, active, levels, correlations):
+    """Section "coding" of docs/bitstream.md, decision by decision, for the plain range coder."""
+    coder = range_coder._Encoder()
+    shares = np.array(parameter_coding._NONZERO_SHARE)
+    counts = {}
+
+    def fair(number, digits):
+        for shift in range(digits - 1, -1, -1):
+            coder.put(number >> shift & 1, FAIR)
+
+    def adaptive(bit, context, ones):
+        pair = counts.setdefault(context, [32 - ones, ones] if len(context) == 3 else [4, 4])
+        coder.put(bit, (pair[0] << 15) // sum(pair))
+        pair[bit] += 1
+        if sum(pair) > 512:
+            pair[:] = [(count + 1) // 2 for count in pair]
+
+    fair(step_index, 5)
+    for flag in active:
+        fair(int(flag), 1)
+    for kind, numbers in enumerate((levels, correlations)):
+        for (r, i, k), number in np.ndenumerate(numbers):
+            x, o = int(number), int.bit_length
+            near = (abs(numbers[r, i - 1, k]) if i else 0) + (abs(numbers[r, i, k - 1]) if k else 0)
+            z = (o(i) + 5 * o(k)) if kind else min(7, o(r) + o(i)) + 8 * min(4, o(k))
+            near = min(2, int(near))
+            adaptive(int(x != 0), (kind, z, near), int(shares[kind, 3 * z + near]))
+            if x:
+                fair(int(x < 0), 1)
+                n = o(abs(x)) - 1
+                for position in range(min(n + 1, 15)):
+                    adaptive(int(position < n), (kind, min(z, 1), position, "prefix"), 4)
+                fair(abs(x) & (1 << n) - 1, n)
+    return coder.finish()
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.integers(1, 5), st.integers(1, 7), st.integers(0, 2**32 - 1), st.sampled_from([0.3, 2, 60, 20_000]))
+def test_the_bytes_are_those_of_the_document(channels, slots, seed, scale):
+    random = np.random.default_rng(seed)
+    active = random.random(channels + 2) < 0.7
+    count = int(active.sum())
+    levels, correlations = (
+        np.clip(random.laplace(0, scale, shape), -65_535, 65_535).astype(np.int64)
+        for shape in ((count, 24, 8 * slots), (count * (count - 1) // 2, 12, slots))
+    )
+    index = int(random.integers(0, 31))
+    expected = written_by_the_document(index, active, levels, correlations)
+    assert parameter_coding._write(index, active, levels, correlations) == expected
