@@ -11,6 +11,7 @@ from listening.conditions import anchors
 from listening.conditions.alignment import measured_lag
 from listening.conditions.registry import condition, needs_libopus
 from listening.opus_codec import codec as opus
+from listening.test_design.test_plan import load_plan
 from render.common.errors import InputError
 from render.common.files import sha256
 from render.hoa.scene import Scene
@@ -144,3 +145,9 @@ def test_which_conditions_need_libopus():
     names = ("href", "la", "prop", "cov_noise", "opus3_160", "opus2_160_cbr", "pca_opus_16")
     assert [name for name in names if needs_libopus(name)] == ["opus3_160", "opus2_160_cbr", "pca_opus_16"]
     assert not needs_libopus("opus3_160", {"command": "x {input} {output}"})
+
+
+@pytest.mark.parametrize("plan", ["demo", "full", "critical"])
+def test_every_condition_of_the_plans_that_come_with_the_package_can_be_made(plan):
+    names = load_plan(plan).conditions
+    assert [condition(name).id for name in names] == list(names)
