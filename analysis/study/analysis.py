@@ -162,7 +162,7 @@ def analyse(ratings: Ratings, settings: Settings = DEFAULTS, plan: Plan | None =
             *omnibus_warnings,
             *_pair_warnings(cube.conditions),
             *attainable_warnings(pairs, planned, plan, residuals_warned(omnibus), settings.claim),
-            *_claim_warnings(settings, plan),
+            *_claim_warnings(settings, plan, len(cube.items)),
             *model_warnings,
             *_scale_warnings(summary, spread, len(cube.items)),
         ),
@@ -307,8 +307,12 @@ def _pair_warnings(conditions: tuple[str, ...]) -> list[str]:
     return [too_many] if too_many else []
 
 
-def _claim_warnings(settings: Settings, plan: Plan | None) -> list[str]:
+def _claim_warnings(settings: Settings, plan: Plan | None, items: int) -> list[str]:
     warnings = []
+    if settings.claim == "material" and items < 2:
+        warnings.append(
+            "one item is no sample of material: nothing here holds for other items, whatever the claim"
+        )
     if settings.ci == "paper":
         warnings.append("the intervals of the means take all ratings as independent, so they support no claim")
     elif settings.ci != INTERVAL_OF_CLAIM[settings.claim]:

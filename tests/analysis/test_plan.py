@@ -2,7 +2,13 @@
 
 import json
 
+import pytest
+
+from analysis.ratings.cells import cells
+from analysis.ratings.table import read, write
+from analysis.statistics.crossed import crossed_mean
 from analysis.study.preregistration import read_plan
+from analysis.study.simulation import simulate
 
 
 def test_from_freezing_to_the_report(tmp_path, monkeypatch, command):
@@ -57,3 +63,49 @@ def test_a_training_is_left_out_by_plan_and_analysis(tmp_path, monkeypatch, comm
     assert "note: items left out: training" in planned.stdout
     assert "planned but not rated" not in planned.stdout
     assert (tmp_path / "planned/summary.csv").read_bytes() == (tmp_path / "given/summary.csv").read_bytes()
+
+
+def test_the_claim_chooses_interval_and_test_of_a_plan(tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    call = ["analysis.plan", "--listeners", 12, "--conditions", "a", "b", "c", "--force"]
+    found = {}
+    for options in (
+        (),
+        ("--claim", "material"),
+        ("--ci", "crossed"),
+        ("--test", "sign-flip"),
+        ("--test", "crossed"),
+    ):
+        assert command(*call, *options).returncode == 0
+        plan, _ = read_plan(tmp_path / "plan.json")
+        found[options] = plan.test, plan.ci, plan.settings.claim
+    assert list(found.values()) == [
+        ("t", "listener", "items"), ("crossed", "crossed", "material"), ("crossed", "crossed", "material"),
+        ("sign-flip", "listener", "items"), ("crossed", "crossed", "material"),
+    ]  # fmt: skip
+    refused = command(*call, "--claim", "material", "--test", "wilcoxon")
+    assert refused.returncode == 2
+    assert "--test wilcoxon supports the claim items, not --claim material" in refused.stderr
+
+
+def test_a_plan_for_other_material_is_carried_out(tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "r.csv", simulate({"a": 40.0, "b": 60.0, "href": 99.0}, 9, ["x", "y", "z"], 2))
+    assert command("analysis.plan", "--listeners", 9, "--claim", "material", "--compare", "a", "b").returncode == 0
+    done = command("analysis.mushra", "r.csv", "--plan", "plan.json", "-o", "out")
+    assert done.returncode == 0, done.stderr
+    assert "crossed, holm, alpha 0.05; holds for other listeners and other items of the kind" in done.stdout
+    (row,) = json.loads((tmp_path / "out" / "summary.json").read_text())["planned"]
+    scores = cells(read(tmp_path / "r.csv").table)
+    expected = crossed_mean(scores.of("a") - scores.of("b"))
+    assert (row["p"], row["difference"], row["claim"]) == (
+        pytest.approx(expected.p), pytest.approx(expected.value), "material",
+    )  # fmt: skip
+    changed = command("analysis.mushra", "r.csv", "--plan", "plan.json", "--claim", "items", "-o", "other")
+    assert "claim: planned material, used items" in changed.stdout
+
+
+def test_one_item_is_no_sample(tmp_path, command):
+    write(tmp_path / "r.csv", simulate({"a": 40.0, "b": 60.0}, 6, ["x"], 2))
+    done = command("analysis.mushra", tmp_path / "r.csv", "--claim", "material", "-o", tmp_path / "out")
+    assert "note: one item is no sample of material" in done.stdout
