@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("analysis", "codec", "listening", "render", "stimuli")
+PACKAGES = ("analysis", "codec", "hoa", "listening", "render", "stimuli")
 OFFENCES = {
     "Between packages an arrow goes down only": ("render/hoa/scene.py", "import stimuli.eigenscape.corpus"),
     "The library imports no command": ("codec/training/state.py", "import codec.train"),

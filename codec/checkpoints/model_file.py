@@ -87,6 +87,7 @@ def load(path: Path | None = None, device: str = "cpu") -> tuple[RVQGAN, bytes]:
             model = assemble(config, shapes, file.get_tensor, str(path))
     except SafetensorError as error:
         raise InputError(f"{path}: not a model file ({error}); {_CONVERT}") from error
+    model.takes_channels = not config.side_layers
     return model.to(device), bytes.fromhex(digest[:16])
 
 

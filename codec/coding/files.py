@@ -23,7 +23,7 @@ from codec.coding.concealment import conceal
 from codec.coding.front_end import front_end_of
 from codec.coding.pipeline import (
     DecoderSettings,
-    Stream,
+    OpenStream,
     check_codebooks,
     check_model,
     decode_packets,
@@ -212,7 +212,7 @@ def decode_file(path: Path, where: str, output: AudioOutput, options: DecodeOpti
         start, stop = _sample_range(
             length_at(header, rate_hz), rate_hz, options.start_s, options.duration_s, where
         )
-        stream, settings = Stream(file, header, where), DecoderSettings(bf16=options.bf16)
+        stream, settings = OpenStream(file, header, where), DecoderSettings(bf16=options.bf16)
 
         def coded(begin: int, end: int) -> Iterator[Float32[ndarray, "channel time"]]:
             """Decode samples at the rate of the stream."""
@@ -228,7 +228,7 @@ def decode_file(path: Path, where: str, output: AudioOutput, options: DecodeOpti
     return DecodedAudio(header.channels, stop - start, rate_hz)
 
 
-def _concealed_packets(model: RVQGAN, stream: Stream) -> Iterator[Packet]:
+def _concealed_packets(model: RVQGAN, stream: OpenStream) -> Iterator[Packet]:
     """Packets of a damaged file; those that are concealed are reported on standard error."""
     header = stream.header
     packets = read_intact_packets(stream.file, header)

@@ -282,7 +282,7 @@ def decode_packets(
             yield scaled.clip(-MAX_SAMPLE, MAX_SAMPLE)  # codes and side information need not come from an encoder
 
 
-class Stream(NamedTuple):
+class OpenStream(NamedTuple):
     """An open ``.arvq`` file, seekable, its header, and its name in error messages."""
 
     file: BinaryIO
@@ -292,7 +292,7 @@ class Stream(NamedTuple):
 
 def decode_range(
     model: RVQGAN,
-    stream: Stream,
+    stream: OpenStream,
     start: int,
     stop: int,
     settings: DecoderSettings = DecoderSettings(),  # noqa: B008, immutable

@@ -18,6 +18,7 @@ from torch.nn.utils import parametrizations, parametrize
 from codec.rvqgan.config import ModelConfig
 from codec.rvqgan.generator import Decoder, Encoder
 from codec.rvqgan.quantizer import ResidualVectorQuantizer
+from render.common.errors import InputError
 
 
 class Reconstruction(NamedTuple):
@@ -50,11 +51,19 @@ class RVQGAN(nn.Module):
     weight_norm : bool
         Whether every convolution is parametrised by gain and direction (Salimans and Kingma 2016), as in training.
         Without it the model is in the form in which it is stored and run; see `fold_weight_norm`.
+
+    Attributes
+    ----------
+    takes_channels : bool
+        Whether the network codes channels of audio. It is false for a model file that was made for a front end,
+        whose network codes what that makes of the channels: `encode`, `decode` and `forward` then raise
+        `InputError`, because with channels they would silently give something else than the codec.
     """
 
     def __init__(self, config: ModelConfig, weight_norm: bool = True):
         super().__init__()
         self.config = config
+        self.takes_channels = True
         self.encoder = Encoder(config)
         self.quantizer = ResidualVectorQuantizer(config)
         self.decoder = Decoder(config)
@@ -79,10 +88,12 @@ class RVQGAN(nn.Module):
             Number of codebooks to use, counted from the first; all by default. A number that the model does not
             have raises `InputError`.
         """
+        self._check_takes_channels()
         return self.quantizer.encode(self.encoder(audio), codebooks)
 
     def decode(self, codes: Int[Tensor, "batch codebook frame"]) -> Float[Tensor, "batch channel time"]:
         """Return the audio of codes of the first 1 to all codebooks; invalid codes raise `InputError`."""
+        self._check_takes_channels()
         return self.decoder(self.quantizer.decode(codes))
 
     def forward(
@@ -106,6 +117,7 @@ class RVQGAN(nn.Module):
         quantize : bool
             Whether the latents are quantised; otherwise they enter the decoder as they are.
         """
+        self._check_takes_channels()
         latents = self.encoder(audio).float()
         if not quantize:
             return Reconstruction(self.decoder(latents).float(), latents)
@@ -118,6 +130,13 @@ class RVQGAN(nn.Module):
             quantized.commitment_loss,
             quantized.codebook_loss,
         )
+
+    def _check_takes_channels(self) -> None:
+        if not self.takes_channels:
+            raise InputError(
+                "this network codes what its front end makes of the channels, not the channels; hoa.load() gives "
+                "the whole codec (docs/python.md)"
+            )
 
     def fold_weight_norm(self) -> RVQGAN:
         """Replace gain g and direction v of every convolution by its weight g·v/‖v‖, and return the model."""

@@ -65,6 +65,25 @@ def low_pass(scene: Scene, cutoff_hz: float = LOW_ANCHOR_HZ) -> Scene:
     return Scene(filtered, scene.sample_rate_hz)
 
 
+def low_anchor(scene: Scene) -> Scene:
+    """Low anchor of a scene: low-passed at 3.5 kHz by the mask of BS.1534-3.
+
+    Examples
+    --------
+    >>> click = np.zeros((1, 4800))
+    >>> click[0, 2400] = 1
+    >>> spectrum = np.abs(np.fft.rfft(low_anchor(Scene.from_array(click, 48000)).samples[0]))
+    >>> spectrum[[300, 400]].round(3).tolist()  # 3 and 4 kHz
+    [1.0, 0.0]
+    """
+    return low_pass(scene, LOW_ANCHOR_HZ)
+
+
+def mid_anchor(scene: Scene) -> Scene:
+    """Mid anchor of a scene: the same filter at 7 kHz."""
+    return low_pass(scene, MID_ANCHOR_HZ)
+
+
 def create(condition_id: ConditionId, _parameters: Mapping[str, Any]) -> Condition:
     """Condition that low-passes the reference, its foreground objects included."""
     cutoff_hz = {"la": LOW_ANCHOR_HZ, "ma": MID_ANCHOR_HZ}[condition_id.text]

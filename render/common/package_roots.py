@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
-for _name in ("analysis", "codec", "listening", "render", "stimuli"):
+for _name in ("analysis", "codec", "hoa", "listening", "render", "stimuli"):
     _spec = find_spec(_name)
     if _spec and _spec.origin and Path(_spec.origin).resolve().parents[1] != ROOT:
         _message = (

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
+from numpy.typing import ArrayLike
 
 from render.common.errors import InputError
 from render.hoa.layout import Layout
+from render.hoa.spherical_harmonics import to_sn3d
 
 MAX_ORDER = 7
 _EXTRA_CHANNELS = {1: "an empty channel", 2: "a head-locked stereo pair (RFC 8486)"}
@@ -85,6 +88,61 @@ class Scene:
         order_of(self.samples.shape[0] if self.samples.ndim == 2 else 0)
         check_samples(self.samples, "scene")
         check_rate(self.sample_rate_hz)
+
+    @classmethod
+    def from_array(
+        cls, array: ArrayLike, sample_rate_hz: float, axes: str = "channel time", convention: str = "sn3d"
+    ) -> Scene:
+        """Make a scene of an array of floating-point samples of any precision.
+
+        Parameters
+        ----------
+        array : floating-point array with two axes
+            NumPy array, or what `numpy.asarray` takes, such as a tensor on the CPU. Full scale is 1.
+        sample_rate_hz : float
+            A whole number.
+        axes : {"channel time", "time channel"}
+            What the axes of the array are. soundfile and most audio libraries return (time, channel).
+        convention : {"sn3d", "n3d", "fuma"}
+            Of the channels of the array: ACN order with SN3D or N3D, or Furse-Malham up to third order.
+
+        Raises
+        ------
+        InputError
+            If the array is not floating-point, not finite in float32, or its channels are no scene.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> Scene.from_array(np.zeros((480, 16)), 48000, axes="time channel").samples.shape
+        (16, 480)
+        """
+        if axes not in ("channel time", "time channel"):
+            raise InputError(f"axes {axes!r}; possible are 'channel time' and 'time channel'")
+        values = np.asarray(array)
+        if values.ndim != 2 or not np.issubdtype(values.dtype, np.floating):
+            raise InputError(
+                f"array: need floating-point samples in two axes, got {values.dtype} {values.shape}; integers "
+                "must be divided by their full scale, such as 32768 for int16"
+            )
+        if sample_rate_hz != int(sample_rate_hz):
+            raise InputError(f"sample rate {sample_rate_hz} Hz; a whole number is needed")
+        own, other = values.shape if axes == "channel time" else values.shape[::-1]
+        try:
+            order = order_of(own)
+        except InputError as error:
+            hint = ""
+            with suppress(InputError):
+                order_of(other)
+                turned = "time channel" if axes == "channel time" else "channel time"
+                hint = f"; the array is {values.shape}: is it axes={turned!r}?"
+            raise InputError(f"array: {error}{hint}") from None
+        matrix = to_sn3d(order, convention)
+        with np.errstate(over="ignore"):  # what exceeds float32 becomes infinite, and is refused with its place
+            samples = (values if axes == "channel time" else values.T).astype(np.float32)
+        if convention != "sn3d":
+            samples = matrix.astype(np.float32) @ samples
+        return cls(np.ascontiguousarray(samples), int(sample_rate_hz))
 
     @property
     def order(self) -> int:

@@ -12,7 +12,7 @@ import pytest
 from render.fileio.audio_file import writer
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("analysis", "codec", "listening", "render", "stimuli")
+PACKAGES = ("analysis", "codec", "hoa", "listening", "render", "stimuli")
 
 
 @pytest.fixture

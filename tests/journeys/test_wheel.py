@@ -42,7 +42,9 @@ def decoys(tmp_path):
 
 @pytest.mark.slow
 def test_every_file_of_the_packages_is_in_the_wheel(installed):
-    tracked = run("git", "ls-files", "analysis", "codec", "listening", "render", "stimuli").stdout.splitlines()
+    tracked = run(
+        "git", "ls-files", "analysis", "codec", "hoa", "listening", "render", "stimuli"
+    ).stdout.splitlines()
     assert len(tracked) > 200
     assert [name for name in tracked if not (installed / name).is_file()] == []
 

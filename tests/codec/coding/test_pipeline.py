@@ -10,7 +10,7 @@ from codec.bitstream.file import read_header, read_packets
 from codec.bitstream.format import ABSENT, MIN_GAIN_Q8_DB, CorruptStream
 from codec.bitstream.sizes import PACKET_FRAMES
 from codec.coding.pipeline import (
-    Stream,
+    OpenStream,
     check_model,
     decode,
     decode_packets,
@@ -127,7 +127,7 @@ def test_side_information_takes_the_place_of_the_last_codes(model, side_info_mod
 def test_a_part_is_the_same_bits_as_in_the_whole(coded, start, stop):
     model, data, whole = coded
     file, header = opened(data)
-    part = np.concatenate(list(decode_range(model, Stream(file, header, "x.arvq"), start, stop)), axis=1)
+    part = np.concatenate(list(decode_range(model, OpenStream(file, header, "x.arvq"), start, stop)), axis=1)
     assert np.array_equal(part, whole[:, start:stop])
 
 
@@ -140,7 +140,7 @@ def test_a_part_is_the_same_bits_however_far_the_network_sees(codec_of, dilation
     whole = decode(model, DIGEST, data).samples
     for start in (5 * 256 * 8, 6 * 256 * 8 + 77):
         file, header = opened(data)
-        (part, *_) = decode_range(model, Stream(file, header, "x.arvq"), start, start + 100)
+        (part, *_) = decode_range(model, OpenStream(file, header, "x.arvq"), start, start + 100)
         assert np.array_equal(part, whole[:, start : start + 100])
 
 
