@@ -600,6 +600,7 @@ def test_a_device_that_does_not_fit_is_refused_with_what_was_found(page, server)
     next_page(page)  # checks first
     page.get_by_text("The output has 1 channels; the test needs 2").wait_for()
     assert page.locator("#headphones").is_visible()
+    assert next_is_in_sight(page)
     assert kind_of(page) == "device"
     assert served.state()["device"] is None
     advance(served.test, "trial", "L02")
@@ -947,6 +948,11 @@ def overflow(page):
     }""")
 
 
+def next_is_in_sight(page):
+    box = page.locator("#next").bounding_box()
+    return 0 <= box["y"] <= page.viewport_size["height"] - box["height"]
+
+
 def small_targets(page):
     """What is operated and is smaller than 44 pixels, without what lies in a label that is large enough."""
     return page.evaluate("""() => [...document.querySelectorAll("*")]
@@ -971,6 +977,8 @@ def test_twelve_stimuli_fit_on_a_small_screen(page, server, tmp_path):
         page.keyboard.press(key)
         page.keyboard.press("End")
     assert [slot for slot, score in enumerate(scores(page), 1) if score == "100"] == [9, 10, 12]
+    page.click("#comment-toggle")
+    assert next_is_in_sight(page)
     page.set_viewport_size({"width": 683, "height": 384})
     assert overflow(page) == []
     assert small_targets(page) == []
@@ -988,8 +996,7 @@ def test_next_is_in_sight_below_twelve_loudspeakers(page, server, tmp_path, size
         page.locator(f":root[lang={shown}] main.page-channels").wait_for()
         next_page(page)
         page.locator("#message", has_text="12").wait_for()
-        box = page.locator("#next").bounding_box()
-        assert 0 <= box["y"] <= size[1] - box["height"], shown
+        assert next_is_in_sight(page), shown
     assert served.state()["page"] == number
 
 
