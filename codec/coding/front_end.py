@@ -30,6 +30,7 @@ from codec.side_info.klt import MDCT_HOP, ForwardKLT, InverseKLT, KLTBasis, klt_
 from codec.side_info.level_restoration import LevelRestorer
 from codec.side_info.parameter_coding import SpatialParameters, decode_parameters, encode_parameters
 from codec.streaming.rechunk import rechunk
+from codec.streaming.threads import on_one_thread
 
 
 class NetworkInput(NamedTuple):
@@ -173,12 +174,17 @@ class SpatialSideInfo:
         """Measure each packet and transform it into principal components."""
         transform = ForwardKLT(self._hop, self._sample_rate_hz)
         for samples, before, length in rechunk(signal, (frames * self._hop for frames in packet_frames), MDCT_HOP):
-            packet = samples[:, before : before + length]
-            measured = measure_parameters(packet, self._hop, self._sample_rate_hz, self.margin)
-            side_info = self._coded(measured, side_info_bytes(self._channels, length // self._hop))
-            # of what the decoder will know, not of what was measured
-            basis = self._basis(self._decoded(side_info, length), length)
-            yield NetworkInput(transform(samples, before, length, basis), side_info)
+            yield on_one_thread(self._forward_packet, transform, samples, before, length)
+
+    def _forward_packet(
+        self, transform: ForwardKLT, samples: Float32[ndarray, "channel time"], before: int, length: int
+    ) -> NetworkInput:
+        packet = samples[:, before : before + length]
+        measured = measure_parameters(packet, self._hop, self._sample_rate_hz, self.margin)
+        side_info = self._coded(measured, side_info_bytes(self._channels, length // self._hop))
+        # of what the decoder will know, not of what was measured
+        basis = self._basis(self._decoded(side_info, length), length)
+        return NetworkInput(transform(samples, before, length, basis), side_info)
 
     def inverse(
         self,
@@ -201,7 +207,8 @@ class SpatialSideInfo:
             ):
                 sent = self._decoded(data, length)
                 waiting.append(sent)
-                yield transform(samples, before, length, self._basis(sent, length), crc32(data))
+                basis = self._basis(sent, length)
+                yield on_one_thread(transform, samples, before, length, basis, crc32(data))
 
         for samples, before, length in rechunk(channels(), lengths, level_restoration.CONTEXT_SAMPLES):
             yield restorer.restore(samples, before, length, waiting.popleft())

@@ -22,6 +22,7 @@ from scipy.fft import rfft
 from codec.bitstream.sizes import LEVEL_SLOT_FRAMES, SLOT_FRAMES, slot_counts
 from codec.side_info.parameter_coding import SpatialParameters
 from codec.streaming.threads import matrix_product
+from render.common.compiled import compiled
 from render.dsp.erb import erb_edges_hz
 
 LEVEL_BANDS, BANDS = 24, 12  # a band of the correlations consists of two bands of the levels
@@ -54,8 +55,11 @@ def windowed_spectra(
     last = centres[-1] + half
     part = samples[:, max(first, 0) : max(last, 0)]
     part = np.pad(part, ((0, 0), (max(-first, 0), max(last - max(first, 0) - part.shape[1], 0))))
-    windows = np.lib.stride_tricks.sliding_window_view(part, WINDOW, axis=1)[:, :: centres.step]
-    return rfft(windows[:, : len(centres)] * WINDOW_SHAPE, axis=2)
+    windows = np.lib.stride_tricks.sliding_window_view(part, WINDOW, axis=1)[:, :: centres.step][:, : len(centres)]
+    spectra = np.empty((*windows.shape[:2], WINDOW // 2 + 1), np.complex64)
+    for channel, own in enumerate(windows):  # one at a time stays in the cache
+        spectra[channel] = rfft(own * WINDOW_SHAPE, axis=1)
+    return spectra
 
 
 def band_parts(
@@ -81,12 +85,70 @@ def _covariances(
     return np.stack(result)
 
 
-def band_powers(
-    spectra: Complex64[ndarray, "channel frame bin"], edges: Int[ndarray, " edge"]
-) -> Float[ndarray, "channel band"]:
-    """Mean power of every channel in every band: the diagonal of `_covariances`."""
-    parts = [np.square(band_parts(spectra, low, high), dtype=np.float64).sum(1) for low, high in pairwise(edges)]
-    return np.stack(parts, 1) / (spectra.shape[1] * np.diff(edges) * WINDOW**2)
+def level_powers(
+    spectra: Complex64[ndarray, "channel frame bin"], slots: list[range], edges: Int[ndarray, " edge"]
+) -> Float[ndarray, "channel band slot"]:
+    """Mean power of every channel in every band and level slot: the diagonal of `_covariances`.
+
+    `slots` are the numbers of the first frame and of the one after the last of each slot.
+    """
+    bounds = np.array([(frames.start, frames.stop) for frames in slots], np.int64)
+    sums = np.empty((len(spectra), len(edges) - 1, len(slots)))
+    _energies(spectra.view(np.float32), bounds, edges, sums)
+    return sums / (np.diff(bounds)[:, 0] * np.diff(edges)[:, None] * WINDOW**2)
+
+
+@compiled(nogil=True)
+def _energies(parts, bounds, edges, sums):  # pragma: no cover, compiled
+    """Energies of the real and imaginary `parts` (channel, frame, part of a bin) in every band and slot."""
+    squares = np.empty((bounds[:, 1] - bounds[:, 0]).max() * parts.shape[2])
+    for channel in range(parts.shape[0]):
+        for slot in range(len(bounds)):
+            for band in range(len(edges) - 1):
+                count = 0
+                for frame in range(bounds[slot, 0], bounds[slot, 1]):
+                    for part in range(2 * edges[band], 2 * edges[band + 1]):
+                        value = np.float64(parts[channel, frame, part])
+                        squares[count] = value * value
+                        count += 1
+                sums[channel, band, slot] = _pairwise_sum(squares[:count])
+
+
+@compiled(nogil=True)
+def _pairwise_sum(values):  # pragma: no cover, compiled
+    """Sum in the order of NumPy's `sum`: halves down to 128 values, and of these every eighth."""
+    if len(values) < 8:
+        total = 0.0
+        for value in values:
+            total += value
+        return total
+    if len(values) > 128:
+        half = len(values) // 16 * 8
+        return _pairwise_sum(values[:half]) + _pairwise_sum(values[half:])
+    whole = len(values) // 8 * 8
+    r0, r1, r2, r3, r4, r5, r6, r7 = (
+        values[0],
+        values[1],
+        values[2],
+        values[3],
+        values[4],
+        values[5],
+        values[6],
+        values[7],
+    )
+    for i in range(8, whole, 8):
+        r0 += values[i]
+        r1 += values[i + 1]
+        r2 += values[i + 2]
+        r3 += values[i + 3]
+        r4 += values[i + 4]
+        r5 += values[i + 5]
+        r6 += values[i + 6]
+        r7 += values[i + 7]
+    total = ((r0 + r1) + (r2 + r3)) + ((r4 + r5) + (r6 + r7))
+    for i in range(whole, len(values)):
+        total += values[i]
+    return total
 
 
 def _slot_windows(length: int, count: int, slot_samples: int) -> list[range]:
@@ -143,6 +205,11 @@ def window_grid(length: int, hop: int, margin: int) -> WindowGrid:
     )
 
 
+def window_numbers(centres: range) -> range:
+    """Numbers of the windows with these centres, of which number 0 is centred at sample 0."""
+    return range(centres.start // HOP, centres.start // HOP + len(centres))
+
+
 def measure_parameters(
     samples: Float32[ndarray, "channel time"], hop: int, sample_rate_hz: int, margin: int = 0
 ) -> SpatialParameters:
@@ -161,15 +228,12 @@ def measure_parameters(
     """
     grid, edges = window_grid(samples.shape[1], hop, margin), band_edges(sample_rate_hz)
     spectra = windowed_spectra(samples, range(0, samples.shape[1], HOP))
-
-    def windows(centres: range) -> Complex64[ndarray, "channel frame bin"]:
-        return spectra[:, centres.start // HOP :][:, : len(centres)]
-
-    power = np.stack([band_powers(windows(centres), edges) for centres in grid.measured_level_slots], 2)
+    level_slots = [window_numbers(centres) for centres in grid.measured_level_slots]
+    power = level_powers(spectra, level_slots, edges)
     active = power.max((1, 2)) > MIN_POWER
-    covariance = np.stack(
-        [_covariances(windows(centres)[active], edges[::2]) for centres in grid.measured_slots], 3
-    )
+    audible = spectra if active.all() else spectra[active]
+    slots = [window_numbers(centres) for centres in grid.measured_slots]
+    covariance = np.stack([_covariances(audible[:, n.start : n.stop], edges[::2]) for n in slots], 3)
     first, second = np.triu_indices(int(active.sum()), 1)
     own = np.maximum(np.diagonal(covariance, axis1=1, axis2=2), MIN_POWER).transpose(2, 0, 1)
     correlations = covariance[:, first, second].transpose(1, 0, 2) / np.sqrt(own[first] * own[second])

@@ -422,14 +422,21 @@ def random_signs(
 
 def _mdct(samples: Float32[ndarray, "channel time"]) -> Float32[ndarray, "channel frame bin"]:
     """Orthonormal MDCT of all windows of `samples`, one for every `MDCT_HOP` samples."""
-    windows = np.lib.stride_tricks.sliding_window_view(samples, WINDOW, axis=1)[:, ::MDCT_HOP] * _SINE_WINDOW
-    a, b, c, d = np.split(windows, 4, axis=2)
-    return dct(np.concatenate([-c[..., ::-1] - d, a - b[..., ::-1]], 2), type=4, norm="ortho", axis=2)
+    windows = np.lib.stride_tricks.sliding_window_view(samples, WINDOW, axis=1)[:, ::MDCT_HOP]
+    result = np.empty((*windows.shape[:2], MDCT_HOP), np.float32)
+    for channel, own in enumerate(windows):  # one at a time stays in the cache
+        a, b, c, d = np.split(own * _SINE_WINDOW, 4, axis=1)
+        folded = np.concatenate([-c[:, ::-1] - d, a - b[:, ::-1]], 1)
+        result[channel] = dct(folded, type=4, norm="ortho", axis=1, overwrite_x=True)
+    return result
 
 
 def _inverse_mdct(coefficients: Float32[ndarray, "channel frame bin"]) -> Float32[ndarray, "channel time"]:
     """Samples between the centres of the first and of the last window."""
-    u, v = np.split(dct(coefficients, type=4, norm="ortho", axis=2), 2, axis=2)
-    early = np.concatenate([v, -v[..., ::-1]], 2) * _SINE_WINDOW[:MDCT_HOP]
-    late = np.concatenate([-u[..., ::-1], -u], 2) * _SINE_WINDOW[MDCT_HOP:]
-    return (late[:, :-1] + early[:, 1:]).reshape(len(coefficients), -1)
+    result = np.empty((len(coefficients), coefficients.shape[1] - 1, MDCT_HOP), np.float32)
+    for channel, own in enumerate(coefficients):
+        u, v = np.split(dct(own, type=4, norm="ortho", axis=1), 2, axis=1)
+        early = np.concatenate([v, -v[:, ::-1]], 1) * _SINE_WINDOW[:MDCT_HOP]
+        late = np.concatenate([-u[:, ::-1], -u], 1) * _SINE_WINDOW[MDCT_HOP:]
+        np.add(late[:-1], early[1:], out=result[channel])
+    return result.reshape(len(coefficients), -1)

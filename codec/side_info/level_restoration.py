@@ -15,8 +15,9 @@ from codec.side_info.analysis import (
     WINDOW_SHAPE,
     WindowGrid,
     band_edges,
-    band_powers,
+    level_powers,
     window_grid,
+    window_numbers,
     windowed_spectra,
 )
 from codec.side_info.parameter_coding import SpatialParameters
@@ -62,25 +63,29 @@ class LevelRestorer:
         sent : SpatialParameters or None
             Decoded side information; None if the packet has none.
         """
-        grid, half = window_grid(length, self._hop, 0), WINDOW // 2
         # windows centred beyond the packet's ends overlap it, too
-        centres = range(-HOP, length + half, HOP)
-        spectra = windowed_spectra(samples, range(before - HOP, before + length + half, HOP))
-        if sent is not None:
-            self._match_levels(spectra, grid, sent)
-            spectra[~sent.active] = 0
-        else:
-            self._last_gains_db = None
-        frames = irfft(spectra, axis=2) * (WINDOW_SHAPE / 2)
-        result = np.zeros((len(samples), length + 2 * WINDOW), np.float32)
-        for centre, frame in zip(centres, frames.swapaxes(0, 1), strict=True):
-            result[:, centre + half : centre + half + WINDOW] += frame
-        return result[:, WINDOW : WINDOW + length]
+        centres = range(before - HOP, before + length + WINDOW // 2, HOP)
+        grid, before_gains_db = window_grid(length, self._hop, 0), self._last_gains_db
+        self._last_gains_db = None if sent is None else np.zeros((len(samples), LEVEL_BANDS))
+        result = np.zeros((len(samples), length), np.float32)
+        audible = range(len(samples)) if sent is None else np.flatnonzero(sent.active)
+        for row, channel in enumerate(audible):  # a channel at a time stays in the cache
+            spectra = windowed_spectra(samples[channel : channel + 1], centres)
+            if sent is not None and self._last_gains_db is not None:
+                last_db = None if before_gains_db is None else before_gains_db[channel]
+                self._last_gains_db[channel] = self._match_levels(spectra, grid, sent.levels_db[row], last_db)
+            overlapped = _overlapped(irfft(spectra[0], axis=1) * (WINDOW_SHAPE / 2))
+            result[channel] = overlapped[WINDOW - HOP : WINDOW - HOP + length]
+        return result
 
     def _match_levels(
-        self, spectra: Complex64[ndarray, "channel frame bin"], grid: WindowGrid, sent: SpatialParameters
-    ) -> None:
-        """Bring the levels of the active channels to those sent, in place.
+        self,
+        spectra: Complex64[ndarray, "1 frame bin"],
+        grid: WindowGrid,
+        sent_db: Float[ndarray, "band slot"],
+        last_gains_db: Float[ndarray, " band"] | None,
+    ) -> Float[ndarray, " band"]:
+        """Bring the levels of a channel to those sent, in place; return its gains at the end of the packet.
 
         Levels are raised by 12 dB at most, because more would only amplify noise. They are lowered by up to 60 dB:
         the inverse KLT sets powers for slots of 0.74 s and fills them with noise, also where a slot has a pause.
@@ -88,30 +93,32 @@ class LevelRestorer:
         The gains, in decibels, are interpolated linearly between the centres of the level slots. Windows 0 and 1
         still have the last gains of the packet before, and after the last centre its gains are kept.
         """
-        active = np.flatnonzero(sent.active)
-        gains_db = np.zeros((len(grid.level_slots), len(spectra), LEVEL_BANDS))
-        for slot, measured in enumerate(grid.measured_level_slots):
-            begin = measured.start // HOP + 1
-            power = band_powers(spectra[active, begin : begin + len(measured)], self._edges)
-            own_db = 10 * np.log10(np.maximum(power, MIN_POWER))
-            gains_db[slot, active] = np.clip(sent.levels_db[:, :, slot] - own_db, _MIN_GAIN_DB, _MAX_GAIN_DB)
+        measured = [window_numbers(centres) for centres in grid.measured_level_slots]
+        measured = [range(n.start + 1, n.stop + 1) for n in measured]  # here, number 0 lies before the packet
+        own_db = 10 * np.log10(np.maximum(level_powers(spectra, measured, self._edges)[0], MIN_POWER))
+        gains_db = np.clip(sent_db - own_db, _MIN_GAIN_DB, _MAX_GAIN_DB).T
         points = [(c.start + c.stop - HOP) / 2 / HOP for c in grid.level_slots]
-        if self._last_gains_db is not None:
-            points, gains_db = [1.0, *points], np.concatenate([self._last_gains_db[None], gains_db])
+        if last_gains_db is not None:
+            points, gains_db = [1.0, *points], np.concatenate([last_gains_db[None], gains_db])
         positions = np.clip(np.arange(spectra.shape[1]) - 1, points[0], points[-1])
         left = np.clip(np.searchsorted(points, positions, "right") - 1, 0, max(len(points) - 2, 0))
         right = np.minimum(left + 1, len(points) - 1)
         knots = np.array(points)
-        share = (positions - knots[left]) / np.maximum(knots[right] - knots[left], 1e-9)
-        for window in range(spectra.shape[1]):
-            a, b, r = left[window], right[window], share[window]
-            gain = 10 ** (((1 - r) * gains_db[a] + r * gains_db[b]) / 20)
-            spectra[:, window, self._edges[0] :] *= _by_bin(gain, self._edges)
-        self._last_gains_db = gains_db[-1]
+        share = ((positions - knots[left]) / np.maximum(knots[right] - knots[left], 1e-9))[:, None]
+        gains = 10 ** (((1 - share) * gains_db[left] + share * gains_db[right]) / 20)
+        spectra[0, :, self._edges[0] :] *= _by_bin(gains, self._edges)
+        return gains_db[-1]
 
 
-def _by_bin(
-    gains: Float[ndarray, "channel band"], edges: Int[ndarray, " edge"]
-) -> Float32[ndarray, "channel bin"]:
+def _overlapped(frames: Float32[ndarray, "frame time"]) -> Float32[ndarray, " time"]:
+    """Add up frames of `WINDOW` samples, each of which begins `HOP` samples after the one before."""
+    quarters = frames.reshape(len(frames), WINDOW // HOP, HOP)
+    result = np.zeros((len(frames) + WINDOW // HOP - 1, HOP), np.float32)
+    for quarter in reversed(range(WINDOW // HOP)):  # the earliest frame first
+        result[quarter : quarter + len(frames)] += quarters[:, quarter]
+    return result.reshape(-1)
+
+
+def _by_bin(gains: Float[ndarray, "window band"], edges: Int[ndarray, " edge"]) -> Float32[ndarray, "window bin"]:
     """Repeat the gain of each band for all of its bins."""
     return np.repeat(gains, np.diff(edges), axis=1).astype(np.float32)

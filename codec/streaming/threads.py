@@ -8,14 +8,19 @@ pieces.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from threading import Barrier
+from threading import Barrier, local
+from typing import TypeVar
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from numpy import ndarray
+
+_this_thread = local()  # `single` is set where PyTorch uses one thread only
+Result = TypeVar("Result")
 
 
 @cache
@@ -28,6 +33,7 @@ def thread_pool(threads: int) -> ThreadPoolExecutor:
 
     def start() -> None:
         torch.set_num_threads(1)
+        _this_thread.single = True
         ready.wait()
 
     pool = ThreadPoolExecutor(threads, "codec", start)
@@ -39,9 +45,16 @@ def thread_pool(threads: int) -> ThreadPoolExecutor:
 os.register_at_fork(after_in_child=thread_pool.cache_clear)
 
 
+def on_one_thread(function: Callable[..., Result], *arguments: object) -> Result:
+    """Call a function where PyTorch uses one thread only: here if that is so, or else in the pool of one."""
+    if getattr(_this_thread, "single", False):
+        return function(*arguments)
+    return thread_pool(1).submit(function, *arguments).result()
+
+
 def matrix_product(
     a: Float[ndarray, "row inner"], b: Float[ndarray, "inner column"]
 ) -> Float[ndarray, "row column"]:
     """Return a @ b, computed on one thread: the same bits on any number of cores."""
     left, right = torch.from_numpy(np.ascontiguousarray(a)), torch.from_numpy(np.ascontiguousarray(b))
-    return thread_pool(1).submit(torch.matmul, left, right).result().numpy()
+    return on_one_thread(torch.matmul, left, right).numpy()

@@ -1,7 +1,11 @@
 """What is measured: powers by definition, bands by frequency."""
 
-import numpy as np
+from itertools import pairwise
 
+import numpy as np
+import pytest
+
+from codec.side_info import analysis
 from codec.side_info.analysis import LEVEL_BANDS, WINDOW, band_edges, measure_parameters
 
 
@@ -27,3 +31,27 @@ def test_a_tone_lies_in_the_band_of_its_frequency():
         assert edges[0] == 2
         assert edges[-1] == 1025
         assert (np.diff(edges) > 0).all()
+
+
+@pytest.mark.parametrize("length", [0, 1, 7, 8, 9, 15, 127, 128, 129, 136, 200, 1000, 4097, 100_003])
+def test_sums_have_the_bits_of_numpy(length):
+    values = np.exp(np.random.default_rng(length).normal(0, 5, length))
+    assert analysis._pairwise_sum(values) == values.sum()
+
+
+def test_level_powers_are_means_over_windows_and_bins():
+    """By definition, and with the bits of NumPy's sum over windows, bins, real and imaginary parts."""
+    random = np.random.default_rng(4)
+    edges = np.array([2, 3, 7, 60])
+    spectra = random.standard_normal((3, 40, 60, 2)).astype(np.float32).view(np.complex64)[..., 0]
+    slots = [range(0, 8), range(3, 4), range(20, 40)]
+    found = analysis.level_powers(spectra, slots, edges)
+    assert found.shape == (3, 3, 3)
+    for slot, frames in enumerate(slots):
+        for band, (low, high) in enumerate(pairwise(edges)):
+            part = spectra[:, frames.start : frames.stop, low:high]
+            mean = np.square(np.abs(part), dtype=np.float64).mean((1, 2)) / 2048**2
+            np.testing.assert_allclose(found[:, band, slot], mean, rtol=1e-6)
+            rows = np.ascontiguousarray(part).view(np.float32).reshape(3, -1)
+            same = np.square(rows, dtype=np.float64).sum(1) / (len(frames) * (high - low) * 2048**2)
+            assert found[:, band, slot].tolist() == same.tolist()
