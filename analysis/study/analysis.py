@@ -84,7 +84,7 @@ def analyse_files(arguments: argparse.Namespace) -> AnalysedTest:
     plan, found = read_plan(arguments.plan) if arguments.plan else (None, [])
     settings = chosen_settings(arguments, plan.settings if plan else DEFAULTS)
     key = read_key(arguments.key) if arguments.key else None
-    only = dict(arguments.only)
+    only = _only(arguments.only)
     ratings = read(arguments.results, key, renamed_conditions(arguments), arguments.conditions, only)
     if plan:
         found += deviations(plan, ratings.table, settings, arguments.package)
@@ -96,6 +96,15 @@ def analyse_files(arguments: argparse.Namespace) -> AnalysedTest:
         plan=plan,
         deviations=tuple(found),
     )
+
+
+def _only(given: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Columns and the values that are analysed; InputError where one column is given two values."""
+    only = dict(given)
+    for column, value in given:
+        if only[column] != value:
+            raise InputError(f"--only {column}={value} {column}={only[column]}: no rating has both; choose one")
+    return only
 
 
 def analyse(ratings: Ratings, settings: Settings = DEFAULTS, plan: Plan | None = None) -> Results:

@@ -77,9 +77,10 @@ def add_options(command: argparse.ArgumentParser, files: str = "+") -> None:
     command.add_argument("--margin", type=float, metavar="POINTS",
                          help="test whether pairs are equivalent, and a no worse than b, by POINTS")  # fmt: skip
     add_leave_out(command)
-    command.add_argument("--only", nargs="+", type=_column_and_value, default=(), metavar="COLUMN=VALUE",
+    command.add_argument("--only", nargs="+", action="extend", type=_column_and_value, default=[],
+                         metavar="COLUMN=VALUE",
                          help="analyse only these ratings, as transducer=headphones or "
-                         "attribute=timbral_quality")  # fmt: skip
+                         "attribute=timbral_quality; of several all must hold")  # fmt: skip
     command.add_argument("--plan", type=Path, metavar="PLAN.json",
                          help="run this frozen plan (analysis.plan) and list every deviation from it")  # fmt: skip
     command.add_argument("--package", type=Path, metavar="DIR",

@@ -366,6 +366,10 @@ class ListeningTest:
                 assert rater.window is not None
                 rater.progress, rater.last[rater.window] = draft.progress, draft.last
                 rater.characters = draft.characters
+            if any(
+                event.get("type") == "done" for _, _, events in batches for event in events if type(event) is dict
+            ):
+                self._store.fold_log()
             return outcomes
 
     def _take(
@@ -517,6 +521,7 @@ class ListeningTest:
                     (row.id, row.number, row.token, row.secret, _now_ms()),
                 )
             self._raters[row.id] = rater
+            self._store.fold_log()
             return row.id
 
     def withdraw(self, listener: str, note: str = "") -> None:
@@ -531,6 +536,7 @@ class ListeningTest:
             with self._store.transaction() as execute:
                 execute("UPDATE listener SET withdrawn = ?, note = ? WHERE id = ?", (now, note, listener))
             rater.row = replace(rater.row, withdrawn=now)
+            self._store.fold_log()
 
     def pause(self, on: bool) -> None:
         """Pause the test for all listeners, or let it go on; what they do is stored all the same."""

@@ -168,6 +168,14 @@ class Store:
                 raise StorageError(str(error)) from error
             raise
 
+    def fold_log(self) -> None:
+        """Write what is in the log into the file itself, so that a copy of the file alone holds it.
+
+        Nobody waits for readers; what cannot be written stays in the log, and nothing is lost.
+        """
+        with suppress(sqlite3.Error):
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
     def meta(self, key: str) -> Any:
         """Value of a key of the test; None if there is none."""
         found = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchall()

@@ -252,6 +252,13 @@ def test_ratings_that_were_left_out_by_a_column_are_a_deviation(ratings, tmp_pat
     assert alone.deviations == ("analysed were only ratings with transducer = headphones",)
     assert set(alone.results.table["session"]) == {"t"}
     assert not any("POOLED" in warning for warning in alone.results.warnings)
+    both = command.parse_args([*words, "--only", "transducer=headphones", "--only", "session=t"])
+    assert analyse_files(both).deviations == (
+        "analysed were only ratings with transducer = headphones",
+        "analysed were only ratings with session = t",
+    )
+    with pytest.raises(InputError, match="transducer=headphones transducer=loudspeakers: no rating has both"):
+        analyse_files(command.parse_args([*words, "--only", "transducer=headphones", "transducer=loudspeakers"]))
     with pytest.raises(SystemExit):
         command.parse_args([*words, "--only", "headphones"])
     assert "'headphones' is not COLUMN=VALUE" in capsys.readouterr().err

@@ -169,6 +169,21 @@ def test_on_a_full_disk_the_call_fails_and_everything_before_and_after_it_is_sto
     assert test.notes == []
 
 
+def test_a_copy_of_the_file_alone_holds_what_was_done_up_to_the_last_page(opened, listen, tmp_path):
+    test = opened()
+    listener, copy = listen(test), tmp_path / "copy.sqlite"
+    listener.finish(until="comments")
+    stored = content(tmp_path / "results.sqlite")
+    listener.send([listener.event("comment", len(listener.pages) - 2, text="later")])
+    copy.write_bytes((tmp_path / "results.sqlite").read_bytes())
+    assert stored["rating"]
+    assert content(copy) == stored
+    test.withdraw(listener.name)
+    copy.write_bytes((tmp_path / "results.sqlite").read_bytes())
+    assert content(copy)["listener"] == content(tmp_path / "results.sqlite")["listener"]
+    assert len(content(copy)["event"]) == len(stored["event"]) + 1
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
 def test_on_a_file_system_that_is_really_full(package, tmp_path, listen):
     from listening.sessions.listening_test import ListeningTest
