@@ -26,6 +26,12 @@ def main() -> None:
     command.add_argument(
         "--aligned", action="store_true", help="also measure tests without the reference's waveform"
     )
+    command.add_argument(
+        "--order",
+        type=int,
+        metavar="N",
+        help="measure orders up to N only, as where REF has order 4 and the codec keeps 3 (default: all of REF)",
+    )
     command.add_argument("--selftest", action="store_true", help="prove the measures: closed forms, invariances")
     command.add_argument("--doctor", action="store_true", help="find what is wrong with the format of each TEST")
     command.add_argument("--visqol", action="store_true", help="also ViSQOL of W (package visqol-python)")
@@ -43,6 +49,8 @@ def main() -> None:
         raise SystemExit(0 if print_selftest() else 1)
     if (given.build is None) == (given.reference is None) or (given.reference and not given.tests):
         command.error("give REF and at least one TEST, or --build DIR, or --selftest")
+    if given.order is not None and (given.build or given.doctor):
+        raise InputError("--order is for REF and TEST, not for --build or --doctor")
     if given.pictures and not given.output and not given.doctor:
         raise InputError("--pictures needs -o, the folder to write to")
 
@@ -56,7 +64,7 @@ def main() -> None:
     if given.build:
         items = items_of_build(read_built_test(given.build))
     else:
-        items = items_of_files(given.reference, given.tests)
+        items = items_of_files(given.reference, given.tests, given.order)
     if given.doctor:
         records = []
         for diagnosis in diagnose_items(items):

@@ -45,7 +45,7 @@ def main() -> None:
     kbps = size * 8 / (header.length / header.sample_rate_hz) / 1000
     print(f"{given.output}: {size} bytes, {kbps:.3f} kbit/s, {count} codebooks", file=sys.stderr)
     if count in replaced_codebooks(header):
-        print(f"{replaced_text(header)}: keeping these or not is one", file=sys.stderr)
+        print(f"{replaced_text(header)}: without them the file is about as large", file=sys.stderr)
 
 
 if __name__ == "__main__":

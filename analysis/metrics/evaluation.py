@@ -55,6 +55,8 @@ class Item:
         Condition -> those values of `analysis.metrics.registry.FACTS` that are known.
     material : str
         Kind of the reference where it is known: ``recording``, ``synthetic``, ...
+    order : int, optional
+        Highest Ambisonic order that is measured; that of the reference by default.
     """
 
     id: str
@@ -62,6 +64,7 @@ class Item:
     tests: dict[str, Path]
     facts: dict[str, dict[str, float]] = field(default_factory=dict)
     material: str = ""
+    order: int | None = None
 
 
 @dataclass(frozen=True)
@@ -93,15 +96,16 @@ class Prepared:
     def reader(self, condition: str | None) -> Reader:
         """Return a reader of a test, or of the reference for None, from the first measured sample on."""
         if condition is None:
-            return file_reader(self.item.reference, self.start)
+            return file_reader(self.item.reference, self.start, self.channels)
         shift = self.start + self.alignments[condition].lag
         return _test_reader(self.item.tests[condition], shift, self.channels, self.sample_rate_hz)
 
 
-def items_of_files(reference: Path, tests: list[Path]) -> list[Item]:
+def items_of_files(reference: Path, tests: list[Path], order: int | None = None) -> list[Item]:
     """Return the items of files: one for each length of a test, so that a short test does not cut the others.
 
-    Conditions are the names of the files, with their folders where the names alone are not unique.
+    Conditions are the names of the files, with their folders where the names alone are not unique; `order` is that
+    of the items.
 
     Raises
     ------
@@ -117,7 +121,7 @@ def items_of_files(reference: Path, tests: list[Path]) -> list[Item]:
     by_length: dict[int, dict[str, Path]] = {}
     for name, path in zip(names, tests, strict=True):
         by_length.setdefault(_length_at(scene_info(path), rate_hz), {})[name] = path
-    return [Item(scene_name(reference), reference, group) for group in by_length.values()]
+    return [Item(scene_name(reference), reference, group, order=order) for group in by_length.values()]
 
 
 def items_of_build(test: BuiltTest) -> list[Item]:
@@ -158,23 +162,26 @@ def prepare(item: Item, take_as_aligned: bool) -> Prepared:
     Raises
     ------
     InputError
-        If a file cannot be read, if the order of a test is higher than that of the reference, if a test does not
-        have the waveform of the reference, if fewer than `SHORTEST` samples overlap, or if the reference is
-        silent.
+        If a file cannot be read, if the order of a test or of the item is higher than that of the reference, if a
+        test does not have the waveform of the reference, if fewer than `SHORTEST` samples overlap, or if the
+        reference is silent.
     """
     about = scene_info(item.reference)
-    channels, rate_hz = (about.ambisonic_order + 1) ** 2, about.sample_rate_hz
+    order, rate_hz = about.ambisonic_order if item.order is None else item.order, about.sample_rate_hz
+    if not 0 <= order <= about.ambisonic_order:
+        raise InputError(f"{item.reference}: has order {about.ambisonic_order}, order {order} cannot be measured")
+    channels = (order + 1) ** 2
     alignments: dict[str, Alignment] = {}
     notes: dict[str, list[str]] = {}
     begin, end = 0, about.length
     for condition, path in item.tests.items():
         test = scene_info(path)
-        notes[condition] = _check_format(about, test)
+        notes[condition] = _check_format(about, test, order)
         found = Alignment(0, 1.0, "W", 1.0)
         length = _length_at(test, rate_hz)
         if path != item.reference:
             reader = _test_reader(path, 0, channels, rate_hz)
-            found = align(file_reader(item.reference), reader, about.length, length)
+            found = align(file_reader(item.reference, channels=channels), reader, about.length, length)
             _check_match(found, item.reference, path, take_as_aligned, notes[condition])
         alignments[condition] = found
         begin, end = max(begin, -found.lag), min(end, length - found.lag)
@@ -186,14 +193,17 @@ def prepare(item: Item, take_as_aligned: bool) -> Prepared:
         for condition in notes:
             notes[condition].append(f"samples {begin} to {end} of the reference's {about.length} measured")
     try:
-        levels = reference_levels(file_reader(item.reference, begin), end - begin, rate_hz)
+        levels = reference_levels(file_reader(item.reference, begin, channels), end - begin, rate_hz)
     except InputError as error:
         raise InputError(f"{item.reference}: {error}") from None
     return Prepared(item, rate_hz, channels, begin, end - begin, alignments, levels, notes)
 
 
-def _check_format(reference: AudioInfo, test: AudioInfo) -> list[str]:
-    """Refuse a test that cannot be compared with the reference; return notes about how the others are treated."""
+def _check_format(reference: AudioInfo, test: AudioInfo, measured: int) -> list[str]:
+    """Refuse a test that cannot be compared with the reference; return notes about how the others are treated.
+
+    `measured` is the order that is measured.
+    """
     order, expected = test.ambisonic_order, order_of(reference.channels)
     if order > expected:
         raise InputError(
@@ -203,8 +213,10 @@ def _check_format(reference: AudioInfo, test: AudioInfo) -> list[str]:
     notes = []
     if test.sample_rate_hz != reference.sample_rate_hz:
         notes.append(f"resampled from {test.sample_rate_hz} to {reference.sample_rate_hz} Hz")
-    if order < expected:
-        notes.append(f"order {order}: the missing channels of order {expected} are taken as silent")
+    if measured < expected:
+        notes.append(f"orders up to {measured} measured; the reference has order {expected}")
+    if order < measured:
+        notes.append(f"order {order}: the missing channels of order {measured} are taken as silent")
     return notes
 
 

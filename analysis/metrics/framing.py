@@ -109,8 +109,8 @@ def file_reader(
 ) -> Reader:
     """Return a reader of a file from sample `shift` on.
 
-    Silent channels are added up to `channels`. With a `sample_rate_hz` that is not the file's it is resampled, and
-    all positions are in samples of the new rate.
+    Silent channels are added up to `channels`, and further ones left out. With a `sample_rate_hz` that is not the
+    file's it is resampled, and all positions are in samples of the new rate.
     """
     return partial(_read, path, shift, channels, sample_rate_hz)
 
@@ -133,7 +133,7 @@ def _read(
         )
         samples = np.concatenate(list(parts), axis=1)
     missing = max((channels or 0) - len(samples), 0)
-    return np.pad(samples, ((0, missing), (0, 0))) if missing else samples
+    return np.pad(samples, ((0, missing), (0, 0))) if missing else samples[:channels]
 
 
 def count(total: int) -> int:

@@ -93,6 +93,23 @@ def test_a_test_of_another_rate_is_resampled_to_that_of_the_reference(item):
     )
 
 
+def test_orders_above_the_chosen_one_do_not_count(tmp_path):
+    """A reference of third order cut to second is a reference of second order."""
+    low = low_pass(REFERENCE, 7000)
+    for name, made in (("ref", REFERENCE), ("cut", cut(REFERENCE.samples[:9])), ("test", cut(low.samples[:9]))):
+        write_scene(tmp_path / f"{name}.wav", made)
+    tests = [tmp_path / "test.wav"]
+    (chosen,) = measure_items(items_of_files(tmp_path / "ref.wav", tests, 2), 1, take_as_aligned=False)
+    (own,) = measure_items(items_of_files(tmp_path / "cut.wav", tests), 1, take_as_aligned=False)
+    assert chosen["values"] == own["values"]
+    assert chosen["notes"] == ["orders up to 2 measured; the reference has order 3"]
+    (all_orders,) = measure_items(items_of_files(tmp_path / "ref.wav", tests), 1, take_as_aligned=False)
+    assert all_orders["values"]["chlvl_db"] > own["values"]["chlvl_db"] + 5
+    for order in (-1, 4):
+        with pytest.raises(InputError, match=f"has order 3, order {order} cannot be measured"):
+            prepare(items_of_files(tmp_path / "ref.wav", tests, order)[0], take_as_aligned=False)
+
+
 def test_items_of_a_build_have_the_facts_of_the_manifest():
     la = {"kbps": 16.5, "latency_ms": 2, "rtf_enc": "fast", "parameters": {"kbps": 16, "params": 7, "x": 1}}
     entry = {"material": "recording", "conditions": {"href": {}, "la": la}}
