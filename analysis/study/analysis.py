@@ -253,7 +253,7 @@ def _omnibus_tests(
     listeners, items, conditions = scores.shape
     if listeners < 2 or conditions < 2:
         return OmnibusTests(), [
-            "tests of all conditions together need 2 listeners who rated every cell, and 2 conditions"
+            "analysis of variance and Friedman's test need 2 listeners who rated every cell, and 2 conditions"
         ]
     warnings = []
     if items > 1:

@@ -103,10 +103,9 @@ def _draw(
     interaction = rng.normal(0, variances["item_condition"] ** 0.5, (1, items, conditions))
     spread = np.linspace(1.0, 0.2, conditions) if design == "unequal" else np.ones(conditions)
     rated = _rated(rng, design, shape)
-    if design == "item-sets":  # the mean over the items that all conditions share
-        centred = interaction - interaction[:, : items // 2].mean(axis=1)
-    else:
-        centred = interaction - interaction.mean(axis=1)
+    # Of item sets both parts: pairs without the last condition are compared on all items, those with it on half
+    parts = [slice(items // 2), slice(items // 2, items)] if design == "item-sets" else [slice(items)]
+    centred = np.concatenate([interaction[:, part] - interaction[:, part].mean(axis=1) for part in parts], axis=1)
     fixed, at_random = (
         np.where(rated, 50 + spread * (scores + effect), np.nan) for effect in (centred, interaction)
     )

@@ -186,7 +186,7 @@ def test_unusual_designs_are_analysed_without_a_word_from_numpy(name, ci):
         if results.cube.complete and ci == "listener":
             assert row.difference == pytest.approx(means[row.a] - means[row.b], abs=1e-8)
     if not results.omnibus.effects:
-        assert any("tests of all conditions together need" in warning for warning in results.warnings)
+        assert any("analysis of variance and Friedman's test need" in warning for warning in results.warnings)
 
 
 def test_a_table_without_residual_has_no_crossed_interval_and_says_so():

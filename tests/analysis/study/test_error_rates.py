@@ -39,6 +39,7 @@ def test_hypotheses_are_true_as_drawn():
     assert np.ptp(at_random.mean(axis=1)[0]) > 1
     shared, _ = _draw(rng, "item-sets", (3, 6, 4), variances)
     np.testing.assert_allclose(shared[:, :3].mean(axis=1), 50, atol=1e-9)
+    np.testing.assert_allclose(shared[:, 3:, :3].mean(axis=1), 50, atol=1e-9)
     assert np.isnan(shared[:, 3:, 3]).all()
 
 
