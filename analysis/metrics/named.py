@@ -22,7 +22,9 @@ from render.dsp.block_processing import resampled, resampled_length
 from render.hoa.scene import Scene
 
 
-def compare(reference: Scene, test: Scene, aligned: bool = False) -> dict[str, float | None]:
+def compare(
+    reference: Scene, test: Scene, aligned: bool = False, order: int | None = None
+) -> dict[str, float | None]:
     """Return all measures of a test, which is aligned with its reference first.
 
     A test of another rate is resampled to that of the reference, the channels that a test of lower order does not
@@ -34,6 +36,8 @@ def compare(reference: Scene, test: Scene, aligned: bool = False) -> dict[str, f
     aligned : bool
         Take the test as aligned even if it does not have the waveform of the reference, as that of a parametric
         codec or noise.
+    order : int, optional
+        Measure orders up to this one only, as where a codec keeps the third order of a fourth-order recording.
 
     Returns
     -------
@@ -44,8 +48,8 @@ def compare(reference: Scene, test: Scene, aligned: bool = False) -> dict[str, f
     Raises
     ------
     InputError
-        If the test has a higher order or not the waveform of the reference, if too little overlaps, or if the
-        reference is silent.
+        If the test or `order` is of higher order than the reference, if the test does not have the waveform of the
+        reference, if too little overlaps, or if the reference is silent.
 
     Examples
     --------
@@ -54,6 +58,12 @@ def compare(reference: Scene, test: Scene, aligned: bool = False) -> dict[str, f
     >>> round(found["cov_sum"], 6), round(found["chlvl_db"], 2), found["lag_samples"]
     (0.0, 6.02, 0.0)
     """
+    if order is not None and not 0 <= order <= reference.order:
+        raise InputError(f"order {order}; the reference has order {reference.order}")
+    if order is not None:
+        reference, test = (
+            Scene(scene.samples[: (order + 1) ** 2], scene.sample_rate_hz) for scene in (reference, test)
+        )
     if test.order > reference.order:
         raise InputError(f"test: order {test.order}, the reference has only order {reference.order}")
     rate_hz, samples = reference.sample_rate_hz, test.samples

@@ -55,6 +55,15 @@ def test_two_scenes_are_aligned_padded_and_resampled(measured):
     assert found["chlvl_db"] == pytest.approx(measured["chlvl_db"], abs=0.05)
 
 
+def test_orders_above_the_chosen_one_do_not_count():
+    first, second = (Scene(of.samples[:4], of.sample_rate_hz) for of in (REFERENCE, TEST))
+    assert named.compare(REFERENCE, TEST, order=1) == named.compare(first, second)
+    assert named.compare(REFERENCE, second, order=1) == named.compare(first, second)
+    for order in (-1, 4):
+        with pytest.raises(InputError, match=f"order {order}; the reference has order 3"):
+            named.compare(REFERENCE, TEST, order=order)
+
+
 def test_what_cannot_be_compared_is_refused():
     rate = REFERENCE.sample_rate_hz
     noise = Scene(np.random.default_rng(9).standard_normal((16, 9000)).astype(np.float32), rate)

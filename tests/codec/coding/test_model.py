@@ -87,6 +87,17 @@ def test_other_rates_and_orders_come_back_as_from_the_command(codec):
     assert codec.decode(stream, 44_100).length == stream.header.length
 
 
+def test_loudspeaker_signals_come_back_as_such(codec_of):
+    codec = Model(codec_of(channels=6, layout="5.1"), DIGEST)
+    samples = 0.1 * np.random.default_rng(6).standard_normal((6, 9000)).astype(np.float32)
+    feed = Feed(samples, 48_000, layout("5.1"))
+    decoded = codec.decode(codec.encode(feed))
+    assert isinstance(decoded, Feed)
+    assert (decoded.layout.name, decoded.samples.shape, decoded.sample_rate_hz) == ("0+5+0", (6, 9000), 48_000)
+    with pytest.raises(InputError, match=r"signal: ambiX, the model codes 0\+5\+0"):
+        codec.encode(Scene(samples[:4], 48_000))
+
+
 def test_what_cannot_be_coded_is_refused(codec, scene):
     with pytest.raises(InputError, match="give codebooks or kbps, not both"):
         codec.encode(scene, 2, kbps=10)
