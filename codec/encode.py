@@ -51,7 +51,7 @@ def main() -> None:
     from codec.coding.files import EncodeOptions, encode_file
 
     model, digest = load(given.model, given.device)
-    options = EncodeOptions(given.codebooks, given.kbps, given.range_coding, given.force)
+    options = EncodeOptions(given.codebooks, given.range_coding, given.force, given.kbps)
     for source, target in zip(sources, targets, strict=True):
         made = encode_file(source, target, model, digest, options)
         print(

@@ -54,18 +54,18 @@ class EncodeOptions:
     ----------
     codebooks : int, optional
         Use the first ones only; all by default.
-    kbps : float, optional
-        Use as many codebooks as this rate allows; before range coding, and instead of `codebooks`.
     range_coded : bool
         Compress the packets without loss.
     force : bool
         Replace an existing output that differs.
+    kbps : float, optional
+        Instead of `codebooks`: use as many as this rate allows, before range coding.
     """
 
     codebooks: int | None = None
-    kbps: float | None = None
     range_coded: bool = False
     force: bool = False
+    kbps: float | None = None
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from listening.opus_codec.file_coding import encode_file as encode_opus
 from listening.opus_codec.libopus import library
 from listening.stimulus_build.executors import parse_engine
 from listening.stimulus_build.plan_builder import prepare_input
+from listening.test_design.items import named_files
 from render.common.errors import InputError
 from render.fileio.adm_bw64 import export_adm
 from render.fileio.audio_file import read, write_feed, write_scene, writer
@@ -75,7 +76,7 @@ def prepared(source, folder):
 
 
 def as_item(source, folder):
-    (item,) = prepare_input([source], folder, parse_engine("inline", 1, folder))
+    (item,) = prepare_input(named_files([str(source)]), folder, parse_engine("inline", 1, folder))
     return read(item.path)[0]
 
 
