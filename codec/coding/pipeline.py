@@ -29,6 +29,7 @@ from codec.rvqgan.config import ModelConfig
 from codec.streaming.rechunk import rechunk
 from codec.streaming.stream_codec import StreamDecoder, StreamEncoder
 from render.common.errors import InputError
+from render.common.prefetch import prefetched
 from render.hoa.layout import layout
 from render.hoa.scene import Feed, Scene
 
@@ -195,7 +196,8 @@ def encode_packets(
     side_info: deque[bytes] = deque()
 
     def codes() -> Iterator[Int[ndarray, "codebook frame"]]:
-        for packet in network_input(model, header, parts):
+        # the next packet is analysed while the network codes this one
+        for packet in prefetched(network_input(model, header, parts), depth=1):
             side_info.append(packet.side_info)
             yield encoder.push(packet.samples)
         yield encoder.finish()

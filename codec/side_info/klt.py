@@ -27,6 +27,7 @@ from codec.bitstream.sizes import SLOT_FRAMES
 from codec.side_info.analysis import BANDS, WINDOW, band_edges, window_grid
 from codec.side_info.parameter_coding import SpatialParameters
 from codec.streaming.threads import matrix_product
+from render.common.compiled import compiled
 
 MDCT_HOP = WINDOW // 2  # samples from one MDCT frame to the next, and coefficients of a frame
 _SINE_WINDOW = np.sin(np.pi * (np.arange(WINDOW) + 0.5) / WINDOW).astype(np.float32)
@@ -408,16 +409,25 @@ def random_signs(
     Channel c takes bit c mod 64 of a number of SplitMix64 (Steele, Lea and Flood 2014). In the sequence that
     begins with `seed`, that of channels 64 g to 64 g + 63, frame n and bin k has the index (g 2¹⁶ + n) 2¹⁶ + k.
     """
-    words = -(-channels // 64)
-    grid = np.arange(words)[:, None, None] * 2**16 + np.arange(first, first + frames)[:, None]
-    z = (grid * 2**16 + np.arange(bins)).astype(np.uint64) + np.uint64(1)
-    z = np.uint64(seed) + z * np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    z = z ^ (z >> np.uint64(31))
-    channel = np.arange(channels)
-    bits = (z[channel // 64] >> (channel % 64).astype(np.uint64)[:, None, None]) & np.uint64(1)
-    return 1 - 2 * bits.astype(np.float32)
+    signs = np.empty((channels, frames, bins), np.float32)
+    _fill_signs(np.uint64(seed), first, signs)
+    return signs
+
+
+@compiled(nogil=True)
+def _fill_signs(seed, first, signs):  # pragma: no cover, compiled
+    channels, frames, bins = signs.shape
+    for word in range(0, channels, 64):
+        for frame in range(frames):
+            for k in range(bins):
+                index = ((word // 64 << 16) + first + frame << 16) + k
+                z = seed + np.uint64(index + 1) * np.uint64(0x9E3779B97F4A7C15)
+                z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+                z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+                z = z ^ (z >> np.uint64(31))
+                for channel in range(word, min(word + 64, channels)):
+                    signs[channel, frame, k] = np.float32(1) - np.float32(2) * np.float32(z & np.uint64(1))
+                    z >>= np.uint64(1)
 
 
 def _mdct(samples: Float32[ndarray, "channel time"]) -> Float32[ndarray, "channel frame bin"]:
