@@ -106,11 +106,15 @@ def _fact(facts: Mapping[str, str], key: str) -> str:
     return escape(facts[key]) if facts.get(key) else "<span class=missing>MISSING</span>"
 
 
+def _interval(low: Any, high: Any) -> str:
+    return "(no interval)" if np.isnan(low) else f"[{low:.1f}, {high:.1f}]"
+
+
 def _summary(test: AnalysedTest) -> list[str]:
     """Say in words what was done and found; the tables below hold the same."""
     results = test.results
     named = {c: escape(name) for c, name in labels(results.cube.conditions).items()}
-    means = ", ".join(f"{named[str(row.condition)]} {row.mean:.1f} [{row.ci_low:.1f}, {row.ci_high:.1f}]"
+    means = ", ".join(f"{named[str(row.condition)]} {row.mean:.1f} {_interval(row.ci_low, row.ci_high)}"
                       for row in results.summary.itertuples())  # fmt: skip
     parts = [f"<p>{escape(results.design)} x {len(results.cube.conditions)} conditions were rated on the scale 0 "
              f"to 100 of Recommendation ITU-R BS.1534. {escape(results.screened)}. Mean scores with "
@@ -292,6 +296,8 @@ def _statistical_tests(results: Results) -> list[str]:
                   for scheme, found in results.bootstraps.items()}  # fmt: skip
         parts.append("<p>Bootstrap 95 % intervals of the means, by what is drawn:</p>")
         parts.append(_table(pd.DataFrame({"condition": list(named.values()), **bounds})))
+    if len(parts) == 1:
+        parts.append("<p>None could be computed; the notes of the summary say why.</p>")
     return parts
 
 

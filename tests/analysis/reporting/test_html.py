@@ -96,6 +96,14 @@ def test_incomplete_and_tiny_designs_are_reported():
     assert "1 cells were not rated" in text
 
 
+def test_of_one_listener_no_interval_and_no_test_is_claimed(ratings):
+    alone = ratings[ratings["listener"] == ratings["listener"].iloc[0]]
+    text = report(analysed(alone), {}, {})
+    assert "nan" not in text
+    assert text.count("(no interval)") == ratings["condition"].nunique()
+    assert "<h2>Statistical tests</h2><p>None could be computed" in text.replace("\n", "")
+
+
 def test_how_the_test_ran_stands_in_the_procedure_where_the_ratings_tell_it(ratings):
     plain = report(analysed(ratings), {}, {})
     assert "Times, plays" not in plain

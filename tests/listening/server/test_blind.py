@@ -12,7 +12,6 @@ import pytest
 from listening.server import serving
 from render.common.files import read_json, sha256
 
-
 STATIC = Path(serving.__file__).with_name("static")
 
 
