@@ -137,12 +137,15 @@ def changed_json(random, data, others):
 def arvq():
     """Headers and packets are changed under their CRCs."""
     from codec.bitstream.file import read_header, read_intact_packets, read_packets, write_stream
-    from codec.bitstream.format import CRC, HEADER_BYTES, Header, Packet, parse_header
+    from codec.bitstream.format import CRC, HEADER_BYTES, NO_ORIGIN, Header, Origin, Packet, parse_header
+    from codec.bitstream.rates import rates_text, replaced_text
     from codec.bitstream.sizes import slot_counts
     from codec.side_info.parameter_coding import decode_parameters
 
-    def stream(seed, channels, frames, side, coded, layout):
-        header = Header(b"modelsha", 44_100, channels, 2, 2, 4, 512, 0, frames * 512, 1, layout, side, coded)
+    def stream(seed, channels, frames, side, coded, layout, origin=NO_ORIGIN):
+        header = Header(
+            b"modelsha", 44_100, channels, 2, 2, 4, 512, 0, frames * 512, 1, layout, side, coded, origin
+        )
         random, file = np.random.default_rng(seed), io.BytesIO()
         packets = [
             Packet(
@@ -186,6 +189,9 @@ def arvq():
     def read(path):
         with open(path, "rb") as file:
             header = read_header(file, str(path), allow_damage=True)
+            assert header.original_rate_hz >= 8_000 or header.origin.sample_rate_hz == 0
+            assert header.original_length >= 1
+            rates_text(header), replaced_text(header)
             found = list(read_intact_packets(file, header))
             for packet, frames in zip(found, header.packet_frame_counts, strict=True):
                 if packet and packet.side_info and header.channels <= 16:
@@ -198,6 +204,7 @@ def arvq():
         stream(1, 1, 30, False, False, "ambiX"), stream(2, 4, 260, True, False, "ambiX"),
         stream(3, 2, 40, True, True, ""),
         stream(4, 1, 520, False, True, ""), stream(5, 6, 70, True, False, "5.1"),
+        stream(6, 1, 30, False, False, "ambiX", Origin(48_000, 1, 4)),
     ]  # fmt: skip
     return Target(seeds, read, mutate, "x.arvq")
 
