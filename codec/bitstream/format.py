@@ -25,7 +25,7 @@ from codec.bitstream.sizes import PACKET_FRAMES, packet_frame_counts, side_info_
 from render.common.errors import InputError
 
 MAGIC = b"ARVQ"
-VERSION, VERSION_WITH_ORIGIN = 8, 9
+VERSION = 10
 ABSENT = -1  # in place of a code that gave way to the side information
 _FIELDS = struct.Struct("<4sBBH8sIHBBBBhQI8sI")
 CRC = struct.Struct("<I")
@@ -193,9 +193,8 @@ class Header:
         """Return the bytes of the header."""
         flags = _SIDE_INFO_FLAG * self.has_side_info | _RANGE_CODED_FLAG * self.range_coded
         order = 255 if self.layout != "ambiX" else math.isqrt(self.channels) - 1 & 255
-        version = VERSION_WITH_ORIGIN if self.origin.word else VERSION
         fields = _FIELDS.pack(
-            MAGIC, version, flags, self.hop, self.model, self.sample_rate_hz, self.channels, self.codebooks,
+            MAGIC, VERSION, flags, self.hop, self.model, self.sample_rate_hz, self.channels, self.codebooks,
             self.model_codebooks, self.bits_per_code, order, self.gain_q8_db, self.length, self.source_crc32,
             self.layout.encode("ascii"), self.origin.word,
         )  # fmt: skip
@@ -222,9 +221,9 @@ def parse_header(data: bytes, where: str) -> Header:
     fields = data[: _FIELDS.size]
     if fields[:4] != MAGIC:
         raise CorruptStream(f"{where}: begins with {fields[:4]!r}, an .arvq file with {MAGIC!r}; wrong file?")
-    if fields[4] not in (VERSION, VERSION_WITH_ORIGIN):
+    if fields[4] != VERSION:
         raise CorruptStream(
-            f"{where}: .arvq version {fields[4]}, this program reads {VERSION} and {VERSION_WITH_ORIGIN}"
+            f"{where}: .arvq version {fields[4]}, this program reads {VERSION}; encode the recording again"
         )
     if CRC.unpack_from(data, _FIELDS.size)[0] != zlib.crc32(fields):
         raise CorruptStream(f"{where}: the header is damaged (its CRC at byte {_FIELDS.size} differs)")

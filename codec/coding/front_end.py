@@ -138,13 +138,6 @@ class SpatialSideInfo:
     (`codec.side_info.parameter_coding`) and transforms the channels into the principal components of what it coded
     (`codec.side_info.klt`). After the network, the decoder transforms the components back, each with the power
     that was sent, and restores the levels of the channels (`codec.side_info.level_restoration`).
-
-    Attributes
-    ----------
-    margin : int
-        Samples at either end of a packet that are not measured, because the neighbouring packets reach there
-        through the network, the inverse transform and a window. A damaged packet therefore changes the ends of its
-        neighbours only.
     """
 
     has_side_info = True
@@ -155,7 +148,6 @@ class SpatialSideInfo:
         self._channels, self._ambisonic = config.channels, config.signal_layout == "ambiX"
         self._band_widths = np.diff(band_edges(config.sample_rate_hz))
         context_frames = contextual_frames(config)[1]
-        self.margin = WINDOW // 2 + WINDOW + context_frames * config.hop
 
         packet_bits = 8 * side_info_bytes(config.channels, PACKET_FRAMES)
         codebooks_replaced = -(-packet_bits // (config.bits_per_code * PACKET_FRAMES))
@@ -179,8 +171,7 @@ class SpatialSideInfo:
     def _forward_packet(
         self, transform: ForwardKLT, samples: Float32[ndarray, "channel time"], before: int, length: int
     ) -> NetworkInput:
-        packet = samples[:, before : before + length]
-        measured = measure_parameters(packet, self._hop, self._sample_rate_hz, self.margin)
+        measured = measure_parameters(samples, before, length, self._hop, self._sample_rate_hz)
         side_info = self._coded(measured, side_info_bytes(self._channels, length // self._hop))
         # of what the decoder will know, not of what was measured
         basis = self._basis(self._decoded(side_info, length), length)
@@ -197,7 +188,7 @@ class SpatialSideInfo:
         Packets without parameters, for which the encoder had no room, pass unchanged.
         """
         lengths = [frames * self._hop for frames in packet_frames]
-        transform = InverseKLT(self._hop, self._sample_rate_hz, self.margin)
+        transform = InverseKLT(self._hop, self._sample_rate_hz)
         restorer = LevelRestorer(self._hop, self._sample_rate_hz)
         waiting: deque[SpatialParameters | None] = deque()
 
@@ -242,4 +233,4 @@ class SpatialSideInfo:
         return decode_parameters(side_info, self._channels, level_grid, grid, self._ambisonic)
 
     def _basis(self, sent: SpatialParameters | None, length: int) -> KLTBasis:
-        return klt_basis(sent, self._channels, length, self._hop, self._sample_rate_hz, self.margin)
+        return klt_basis(sent, self._channels, length, self._hop, self._sample_rate_hz)

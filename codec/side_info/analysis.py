@@ -157,52 +157,35 @@ def _slot_windows(length: int, count: int, slot_samples: int) -> list[range]:
     return [range(slot_samples * k, end, HOP) for k, end in enumerate(ends)]
 
 
-def _inner_windows(centres: range, first: int, last: int, min_share: float) -> range:
-    """Those centres that lie between `first` and `last`, or all of them if less than `min_share` of them do."""
-    inner = range(max(centres.start, -(-first // HOP) * HOP), min(centres.stop, last + 1), HOP)
-    return inner if len(inner) >= max(min_share * len(centres), 1) else centres
-
-
 class WindowGrid(NamedTuple):
     """Centres of the windows of a packet, in samples from its beginning.
 
     Attributes
     ----------
-    level_slots : list of range
-        All windows of each level slot.
-    measured_level_slots, measured_slots : list of range
-        Those that are measured, of each level slot and of each slot.
+    level_slots, slots : list of range
+        Windows of each level slot and of each slot.
     level_slots_of_slot : list of list of int
         Numbers of the level slots that determine the levels of each slot.
     """
 
     level_slots: list[range]
-    measured_level_slots: list[range]
-    measured_slots: list[range]
+    slots: list[range]
     level_slots_of_slot: list[list[int]]
 
 
-def window_grid(length: int, hop: int, margin: int) -> WindowGrid:
-    """Return the windows of a packet of `length` samples; `hop` and `margin` as in `measure_parameters`.
+def window_grid(length: int, hop: int) -> WindowGrid:
+    """Return the windows of a packet of `length` samples, `hop` samples per frame of the codec.
 
-    Levels are measured in windows that lie inside the packet, correlations in windows that are centred at least
-    `margin` samples away from its ends, unless these are fewer than half of a slot's.
+    Every window that is centred in the packet counts, also where it reaches beyond: a sound at the end of a packet
+    would otherwise get the levels and correlations of what surrounds it.
     """
     level_count, count = slot_counts(length // hop)
     level_slots = _slot_windows(length, level_count, LEVEL_SLOT_FRAMES * hop)
     slots = _slot_windows(length, count, SLOT_FRAMES * hop)
-    level_slots_of_slot = []
-    for centres in slots:
-        inside = [k for k, c in enumerate(level_slots) if centres.start <= c.start < centres.stop]
-        inner = [k for k in inside if level_slots[k].start >= margin and level_slots[k].stop <= length - margin]
-        level_slots_of_slot.append(inner or inside)
-    half = WINDOW // 2
-    return WindowGrid(
-        level_slots,
-        [_inner_windows(centres, half, length - half, 0.0) for centres in level_slots],
-        [_inner_windows(centres, margin, length - margin, 0.5) for centres in slots],
-        level_slots_of_slot,
-    )
+    level_slots_of_slot = [
+        [k for k, c in enumerate(level_slots) if centres.start <= c.start < centres.stop] for centres in slots
+    ]
+    return WindowGrid(level_slots, slots, level_slots_of_slot)
 
 
 def window_numbers(centres: range) -> range:
@@ -211,28 +194,29 @@ def window_numbers(centres: range) -> range:
 
 
 def measure_parameters(
-    samples: Float32[ndarray, "channel time"], hop: int, sample_rate_hz: int, margin: int = 0
+    samples: Float32[ndarray, "channel time"], before: int, length: int, hop: int, sample_rate_hz: int
 ) -> SpatialParameters:
     """Measure levels and correlations of one packet.
 
     Parameters
     ----------
     samples : float32 (channel, time)
-        The packet, relative to full scale.
+        The packet with up to `WINDOW` / 2 samples of what comes before and after it, relative to full scale.
+    before : int
+        Number of samples before the packet.
+    length : int
+        Samples of the packet.
     hop : int
         Samples per frame of the codec.
     sample_rate_hz : int
-    margin : int
-        Samples at either end of the packet where correlations are not measured, because what is decoded there
-        depends on the neighbouring packets; they are measured after all where little else is left of a slot.
     """
-    grid, edges = window_grid(samples.shape[1], hop, margin), band_edges(sample_rate_hz)
-    spectra = windowed_spectra(samples, range(0, samples.shape[1], HOP))
-    level_slots = [window_numbers(centres) for centres in grid.measured_level_slots]
+    grid, edges = window_grid(length, hop), band_edges(sample_rate_hz)
+    spectra = windowed_spectra(samples, range(before, before + length, HOP))
+    level_slots = [window_numbers(centres) for centres in grid.level_slots]
     power = level_powers(spectra, level_slots, edges)
     active = power.max((1, 2)) > MIN_POWER
     audible = spectra if active.all() else spectra[active]
-    slots = [window_numbers(centres) for centres in grid.measured_slots]
+    slots = [window_numbers(centres) for centres in grid.slots]
     covariance = np.stack([_covariances(audible[:, n.start : n.stop], edges[::2]) for n in slots], 3)
     first, second = np.triu_indices(int(active.sum()), 1)
     own = np.maximum(np.diagonal(covariance, axis1=1, axis2=2), MIN_POWER).transpose(2, 0, 1)

@@ -94,7 +94,7 @@ def covariances(
 
 
 def klt_basis(
-    sent: SpatialParameters | None, channels: int, length: int, hop: int, sample_rate_hz: int, margin: int
+    sent: SpatialParameters | None, channels: int, length: int, hop: int, sample_rate_hz: int
 ) -> KLTBasis:
     """Principal components of a packet from its decoded parameters; without any, the channels themselves.
 
@@ -106,14 +106,14 @@ def klt_basis(
     ----------
     sent : SpatialParameters or None
     channels : int
-    length, hop, sample_rate_hz, margin : int
+    length, hop, sample_rate_hz : int
         Of the packet, as in `codec.side_info.analysis.measure_parameters`.
     """
     if sent is None:
         identity = np.broadcast_to(np.eye(channels), (1, BANDS, channels, channels))
         return KLTBasis(identity, None, np.ones((1, BANDS)))
     index, edges = np.arange(channels), band_edges(sample_rate_hz)
-    covariance = covariances(sent, edges, window_grid(length, hop, margin).level_slots_of_slot)
+    covariance = covariances(sent, edges, window_grid(length, hop).level_slots_of_slot)
     total = np.trace(covariance, axis1=2, axis2=3)[..., None, None]
     root = np.sqrt(1 - _EIGENVALUE_GAP * index / channels)
     distinct = covariance / np.where(total > 0, total, 1) * root[:, None] * root
@@ -268,14 +268,7 @@ class InverseKLT(_BandTransform):
     hop : int
         Samples per frame of the codec.
     sample_rate_hz : int
-    margin : int
-        Samples at either end of a packet whose power is not measured, as in
-        `codec.side_info.analysis.measure_parameters`.
     """
-
-    def __init__(self, hop: int, sample_rate_hz: int, margin: int):
-        super().__init__(hop, sample_rate_hz)
-        self._margin = margin
 
     def _slot_transforms(
         self, coefficients: Float32[ndarray, "channel frame bin"], length: int, basis: KLTBasis, noise_seed: int
@@ -284,35 +277,24 @@ class InverseKLT(_BandTransform):
         if basis.power is None:
             return [_SlotTransform(_extended_below(of_slot)) for of_slot in vectors]
         target_power = basis.power * basis.gain[:, :, None] ** 2
-        measured = self._measured_frames(coefficients.shape[1], length, len(target_power))
+        slot_of_frame = self._slot_of_frame(coefficients.shape[1], len(target_power))
         return [
-            self._slot_transform(coefficients, frames, of_slot, power, noise_seed)
-            for frames, of_slot, power in zip(measured, vectors, target_power, strict=True)
+            self._slot_transform(coefficients, np.flatnonzero(slot_of_frame == slot), of_slot, power, noise_seed)
+            for slot, (of_slot, power) in enumerate(zip(vectors, target_power, strict=True))
         ]
-
-    def _measured_frames(self, frames: int, length: int, count: int) -> list[Int[ndarray, " frame"]]:
-        """Frames in which the powers of each of `count` slots are measured; the frame at the beginning has none.
-
-        They are those centred at least `margin` samples away from the ends of the packet, or all where these are
-        less than half.
-        """
-        slots, centres = self._slot_of_frame(frames, count), MDCT_HOP * np.arange(1, frames + 1)
-        inner = (centres >= self._margin) & (centres <= length - self._margin)
-        own = [slots == slot for slot in range(count)]
-        return [np.flatnonzero(o & inner if 2 * (o & inner).sum() >= o.sum() else o) for o in own]
 
     def _slot_transform(
         self,
         coefficients: Float32[ndarray, "channel frame bin"],
-        frames: Int[ndarray, " measured"],
+        frames: Int[ndarray, " own"],
         vectors: Float[ndarray, "band channel channel"],
         target_power: Float[ndarray, "band channel"],
         noise_seed: int,
     ) -> _SlotTransform:
         """Return the transform of a slot.
 
-        `frames` are those in which its powers are measured, `target_power` the powers of the components as they
-        were before the network.
+        `frames` are those of the slot, apart from the one at the beginning of the packet; in them its powers are
+        measured. `target_power` are the powers of the components as they were before the network.
         """
         if not len(frames):
             return _SlotTransform(_extended_below(vectors))

@@ -65,7 +65,7 @@ class LevelRestorer:
         """
         # windows centred beyond the packet's ends overlap it, too
         centres = range(before - HOP, before + length + WINDOW // 2, HOP)
-        grid, before_gains_db = window_grid(length, self._hop, 0), self._last_gains_db
+        grid, before_gains_db = window_grid(length, self._hop), self._last_gains_db
         self._last_gains_db = None if sent is None else np.zeros((len(samples), LEVEL_BANDS))
         result = np.zeros((len(samples), length), np.float32)
         audible = range(len(samples)) if sent is None else np.flatnonzero(sent.active)
@@ -93,7 +93,7 @@ class LevelRestorer:
         The gains, in decibels, are interpolated linearly between the centres of the level slots. Windows 0 and 1
         still have the last gains of the packet before, and after the last centre its gains are kept.
         """
-        measured = [window_numbers(centres) for centres in grid.measured_level_slots]
+        measured = [window_numbers(centres) for centres in grid.level_slots]
         measured = [range(n.start + 1, n.stop + 1) for n in measured]  # here, number 0 lies before the packet
         own_db = 10 * np.log10(np.maximum(level_powers(spectra, measured, self._edges)[0], MIN_POWER))
         gains_db = np.clip(sent_db - own_db, _MIN_GAIN_DB, _MAX_GAIN_DB).T

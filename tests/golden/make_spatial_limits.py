@@ -80,7 +80,6 @@ def levels_of(x):
     result = np.empty((len(x), 24, LEVEL_SLOTS))
     for slot in range(LEVEL_SLOTS):
         windows = range(slot * 8, (slot + 1) * 8)
-        windows = [j for j in windows if 1024 <= 512 * j <= LENGTH - 1024] or windows
         for band in range(24):
             part = power[:, [j + 1 for j in windows], e[band] : e[band + 1]]
             result[:, band, slot] = 10 * np.log10(np.maximum(part.mean((1, 2)), 1e-16))

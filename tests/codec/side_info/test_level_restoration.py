@@ -16,6 +16,11 @@ from codec.side_info.parameter_coding import decode_parameters
 GOLDEN = Path(__file__).parents[2] / "golden"
 
 
+def measured(packet):
+    """Parameters of a packet with silence before and after it."""
+    return measure_parameters(packet, 0, packet.shape[1], 512, 44_100)
+
+
 def random_covariance(seed, channels, spread_db=20):
     random = np.random.default_rng(seed)
     factor = random.standard_normal((channels, channels + 2))
@@ -49,8 +54,8 @@ def correlations(covariances):
 def restored_channels(network, sent):
     """What the decoder makes of one packet of the network's output."""
     frames = network.shape[1]
-    basis = klt_basis(sent, len(network), frames, 512, 44_100, 0)
-    channels = InverseKLT(512, 44_100, 0)(network, 0, frames, basis)
+    basis = klt_basis(sent, len(network), frames, 512, 44_100)
+    channels = InverseKLT(512, 44_100)(network, 0, frames, basis)
     return LevelRestorer(512, 44_100).restore(channels, 0, frames, sent)
 
 
@@ -64,13 +69,13 @@ def test_restored_signals_have_the_covariance_that_was_sent(seed):
     low, high = (coloured(random_covariance(seed + n, 5, 10), frames, 1 + n) for n in (8, 9))
     bins = np.fft.rfftfreq(frames, 1 / 44_100) < 1900
     original = np.fft.irfft(np.where(bins, np.fft.rfft(low), np.fft.rfft(high))).astype(np.float32)
-    target = measure_parameters(original, hop, 44_100)
+    target = measured(original)
     # 1900 Hz lie in band 5 of 12; the lowest ones hold few bins
     for bands, number in ((slice(2, 5), seed + 8), (slice(6, 12), seed + 9)):
         made = correlations(random_covariance(number, 5, 10)[None])[0][np.triu_indices(5, 1)]
         np.testing.assert_allclose(target.correlations[:, bands].mean((1, 2)), made, atol=0.05)
     noises = np.fft.rfft(coloured(np.eye(5), frames, 1))
-    basis = klt_basis(target, 5, frames, hop, 44_100, 0)
+    basis = klt_basis(target, 5, frames, hop, 44_100)
     wrong_db = np.random.default_rng(seed).uniform(-3, 3, (12, 5))
     wanted_power = basis.power.mean(0) * 10 ** (wrong_db / 10)
     edges_hz = band_edges(44_100)[::2] * 44_100 / WINDOW
@@ -91,7 +96,7 @@ def test_restored_signals_have_the_covariance_that_was_sent(seed):
 def test_nothing_to_restore_changes_nothing_and_delays_nothing():
     """Windows add up to one, and the gain to the same level is one."""
     x = coloured(random_covariance(4, 3) + 0.1 * np.eye(3), 100 * 512, 0)
-    restored = LevelRestorer(512, 44_100).restore(x, 0, x.shape[1], measure_parameters(x, 512, 44_100))
+    restored = LevelRestorer(512, 44_100).restore(x, 0, x.shape[1], measured(x))
     assert np.abs(restored - x).max() < 1e-4 * x.std()
     unknown = LevelRestorer(512, 44_100).restore(x, 0, x.shape[1], None)
     assert np.abs(unknown - x).max() < 1e-5 * x.std()
@@ -102,7 +107,7 @@ def test_levels_follow_what_correlations_cannot():
     frames = 128 * 512
     noise = coloured(np.eye(2), frames, 3)
     envelope = 10 ** (np.interp(np.arange(frames), [0, 0.4 * frames, 0.6 * frames, frames], [-20, -20, 0, 0]) / 20)
-    target = measure_parameters((envelope * noise).astype(np.float32), 512, 44_100)
+    target = measured((envelope * noise).astype(np.float32))
     restored = restored_channels(coloured(np.eye(2), frames, 4), target)
     early, late = restored[:, : frames // 3].std(), restored[:, 2 * frames // 3 :].std()
     assert 20 * np.log10(late / early) == pytest.approx(20, abs=1.5)
@@ -112,7 +117,7 @@ def test_packets_join_without_a_seam():
     """Packet by packet with context: the windows of both sides agree at the seam."""
     length, hop = 256 * 512, 512
     x = coloured(random_covariance(1, 3), 2 * length, 5)
-    target = measure_parameters(coloured(random_covariance(2, 3), length, 6), hop, 44_100)
+    target = measured(coloured(random_covariance(2, 3), length, 6))
     restorer = LevelRestorer(hop, 44_100)
     first = restorer.restore(x[:, : length + CONTEXT_SAMPLES], 0, length, target)
     second = restorer.restore(x[:, length - CONTEXT_SAMPLES :], CONTEXT_SAMPLES, length, None)
@@ -135,7 +140,7 @@ def test_what_lies_beyond_the_reach_changes_no_bit():
     y = x.copy()
     y[:, : length - CONTEXT_SAMPLES] += 1
     y[:, 2 * length + CONTEXT_SAMPLES :] *= -1
-    target = measure_parameters(x[:, length : 2 * length], hop, 44_100)
+    target = measured(x[:, length : 2 * length])
     a, b = (
         LevelRestorer(hop, 44_100).restore(
             z[:, length - CONTEXT_SAMPLES : 2 * length + CONTEXT_SAMPLES], CONTEXT_SAMPLES, length, target
@@ -149,11 +154,11 @@ def test_silent_channels_and_silence_are_restored_as_silence():
     frames = 64 * 512
     original = coloured(random_covariance(3, 3), frames, 4) * np.float32([[1], [1], [0]])
     decoded = coloured(random_covariance(5, 3), frames, 6)
-    restored = restored_channels(decoded, measure_parameters(original, 512, 44_100))
+    restored = restored_channels(decoded, measured(original))
     assert np.isfinite(restored).all()
     assert restored[:2].any()
     assert not restored[2].any()
-    quiet = restored_channels(0 * decoded, measure_parameters(0 * original, 512, 44_100))
+    quiet = restored_channels(0 * decoded, measured(0 * original))
     assert not quiet.any()
 
 
@@ -163,7 +168,7 @@ def test_silent_channels_and_silence_are_restored_as_silence():
 )
 def test_every_sample_of_every_length_is_restored(frames, counts):
     x = coloured(random_covariance(0, 2), frames * 512, frames)
-    target = measure_parameters(x, 512, 44_100, margin=6656)
+    target = measured(x)
     assert (target.levels_db.shape[2], target.correlations.shape[2]) == counts == slot_counts(frames)
     louder = target._replace(levels_db=target.levels_db + 20 * np.log10(2))
     restored = LevelRestorer(512, 44_100).restore(x, 0, frames * 512, louder)
@@ -179,11 +184,11 @@ def test_an_offset_of_the_network_is_not_amplified():
     noise = coloured(np.eye(1), frames, 8)
     rumble = (noise + 10 * np.sin(2 * np.pi * 60 * time)).astype(np.float32)
     decoded = coloured(np.eye(1), frames, 9) + np.float32(0.01)
-    sent = measure_parameters(rumble, 512, 44_100)
+    sent = measured(rumble)
     restored = restored_channels(decoded, sent)
     assert restored.std() > 2 * decoded.std()
     # as loud as before the network, where the components were made softer or louder
-    gain = klt_basis(sent, 1, frames, 512, 44_100, 0).gain[:, 0].mean()
+    gain = klt_basis(sent, 1, frames, 512, 44_100).gain[:, 0].mean()
     assert abs(restored.mean()) * gain < 0.02
 
 
