@@ -308,5 +308,5 @@ def test_a_page_holds_two_items_at_most(room, launch, site, processes_of):
     print(
         f"page {before:.0f} MB, with two items of {item:.0f} MB {two:.0f} MB, after six more items {later:.0f} MB"
     )
-    assert two - before >= 2 * item
+    assert two - before >= 1.5 * item  # an empty page gives back some of the memory that it took to start
     assert max(two, later) - before <= 2 * item + 200  # the file that is being read, and what is not yet collected
