@@ -25,7 +25,7 @@ from codec.bitstream.sizes import PACKET_FRAMES, SLOT_FRAMES, side_info_bytes, s
 from codec.rvqgan.codec import contextual_frames
 from codec.rvqgan.config import ModelConfig
 from codec.side_info import level_restoration
-from codec.side_info.analysis import BANDS, LEVEL_BANDS, WINDOW, band_edges, measure_parameters
+from codec.side_info.analysis import BANDS, LEVEL_BANDS, band_edges, measure_parameters
 from codec.side_info.klt import MDCT_HOP, ForwardKLT, InverseKLT, KLTBasis, klt_basis
 from codec.side_info.level_restoration import LevelRestorer
 from codec.side_info.parameter_coding import SpatialParameters, decode_parameters, encode_parameters
