@@ -220,8 +220,8 @@ def test_every_sample_on_every_loudspeaker_is_that_of_the_file(room, launch, sit
     assert len(switches) >= 0.7 * REQUESTS
     for out, into in switches:  # 5 ms out and 5 ms in, and the running position goes on
         assert into["frame"] - out["frame"] == FADE
-        assert into["position"] <= out["position"] + FADE
     goes_on = sum(into["position"] == out["position"] + FADE for out, into in switches)
-    assert goes_on >= len(switches) - 2  # just before the end of a loop playback goes on at its start
+    # all but those just before the end of a loop, or with a seek that was asked for during the fade
+    assert goes_on >= len(switches) - max(2, 0.05 * len(switches))
     for before, after in itertools.pairwise(transitions):  # nothing follows before a fade-in is done
         assert before["phase"] != "in" or after["frame"] - before["frame"] >= FADE
