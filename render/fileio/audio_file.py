@@ -305,12 +305,14 @@ def _read_block(file: FileIO, header: Header, length: int, path: Path) -> ndarra
 
 @contextmanager
 def _opened(path: Path) -> Iterator[FileIO]:
-    if not path.exists():
-        raise InputError(f"{path}: no such file")
     if path.is_dir():
         raise InputError(f"{path}: is a folder, but an audio file is needed")
-    reads(path)
-    with errors_name(path), open(path, "rb", buffering=0) as file:
+    try:
+        file = open(path, "rb", buffering=0)  # noqa: SIM115 - closed below; errors of the reader are not those of opening
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    with file, errors_name(path):
+        reads(path)
         yield file
 
 
