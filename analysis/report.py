@@ -1,9 +1,13 @@
 """Write the report of a MUSHRA test as one self-contained HTML file, by the checklist of BS.1534-3, section 10.
 
+    python -m analysis.report --build out/demo --template > facts.toml
+    python -m analysis.report --build out/demo --facts facts.toml -o report.html
+
 What the ratings tell (design, listeners, post-screening, results, statistical methods, versions, hashes) is filled
-in. What they cannot tell is taken from a TOML file (--facts), one line for each point of the checklist; a point
-that is missing is flagged as missing. --template prints such a file to fill in. Where Chromium is installed the
-report is printed as PDF too.
+in. --build takes what the folder of the built test tells: key, ratings of listening.serve, material, systems,
+anchors, levels. The rest is taken from a TOML file (--facts), one line for each point of the checklist, which
+takes precedence; a point that is missing is flagged as missing. --template prints such a file to fill in. Where
+Chromium is installed the report is printed as PDF too.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ import tempfile
 from pathlib import Path
 
 from analysis.reporting.checklist import read_facts, template
+from analysis.reporting.known_facts import facts_of_sessions, fill_from_build
 from analysis.study.options import add_options
 from render.common.cli import one_thread_for_linear_algebra, parser, run
 from render.common.errors import InputError
@@ -22,15 +27,18 @@ def main() -> None:
     command = parser(__doc__, "analysis.report")
     add_options(command, files="*")
     command.add_argument("--facts", type=Path, metavar="FACTS.toml", help="what the ratings cannot tell")
-    command.add_argument("--template", action="store_true", help="print an empty file of facts and stop")
+    command.add_argument("--build", type=Path, metavar="DIR", help="folder of the built test, as out/demo")
+    command.add_argument("--template", action="store_true", help="print a file of facts to fill in, and stop")
     command.add_argument("-o", "--output", type=Path, default=Path("report.html"), metavar="REPORT.html")
     command.add_argument("--force", action="store_true", help="replace a report that differs")
     arguments = command.parse_args()
+    facts = fill_from_build(arguments) if arguments.build else {}
+    facts |= facts_of_sessions(arguments.results)
     if arguments.template:
-        print(template())
+        print(template(facts))
         return
     if not arguments.results:
-        raise InputError("name the rating files of the test, or give --template")
+        raise InputError("name the rating files of the test")
     if arguments.output.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"{arguments.output}: the report is HTML; name it .html (a PDF is written beside it)")
     one_thread_for_linear_algebra()
@@ -41,7 +49,8 @@ def main() -> None:
     from analysis.study.analysis import analyse_files
     from render.common.files import whole_file
 
-    facts = read_facts(arguments.facts) if arguments.facts else {}
+    own = read_facts(arguments.facts) if arguments.facts else {}
+    facts |= {point: text for point, text in own.items() if text}
     test = analyse_files(arguments)
     with tempfile.TemporaryDirectory() as folder:
         drawn = {}

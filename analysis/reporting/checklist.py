@@ -5,7 +5,9 @@ The command reads this module before it decides whether to load anything heavy, 
 
 from __future__ import annotations
 
+import json
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
 from analysis.ratings.csv_text import read_text
@@ -47,13 +49,29 @@ SECTIONS: dict[str, dict[str, str]] = {
 FACTS = {key: what for points in SECTIONS.values() for key, what in points.items()}
 
 
-def template() -> str:
-    """Return an empty file of facts, to be filled in."""
+MISSING = "MISSING"
+"""Word by which a fact says that a part of its point is not known."""
+
+
+def facts_text(facts: Mapping[str, str]) -> str:
+    """Return the facts as the text of a file that `read_facts` reads."""
+    # a JSON string is a basic string of TOML, but for DEL, which TOML wants escaped
+    lines = [f"{key} = {json.dumps(text, ensure_ascii=False)}" for key, text in facts.items()]
+    return "\n".join(lines).replace("\x7f", "\\u007F") + "\n"
+
+
+def template(known: Mapping[str, str]) -> str:
+    """Return a file of facts to be filled in, in which what is known stands already."""
     parts = []
     for section, points in SECTIONS.items():
-        parts.append(f"# ---- {section}")
-        parts += [f'# {what}\n{key} = ""' for key, what in points.items()]
-    return "\n".join(parts)
+        parts.append(f"# ---- {section}\n")
+        parts += [f"# {what}\n{facts_text({key: known.get(key, '')})}" for key, what in points.items()]
+    return "".join(parts).rstrip("\n")
+
+
+def is_given(facts: Mapping[str, str], key: str) -> bool:
+    """Whether a point of the checklist is given whole."""
+    return bool(facts.get(key)) and MISSING not in facts[key]
 
 
 def read_facts(path: Path) -> dict[str, str]:

@@ -19,7 +19,7 @@ import pandas as pd
 
 from analysis.ratings.conditions import REFERENCE_AND_ANCHORS, labels
 from analysis.reporting import presentation
-from analysis.reporting.checklist import FACTS, SECTIONS
+from analysis.reporting.checklist import FACTS, MISSING, SECTIONS, is_given
 from analysis.statistics.intervals import CONVENTIONS
 from analysis.statistics.mixed_inference import METHODS
 from analysis.statistics.paired_tests import PERMUTATION_REMARK
@@ -75,11 +75,11 @@ def report(test: AnalysedTest, facts: Mapping[str, str], figures: Mapping[str, b
     parts = [f"<h1>{title}</h1>"]
     if results.simulated:
         parts.append("<p class=flag>SIMULATED RATINGS: no listener heard anything. Nothing here is evidence.</p>")
-    missing = [what for key, what in FACTS.items() if not facts.get(key)]
+    missing = [what for key, what in FACTS.items() if not is_given(facts, key)]
     if missing:
         parts.append(f"<p class=note>{len(missing)} of {len(FACTS)} points that BS.1534-3 asks for and that the "
-                     "ratings cannot tell are missing. They are marked where they belong, and in the "
-                     "checklist.</p>")  # fmt: skip
+                     "ratings cannot tell are missing, or a part of them is. They are marked where they belong, "
+                     "and in the checklist.</p>")  # fmt: skip
     parts += ["<h2>Summary</h2>", *_summary(test)]
     for section, points in SECTIONS.items():
         if section == "Conclusions":
@@ -103,7 +103,7 @@ def report(test: AnalysedTest, facts: Mapping[str, str], figures: Mapping[str, b
 
 
 def _fact(facts: Mapping[str, str], key: str) -> str:
-    return escape(facts[key]) if facts.get(key) else "<span class=missing>MISSING</span>"
+    return escape(facts.get(key) or MISSING).replace(MISSING, f"<span class=missing>{MISSING}</span>")
 
 
 def _interval(low: Any, high: Any) -> str:
@@ -355,10 +355,10 @@ def _checklist(test: AnalysedTest, facts: Mapping[str, str]) -> list[str]:
         "Plan of the analysis frozen before the test": test.plan is not None,
         "Digests of the stimuli": bool(_stimuli(test)),
         "Ratings of listeners, not simulated": not results.simulated,
-    } | {what: bool(facts.get(key)) for key, what in FACTS.items()}
+    } | {what: is_given(facts, key) for key, what in FACTS.items()}
     rows = "".join(
-        f"<tr><td>{escape(what)}</td><td>{'given' if is_given else '<span class=missing>MISSING</span>'}</td></tr>"
-        for what, is_given in given.items()
+        f"<tr><td>{escape(what)}</td><td>{'given' if there else '<span class=missing>MISSING</span>'}</td></tr>"
+        for what, there in given.items()
     )
     return ["<h2>Checklist of BS.1534-3, section 10</h2>",
             f"<table><tr><th>point</th><th></th></tr>{rows}</table>"]  # fmt: skip

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,19 @@ from analysis.metrics.built_test import REFERENCE
 from listening.packaging import session, webmushra
 from listening.packaging.blinding import BLIND_NAME, BlindTest, key_path
 from listening.packaging.feeds import EARS, EPOCH_S, FeedFormat, ItemFeeds, headphone_format, write_item
-from listening.packaging.plan_report import document
+from listening.packaging.package_readme import NAME as README
+from listening.packaging.package_readme import readme
+from listening.packaging.plan_report import Presented, document
+from listening.packaging.report_facts import known_facts, write_facts
 from listening.packaging.room_signals import write_signals
 from render.common.errors import InputError
-from render.common.files import temporary_folder, whole_file, write_json
+from render.common.files import read_json, temporary_folder, whole_file, write_json
 from render.common.parallel import in_parallel
 from render.common.progress import progress
 from render.hoa.layout import layout
 
 BINAURAL = EARS.name
+SESSION, RATINGS_TEMPLATE = "session.json", "ratings_template.csv"
 
 
 @dataclass(frozen=True)
@@ -154,7 +158,7 @@ def export(
     workers: int,
     headphones: FeedFormat | None = None,
 ) -> Exported:
-    """Write a package and, beside it, its key and test plan.
+    """Write a package and, beside it, its key, its test plan and the facts for its report.
 
     Parameters
     ----------
@@ -187,22 +191,18 @@ def export(
     write_signals(package.signals, form, package.force)
     if headphones:
         write_signals(package.signals / session.HEADPHONES, headphones, package.force)
-    beside = (headphones, ear_feeds) if headphones else None
     if package.kind == "webmushra":
-        title = f"MUSHRA, {package.label.replace('+', '-')}"  # it sends its texts unencoded
-        level = "The tone must be heard in both ears" if form.headphones else "All loudspeakers must be heard"
-        texts = (title, session.INSTRUCTION, session.TRAINING, level)
-        configurations = webmushra.write_configurations(
-            package.folder, package.test_id, texts, test.names, package.force
-        )
-        presented = webmushra.presented(configurations)
+        title, presented = _write_configurations(test, package, form)
     else:
-        record = session.session_record(test, form, feeds, presentation, beside)
-        write_json(package.folder / "session.json", record, package.force)
-        session.write_ratings_template(package.folder / "ratings_template.csv", test.names, package.force)
-        if package.kind == "bundle":
-            _write_bundle(package, ["session.json", "ratings_template.csv", *session.files(record)])
-        presented = session.presented(record, presentation.seed)
+        beside = (headphones, ear_feeds) if headphones else None
+        title, presented = _write_session(test, package, form, feeds, presentation, beside)
+    speakers = session.layout_record(form)
+    text = readme(package.folder, package.kind, title, speakers, key_file.name, presented.stimuli,
+                  package.test_id, bool(headphones))  # fmt: skip
+    with whole_file(package.folder / README, package.force) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    if package.kind == "bundle":
+        _write_bundle(package)
     key = {
         "layout": package.label,
         **_rendering_record(form),
@@ -216,13 +216,39 @@ def export(
         key["headphones"] = {**_rendering_record(headphones), "levels": levels}
     write_json(key_file, key, package.force)
     measured = {item: written.levels for item, written in feeds.items()}
-    text = document(
-        test.plan, test.items, measured, session.layout_record(form), presented, form.headphones, bool(headphones)
-    )
-    with whole_file(key_file.with_name(key_file.stem.replace("key-", "test-plan-", 1) + ".md"), True) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    described = (test.plan, test.items, measured, speakers, presented, form.headphones)
+    label = key_file.stem.removeprefix("key-")
+    with whole_file(key_file.with_name(f"test-plan-{label}.md"), True) as temporary:
+        temporary.write_text(document(*described, bool(headphones)), encoding="utf-8")
+    write_facts(key_file.with_name(f"facts-{label}.toml"), known_facts(title, *described))
     _make_times_equal(package.folder)
     return Exported(key_file, feeds, ear_feeds)
+
+
+def _write_configurations(test: BlindTest, package: Package, form: FeedFormat) -> tuple[str, Presented]:
+    """Write webMUSHRA's configurations; return the title and what they say of the presentation."""
+    title = f"MUSHRA, {package.label.replace('+', '-')}"  # it sends its texts unencoded
+    level = "The tone must be heard in both ears" if form.headphones else "All loudspeakers must be heard"
+    texts = (title, session.INSTRUCTION, session.TRAINING, level)
+    configurations = webmushra.write_configurations(
+        package.folder, package.test_id, texts, test.names, package.force
+    )
+    return title, webmushra.presented(configurations)
+
+
+def _write_session(
+    test: BlindTest,
+    package: Package,
+    form: FeedFormat,
+    feeds: Mapping[str, ItemFeeds],
+    presentation: session.Presentation,
+    beside: tuple[FeedFormat, Mapping[str, ItemFeeds]] | None,
+) -> tuple[str, Presented]:
+    """Write session.json and the template for ratings; return as `_write_configurations` does."""
+    record = session.session_record(test, form, feeds, presentation, beside)
+    write_json(package.folder / SESSION, record, package.force)
+    session.write_ratings_template(package.folder / RATINGS_TEMPLATE, test.names, package.force)
+    return record["title"], session.presented(record, presentation.seed)
 
 
 def _rendering_record(form: FeedFormat) -> dict[str, Any]:
@@ -275,17 +301,26 @@ def _clear_other_export(package: Package, names: dict[str, dict[str, str]]) -> N
 
 def _make_times_equal(folder: Path) -> None:
     """Give all files one time stamp, as their order in time would reveal conditions."""
-    for name in ("audio", session.HEADPHONES, "configs", "signals", "session.json", "ratings_template.csv"):
+    for name in (
+        "audio",
+        session.HEADPHONES,
+        "configs",
+        "signals",
+        README,
+        "session.json",
+        "ratings_template.csv",
+    ):
         for path in (folder / name, *(folder / name).rglob("*")):
             if path.exists():
                 os.utime(path, (EPOCH_S, EPOCH_S))
 
 
-def _write_bundle(package: Package, files: Iterable[str]) -> None:
-    """Pack these files of the package, and nothing else that lies in its folder, into one zip file.
+def _write_bundle(package: Package) -> None:
+    """Pack the files of the package, and nothing else that lies in its folder, into one zip file.
 
     They are not compressed: how well a file compresses would reveal its condition.
     """
+    files = [README, SESSION, RATINGS_TEMPLATE, *session.files(read_json(package.folder / SESSION))]
     with (
         whole_file(package.bundle, package.force) as temporary,
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive,

@@ -127,6 +127,12 @@ def document(
     )
 
 
+def measured_rate(made: Iterable[dict[str, Any]]) -> str:
+    """Mean and range of the measured bit rates in kbit/s of one condition's stimuli; empty where none is coded."""
+    rates = [one["kbps"] for one in made if "kbps" in one]
+    return f"{sum(rates) / len(rates):.2f} ({min(rates):.2f} to {max(rates):.2f})" if rates else ""
+
+
 def _table(header: str, rows: Iterable[Iterable[object]]) -> str:
     titles = header.split(", ")
     lines = [titles, ["---"] * len(titles), *rows]
@@ -137,8 +143,7 @@ def _systems(plan: Plan, items: dict[str, dict[str, Any]]) -> str:
     rows = []
     for name in plan.conditions:
         made = [entry["conditions"][name] for entry in items.values()]
-        rates = [one["kbps"] for one in made if "kbps" in one]
-        rate = f"{sum(rates) / len(rates):.2f} ({min(rates):.2f} to {max(rates):.2f})" if rates else ""
+        rate = measured_rate(made)
         parameters = ", ".join(f"{key} {value}" for key, value in made[0].get("parameters", {}).items() if value)
         rows.append((name, ANCHOR_TEXT.get(name, "system under test"), parameters, rate))
     return _table("id, what, parameters, kbit/s measured: mean (range)", rows)

@@ -144,7 +144,7 @@ def test_the_manifest_records_what_was_measured(built):
 
 
 def test_the_package_holds_what_was_fixed_and_nothing_else(exported, session, key):
-    expected = {"session.json", "ratings_template.csv"}
+    expected = {"README.md", "session.json", "ratings_template.csv"}
     expected |= {f"signals/{name}.wav" for name in ("identification", "level", "tone")}
     for item, names in key["items"].items():
         assert set(names.values()) == CONDITIONS
@@ -172,7 +172,7 @@ def test_nothing_in_the_package_names_a_condition(exported):
     headers = set()
     for path in package.rglob("*"):
         assert not word.search(str(path.relative_to(package)).encode())
-        if path.suffix in (".json", ".csv"):
+        if path.suffix in (".json", ".csv", ".md"):
             assert not word.search(path.read_bytes()), path
         elif path.suffix == ".wav" and path.parent.name != "signals":
             about = info(path)

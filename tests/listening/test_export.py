@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.signal import fftconvolve
 
+from analysis.reporting.checklist import is_given, read_facts
 from listening import export
 from listening.packaging import feeds
 from listening.packaging.blinding import blind_names, key_path
@@ -297,7 +299,6 @@ def test_a_partial_design_gives_each_listener_some_of_the_items(tmp_path, run):
 
 
 def test_a_bundle_is_the_package_uncompressed_and_the_same_again(tmp_path, run):
-    import zipfile
 
     build = make_build(tmp_path / "out")
     run(build, "--format", "bundle")
@@ -329,7 +330,8 @@ def test_what_is_rendered_on_the_way_never_lies_in_the_package(tmp_path, run, mo
     assert seen
     assert not [name for name in seen if "href" in name or "order_0" in name]
     assert sorted(path.name for path in build.iterdir()) == [
-        "key-7.1.4.json", "manifest.json", "package-7.1.4", "scenes", "test-plan-7.1.4.md"]  # fmt: skip
+        "facts-7.1.4.toml", "key-7.1.4.json", "manifest.json", "package-7.1.4", "scenes",
+        "test-plan-7.1.4.md"]  # fmt: skip
 
 
 def test_what_killed_exports_of_earlier_versions_left_is_removed_and_strangers_are_not_packed(tmp_path, run):
@@ -579,11 +581,11 @@ def test_webmushra_gets_two_channels_for_headphones(tmp_path, run):
     )
 
 
-def test_the_test_plan_stands_beside_the_key_and_flags_what_is_missing(tmp_path, run):
+def test_test_plan_and_facts_stand_beside_the_key_and_flag_what_is_missing(tmp_path, run):
     build = make_build(tmp_path / "out")
     run(build)
     text = (build / "test-plan-7.1.4.md").read_text()
-    assert not list((build / "package-7.1.4").rglob("*.md"))
+    assert [path.name for path in (build / "package-7.1.4").rglob("*.md")] == ["README.md"]
     for stated in ("| order_0 | system under test |", "| href | hidden reference |", "| 1 | M+030 | 30 | 0 |",
                    "no low anchor and no mid anchor", "2 items for 1 systems; the standard wants at least 5",
                    "synthetic material: a, b", "-26 LUFS"):  # fmt: skip
@@ -592,6 +594,16 @@ def test_the_test_plan_stands_beside_the_key_and_flags_what_is_missing(tmp_path,
     assert "$" not in text
     assert "Orders are prepared for 8 listeners." in text
     assert "in the order of Williams squares over the listeners, seed 1.\nThe program" in text
+    facts = read_facts(build / "facts-7.1.4.toml")
+    levels = json.loads((build / "key-7.1.4.json").read_text())["levels"]
+    assert {point: is_given(facts, point) for point in facts} == {
+        "title": True, "training": True, "material": True, "systems": True, "layout": False, "level": False,
+        "equipment": False, "attribute": True, "procedure": False,
+    }  # fmt: skip
+    assert facts["systems"] == "order_0"
+    assert "2 items of at most 1 s. synthetic: a, b." in facts["material"]
+    assert f"a {levels['a']['gain_db']:+.1f} dB, b {levels['b']['gain_db']:+.1f} dB" in facts["level"]
+    assert "layout 4+7+0, nominal azimuth and elevation: M+030 (30°, 0°), M-030 (-30°, 0°)" in facts["layout"]
 
 
 def test_the_test_plan_tells_the_orders_that_were_written(tmp_path, run):
@@ -603,6 +615,8 @@ def test_the_test_plan_tells_the_orders_that_were_written(tmp_path, run):
     assert "instructions stand in session.json." in text
     run(build, "--format", "webmushra")
     text = (build / "test-plan-webmushra-7.1.4.md").read_text()
+    facts = read_facts(build / "facts-webmushra-7.1.4.toml")
+    assert "webMUSHRA plays the items in random order" in facts["procedure"]
     assert "Williams" not in text
     assert "No orders are prepared: webMUSHRA draws them" in text
     assert "plays the items in random order and the stimuli of each in random order" in text

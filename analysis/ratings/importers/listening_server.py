@@ -122,9 +122,19 @@ def digest(path: Path) -> str:
     return hashlib.sha256(json.dumps(rows, separators=(",", ":")).encode()).hexdigest()
 
 
-def _check_method(path: Path, database: sqlite3.Connection) -> None:
+def session_plan(path: Path) -> dict[str, Any]:
+    """Settings of the session, as `listening.sessions.plan` defines them."""
+    with opened(path) as database:
+        return _plan(database)
+
+
+def _plan(database: sqlite3.Connection) -> dict[str, Any]:
     [(plan,)] = database.execute("SELECT value FROM meta WHERE key = 'plan'").fetchall()
-    method = json.loads(plan)["method"]
+    return json.loads(plan)
+
+
+def _check_method(path: Path, database: sqlite3.Connection) -> None:
+    method = _plan(database)["method"]
     if method != "mushra":
         raise InputError(
             f"{path}: holds a test by the method {method}, whose results are no scores from 0 to 100; "

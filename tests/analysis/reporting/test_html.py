@@ -69,6 +69,14 @@ def test_report_with_all_facts_flags_nothing(ratings):
     assert "cd" * 32 in text
 
 
+def test_a_point_that_is_known_in_part_is_told_and_flagged(ratings):
+    text = report(analysed(ratings), {"level": "-26 LUFS. MISSING: pressure"}, {})
+    assert "-26 LUFS. <span class=missing>MISSING</span>: pressure" in text
+    row = re.search(r"<tr><td>Listening level,.*?</tr>", text).group()
+    assert "MISSING" in row
+    assert f"{len(FACTS)} of {len(FACTS)} points" in text
+
+
 def test_names_cannot_leave_their_place(ratings):
     evil = "<script>alert('x')</script>"
     table = ratings.assign(
