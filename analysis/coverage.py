@@ -6,7 +6,8 @@ items (items fixed), and for all items of their kind (items random). A conventio
 its coverage is near 95 %. Percentile bootstraps are known to be too narrow for few listeners.
 
 With --tests the command counts how often every quoted test rejects at 5 % where conditions are truly alike: over
-these items, and over all items of their kind. A test keeps its level if that is near 5 % for its claim.
+these items, and over all items of their kind. A test keeps its level if that is near 5 % for its claim. With
+--difference the first condition is that much better than the others, and what is counted is the power.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ def main() -> None:
     command.add_argument(
         "--design", choices=DESIGNS, default="complete", help="which cells are rated, for --tests"
     )
+    command.add_argument("--difference", type=float, default=0.0, metavar="POINTS",
+                         help="true difference of the first condition, for --tests")  # fmt: skip
     command.add_argument("--trials", type=int, default=2000)
     command.add_argument("--draws", type=int, default=400, help="bootstrap draws of each trial; 0 leaves them out")
     command.add_argument("--seed", type=int, default=1)
@@ -39,6 +42,8 @@ def main() -> None:
 
     if not 2 <= arguments.conditions <= 12:
         raise InputError("--conditions must be from 2 to 12")
+    if not -100 <= arguments.difference <= 100:
+        raise InputError("--difference must be from -100 to 100 points")
 
     one_thread_for_linear_algebra()
     if arguments.tests:
@@ -52,14 +57,20 @@ def count_errors(arguments: argparse.Namespace) -> None:
     from analysis.study.error_rates import DESIGNS, error_rates
     from analysis.study.simulation import VARIANCES
 
-    shape = (arguments.listeners, arguments.items, arguments.conditions)
-    found = error_rates(arguments.design, shape, arguments.trials, arguments.draws, arguments.seed, VARIANCES)
-    error = 100 * (0.05 * 0.95 / arguments.trials) ** 0.5
+    shape, difference = (arguments.listeners, arguments.items, arguments.conditions), arguments.difference
+    found = error_rates(
+        arguments.design, shape, arguments.trials, arguments.draws, arguments.seed, VARIANCES, difference
+    )
+    share = 0.5 if difference else 0.05
+    error = 100 * (share * (1 - share) / arguments.trials) ** 0.5
+    true = (
+        f"the first condition is {difference:g} points better: power" if difference else "the hypothesis is true"
+    )
     print(
         f"SIMULATED: {arguments.trials} tests of {shape[0]} listeners x {shape[1]} items x {shape[2]} conditions"
     )
     print(f"{arguments.design}: {DESIGNS[arguments.design]}")
-    print(f"seed {arguments.seed}; rejections in % where the hypothesis is true (standard error {error:.1f})\n")
+    print(f"seed {arguments.seed}; rejections in % where {true} (standard error up to {error:.1f})\n")
     print(f"{'test at 5 %':<44}{'these items':>12}{'such material':>15}  quoted for")
     for name, claim, fixed, at_random in found.dropna().itertuples(index=False):
         print(f"{name:<44}{100 * fixed:>12.1f}{100 * at_random:>15.1f}  {claim}")

@@ -79,7 +79,7 @@ def one_way(scores: Float64[np.ndarray, "listener condition"], name: str = "cond
         If there are fewer than 2 listeners or 2 levels, or ratings are missing.
     """
     _check(scores)
-    return _effect(name, scores @ _contrasts(scores.shape[1]))
+    return _effect(name, scores @ orthonormal_contrasts(scores.shape[1]))
 
 
 def two_way(scores: Float64[np.ndarray, "listener item condition"]) -> tuple[Effect, Effect, Effect]:
@@ -92,7 +92,7 @@ def two_way(scores: Float64[np.ndarray, "listener item condition"]) -> tuple[Eff
     """
     listeners, items, conditions = scores.shape
     _check(scores.reshape(listeners, -1))
-    of_items, of_conditions = _contrasts(items), _contrasts(conditions)
+    of_items, of_conditions = orthonormal_contrasts(items), orthonormal_contrasts(conditions)
     flat_item, flat_condition = np.full(items, items**-0.5), np.full(conditions, conditions**-0.5)
     return (
         _effect("condition", np.einsum("lic,i,ck->lk", scores, flat_item, of_conditions)),
@@ -117,7 +117,7 @@ def _check(scores: Float64[np.ndarray, "listener cell"]) -> None:
         raise InputError("analysis of variance needs at least 2 listeners and 2 levels")
 
 
-def _contrasts(levels: int) -> Float64[np.ndarray, "level contrast"]:
+def orthonormal_contrasts(levels: int) -> Float64[np.ndarray, "level contrast"]:
     """Return orthonormal (Helmert) contrasts: the columns are orthogonal to the mean and to one another."""
     matrix = np.zeros((levels, levels - 1))
     for k in range(1, levels):
@@ -217,14 +217,16 @@ def _multivariate(contrasts: Float64[np.ndarray, "listener contrast"]) -> Multiv
     return Multivariate(wilks, 1 - wilks, f, p, n - p, f_tail(p, n - p, f))
 
 
-def chosen_test(effect: Effect, listeners: int) -> str:
+def chosen_test(effect: Effect, listeners: int, pooling: bool = True) -> str:
     """Choose the result to be quoted: ``huynh-feldt``, ``multivariate`` or ``greenhouse-geisser``.
 
     BS.1534-3, attachment 4, asks for the univariate test with the Huynh-Feldt correction if its epsilon is above
     0.85 and there are fewer listeners than levels + 30, else for the multivariate test, which needs at least as
-    many listeners as levels. With fewer, only the more conservative univariate correction is left.
+    many listeners as levels. With fewer, only the more conservative univariate correction is left. Without
+    `pooling` the Huynh-Feldt correction is not chosen: it allows too much where the variances of the conditions
+    differ.
     """
     levels = effect.df + 1
-    if effect.hf > 0.85 and listeners < levels + 30:
+    if pooling and effect.hf > 0.85 and listeners < levels + 30:
         return "huynh-feldt"
     return "multivariate" if effect.multivariate else "greenhouse-geisser"

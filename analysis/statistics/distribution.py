@@ -6,8 +6,37 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float64
 
+from analysis.ratings.cells import Cells
+
 BIMODAL = 5 / 9
 """Coefficient of bimodality of the uniform distribution; a larger one suggests several modes."""
+
+
+MAX_SPREAD_RATIO = 3.0
+"""Largest ratio of two conditions' residual deviations at which tests that pool them are quoted."""
+
+
+def residual_deviations(cube: Cells) -> list[float]:
+    """Return the standard deviation of each condition's residuals in its additive table listener x item.
+
+    Gaps count as they are.
+    """
+    deviations = []
+    for condition in cube.conditions:
+        scores = cube.of(condition)
+        rated = ~np.isnan(scores)
+        scores = scores[rated.any(axis=1)][:, rated.any(axis=0)]
+        rest = scores - np.nanmean(scores, axis=1, keepdims=True)
+        deviations.append(float(np.nanstd(rest - np.nanmean(rest, axis=0))))
+    return deviations
+
+
+def spreads_differ(cube: Cells) -> bool:
+    """Return whether the conditions' residual deviations differ by more than `MAX_SPREAD_RATIO`."""
+    if min(cube.scores.shape) < 3:
+        return False
+    deviations = residual_deviations(cube)
+    return max(deviations) > MAX_SPREAD_RATIO * min(deviations)
 
 
 def skewness_and_kurtosis(values: Float64[np.ndarray, " n"]) -> tuple[float, float]:

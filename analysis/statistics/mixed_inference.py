@@ -33,7 +33,7 @@ class OmnibusF:
     """An F test of several contrasts: F, its degrees of freedom, p."""
 
     f: float
-    df: int
+    df: float
     df_error: float
     p: float
 

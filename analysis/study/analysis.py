@@ -139,7 +139,7 @@ def analyse(ratings: Ratings, settings: Settings = DEFAULTS, plan: Plan | None =
     spread = _spread(table, cube)
     pairs = _all_pairs(table, cube, settings)
     planned = _planned_pairs(table, cube, settings, plan) if plan else None
-    effect = omnibus.effects[0] if omnibus.effects and cube.complete and settings.claim == "items" else None
+    effect = omnibus.effects[0] if omnibus.effects else None
     return Results(
         table=table,
         cube=cube,
@@ -156,7 +156,7 @@ def analyse(ratings: Ratings, settings: Settings = DEFAULTS, plan: Plan | None =
         outliers=outliers(table),
         omnibus=omnibus,
         claim=settings.claim,
-        quoted=quoted_test(effect, omnibus.chosen.get("condition", ""), models.get(settings.claim)),
+        quoted=quoted_test(cube, settings.claim, effect, models.get(settings.claim)),
         models=models,
         contrasts=_contrasts(models, cube.conditions),
         bootstraps=bootstrap(table, cube, settings.draws, settings.seed) if settings.draws else {},

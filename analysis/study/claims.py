@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from analysis.statistics.anova import Effect
+from analysis.ratings.cells import Cells
+from analysis.statistics.anova import Effect, chosen_test
 from analysis.statistics.condition_models import ConditionModel
+from analysis.statistics.crossed_omnibus import crossed_omnibus
+from analysis.statistics.distribution import spreads_differ
 
 
 def sentence(claim: str, items: int) -> str:
@@ -27,27 +30,37 @@ class QuotedTest:
     p: float
 
 
-def quoted_test(effect: Effect | None, chosen: str, model: ConditionModel | None) -> QuotedTest | None:
-    """Return the test to be quoted.
+def quoted_test(cube: Cells, claim: str, effect: Effect | None, model: ConditionModel | None) -> QuotedTest | None:
+    """Return the test of all conditions together that is to be quoted; None if none can be made.
+
+    Of a complete design that is for these items the choice of BS.1534-3 from the analysis of variance, except that
+    where the spreads of the conditions differ (`analysis.statistics.distribution.spreads_differ`) only results
+    that do not pool them are chosen from; and for such material `crossed_omnibus`. Of an incomplete design it is
+    the mixed model.
 
     Parameters
     ----------
+    cube
+        The scores.
+    claim
+        What the test is to hold for.
     effect
-        The effect of the conditions in the analysis of variance of a complete design with fixed items; None if the
-        items are random or the design is incomplete.
-    chosen
-        Which of its results is to be quoted (`analysis.statistics.anova.chosen_test`).
+        The effect of the conditions in the analysis of variance, if it could be made.
     model
-        The mixed model for the claim, which is quoted if there is no `effect`; None if it could not be fitted.
+        The mixed model for the claim, if it could be fitted.
     """
-    if effect is not None:
+    if cube.complete and claim == "items" and effect is not None:
+        listeners = len(cube.listeners)
+        chosen = chosen_test(effect, listeners, pooling=not spreads_differ(cube))
         if chosen == "multivariate" and (m := effect.multivariate):
             return QuotedTest("repeated measures, multivariate", m.f, m.df, m.df_error, m.p)
-        epsilon = effect.hf if chosen == "huynh-feldt" else effect.gg
-        p = effect.quoted(chosen)
+        epsilon, p = (effect.hf, effect.p_hf) if chosen == "huynh-feldt" else (effect.gg, effect.p_gg)
         return QuotedTest(
             f"repeated measures, {chosen}", effect.f, epsilon * effect.df, epsilon * effect.df_error, p
         )
+    if cube.complete and claim == "material" and len(cube.items) > 1 and model is not None:
+        found = crossed_omnibus(cube.scores)
+        return QuotedTest("crossed, not pooled", found.f, found.df, found.df_error, found.p)
     if model is None:
         return None
     found = model.omnibus()

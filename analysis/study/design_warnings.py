@@ -6,15 +6,13 @@ import numpy as np
 import pandas as pd
 
 from analysis.ratings.cells import Cells
+from analysis.statistics.distribution import residual_deviations, spreads_differ
 from analysis.statistics.paired_tests import MAX_EXACT, listeners_for, smallest_p
 from analysis.study.preregistration import Plan
 from analysis.study.results import OmnibusTests
 
 MAX_LISTED = 10
 """Largest number of names that a warning lists; further ones are only counted."""
-
-MAX_SPREAD_RATIO = 3.0
-"""Largest ratio of two conditions' residual deviations that is not warned of."""
 
 MAX_RESIDUAL_SHAPE = 0.5
 """Skewness or excess kurtosis of the residuals that BS.1534-3 (attachment 4) flags."""
@@ -61,26 +59,16 @@ def balance_warnings(cube: Cells) -> list[str]:
 
 
 def spread_warnings(cube: Cells) -> list[str]:
-    """Warn of conditions whose residuals scatter so differently that tests which pool them err.
-
-    The residuals are those of each condition's additive table listener x item; gaps count as they are.
-    """
-    if min(len(cube.listeners), len(cube.items)) < 3 or len(cube.conditions) < 3:
+    """Warn of conditions whose residuals scatter so differently that tests which pool them err."""
+    if not spreads_differ(cube):
         return []
-    deviations = []
-    for condition in cube.conditions:
-        scores = cube.of(condition)
-        rated = ~np.isnan(scores)
-        scores = scores[rated.any(axis=1)][:, rated.any(axis=0)]
-        rest = scores - np.nanmean(scores, axis=1, keepdims=True)
-        deviations.append(float(np.nanstd(rest - np.nanmean(rest, axis=0))))
+    deviations = residual_deviations(cube)
     low, high = int(np.argmin(deviations)), int(np.argmax(deviations))
-    if deviations[high] <= MAX_SPREAD_RATIO * deviations[low]:
-        return []
     return [
         f"the residuals of the conditions scatter differently (standard deviation {deviations[low]:.1f} for "
-        f"{cube.conditions[low]}, {deviations[high]:.1f} for {cube.conditions[high]}): tests of all conditions "
-        "together pool them and reject up to 9 % of true hypotheses at 5 %; the tests of pairs do not pool"
+        f"{cube.conditions[low]}, {deviations[high]:.1f} for {cube.conditions[high]}): mixed models and the "
+        "Huynh-Feldt correction pool them and reject up to 8 % of true hypotheses at 5 %; of a complete design a "
+        "test of all conditions that does not pool is quoted, and the tests of pairs do not pool"
     ]
 
 

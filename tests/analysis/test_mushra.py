@@ -201,7 +201,7 @@ def test_the_claim_is_printed_with_every_p(tmp_path, command):
     assert (said["items"].count(items), said["items"].count(material)) == (3, 0)
     assert said["material"].count(material) == 3
     assert quoted["items"]["name"].startswith("repeated measures")
-    assert quoted["material"]["name"] == "mixed model, Kenward-Roger"
+    assert quoted["material"]["name"] == "crossed, not pooled"
     refused = command("analysis.mushra", tmp_path / "r.csv", "--claim", "items", "--ci", "crossed")
     assert refused.returncode == 2
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from analysis import coverage
 from analysis.study.error_rates import CLAIM_OF_TEST, DESIGNS, _draw, _rated, error_rates
@@ -28,6 +29,16 @@ def test_incomplete_designs_have_tests(design):
     assert {"mixed model, items fixed (Kenward-Roger)", "mixed model, items random (Kenward-Roger)"} <= made
     assert {"pairs: t", "pairs: crossed"} <= made
     assert "Friedman" not in made
+
+
+def test_a_difference_is_found_as_often_as_the_noncentral_t_says():
+    """Without items the paired t test of 8 listeners has the power of the noncentral distribution."""
+    variances = dict.fromkeys(VARIANCES, 0.0) | {"listener_condition": 50.0, "residual": 1e-6}
+    found = error_rates("complete", (8, 2, 3), 100, 0, 1, variances, 10.0).set_index("test")["items"]
+    limit = stats.t.ppf(0.975, 7)
+    power = stats.nct.sf(limit, 7, 8**0.5) + stats.nct.cdf(-limit, 7, 8**0.5)
+    assert found["pairs: t"] == pytest.approx(power, abs=3 * (power * (1 - power) / 200) ** 0.5)
+    assert found["pairs: t, Holm (any pair)"] > found["pairs: t"] - 0.1
 
 
 def test_hypotheses_are_true_as_drawn():
