@@ -44,6 +44,7 @@ def main() -> None:
     one_thread_for_linear_algebra()
 
     from analysis.reporting import mushra_figures as figures
+    from analysis.reporting.drawing import drawing
     from analysis.reporting.html import report
     from analysis.reporting.pdf import browser, print_pdf
     from analysis.study.analysis import analyse_files
@@ -54,8 +55,9 @@ def main() -> None:
     test = analyse_files(arguments)
     with tempfile.TemporaryDirectory() as folder:
         drawn = {}
-        for name in figures.drawable(test.results):
-            figures.save(test.results, name, Path(folder), ("svg",))
+        shown = drawing(test.results)
+        for name in figures.drawable(shown):  # text as outlines, as readers may not have the font
+            figures.save(shown, name, Path(folder), ("svg",), **{"svg.fonttype": "path"})
             drawn[name] = (Path(folder) / f"{name}.svg").read_bytes()
     text, pdf = report(test, facts, drawn).encode(), arguments.output.with_suffix(".pdf")
     unchanged = pdf.is_file() and arguments.output.is_file() and arguments.output.read_bytes() == text

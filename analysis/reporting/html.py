@@ -34,6 +34,7 @@ CAPTIONS = {
     "mushra": "Mean scores of all conditions",
     "items": "Mean scores of each item",
     "boxes": "Distribution of the ratings",
+    "violins": "Distribution of the ratings, beside the mean scores",
     "listeners": "Ratings of each listener",
     "differences": "Differences between conditions",
     "ranks": "Ranks of the conditions",

@@ -5,11 +5,15 @@ import pytest
 
 from analysis.ratings.table import Ratings
 from analysis.reporting import mushra_figures as figures
+from analysis.reporting.drawing import drawing
+from analysis.reporting.figure_options import Choices
 from analysis.reporting.html import report
+from analysis.reporting.score_figures import BANDS
 from analysis.study.analysis import AnalysedTest, analyse
 from analysis.study.options import Settings
 from analysis.study.simulation import EFFECTS, simulate
-from render.common.figure_style import figure_style
+from render.common.errors import InputError
+from render.common.figure_style import Look, figure_style
 
 
 @pytest.fixture(scope="module")
@@ -20,23 +24,24 @@ def results():
 
 @pytest.mark.parametrize("name", figures.FIGURES)
 def test_figures_say_simulated_and_repeat_to_the_byte(results, tmp_path, name):
-    figure = figures.FIGURES[name](results)
+    test = drawing(results)
+    figure = figures.draw(test, name)
     for axes in figure.axes:
         assert any(text.get_text() == "SIMULATED RATINGS" for text in axes.texts)
     for folder in "ab":
-        figures.save(results, name, tmp_path / folder, ("svg",))
+        figures.save(test, name, tmp_path / folder, ("svg",))
     assert (tmp_path / "a" / f"{name}.svg").read_bytes() == (tmp_path / "b" / f"{name}.svg").read_bytes()
 
 
 def test_figure_of_listeners_does_not_say_simulated(results):
     ratings = results.table.assign(session="s", listener=results.table["listener"].str[-2:])
-    figure = figures.overall(analyse(Ratings(ratings)))
+    figure = figures.overall(drawing(analyse(Ratings(ratings))))
     texts = [t.get_text() for t in figure.axes[0].texts] + [t.get_text() for t in figure.texts]
     assert not any("SIMULATED" in text for text in texts)
-    assert {*figures.BANDS} <= set(texts)
+    assert {*BANDS} <= set(texts)
     lowest = results.summary["ci_low"].min()
     assert figure.axes[0].get_ylim() == (lowest - 2, 100)  # the low anchor's interval leaves the scale
-    paper = figures.overall(analyse(Ratings(ratings), Settings(ci="paper")))
+    paper = figures.overall(drawing(analyse(Ratings(ratings), Settings(ci="paper"))))
     assert paper.axes[0].get_ylim() == (0, 100)
     assert [t.get_text() for t in figure.axes[0].get_xticklabels()] == ["LA", "MA", "OPUS", "PROP", "H-REF"]
     caption = " ".join(" ".join(texts).split())
@@ -57,14 +62,16 @@ def crowded():
     return analyse(Ratings(ratings.assign(session="s", listener=names)), Settings(screening="none"))
 
 
+@pytest.mark.parametrize("width_mm", [None, 89])
 @pytest.mark.parametrize("name", figures.FIGURES)
-def test_nothing_overlaps_or_leaves_the_figure_with_many_long_names(crowded, name):
+def test_nothing_overlaps_or_leaves_the_figure_with_many_long_names(crowded, name, width_mm):
     """Boxes of the drawn texts, slanted ones by their corners, against one another and the figure's edges."""
     import numpy as np
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    with figure_style(figures.FONT_SIZE):
-        figure = figures.FIGURES[name](crowded)
+    look = Look(width_in=width_mm and width_mm / 25.4)
+    with figure_style(figures.FONT_SIZE, look):
+        figure = figures.FIGURES[name](drawing(crowded, Choices(look, mark="letters")))
         renderer = FigureCanvasAgg(figure).get_renderer()
         texts = list(figure.texts)
         for axes in figure.axes:
@@ -74,6 +81,7 @@ def test_nothing_overlaps_or_leaves_the_figure_with_many_long_names(crowded, nam
         texts = [t for t in texts if t.get_text() and t.get_visible()]
         boxes = np.array([t.get_window_extent(renderer).extents for t in texts])
     width, height = figure.bbox.size
+    assert width_mm is None or figure.get_figwidth() == pytest.approx(width_mm / 25.4)
     assert boxes[:, :2].min() >= 0
     assert boxes[:, 2].max() <= width
     assert boxes[:, 3].max() <= height
@@ -108,8 +116,9 @@ def incomplete():
 @pytest.mark.parametrize("name", incomplete())
 def test_incomplete_designs_are_drawn(name, tmp_path):
     results = analyse(Ratings(incomplete()[name]), Settings(screening="none"))
-    for figure in figures.drawable(results):
-        figures.save(results, figure, tmp_path, ("svg",))
+    test = drawing(results)
+    for figure in figures.drawable(test):
+        figures.save(test, figure, tmp_path, ("svg",))
         assert (tmp_path / f"{figure}.svg").stat().st_size > 1000
     text = report(AnalysedTest(results), {}, {})
     assert text.count("<h2>") == 13
@@ -118,7 +127,7 @@ def test_incomplete_designs_are_drawn(name, tmp_path):
 
 def test_intervals_that_leave_the_scale_are_drawn_whole():
     results = analyse(Ratings(simulate({"a": 97.0, "b": 50.0}, 3, ["x", "y"], 3)), Settings(screening="none"))
-    figure = figures.overall(results)
+    figure = figures.overall(drawing(results))
     low, high = figure.axes[0].get_ylim()
     assert high > results.summary["ci_high"].max() > 100
     assert low <= min(0, results.summary["ci_low"].min())
@@ -127,7 +136,7 @@ def test_intervals_that_leave_the_scale_are_drawn_whole():
 
 def test_boxes_have_the_hinges_of_the_standard():
     results = analyse(Ratings(simulate(EFFECTS, 5, ["Beach"], seed=2)), Settings(screening="none"))
-    figure = figures.boxes(results)
+    figure = figures.boxes(drawing(results))
     boxes = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 5 and line.get_linestyle() == "-"]
     drawn = [(line.get_ydata().min(), line.get_ydata().max()) for line in boxes]
     expected = [(row.q1, row.q3) for row in results.spread.itertuples()]
@@ -135,11 +144,19 @@ def test_boxes_have_the_hinges_of_the_standard():
 
 
 def test_discs_are_filled_by_the_adjusted_intervals(results):
-    figure = figures.differences(results)
-    pairs = results.pairs
+    test = drawing(results)
+    figure, pairs = figures.differences(test), test.differences()
     excluding = ((pairs["ci_low_adjusted"] > 0) | (pairs["ci_high_adjusted"] < 0)).sum()
     singly = ((pairs["ci_low"] > 0) | (pairs["ci_high"] < 0)).sum()
     filled = [
         line for line in figure.axes[0].lines if line.get_marker() == "o" and line.get_markerfacecolor() == "black"
     ]
     assert sum(len(line.get_xdata()) for line in filled) == excluding < singly
+
+
+def test_figures_are_chosen_by_name(results):
+    test = drawing(results)
+    assert figures.chosen_figures(test, ["main", "violins", "mushra"]) == ["mushra", "violins"]
+    assert figures.chosen_figures(test, ["all"]) == list(figures.FIGURES)
+    with pytest.raises(InputError, match="did you mean violins"):
+        figures.chosen_figures(test, ["violin"])
