@@ -127,6 +127,12 @@ class Spectra:
             self._computed[window, hop] = stft(self.signal, window, hop)
         return self._computed[window, hop]
 
+    def of_channels(self, channels: list[int]) -> Spectra:
+        """Return the spectra of some channels; what is computed of all channels by now is not computed again."""
+        part = Spectra(self.signal[:, channels])
+        part._computed = {size: transform[:, channels] for size, transform in self._computed.items()}
+        return part
+
 
 def spectrum(signal: Tensor | Spectra, window: int, hop: int) -> Complex[Tensor, "*batch bin frame"]:
     """Return the `stft` of a signal, which is looked up if its `Spectra` are given."""

@@ -237,6 +237,10 @@ class OptimizerSettings(_Checked):
         Decay of the moving average of the generator's weights, which is what is validated and published; 0: none.
     bf16 : bool
         Run the networks under bfloat16 autocast; weights, quantiser and losses stay in float32.
+    tf32 : bool
+        On CUDA, round what enters a convolution to TF32 (10 bits) where it is computed in float32, as PyTorch does
+        by default and the published training did. Losses and the search of codes stay in float32, and so do
+        validation, weights and the optimiser's state.
     """
 
     learning_rate: float = bounded(1e-4, 0, 1)
@@ -250,6 +254,7 @@ class OptimizerSettings(_Checked):
     accumulate: int = bounded(1, 1, 100_000)
     ema: float = bounded(0.0, 0, 0.999999)
     bf16: bool = False
+    tf32: bool = False
 
     def __post_init__(self):
         super().__post_init__()
@@ -378,7 +383,7 @@ def refuse_other_settings(
     Parameters
     ----------
     stored : dict
-        Settings of the run, as `settings_record` makes them.
+        Settings of the run, as `settings_record` makes them. A setting that is newer than the run had its default.
     model, config
         Settings to resume it with.
     where : str
@@ -391,12 +396,16 @@ def refuse_other_settings(
     InputError
         If any other setting differs; the message lists each with both values.
     """
-    now, stored = (json.loads(json.dumps(both)) for both in (settings_record(model, config), stored))
+    now, default, stored = (
+        json.loads(json.dumps(each))
+        for each in (settings_record(model, config), settings_record(ModelConfig(), TrainConfig()), stored)
+    )
     differing = [
         f"{key} {before} there, {after} here"
         for table in ("model", "train")
         for key, after in now[table].items()
-        if not (table == "train" and key in free) and (before := stored.get(table, {}).get(key)) != after
+        if not (table == "train" and key in free)
+        and (before := stored.get(table, {}).get(key, default[table][key])) != after
     ]
     if differing:
         raise InputError(

@@ -60,7 +60,7 @@ def reconstruction_losses(
 
     def mel() -> Tensor:
         chosen = mel_subset.channels
-        both = spectra if chosen is None else (Spectra(reference[:, chosen]), Spectra(decoded[:, chosen]))
+        both = spectra if chosen is None else tuple(of.of_channels(chosen) for of in spectra)
         return mel_distance(*both, sample_rate_hz, mel_subset.scales)
 
     def in_bands(distance: Callable[..., Tensor]) -> Tensor:
@@ -69,13 +69,13 @@ def reconstruction_losses(
 
     reduction = "mean" if config.covariance_reduction == "mean" else "sum"
     known: dict[str, Callable[[], Tensor]] = {
-        "mel": mel,
         "covariance": lambda: covariance_distance(reference, decoded, reduction),
         "waveform": lambda: waveform_distance(reference, decoded),
         "squared_error": lambda: squared_error_distance(reference, decoded),
         "band_covariance": lambda: in_bands(band_covariance_distance),
         "relative_covariance": lambda: in_bands(relative_covariance_distance),
         "intensity": lambda: in_bands(intensity_distance),
+        "mel": mel,  # last: of some channels it can take the spectra of all
     }
     return {name: loss() for name, loss in known.items() if config.weights.get(name)}
 

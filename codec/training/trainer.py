@@ -118,8 +118,8 @@ def learning_rate(config: TrainConfig, step: int) -> float:
 def prepare(run: Run, group: Processes) -> tuple[Excerpts, ValidationSet]:
     """Check the settings against model, processes and recordings; return what to train on and to validate on."""
     config = run.config
-    # float32 means float32; bf16 is what makes training fast
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    # Losses and the search of codes are matrix products, the networks are convolutions
+    torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = False, config.tf32
     torch.backends.cudnn.benchmark = True
     if config.batch % (group.count * config.accumulate):
         raise InputError(

@@ -183,10 +183,11 @@ def validate(model: RVQGAN, validation: ValidationSet, quantized: bool, group: P
     names = columns(model.config)
     sums = torch.zeros(len(names) + 1, dtype=torch.float64)
     model.eval()
-    for excerpt in validation.excerpts(slice(group.rank, None, group.count)):
-        excerpt = excerpt.to(group.device)
-        found = distances(excerpt, decoded_excerpt(model, excerpt, quantized), model.config)
-        sums += torch.tensor([*(found[name] for name in names), 1.0], dtype=torch.float64)
+    with torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False):
+        for excerpt in validation.excerpts(slice(group.rank, None, group.count)):
+            excerpt = excerpt.to(group.device)
+            found = distances(excerpt, decoded_excerpt(model, excerpt, quantized), model.config)
+            sums += torch.tensor([*(found[name] for name in names), 1.0], dtype=torch.float64)
     model.train()
     *totals, count = group.all_reduce_sum(sums.to(group.device)).tolist()
     return {name: total / count for name, total in zip(names, totals, strict=True)}

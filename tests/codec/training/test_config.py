@@ -96,6 +96,10 @@ def test_what_may_differ_when_a_run_is_resumed():
     for changed, name in ((replace(config, steps=40), "steps 20"), (replace(config, betas=(0.9, 0.99)), "betas")):
         with pytest.raises(InputError, match=f"other settings: {name}"):
             refuse_other_settings(stored, model, changed, "here")
+    del stored["train"]["tf32"]  # a run from before there was this setting
+    refuse_other_settings(stored, model, config, "here")
+    with pytest.raises(InputError, match="other settings: tf32 False there, True here"):
+        refuse_other_settings(stored, model, replace(config, tf32=True), "here")
     with pytest.raises(InputError, match="latent_dim 16 there, 32 here"):
         refuse_other_settings(stored, replace(model, latent_dim=32), config, "here")
 

@@ -23,10 +23,12 @@ from codec.rvqgan.codec import RVQGAN
 from codec.rvqgan.config import ModelConfig
 from codec.training import checkpoint
 from codec.training.config import TrainConfig, load_preset
+from codec.training.distributed import Processes
 from codec.training.export import newest_model
 from codec.training.metrics import Metrics
 from codec.training.run_folder import Run, locked
-from codec.training.trainer import learning_rate, train
+from codec.training.trainer import learning_rate, prepare, train
+from codec.training.validation import ValidationSet, validate
 from render.common.errors import InputError
 from render.fileio.audio_file import writer
 
@@ -257,6 +259,31 @@ def test_golden_loss_curve(tmp_path, material):
     for name, expected in golden["curves"].items():
         found = [float(row[name]) for row in rows if row[name]]
         assert found == pytest.approx(expected, rel=1e-3), name
+
+
+class WatchedExcerpts(ValidationSet):
+    """Notes for each excerpt whether convolutions may be rounded to TF32 while it is validated."""
+
+    def excerpts(self, part=slice(None)):
+        for excerpt in super().excerpts(part):
+            allowed.append(torch.backends.cudnn.allow_tf32)
+            yield excerpt
+
+
+allowed = []
+
+
+@pytest.mark.parametrize("tf32", [True, False])
+def test_tf32_is_for_the_convolutions_of_training_only(tmp_path, type_in, material, tf32):
+    model, config = load_preset("tiny.toml")
+    alone = Processes(0, 1, torch.device("cpu"))
+    _, held_out = prepare(Run(tmp_path / "run", model, replace(config, tf32=tf32), [material(4)]), alone)
+    assert torch.backends.cudnn.allow_tf32 is tf32
+    assert torch.backends.cuda.matmul.allow_tf32 is False  # losses and the search of codes
+    allowed.clear()
+    validate(RVQGAN(model), WatchedExcerpts(held_out.recordings, 4096, 1), True, alone)
+    assert allowed == [False, False]
+    assert torch.backends.cudnn.allow_tf32 is tf32
 
 
 def test_schedule():
