@@ -60,8 +60,8 @@ def reconstruction_losses(
 
     def mel() -> Tensor:
         chosen = mel_subset.channels
-        both = spectra if chosen is None else tuple(of.of_channels(chosen) for of in spectra)
-        return mel_distance(*both, sample_rate_hz, mel_subset.scales)
+        a, b = spectra if chosen is None else (of.of_channels(chosen) for of in spectra)
+        return mel_distance(a, b, sample_rate_hz, mel_subset.scales)
 
     def in_bands(distance: Callable[..., Tensor]) -> Tensor:
         bands = erb_bands(sample_rate_hz, BAND_WINDOW, BAND_COUNT).to(decoded.device)
