@@ -21,7 +21,8 @@ def render(scene: Scene, layout: str, decoder: str = "adm") -> Feed:
     ----------
     scene : Scene
     layout : str
-        ``7.1.4``, ``4+7+0``, ``5.1``, ``stereo``, ... or the path of a ``.toml`` file of measured positions.
+        ``7.1.4``, ``4+7+0``, ``5.1``, ``stereo``, ... or the path of a ``.toml`` or
+        ``.json`` file of loudspeaker positions.
     decoder : str
         ``adm`` (ITU-R BS.2127), ``maxre``, ``pareto``, ``dual``, ``allrad``, ``epad``, ``mode-matching`` or
         ``sampling``; docs/render.md compares them.

@@ -24,14 +24,15 @@ def main() -> None:
     arguments.add_argument(
         "--layout",
         required=True,
-        help="7.1.4, 4+7+0, 5.1, stereo, ... or a .toml file of measured positions",
+        help="7.1.4, 4+7+0, 5.1, stereo, mono, ... or a .toml or .json file of loudspeaker positions",
     )
     arguments.add_argument(
         "--decoder",
         default="adm",
         help="adm: the decoder of ITU-R BS.2127 and IAMF (default); maxre: the same with max-rE weights; pareto: "
-        "even energy, optimised for the loudspeaker positions; dual: exact velocity below 500 Hz, pareto above; "
-        "allrad: AllRAD with max-rE by spaudiopy; epad, mode-matching, sampling: the classical designs",
+        "even energy, optimised for the loudspeaker positions; pareto:1 (or any share from 0): wider sources, "
+        "smaller errors of direction; dual: exact velocity below 500 Hz, pareto above; FILE.json: of IEM "
+        "AllRADecoder; allrad: by spaudiopy, with max-rE; epad, mode-matching, sampling: the classical designs",
     )
     arguments.add_argument(
         "--input",
@@ -50,7 +51,7 @@ def main() -> None:
     )
     arguments.add_argument("--rate", type=int, metavar="HZ", help="sample rate of the feed (default: the scene's)")
     arguments.add_argument(
-        "--trim", action="store_true", help="apply the distances, gains and delays in LAYOUT.toml"
+        "--trim", action="store_true", help="apply the distances, gains and delays in the file of --layout"
     )
     arguments.add_argument(
         "--subtype",
@@ -74,15 +75,15 @@ def main() -> None:
     given = arguments.parse_args()
     one_thread_for_linear_algebra()
 
-    from render.hoa.layout import layout
+    from render.hoa.layout import is_layout_file, layout
     from render.hoa.scene import check_rate
     from render.loudspeakers.calibration import read_trims
     from render.loudspeakers.renderer import Decoding, FeedFormat, decode_file
 
     if given.rate is not None:
         check_rate(given.rate)
-    if given.trim and not given.layout.endswith(".toml"):
-        raise InputError(f"--trim needs a .toml file of measured positions, not layout {given.layout}")
+    if given.trim and not is_layout_file(given.layout):
+        raise InputError(f"--trim needs a .toml or .json file of loudspeaker positions, not layout {given.layout}")
     trims = read_trims(Path(given.layout)) if given.trim else None
     decoding = Decoding(layout(given.layout), given.decoder, given.input, given.lfe, trims)
     feed_format = FeedFormat(given.subtype, given.order, given.rate, given.dither)

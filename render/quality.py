@@ -1,11 +1,11 @@
 """Measure how well a decoder preserves energy and direction.
 
-For plane waves from all directions: energy relative to its mean over the sphere, length of the energy vector rE
-(1 for a single loudspeaker, smaller for a wider source) and the angle between rE, or the velocity vector rV, and
-the wave (Gerzon 1992; ITU-R BS.2127 prescribes none of them). Prints a table by region and, for pareto, how it
-compares with adm over the region that the layout covers. -o also draws maps of the sphere, one row per decoder,
-loudspeakers as dots. --front prints the trade-off between the length of rE and its direction: decoders of even
-energy between adm and maxre.
+For plane waves from all directions: energy relative to its mean over the sphere, length of the energy vector rE (1
+for a single loudspeaker, smaller for a wider source), the width of the source that it stands for (2 arccos |rE|)
+and the angle between rE, or the velocity vector rV, and the wave (Gerzon 1992; ITU-R BS.2127 prescribes none of
+them). Prints a table by region, why a decoder cannot be had, and, for pareto, how it compares with adm over the
+region that the layout covers. -o also draws maps of the sphere, one row per decoder. --front prints the trade-off
+between the length of rE and its direction: decoders pareto:0 to pareto:1.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from render.common.cli import parser, run
+from render.common.errors import InputError
 
 REGIONS_DEG = {"sphere": (-90.0, 90.0), "above -10": (-10.0, 90.0), "horizon": (-10.0, 10.0)}  # elevation
 
@@ -20,8 +21,8 @@ REGIONS_DEG = {"sphere": (-90.0, 90.0), "above -10": (-10.0, 90.0), "horizon": (
 def main() -> None:
     """Command line."""
     arguments = parser(__doc__, "render.quality")
-    arguments.add_argument("--layout", required=True, help="7.1.4, 5.1, ... or a .toml file of measured positions")
-    arguments.add_argument("--decoder", nargs="+", default=["adm"], help="one or more, see render.decode")
+    arguments.add_argument("--layout", required=True, help="7.1.4, 5.1, ... or a .toml or .json file")
+    arguments.add_argument("--decoder", nargs="+", help="one or more, see render.decode (default: all but allrad)")
     arguments.add_argument("--ambisonic-order", type=int, default=3, metavar="N", help="default 3")
     arguments.add_argument("-o", "--output", type=Path, metavar="PICTURE", help="maps to draw: .png or .pdf")
     arguments.add_argument("--force", action="store_true", help="replace an existing picture that differs")
@@ -30,14 +31,21 @@ def main() -> None:
 
     from render.hoa.layout import layout
     from render.loudspeakers.decoder_quality import DIRECTIONS
-    from render.loudspeakers.design import band_matrices
+    from render.loudspeakers.design import DECODERS, band_matrices
 
     to, order = layout(given.layout), given.ambisonic_order
-    matrices = {}
-    for method in given.decoder:
-        matrices |= band_matrices(to, order, method)
+    matrices, refused = {}, {}
+    for method in given.decoder or [name for name in DECODERS if name != "allrad"]:
+        try:
+            matrices |= band_matrices(to, order, method)
+        except InputError as error:
+            refused[method] = error
+    if not matrices:
+        raise next(iter(refused.values()))
     print(f"layout {to.name}, order {order}, {DIRECTIONS} directions; dB and degrees")
     _print_table(matrices, to)
+    for method, reason in refused.items():
+        print(f"{method}: {reason}")
     if "pareto" in matrices:
         _print_comparison(to, order)
     if given.front:
@@ -55,7 +63,7 @@ def _print_table(matrices, to) -> None:
     from render.loudspeakers.decoder_quality import DIRECTIONS, quality
 
     azimuth, elevation = fibonacci_sphere(DIRECTIONS)
-    print("decoder        region     energy min    max  sigma   |rE|  error mean   p95   |rV|  error mean")
+    print("decoder        region     energy min    max  sigma   |rE|  width  error mean   p95   |rV|  error mean")
     for method, matrix in matrices.items():
         found = quality(matrix, to, azimuth, elevation)
         for region, (low_deg, high_deg) in REGIONS_DEG.items():
@@ -63,8 +71,8 @@ def _print_table(matrices, to) -> None:
             energy_db, error_deg = found.energy_db[part], found.re_error_deg[part]
             print(
                 f"{method:14s} {region:10s} {energy_db.min():10.2f} {energy_db.max():6.2f} {energy_db.std():6.2f} "
-                f"{found.re_length[part].mean():6.3f} {error_deg.mean():11.2f} "
-                f"{np.percentile(error_deg, 95):5.1f} "
+                f"{found.re_length[part].mean():6.3f} {found.width_deg[part].mean():6.1f} "
+                f"{error_deg.mean():11.2f} {np.percentile(error_deg, 95):5.1f} "
                 f"{found.rv_length[part].mean():6.3f} {found.rv_error_deg[part].mean():11.2f}"
             )
 
@@ -85,14 +93,14 @@ def _print_front(to, order: int) -> None:
     import numpy as np
 
     from render.loudspeakers.decoder_quality import quality_summary
-    from render.loudspeakers.design import pareto_front
+    from render.loudspeakers.design import decoding_matrix
 
-    print("front: even energy, from the |rE| of adm (0) to that of maxre (1)")
-    print("  towards maxre  energy range  sigma   |rE|  error mean   p95")
-    for share, matrix in pareto_front(to, order, np.linspace(0, 1, 5)):
-        found = quality_summary(matrix, to)
+    print("front: even energy, from the |rE| of adm to that of maxre")
+    print("  decoder        energy range  sigma   |rE|  error mean   p95")
+    for share in np.linspace(0, 1, 5):
+        found = quality_summary(decoding_matrix(to, order, f"pareto:{share:g}"), to)
         print(
-            f"  {share:13.2f} {found.energy_range_db:13.2f} {found.energy_deviation_db:6.2f} "
+            f"  pareto:{share:<6g} {found.energy_range_db:13.2f} {found.energy_deviation_db:6.2f} "
             f"{found.re_length:6.3f} {found.error_deg:11.2f} {found.error_95_deg:5.1f}"
         )
 

@@ -24,7 +24,7 @@ from render.common.errors import InputError
 from render.common.files import read_json, temporary_folder, whole_file, write_json
 from render.common.parallel import in_parallel
 from render.common.progress import progress
-from render.hoa.layout import layout
+from render.hoa.layout import is_layout_file, layout
 
 BINAURAL = EARS.name
 SESSION, RATINGS_TEMPLATE = "session.json", "ratings_template.csv"
@@ -79,7 +79,7 @@ class Package:
 
 def layout_label(name: str) -> str:
     """Name of a layout in file names; a layout may be given as a file of measured positions."""
-    return Path(name).stem if name.endswith(".toml") else name
+    return Path(name).stem if is_layout_file(name) else name
 
 
 def package_of(

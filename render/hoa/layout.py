@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
 from render.common.errors import InputError
+from render.hoa.layout_file import LayoutFile, read_layout_file
+from render.hoa.spherical_harmonics import unit_vectors
 
 # Elevation of the layer that a label begins with, in degrees (BS.2051-3, clause 2)
 _LAYER_ELEVATION_DEG = {"B": -30.0, "M": 0.0, "U": 30.0, "UH": 45.0, "T": 90.0}
@@ -21,6 +24,7 @@ _SCREEN_AZIMUTH_DEG = 15.0
 _LFE_POSITION_DEG = (45.0, -30.0)
 
 _MEASURED_KEYS = {"azimuth", "elevation", "distance", "gain_db", "delay_ms"}
+_SAME_DIRECTION = 1e-4  # rad; two loudspeakers of a set cannot stand closer to each other
 
 # Loudspeakers that a file's channel may be for each label, by CoreAudio's labels (bits of the mask of
 # WAVEFORMATEXTENSIBLE, counted from 1): a pair of surrounds is "back", "side" or "surround" as its companions are
@@ -63,7 +67,11 @@ class Loudspeaker:
 
 @dataclass(frozen=True)
 class Layout:
-    """Loudspeakers in channel order; `name` counts them by layer, upper+middle+bottom, e.g. ``4+7+0``."""
+    """Loudspeakers in channel order.
+
+    `name` counts those of a standard by layer, upper+middle+bottom, e.g. ``4+7+0``; a set of one's own has any
+    other.
+    """
 
     name: str
     loudspeakers: tuple[Loudspeaker, ...]
@@ -95,7 +103,7 @@ def layout(name: str) -> Layout:
     ----------
     name : str
         The standard's name (``4+7+0``), a user's (``7.1.4``, ``stereo``; see `layout_names`) or the path of
-        a ``.toml`` file (see `measured_layout`).
+        a ``.toml`` or ``.json`` file (see `measured_layout`).
 
     Raises
     ------
@@ -107,49 +115,59 @@ def layout(name: str) -> Layout:
     >>> layout("7.1.4").labels[:4]
     ('M+030', 'M-030', 'M+000', 'LFE1')
     """
-    if name.endswith(".toml"):
+    if is_layout_file(name):
         return measured_layout(Path(name))
     wanted = name.strip().lower()
     for standard_name, entry in _standard().items():
         if wanted in (standard_name, *entry["names"]):
-            labels = [loudspeaker["label"] for loudspeaker in entry["loudspeakers"]]
-            return Layout(standard_name, tuple(_nominal(label) for label in labels))
+            return Layout(standard_name, nominal_loudspeakers(standard_name))
     known = ", ".join(f"{user} ({standard})" for user, standard in (layout_names() | iamf_layout_names()).items())
-    raise InputError(f"layout {name!r} is unknown; known are {known}, or a .toml file of measured positions")
+    raise InputError(
+        f"layout {name!r} is unknown; known are {known}, or a .toml or .json file of loudspeaker positions"
+    )
+
+
+def is_layout_file(name: str) -> bool:
+    """Whether a layout is given by a file of positions."""
+    return name.endswith((".toml", ".json"))
+
+
+def nominal_loudspeakers(name: str) -> tuple[Loudspeaker, ...]:
+    """Loudspeakers of a layout of BS.2051 or IAMF at nominal positions; none if no standard has the name."""
+    entries = _standard().get(name, {}).get("loudspeakers", [])
+    return tuple(_nominal(loudspeaker["label"]) for loudspeaker in entries)
 
 
 def measured_layout(path: Path) -> Layout:
-    """Layout with the loudspeakers at their measured positions, from a TOML file.
+    """Layout with the loudspeakers at their measured positions, from a file (`render.hoa.layout_file`).
 
-    The file names a layout and gives the positions that are not nominal, in degrees::
+    A file that names a layout gives the positions that are not nominal, in degrees::
 
         layout = "7.1.4"
         [loudspeakers]
         "M+030" = { azimuth = 32.5 }
         "U-045" = { azimuth = -40.0, elevation = 42.0 }
 
-    It may also hold a ``distance`` in metres, ``gain_db`` and ``delay_ms``; see `render.loudspeakers.calibration`.
+    Any other set of loudspeakers has a name of its own and says where each of them stands. It may also hold a
+    ``distance`` in metres, ``gain_db`` and ``delay_ms``; see `render.loudspeakers.calibration`.
 
     Raises
     ------
     InputError
         If the file is damaged or names an unknown loudspeaker, or a position lies outside the range that
-        BS.2051 allows it (LFE may stand anywhere).
+        BS.2051 allows it (LFE may stand anywhere), or two loudspeakers of a set stand in one direction.
     """
     path = Path(path)
+    file = read_layout_file(path)
+    if file.layout is None:
+        return _own_set(file, path)
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not TOML ({error})") from None
-    if unknown := sorted(set(content) - {"layout", "loudspeakers"}):
-        raise InputError(f"{path}: unknown key {unknown[0]!r}; known are layout, loudspeakers")
-    try:
-        nominal = layout(str(content.get("layout", "")).removesuffix(".toml"))
+        if is_layout_file(file.layout):
+            raise InputError(f"layout {Path(file.layout).stem!r} is unknown; a file cannot refer to another one")
+        nominal = layout(file.layout)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    moved = content.get("loudspeakers", {})
+    moved = file.loudspeakers
     if not isinstance(moved, dict) or (unknown := sorted(set(moved) - set(nominal.labels))):
         raise InputError(
             f"{path}: [loudspeakers] needs labels of {nominal.name} ({', '.join(nominal.labels)})"
@@ -165,6 +183,44 @@ def measured_layout(path: Path) -> Layout:
     )
 
 
+def _own_set(file: LayoutFile, path: Path) -> Layout:
+    """Layout of a file that lists all loudspeakers of a room."""
+    if not file.name.isprintable() or not file.name.strip() or nominal_loudspeakers(file.name):
+        raise InputError(f"{path}: name {file.name!r}; a set of loudspeakers needs a name that no standard has")
+    if not isinstance(file.loudspeakers, dict) or not file.loudspeakers:
+        raise InputError(f"{path}: no loudspeakers; [loudspeakers] lists them in the order of their channels")
+    speakers = tuple(_placed(label, given, path) for label, given in file.loudspeakers.items())
+    result = Layout(file.name, speakers)
+    heard = result.full_range
+    if not heard:
+        raise InputError(f"{path}: no loudspeakers with a direction")
+    vectors = unit_vectors(*result.directions_rad())[heard]
+    near = np.argwhere(np.triu(vectors @ vectors.T > np.cos(_SAME_DIRECTION), 1))
+    if near.size:
+        first, second = (result.labels[heard[index]] for index in near[0])
+        raise InputError(f"{path}: {first} and {second} stand in the same direction; leave one of them out")
+    return result
+
+
+def _placed(label: str, given: Any, path: Path) -> Loudspeaker:
+    where = f"{path}: {label}"
+    if not label.strip() or "," in label or not label.isprintable():
+        raise InputError(f"{path}: label {label!r}; a label has no comma and is not empty")
+    if not isinstance(given, dict) or set(given) - _MEASURED_KEYS - {"lfe"}:
+        raise InputError(
+            f"{where}: needs {{ azimuth = degrees, elevation = degrees }} or {{ lfe = true }} (distance, gain_db, "
+            f"delay_ms), got {given!r}"
+        )
+    is_lfe = given.get("lfe", False)
+    if not isinstance(is_lfe, bool) or (not is_lfe and "azimuth" not in given):
+        raise InputError(f"{where}: needs an azimuth, or lfe = true")
+    nominal = _nominal("LFE1") if is_lfe else Loudspeaker(label, 0.0, 0.0)
+    azimuth, elevation = _angles(given, nominal, where)
+    if abs(elevation) > 90:
+        raise InputError(f"{where}: elevation {elevation:g} degrees; possible are -90 to 90")
+    return Loudspeaker(label, azimuth, elevation, is_lfe)
+
+
 def _moved(nominal: Loudspeaker, entry: dict, position: dict, path: Path) -> Loudspeaker:
     where = f"{path}: {nominal.label}"
     if not isinstance(position, dict) or set(position) - _MEASURED_KEYS:
@@ -172,6 +228,19 @@ def _moved(nominal: Loudspeaker, entry: dict, position: dict, path: Path) -> Lou
             f"{where}: needs {{ azimuth = degrees, elevation = degrees }} (distance, gain_db, delay_ms), "
             f"got {position!r}"
         )
+    azimuth, elevation = _angles(position, nominal, where)
+    if not nominal.is_lfe:
+        # Ranges are those of the left side; M+180 and U+180 may be given as -180
+        sign = -1.0 if nominal.azimuth_deg < 0 else 1.0
+        outward = 180.0 if abs(azimuth) == 180 and nominal.azimuth_deg == 180 else sign * azimuth
+        _check_range(outward, entry.get("azimuth", [abs(nominal.azimuth_deg)] * 2), f"{where}: azimuth")
+        _check_range(elevation, entry.get("elevation", [nominal.elevation_deg] * 2), f"{where}: elevation")
+        azimuth = sign * outward
+    return replace(nominal, azimuth_deg=azimuth, elevation_deg=elevation)
+
+
+def _angles(position: dict[str, Any], nominal: Loudspeaker, where: str) -> tuple[float, float]:
+    """Azimuth, from -180 to before 180, and elevation in degrees; what is not given is nominal."""
     measured = {
         "azimuth": position.get("azimuth", nominal.azimuth_deg),
         "elevation": position.get("elevation", nominal.elevation_deg),
@@ -179,19 +248,7 @@ def _moved(nominal: Loudspeaker, entry: dict, position: dict, path: Path) -> Lou
     for axis, angle_deg in measured.items():
         if isinstance(angle_deg, bool) or not isinstance(angle_deg, int | float) or not abs(angle_deg) <= 360:
             raise InputError(f"{where}: {axis} {angle_deg!r} is not an angle in degrees")
-    azimuth = (measured["azimuth"] + 180.0) % 360.0 - 180.0
-    if not nominal.is_lfe:
-        # Ranges are those of the left side; M+180 and U+180 may be given as -180
-        sign = -1.0 if nominal.azimuth_deg < 0 else 1.0
-        outward = 180.0 if abs(azimuth) == 180 and nominal.azimuth_deg == 180 else sign * azimuth
-        _check_range(outward, entry.get("azimuth", [abs(nominal.azimuth_deg)] * 2), f"{where}: azimuth")
-        _check_range(
-            measured["elevation"],
-            entry.get("elevation", [nominal.elevation_deg] * 2),
-            f"{where}: elevation",
-        )
-        azimuth = sign * outward
-    return replace(nominal, azimuth_deg=azimuth, elevation_deg=float(measured["elevation"]))
+    return (measured["azimuth"] + 180.0) % 360.0 - 180.0, float(measured["elevation"])
 
 
 def _check_range(angle_deg: float, allowed_deg: list[float], what: str) -> None:

@@ -4,20 +4,21 @@
     [loudspeakers]
     "M+030" = { azimuth = 31.0, distance = 2.1, gain_db = -0.5 }
 
-Where distances d (in metres) are given, nearer loudspeakers are attenuated by 20 lg(d_max/d) dB (free field) and
-delayed by (d_max - d)/c to match the farthest one. ``gain_db`` and ``delay_ms`` are added to that.
+The distances of a layout in JSON (`render.hoa.layout_file`) count alike. Where distances d (in metres) are given,
+nearer loudspeakers are attenuated by 20 lg(d_max/d) dB (free field) and delayed by (d_max - d)/c to match the
+farthest one. ``gain_db`` and ``delay_ms`` are added to that.
 """
 
 from __future__ import annotations
 
 import math
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from render.common.errors import InputError
 from render.hoa.layout import measured_layout
+from render.hoa.layout_file import read_layout_file
 
 _SPEED_OF_SOUND_M_S = 343.0
 _RANGES = {"distance": (0.3, 100.0), "gain_db": (-60.0, 20.0), "delay_ms": (0.0, 500.0)}
@@ -32,7 +33,7 @@ class Trim:
 
 
 def read_trims(path: Path) -> dict[str, Trim]:
-    """Read the trims of all loudspeakers, by label, from the TOML file of a measured layout.
+    """Read the trims of all loudspeakers, by label, from the file of a measured layout.
 
     An LFE without a distance counts as being as far away as the farthest loudspeaker.
 
@@ -43,7 +44,7 @@ def read_trims(path: Path) -> dict[str, Trim]:
         100 m, gain -60 to 20 dB, delay 0 to 500 ms), or if only some loudspeakers have a distance.
     """
     of = measured_layout(path)
-    given = tomllib.loads(Path(path).read_text(encoding="utf-8")).get("loudspeakers", {})
+    given = read_layout_file(path).loudspeakers
     values = {label: _checked(given.get(label, {}), f"{path}: {label}") for label in of.labels}
     distances = {label: value["distance"] for label, value in values.items() if "distance" in value}
     missing = [s.label for s in of.loudspeakers if not s.is_lfe and s.label not in distances]
@@ -58,6 +59,13 @@ def read_trims(path: Path) -> dict[str, Trim]:
             (farthest - distance) / _SPEED_OF_SOUND_M_S + 1e-3 * value.get("delay_ms", 0.0),
         )
     return result
+
+
+def read_distances(path: Path) -> dict[str, float]:
+    """Distances in metres, by label, that the file of a measured layout gives; errors as `read_trims`."""
+    given = read_layout_file(path).loudspeakers
+    values = {label: _checked(given.get(label, {}), f"{path}: {label}") for label in measured_layout(path).labels}
+    return {label: value["distance"] for label, value in values.items() if "distance" in value}
 
 
 def _checked(given: dict[str, Any], where: str) -> dict[str, float]:

@@ -13,12 +13,21 @@ from numpy import ndarray
 from render.common.figure_style import figure_style, write_figure
 from render.hoa.layout import Layout
 from render.loudspeakers.decoder_quality import quality
+from render.loudspeakers.optimised import covered_elevation_deg
+
+# Measure of `Quality`, what its colours mean, their limits, the map, and which limit values may pass. The sign of
+# the energy counts, so its colours diverge from the mean
+_MAPS = (
+    ("energy_db", "energy,\ndB re mean", -3.0, 3.0, "RdBu_r", "both"),
+    ("re_length", "length of rE", 0.4, 1.0, "cividis", "min"),
+    ("re_error_deg", "direction error\nof rE, degrees", 0.0, 45.0, "cividis", "max"),
+)
 
 
 def write_decoder_maps(
     matrices: dict[str, Float[ndarray, "loudspeaker acn"]], layout: Layout, path: Path, force: bool = False
 ) -> None:
-    """Draw energy, length and direction error of rE over the sphere, one row per decoder, to .png or .pdf."""
+    """Draw energy, length and direction error of rE over the sphere, one column per decoder, to .png or .pdf."""
     with figure_style(10):
         write_figure(_maps(matrices, layout), path, force=force)
 
@@ -26,38 +35,36 @@ def write_decoder_maps(
 def _maps(matrices: dict[str, ndarray], layout: Layout) -> Figure:
     azimuth_deg, elevation_deg = np.arange(180, -181, -2.0), np.arange(-90, 91, 2.0)
     grid = np.meshgrid(np.radians(azimuth_deg), np.radians(elevation_deg))
-    maps = [
-        ("energy, dB re mean", "energy_db", -6.0, 3.0, "both"),
-        ("length of rE", "re_length", 0.4, 1.0, "min"),
-        ("direction error of rE, degrees", "re_error_deg", 0.0, 45.0, "max"),
-    ]
-    figure = Figure(figsize=(13, 2.9 * len(matrices)), layout="constrained")
-    axes = figure.subplots(len(matrices), 3, squeeze=False, sharex=True, sharey=True)
-    for row, (method, matrix) in zip(axes, matrices.items(), strict=True):
-        found = quality(matrix, layout, grid[0].ravel(), grid[1].ravel())
-        for axis, (title, name, low, high, beyond) in zip(row, maps, strict=True):
-            values = getattr(found, name).reshape(grid[0].shape)
-            image = axis.pcolormesh(azimuth_deg, elevation_deg, values, vmin=low, vmax=high, cmap="cividis")
+    found = {name: quality(matrix, layout, grid[0].ravel(), grid[1].ravel()) for name, matrix in matrices.items()}
+    figure = Figure(figsize=(1.6 + 3.3 * len(matrices), 7.0), layout="constrained")
+    axes = figure.subplots(len(_MAPS), len(matrices), squeeze=False, sharex=True, sharey=True)
+    for row, (measure, meaning, low, high, colours, beyond) in zip(axes, _MAPS, strict=True):
+        for axis, of_decoder in zip(row, found.values(), strict=True):
+            values = getattr(of_decoder, measure).reshape(grid[0].shape)
+            image = axis.pcolormesh(azimuth_deg, elevation_deg, values, vmin=low, vmax=high, cmap=colours)
             _draw_loudspeakers(axis, layout)
-            axis.set(
-                title=f"{method}: {title}",
-                xlim=(180, -180),
-                xticks=range(-180, 181, 60),
-                yticks=range(-90, 91, 30),
-            )
-            figure.colorbar(image, ax=axis, extend=beyond)
-    for axis in axes[-1]:
-        axis.set_xlabel("azimuth, degrees (left is positive)")
-    for axis in axes[:, 0]:
-        axis.set_ylabel("elevation, degrees")
+            axis.set(xlim=(180, -180), xticks=range(-180, 181, 90), yticks=range(-90, 91, 45))
+        figure.colorbar(image, ax=row, extend=beyond, label=meaning, aspect=12)
+        row[0].set_ylabel("elevation, degrees")
+    for axis, name in zip(axes[0], matrices, strict=True):
+        axis.set_title(name)
+    figure.supxlabel("azimuth, degrees (left is positive)", fontsize="medium")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper left", ncols=2, frameon=False, title=f"layout {layout.name}")
     return figure
 
 
 def _draw_loudspeakers(axis: Axes, layout: Layout) -> None:
+    low_deg, high_deg = covered_elevation_deg(layout)
+    inner = [deg for deg in (low_deg, high_deg) if abs(deg) < 90]
+    for deg in inner:
+        label = "edge of the region that the layout covers" if deg == inner[0] else None
+        axis.axhline(deg, color="black", linewidth=0.8, linestyle="--", label=label)
     axis.plot(
         *(np.degrees(angles[layout.full_range]) for angles in layout.directions_rad()),
         "o",
         markersize=5,
         markerfacecolor="white",
         markeredgecolor="black",
+        label="loudspeaker",
     )

@@ -41,6 +41,11 @@ class Quality:
     rv_length: Float[ndarray, " direction"]
     rv_error_deg: Float[ndarray, " direction"]
 
+    @property
+    def width_deg(self) -> Float[ndarray, " direction"]:
+        """Width of the source that rE stands for: 2 arccos |rE| (Zotter & Frank 2019, section 2.3.2)."""
+        return np.degrees(2 * np.arccos(np.clip(self.re_length, 0, 1)))
+
 
 def quality(
     matrix: Float[ndarray, "loudspeaker acn"],

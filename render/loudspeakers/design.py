@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Iterator
 from contextlib import redirect_stdout
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
@@ -27,6 +27,7 @@ from render.hoa.spherical_harmonics import (
 )
 from render.loudspeakers.dual_band import crossed_over, low_band
 from render.loudspeakers.optimised import optimised
+from render.loudspeakers.plugin_files import read_decoder
 from render.loudspeakers.point_source import pan
 
 # 51,200 nodes: the entries lie within 3e-5 of the limit (those of the reference renderer, with 5,200: 1.1e-4)
@@ -47,9 +48,11 @@ def decoding_matrix(layout: Layout, order: int, method: str = "adm") -> Float[nd
         ``adm``: the decoder of the ADM renderer (ITU-R BS.2127-1, clause 9) and of IAMF.
         ``maxre``: the same with max-rE weights.
         ``pareto``: optimised for even energy, with directions no worse than those of ``adm``; takes seconds
-        (`render.loudspeakers.optimised`).
+        (`render.loudspeakers.optimised`). ``pareto:SHARE``, 0 to 1, begins with a mixture of ``adm`` and
+        ``maxre``: a larger share of ``maxre`` widens a source and reduces the errors of its direction.
         ``allrad``: AllRAD with max-rE weights, by the package spaudiopy.
         ``epad``: energy-preserving decoder. ``mode-matching``: pseudo-inverse. ``sampling``: projection.
+        ``FILE.json``: that of a file (`render.loudspeakers.plugin_files`), at its own level.
         Averaged over all directions, a plane wave has a total power of 1 in the feed, except with ``adm`` and
         ``maxre`` for the layouts that IAMF mixes down from larger ones.
 
@@ -62,8 +65,12 @@ def decoding_matrix(layout: Layout, order: int, method: str = "adm") -> Float[nd
         raise InputError("decoder dual has a matrix for each of its two bands; use it with render.decode")
     if not 0 <= order <= MAX_ORDER:
         raise InputError(f"order {order}; possible are 0 to {MAX_ORDER}")
-    if method not in _DESIGNS:
-        raise InputError(f"decoder {method!r} is unknown; known are {', '.join([*_DESIGNS, 'dual'])}")
+    if method.endswith(".json"):
+        return read_decoder(Path(method), layout, order)
+    if method not in _DESIGNS and not method.startswith("pareto:"):
+        raise InputError(
+            f"decoder {method!r} is unknown; known are {', '.join([*DECODERS, 'pareto:SHARE'])} and .json files"
+        )
     return _designed(layout, order, method).copy()
 
 
@@ -126,7 +133,11 @@ def _designed(layout: Layout, order: int, method: str) -> ndarray:
     if downmix:
         parent, gains = downmix
         return np.array(gains) @ _designed(parent, order, method)
-    n3d = _symmetric(_DESIGNS[method](layout, order), layout, order)
+    if method.startswith("pareto:"):
+        design = _towards_max_re(layout, order, _share(method))
+    else:
+        design = _DESIGNS[method](layout, order)
+    n3d = _symmetric(design, layout, order)
     # N3D harmonics are orthonormal on the sphere, so the mean power of plane waves is the squared norm
     return n3d / np.linalg.norm(n3d) * sn3d_to_n3d(order)
 
@@ -150,26 +161,32 @@ def _maxre(layout: Layout, order: int) -> Float[ndarray, "loudspeaker acn"]:
 
 
 def _pareto(layout: Layout, order: int) -> Float[ndarray, "loudspeaker acn"]:
-    _check_all_sides(layout, "pareto")
-    return optimised(
-        layout, order, _symmetric(_designed(layout, order, "adm") / sn3d_to_n3d(order), layout, order)
-    )
+    return _towards_max_re(layout, order, 0.0)
 
 
-def pareto_front(
-    layout: Layout, order: int, shares: Float[ndarray, " point"]
-) -> Iterator[tuple[float, Float[ndarray, "loudspeaker acn"]]]:
-    """Yield decoders of even energy between ``adm`` (share 0, which is ``pareto``) and ``maxre`` (share 1).
+def _towards_max_re(layout: Layout, order: int, share: float) -> Float[ndarray, "loudspeaker acn"]:
+    """Even out the energy of a mixture of ``adm`` and ``maxre`` without a loss of |rE| or direction.
 
-    A larger share of ``maxre`` widens a source and reduces the errors of its direction. Each point evens out the
-    energy of the mixture of both decoders without a loss of |rE| or direction.
+    Mixtures are bound in the region that the layout covers alone: where they lie below all loudspeakers, max-rE
+    happens to err less, and to keep that would cost even energy where it is heard.
     """
     _check_all_sides(layout, "pareto")
     n3d = sn3d_to_n3d(order)
     adm, maxre = (_designed(layout, order, method) / n3d for method in ("adm", "maxre"))
-    for share in shares:
-        matrix = _symmetric(optimised(layout, order, (1 - share) * adm + share * maxre), layout, order)
-        yield float(share), matrix / np.linalg.norm(matrix) * n3d
+    start = _symmetric((1 - share) * adm + share * maxre, layout, order)
+    return optimised(layout, order, start, whole_sphere=share == 0)
+
+
+def _share(method: str) -> float:
+    """Share of ``maxre`` in ``pareto:SHARE``."""
+    text = method.partition(":")[2]
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise InputError(f"decoder {method!r}: the share of maxre is a number from 0 (pareto) to 1")
+    return share
 
 
 def _sampling(layout: Layout, order: int) -> Float[ndarray, "loudspeaker acn"]:
@@ -270,5 +287,6 @@ _DESIGNS = {
     "sampling": _sampling,
     "pareto": _pareto,
 }
+DECODERS = (*_DESIGNS, "dual")
 # For a layout that IAMF adds, these methods decode to its parent layout and mix down
 _MIXED_DOWN_FOR_IAMF = ("adm", "maxre")

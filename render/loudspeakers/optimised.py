@@ -1,10 +1,10 @@
 """Decoders optimised for given loudspeaker positions: even energy without loss of direction.
 
-A given decoder, that of BS.2127, is both the starting point and the bound. Over the region that the layout
-covers, and for layouts with height over the whole sphere too, the mean energy vector of the result is no shorter
-and its direction errors are no larger, on average and in the 95th percentile. Within these constraints its energy
-is made as even as possible (augmented Lagrangian, Nocedal & Wright 2006, algorithm 17.4, with L-BFGS and the
-exact gradient).
+A given decoder, that of BS.2127 or its mixture with the one with max-rE weights, is both the starting point and
+the bound. Over the region that the layout covers, and on request over the whole sphere too, the mean energy vector
+of the result is no shorter and its direction errors are no larger, on average and in the 95th percentile. Within
+these constraints its energy is made as even as possible (augmented Lagrangian, Nocedal & Wright 2006, algorithm
+17.4, with L-BFGS and the exact gradient).
 """
 
 from __future__ import annotations
@@ -30,17 +30,19 @@ _QUARTIC = 1.0  # weight of the fourth power of the energy in dB beside its squa
 _SCALE = np.array([0.01, 0.5, 1.0])  # that makes them comparable
 _MARGIN = np.array([0.001, 0.05, 0.15])  # beyond the bound, since the result is assessed in other directions
 _PERCENTILES = (0.935, 0.965)  # the mean between them stands for the 95th, which alone is not smooth
+_BOTTOM_LAYER_DEG = -30.0
 _MARGIN_DEG = 10.0  # around the middle layer, covered without loudspeakers above or below
 
 
 def covered_elevation_deg(layout: Layout) -> tuple[float, float]:
     """Lowest and highest elevation that a layout covers.
 
-    It is -10 degrees up to the zenith for layouts with loudspeakers above the middle layer, and -10 to 10 degrees
-    for layouts without.
+    It is -10 degrees up to the zenith for layouts with loudspeakers above the middle layer, -10 to 10 degrees for
+    layouts without, and the whole sphere where loudspeakers are lower than the bottom layer of BS.2051.
     """
     elevation = [speaker.elevation_deg for speaker in layout.loudspeakers if not speaker.is_lfe]
-    return -_MARGIN_DEG, 90.0 if max(elevation) > 2 * _MARGIN_DEG else _MARGIN_DEG
+    low = -90.0 if min(elevation) < _BOTTOM_LAYER_DEG else -_MARGIN_DEG
+    return low, 90.0 if max(elevation) > 2 * _MARGIN_DEG else _MARGIN_DEG
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,14 +57,15 @@ class _Problem:
 
 
 def optimised(
-    layout: Layout, order: int, start: Float[ndarray, "loudspeaker acn"]
+    layout: Layout, order: int, start: Float[ndarray, "loudspeaker acn"], whole_sphere: bool
 ) -> Float[ndarray, "loudspeaker acn"]:
     """Optimise a decoder for even energy, from and no worse than `start` in |rE| and direction.
 
-    Columns are N3D and LFE rows 0, in `start` as in the result, whose overall level is arbitrary.
+    Columns are N3D and LFE rows 0, in `start` as in the result, whose overall level is arbitrary. `whole_sphere`
+    also holds |rE| and direction of layouts with height in directions that they do not cover.
     """
     full_range = layout.full_range
-    problem = _problem(layout, order)
+    problem = _problem(layout, order, whole_sphere)
     decoder = start[full_range] / np.linalg.norm(start)
     energy = np.square(problem.harmonics @ decoder.T).sum(axis=1)[problem.regions[0]]
     decoder /= np.sqrt(np.exp(np.log(energy).mean()))
@@ -95,7 +98,7 @@ def _lagrangian(
     return loss + float(pressed @ pressed) / (2 * penalty), gradient(-pressed).ravel()
 
 
-def _problem(layout: Layout, order: int) -> _Problem:
+def _problem(layout: Layout, order: int, whole_sphere: bool) -> _Problem:
     azimuth, elevation = fibonacci_sphere(_DIRECTIONS // 2)
     # The same directions left and right, so that the design of a symmetric layout is symmetric
     azimuth, elevation = np.concatenate([azimuth, -azimuth]), np.tile(elevation, 2)
@@ -106,7 +109,7 @@ def _problem(layout: Layout, order: int) -> _Problem:
         spherical_harmonics(order, azimuth, elevation) * sn3d_to_n3d(order),
         unit_vectors(azimuth, elevation),
         unit_vectors(*layout.directions_rad())[layout.full_range],
-        (np.flatnonzero(covered), np.arange(_DIRECTIONS)) if high > 1 else (np.flatnonzero(covered),),
+        (np.flatnonzero(covered), *([np.arange(_DIRECTIONS)] if whole_sphere and high > 1 else [])),
         weight / weight.sum(),
     )
 

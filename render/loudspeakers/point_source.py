@@ -4,6 +4,10 @@ The loudspeakers and some virtual ones are the vertices of a polyhedron around t
 between the vertices of the face that its direction passes through, by vector-base amplitude panning in a triangle
 and by bilinear panning in a quadrilateral. The gains of virtual loudspeakers are then mixed down to real ones and
 all gains normalised to a power of 1.
+
+A set of loudspeakers that no standard knows is treated alike, with its real positions in place of nominal ones.
+Faces of more than four vertices then get a virtual loudspeaker in their middle, as the standard has them at the
+poles, and directions that no loudspeaker is within 85 degrees of get one that all loudspeakers play.
 """
 
 from __future__ import annotations
@@ -18,14 +22,17 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from render.common.errors import InputError
-from render.hoa.layout import Layout, Loudspeaker, layout
-from render.hoa.spherical_harmonics import unit_vectors
+from render.hoa.layout import Layout, Loudspeaker, layout, nominal_loudspeakers
+from render.hoa.spherical_harmonics import gauss_legendre_sphere, unit_vectors
 
 _LAYERS_DEG = ((-30.0, -70.0, -10.0), (30.0, 10.0, 70.0))  # nominal elevation of a layer, and its bounds
 _MID_LAYER_DEG = 10.0
 _EXTRA_AZIMUTH_DEG = 40.0  # by which a layer extends beyond its widest loudspeaker
 _TRIPLET_TOLERANCE, _QUAD_TOLERANCE = 1e-11, 1e-10
 _COPLANAR_TOLERANCE = 1e-5
+_POLE_DEG = 20.0  # around a pole; a loudspeaker of a set of one's own that stands there takes its place
+_LARGEST_GAP_DEG = 85.0
+_TRIPLES_AT_ONCE = 20_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,20 +163,70 @@ def _polyhedron(of: Layout) -> _Polyhedron:
 
     # A virtual loudspeaker straight below, and one straight above unless a real one may be there; the gain of each
     # is distributed over its neighbours
-    poles = [[0.0, 0.0, -1.0]]
-    if not {"T+000", "UH+180"} & set(of.labels):
-        poles.append([0.0, 0.0, 1.0])
-    faces = _faces(np.vstack([_positions(nominal), poles]))
+    poles = np.array([[0.0, 0.0, sign] for sign in (-1.0, 1.0) if not _has_at_pole(of, sign)]).reshape(-1, 3)
+    vertices = np.vstack([_positions(nominal), poles])
+    gaps = np.zeros((0, 3)) if nominal_loudspeakers(of.name) else _gaps(vertices)
+    downmix = np.vstack([downmix, np.zeros((len(poles), downmix.shape[1])), _played_by_all(of, len(gaps))])
+    faces = _faces(np.vstack([vertices, gaps]))
     for pole in range(len(real), len(real) + len(poles)):
         ring = sorted({int(v) for face in faces if pole in face for v in face} - {pole})
-        downmix = np.vstack([downmix, downmix[ring].sum(axis=0) / np.sqrt(len(ring))])
-    return _Polyhedron(np.vstack([_positions(real), poles]), faces, downmix)
+        downmix[pole] = downmix[ring].sum(axis=0) / np.sqrt(len(ring))
+    return _with_centres(_Polyhedron(np.vstack([_positions(real), poles, gaps]), faces, downmix))
+
+
+def _has_at_pole(of: Layout, sign: float) -> bool:
+    """Whether a real loudspeaker takes the place of the virtual one straight above (sign 1) or below (-1)."""
+    if nominal_loudspeakers(of.name):
+        return sign > 0 and bool({"T+000", "UH+180"} & set(of.labels))
+    elevations_deg = [sign * of.loudspeakers[index].elevation_deg for index in of.full_range]
+    return max(elevations_deg) > 90 - _POLE_DEG
+
+
+def _gaps(vertices: Float[ndarray, "vertex 3"]) -> Float[ndarray, "gap 3"]:
+    """Directions, one after the other, that are farthest from all vertices, as long as that is too far.
+
+    When every direction has a vertex within 90 degrees, the listener is inside of the polyhedron.
+    """
+    azimuth, elevation, _ = gauss_legendre_sphere(48)
+    horizontal = unit_vectors(np.radians([180.0, 0.0, 90.0, -90.0]), np.zeros(4))
+    candidates = np.vstack([horizontal, unit_vectors(azimuth, elevation)])
+    found = np.zeros((0, 3))
+    while True:
+        nearest = (candidates @ np.vstack([vertices, found]).T).max(axis=1)
+        if nearest.min() > np.cos(np.radians(_LARGEST_GAP_DEG)):
+            return found
+        farthest = int(np.argmax(nearest < nearest.min() + 1e-9))  # of equal ones a horizontal one
+        found = np.vstack([found, candidates[farthest]])
+
+
+def _played_by_all(of: Layout, count: int) -> Float[ndarray, "vertex loudspeaker"]:
+    gains = np.zeros((count, len(of.loudspeakers)))
+    gains[:, of.full_range] = 1 / np.sqrt(len(of.full_range))
+    return gains
+
+
+def _with_centres(polyhedron: _Polyhedron) -> _Polyhedron:
+    """Divide faces of more than four vertices into triangles around a virtual loudspeaker in their middle."""
+    vertices, downmix, faces = polyhedron.vertices, polyhedron.downmix, []
+    for face in polyhedron.faces:
+        if len(face) <= 4:
+            faces.append(face)
+            continue
+        centre = vertices[face].mean(axis=0)
+        vertices = np.vstack([vertices, centre / np.linalg.norm(centre)])
+        downmix = np.vstack([downmix, downmix[face].sum(axis=0) / np.sqrt(len(face))])
+        faces += [np.array([*pair, len(vertices) - 1]) for pair in zip(face, np.roll(face, -1), strict=True)]
+    return _Polyhedron(vertices, faces, downmix)
 
 
 def _nominal(of: Layout) -> list[Loudspeaker]:
-    """Nominal positions; screen loudspeakers are inside or outside of M±030 like the real ones (6.1.3.1)."""
+    """Nominal positions; screen loudspeakers are inside or outside of M±030 like the real ones (6.1.3.1).
+
+    A set of loudspeakers that no standard knows has its real positions only.
+    """
     result = []
-    for standard, real in zip(layout(of.name).loudspeakers, of.loudspeakers, strict=True):
+    standards = nominal_loudspeakers(of.name) or of.loudspeakers
+    for standard, real in zip(standards, of.loudspeakers, strict=True):
         if standard.is_lfe:
             continue
         if standard.label in ("M+SC", "M-SC"):
@@ -211,19 +268,19 @@ def _faces(positions: Float[ndarray, "vertex 3"]) -> list[ndarray]:
     With so few vertices every plane through three of them is tried: it is a face if no vertex lies beyond it.
     """
     triples = np.array(list(combinations(range(len(positions)), 3)))
-    a, b, c = positions[triples].transpose(1, 0, 2)
-    normals = np.cross(b - a, c - a)
-    length = np.linalg.norm(normals, axis=1)
-    proper = length > _COPLANAR_TOLERANCE
-    normals = normals[proper] / length[proper, None]
-    height = normals @ positions.T - np.einsum("ti,ti->t", normals, a[proper])[:, None]
-    normals *= np.where(height.sum(axis=1, keepdims=True) > 0, -1.0, 1.0)  # outwards
-    height *= np.where(height.sum(axis=1, keepdims=True) > 0, -1.0, 1.0)
     faces: dict[tuple[int, ...], ndarray] = {}
-    for normal, heights in zip(normals, height, strict=True):
-        if heights.max() <= _COPLANAR_TOLERANCE:
-            vertices = tuple(np.flatnonzero(heights >= -_COPLANAR_TOLERANCE).tolist())
-            faces.setdefault(vertices, normal)
+    for begin in range(0, len(triples), _TRIPLES_AT_ONCE):
+        a, b, c = positions[triples[begin : begin + _TRIPLES_AT_ONCE]].transpose(1, 0, 2)
+        normals = np.cross(b - a, c - a)
+        length = np.linalg.norm(normals, axis=1)
+        proper = length > _COPLANAR_TOLERANCE
+        normals = normals[proper] / length[proper, None]
+        height = normals @ positions.T - np.einsum("ti,ti->t", normals, a[proper])[:, None]
+        outwards = np.where(height.sum(axis=1, keepdims=True) > 0, -1.0, 1.0)
+        normals, height = outwards * normals, outwards * height
+        for index in np.flatnonzero(height.max(axis=1) <= _COPLANAR_TOLERANCE):
+            vertices = tuple(np.flatnonzero(height[index] >= -_COPLANAR_TOLERANCE).tolist())
+            faces.setdefault(vertices, normals[index])
     return [_around(list(vertices), positions, normal) for vertices, normal in faces.items()]
 
 

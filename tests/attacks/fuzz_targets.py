@@ -475,6 +475,28 @@ def layout():
     return Target([seed], measured_layout, changed_text, "layout.toml")
 
 
+def layout_json():
+    from render.hoa.layout import measured_layout
+
+    seed = (
+        b'{"Name": "a", "LoudspeakerLayout": {"Name": "room", "Loudspeakers": [{"Azimuth": 45.0, "Elevation": 0, '
+        b'"Radius": 2.0, "IsImaginary": false, "Channel": 1, "Gain": 1.0}, {"Azimuth": -45.0, "Elevation": 0.0, '
+        b'"Radius": 2.0, "IsImaginary": false, "Channel": 3, "Gain": 1.0}]}}'
+    )
+    return Target([seed], measured_layout, changed_text, "layout.json")
+
+
+def decoder_json():
+    from render.hoa.layout import layout
+    from render.loudspeakers.plugin_files import read_decoder
+
+    seed = (
+        b'{"Decoder": {"ExpectedInputNormalization": "n3d", "Weights": "maxrE", "WeightsAlreadyApplied": false, '
+        b'"Matrix": [[0.5, 0.5, 0.0, 0.0], [0.5, -0.5, 0.0, 0.0]], "Routing": [1, 2]}}'
+    )
+    return Target([seed], lambda path: read_decoder(path, layout("stereo"), 1), changed_text, "decoder.json")
+
+
 def manifest():
     from analysis.metrics.built_test import read_built_test
     from listening.test_design.test_plan import plan_of
@@ -738,7 +760,8 @@ TARGETS: dict[str, Callable[[], Target]] = {
     "rf64": lambda: audio(".rf64"),
     "w64": lambda: audio(".w64"), "caf": lambda: audio(".caf"), "flac": lambda: audio(".flac", (1, 2)),
     "opus": opus,
-    "sofa": sofa, "ratings": ratings, "plan": plan, "layout": layout, "manifest": manifest, "key": key,
+    "sofa": sofa, "ratings": ratings, "plan": plan, "layout": layout,
+    "layout-json": layout_json, "decoder-json": decoder_json, "manifest": manifest, "key": key,
     "frozen-plan": frozen_plan, "archive": archive,
     "package": package, "session-plan": session_plan, "texts": texts, "events": events, "database": database,
     "resumed": resumed,

@@ -49,6 +49,12 @@ def test_entries_of_the_adm_renderer(name, order):
     np.testing.assert_allclose(found, GOLDEN[name][str(order)], rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize(("order", "expected"), [(3, -0.04431289), (4, -0.04347878)])
+def test_the_entry_of_9_1_4_that_is_farthest_from_iamfs(order, expected):
+    """Of iamf-tools' tables for orders 0 to 4 and all layouts this entry (M+000, ACN 13) differs most."""
+    assert decoding_matrix(layout("9.1.4"), order)[2, 13] == pytest.approx(expected, abs=1.2e-4)
+
+
 def test_first_order_n3d_to_5_1_4_published_by_the_adm_renderer():
     """Rows of ear/core/test/test_hoa.py, N3D input."""
     matrix = decoding_matrix(layout("4+5+0"), 1) / sn3d_to_n3d(1)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from render.common.errors import InputError
-from render.hoa.layout import Layout, layout, layout_names
+from render.hoa.layout import Layout, Loudspeaker, layout, layout_names
 from render.hoa.spherical_harmonics import fibonacci_sphere, unit_vectors
 from render.loudspeakers.point_source import pan
 
@@ -96,3 +96,52 @@ def test_loudspeakers_in_the_wrong_order_are_refused():
         InputError, match=r"3\+7\+0: no loudspeakers surround azimuth .*check the measured positions"
     ):
         pan(crossed, *fibonacci_sphere(500))
+
+
+def own(*positions_deg):
+    return Layout("own", tuple(Loudspeaker(str(i), float(a), float(e)) for i, (a, e) in enumerate(positions_deg)))
+
+
+def ring(count, elevation_deg, first_deg=0.0):
+    return [((first_deg + 360 * i / count + 180) % 360 - 180, elevation_deg) for i in range(count)]
+
+
+SETS = {
+    "one": own((0, 0)),
+    "front": own((30, 0), (-30, 0), (0, 0)),
+    "pair": own((90, 0), (-90, 0)),
+    "quad": own(*ring(4, 0, 45)),
+    "cube": own(*ring(4, 35.264, 45), *ring(4, -35.264, 45)),
+    "octahedron": own((0, 90), (0, -90), *ring(4, 0)),
+    "hemisphere": own(*ring(8, 0, 22.5), *ring(4, 45, 45), (0, 90)),
+    "dome": own(*ring(12, 0), *ring(8, 28), *ring(4, 60, 45)),
+    "dome without middle layer": own(*ring(8, 12), *ring(5, 50)),
+    "irregular": own((28, 2), (-33, 1), (95, 4), (-88, 0), (142, 0), (-150, 3), (50, 41), (-44, 38), (130, 45)),
+}
+
+
+@pytest.mark.parametrize("name", ["0+5+0", "4+5+1", "9+10+3", "4+7+0"])
+def test_a_set_that_stands_where_a_standard_layout_does_is_panned_like_it(name):
+    room = Layout("room", layout(name).loudspeakers)
+    directions = fibonacci_sphere(500)
+    np.testing.assert_allclose(pan(room, *directions), pan(layout(name), *directions), atol=1e-12)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_any_set_has_gains_of_unit_power_and_plays_a_source_at_a_loudspeaker_from_it(name):
+    of = SETS[name]
+    gains = pan(of, *fibonacci_sphere(500))
+    np.testing.assert_allclose((gains**2).sum(axis=1), 1.0, atol=1e-12)
+    assert gains.min() >= 0
+    np.testing.assert_allclose(pan(of, *of.directions_rad()), np.eye(len(of.labels)), atol=1e-6)
+
+
+def test_vector_base_panning_keeps_the_direction_between_the_loudspeakers_of_a_cube():
+    """The middle of the edge between two upper corners is 45 degrees high."""
+    gains = pan(SETS["cube"], np.zeros(1), np.radians([45.0]))
+    np.testing.assert_allclose(gains[0, [0, 3]], [np.sqrt(0.5)] * 2, atol=1e-6)
+
+
+def test_behind_a_frontal_set_all_loudspeakers_play_alike():
+    gains = pan(SETS["front"], np.array([np.pi]), np.zeros(1))
+    np.testing.assert_allclose(gains, np.sqrt([[1 / 3] * 3]), atol=1e-9)
