@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from codec.coding.front_end import front_end_of
-from codec.rvqgan.config import ModelConfig
 from codec.training.component_files import component_files
-from codec.training.config import TrainConfig
 from codec.training.distributed import Processes
 from codec.training.excerpts import Augmentation, Excerpts
 from codec.training.recordings import SignalFormat, open_recordings
+from codec.training.run_folder import Run, describe_run
 from codec.training.validation import ValidationSet, excerpt_length
 from render.common.errors import InputError
 from stimuli.eigenscape.corpus import HOLDOUT, find_recordings, split
@@ -42,13 +41,11 @@ def training_and_held_out(folders: list[Path], holdout: int | str = HOLDOUT) -> 
     return [r.path for r in training], [r.path for r in held_out]
 
 
-def open_datasets(
-    folders: list[Path], model: ModelConfig, config: TrainConfig, run_folder: Path, group: Processes
-) -> tuple[Excerpts, ValidationSet]:
-    """Open the recordings in `folders`: random excerpts to train on, and the held-out ones for validation.
+def open_datasets(run: Run, group: Processes) -> tuple[Excerpts, ValidationSet]:
+    """Open the recordings of a run: random excerpts to train on, and the held-out ones for validation.
 
-    A model that codes principal components is trained on these; they are written to
-    ``run_folder/components``.
+    A model that codes principal components is trained on these; they are written to ``run.folder/components``,
+    after the description of the run: it can be resumed from then on.
 
     Raises
     ------
@@ -56,7 +53,8 @@ def open_datasets(
         If the recordings cannot be split (`training_and_held_out`), or one of them cannot be used
         (`codec.training.recordings.open_recordings`).
     """
-    training_paths, held_out_paths = training_and_held_out(folders, config.holdout)
+    model, config = run.model, run.config
+    training_paths, held_out_paths = training_and_held_out(run.data, config.holdout)
     signal_format = SignalFormat(model.channels, model.sample_rate_hz, model.layout)
     held_out = open_recordings(held_out_paths, signal_format, config.level_dbfs)
     length = excerpt_length([r.length for r in held_out], model.sample_rate_hz, model.hop)
@@ -66,7 +64,9 @@ def open_datasets(
     keeps_channels = front_end_of(model).keeps_channels
     rotate = config.turn and not model.layout and keeps_channels
     if not keeps_channels:
-        components = run_folder / "components"
+        components = run.folder / "components"
+        if group.is_first and not run.checkpoints.exists():
+            describe_run(run)
         component_files(recordings[group.rank :: group.count], model, components)
         group.wait()
         recordings = component_files(recordings, model, components)

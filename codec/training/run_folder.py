@@ -21,6 +21,8 @@ from render.common.errors import InputError
 from render.common.files import read_json, whole_file, write_json
 
 DEFAULT_PRESET = "small"
+BEFORE_FIRST_STEP = {"components", "config.toml", "env.json"}
+"""What a run whose principal components are being made has in its folder."""
 PACKAGES = ("torch", "numpy", "scipy", "soundfile", "soxr", "numba", "safetensors")
 
 
@@ -76,9 +78,9 @@ def new_run(
     InputError
         If the folder holds a run already, if no data are given, or if a setting is not valid.
     """
-    # Components are made before anything else is written: a start that was interrupted then may be repeated. The
-    # first process checks; the others may already find what it has written.
-    taken = folder.exists() and [path.name for path in folder.iterdir()] != ["components"]
+    # A start that was interrupted before the first step may be repeated, with other settings too. The first
+    # process checks; the others may already find what it has written.
+    taken = folder.exists() and not {path.name for path in folder.iterdir()} <= BEFORE_FIRST_STEP
     if taken and is_first_process():
         raise InputError(f"{folder}: exists; use --resume to continue it, or choose another --run")
     model, config = load_preset(preset or DEFAULT_PRESET)

@@ -127,7 +127,7 @@ def prepare(run: Run, group: Processes) -> tuple[Excerpts, ValidationSet]:
             f"{config.accumulate}"
         )
     check_compatible(run.model, config)
-    return open_datasets(run.data, run.model, config, run.folder, group)
+    return open_datasets(run, group)
 
 
 def begin(run: Run, excerpts: Excerpts, validation: ValidationSet, group: Processes) -> State:

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from codec.training import checkpoint
 from codec.training.config import TrainConfig, load_preset
 from codec.training.export import newest_model
 from codec.training.recordings import level_gain, measure_levels
+from codec.training.run_folder import new_run
 from codec.training.validation import decoded_excerpt
 from render.common.errors import InputError
 from render.fileio.audio_file import read as read_audio
@@ -118,9 +120,24 @@ def test_a_model_with_side_information_is_trained_on_components(tmp_path, type_i
     type_in("--run", "parts", "--resume")
     assert before == {path: path.stat().st_mtime_ns for path in (parts / "components").iterdir()}
     assert_same_result(whole, parts, 8)
-    # interrupted while they were made: the same command continues
-    (tmp_path / "runs" / "again" / "components").mkdir(parents=True)
-    type_in("--preset", side_info_preset, "--data", material(4), "--run", "again", "--until", 1)
+
+
+def test_a_run_interrupted_before_its_first_step_is_resumed(
+    tmp_path, type_in, material, side_info_preset, monkeypatch
+):
+    """While the principal components are made."""
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    start = ("--preset", side_info_preset, "--data", material(4), "--run", "r", "--steps", 2, "--until", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr("codec.training.component_files._write_components", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            type_in(*start)
+    new_run(Path("runs/r"), None, {}, [material(4)])  # the same command may begin it anew
+    type_in("--run", "r", "--resume", "--until", 1)
+    assert (tmp_path / "runs/r/checkpoints/0000001/meta.json").is_file()
 
 
 def test_validation_is_what_a_file_gives(tmp_path, type_in, material, side_info_preset):

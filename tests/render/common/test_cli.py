@@ -1,8 +1,10 @@
 """The argument parser that all commands share."""
 
+import os
+
 import pytest
 
-from render.common.cli import parser
+from render.common.cli import parser, run
 
 
 def parse(*words):
@@ -55,3 +57,13 @@ def test_options_of_a_verb_are_known_after_it(capsys):
         with pytest.raises(SystemExit):
             command.parse_args(words)
         assert f"there is no option {option};" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, "passive"), ("active", "active")])
+def test_waiting_threads_sleep_in_every_command_unless_the_user_says_otherwise(monkeypatch, given, expected):
+    monkeypatch.setenv("OMP_WAIT_POLICY", given or "")
+    if given is None:
+        monkeypatch.delenv("OMP_WAIT_POLICY")
+    seen = []
+    run(lambda: seen.append(os.environ["OMP_WAIT_POLICY"]))
+    assert seen == [expected]
