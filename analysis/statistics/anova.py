@@ -128,18 +128,43 @@ def orthonormal_contrasts(levels: int) -> Float64[np.ndarray, "level contrast"]:
 
 
 def _effect(name: str, contrasts: Float64[np.ndarray, "listener contrast"]) -> Effect:
-    """Test whether the mean of orthonormal contrasts is zero, from their scatter over the listeners.
-
-    With S the covariance of the p contrasts, epsilon GG is ``tr(S)^2 / (p tr(S S))`` and epsilon HF is
-    ``(n p GG - 2) / (p (n - 1 - p GG))`` (Huynh and Feldt 1976, as R's car prints it). For two listeners the
-    latter is 0 / 0, and GG is used in its place.
-    """
+    """Test whether the mean of orthonormal contrasts is zero, from their scatter over the listeners."""
     n, p = contrasts.shape
     mean = contrasts.mean(axis=0)
-    spread = contrasts - mean
-    ss, ss_error = float(n * mean @ mean), float(np.sum(spread**2))
-    df, df_error = p, p * (n - 1)
-    gram = spread @ spread.T if n < p else spread.T @ spread
+    squares = float(n * mean @ mean)
+    return effect_of_contrasts(name, squares, p, contrasts - mean, n - 1, _multivariate(contrasts))
+
+
+def effect_of_contrasts(
+    name: str,
+    ss: float,
+    df: int,
+    rest: Float64[np.ndarray, "listener contrast"],
+    freedom: int,
+    multivariate: Multivariate | None = None,
+) -> Effect:
+    """Test a sum of squares of orthonormal contrasts against their residuals.
+
+    With S the covariance of the p contrasts, from residuals of v degrees of freedom each, epsilon GG is
+    ``tr(S)^2 / (p tr(S S))`` and epsilon HF is ``((v + 1) p GG - 2) / (p (v - p GG))`` (Huynh and Feldt 1976, as
+    R's car and anova.mlm print it). For v = 1 the latter is 0 / 0, and GG is used in its place.
+
+    Parameters
+    ----------
+    name
+        Name of the effect.
+    ss, df
+        Its sum of squares over all contrasts, and its degrees of freedom.
+    rest
+        Residuals of the contrasts.
+    freedom
+        Degrees of freedom v of the residuals of one contrast.
+    multivariate
+        The multivariate test, if there is one.
+    """
+    n, p = rest.shape
+    ss_error, df_error = float(np.sum(rest**2)), p * freedom
+    gram = rest @ rest.T if n < p else rest.T @ rest
     squares = float(np.sum(gram**2))
     if ss_error <= 1e-12 * max(1.0, ss):
         undefined = dict.fromkeys(
@@ -148,12 +173,14 @@ def _effect(name: str, contrasts: Float64[np.ndarray, "listener contrast"]) -> E
         return Effect(name, ss, df, 0.0, df_error, **undefined, multivariate=None)
     f = (ss / df) / (ss_error / df_error)
     gg = ss_error**2 / (p * squares)
-    denominator = p * (n - 1 - p * gg)
-    hf = gg if n == 2 else 1.0
+    denominator = p * (freedom - p * gg)
+    hf = gg if freedom == 1 else 1.0
     if denominator > 1e-9:
-        hf = min(1.0, (n * p * gg - 2) / denominator)
+        hf = min(1.0, ((freedom + 1) * p * gg - 2) / denominator)
     hf = max(hf, gg)  # against rounding errors
-    w, p_sphericity = _mauchly(spread.T @ spread / (n - 1), n) if p < n else (float("nan"), float("nan"))
+    w, p_sphericity = (
+        _mauchly(rest.T @ rest / freedom, freedom + 1) if p <= freedom else (float("nan"), float("nan"))
+    )
     return Effect(
         name=name,
         ss=ss,
@@ -169,7 +196,7 @@ def _effect(name: str, contrasts: Float64[np.ndarray, "listener contrast"]) -> E
         w=w,
         p_sphericity=p_sphericity,
         partial_eta2=ss / (ss + ss_error),
-        multivariate=_multivariate(contrasts),
+        multivariate=multivariate,
     )
 
 

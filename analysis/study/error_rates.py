@@ -16,6 +16,7 @@ from jaxtyping import Float64
 
 from analysis.ratings.cells import Cells
 from analysis.statistics import anova
+from analysis.statistics.aligned_ranks import aligned_rank_tests
 from analysis.statistics.condition_models import fit_condition_model
 from analysis.statistics.mixed_models import NoFit
 from analysis.statistics.paired_tests import compare_pairs, friedman, holm, median_permutation
@@ -36,6 +37,7 @@ CLAIM_OF_TEST = {
     "all conditions, as quoted for such material": "material",
     "analysis of variance (BS.1534-3's choice)": "items",
     "Friedman": "items",
+    "aligned ranks": "items",
     "mixed model, items fixed (Kenward-Roger)": "items",
     "mixed model, items random (Kenward-Roger)": "material",
     "mixed model, items random (Satterthwaite)": "material",
@@ -151,6 +153,8 @@ def _rejections(
         p["analysis of variance (BS.1534-3's choice)"] = np.array(
             effect.quoted(anova.chosen_test(effect, listeners))
         )
+        ranked = aligned_rank_tests(scores)[0]
+        p["aligned ranks"] = np.array(ranked.quoted(anova.chosen_test(ranked, listeners, pooling=False)))
         p["Friedman"] = np.array(friedman(scores.mean(axis=1)).p)
     for claim, words in (("items", "items fixed"), ("material", "items random")):
         try:
