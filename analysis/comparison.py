@@ -13,7 +13,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from analysis.reporting.figure_options import add_labels
 from render.common.cli import one_thread_for_linear_algebra, parser, run
+from render.common.figure_style import add_look_options, chosen_look
 
 
 def main() -> None:
@@ -23,6 +25,8 @@ def main() -> None:
     command.add_argument("--key", type=Path, metavar="KEY.json", help="key that stands beside the package")
     command.add_argument("-o", "--output", type=Path, default=Path("results"), metavar="DIR")
     command.add_argument("--force", action="store_true", help="replace results that differ")
+    add_labels(command.add_argument_group("figure"))
+    add_look_options(command)
     arguments = command.parse_args()
     one_thread_for_linear_algebra()
 
@@ -30,15 +34,16 @@ def main() -> None:
     from analysis.ratings.table import read_key
     from analysis.reporting.comparison_figure import write_comparison_figure
     from analysis.reporting.comparison_tables import lines, write_tables
-    from analysis.study.comparison import CAVEATS, expertise, summary
+    from analysis.study.comparison import expertise, summary
 
     test = read_comparisons(arguments.results, read_key(arguments.key) if arguments.key else None)
     rows, output, force = summary(test), arguments.output, arguments.force
     experts = expertise(test) if test.method == "bs1116" else []
     write_tables(output, test, rows, experts, force)
-    left = write_comparison_figure(test.method, rows, CAVEATS[test.method], test.simulated, output, force)
+    names, look = dict(arguments.labels), chosen_look(arguments)
+    left = write_comparison_figure(test.method, rows, test.simulated, output, look, names, force)
     print("\n".join(lines(test, rows, experts)))
-    print(f"\nwrote in {output}: summary.csv, summary.json, comparison (.pdf, .png, .svg)")
+    print(f"\nwrote in {output}: summary.csv, summary.json, comparison (.pdf, .png, .svg; its caption as .txt)")
     if left:
         print(f"the figure has no place for {left} of {len(rows)} rows; summary.csv has them all")
 

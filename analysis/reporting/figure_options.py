@@ -51,8 +51,7 @@ def add_figure_options(command: argparse.ArgumentParser) -> None:
     group.add_argument("--figures", nargs="+", default=["main"], metavar="NAME",
                        help="main (default), all, or some of mushra, items, boxes, violins, listeners, "
                        "differences, ranks")  # fmt: skip
-    group.add_argument("--labels", nargs="+", action="extend", type=_label, default=[], metavar="CONDITION=NAME",
-                       help="names of conditions, as prop=Ours")  # fmt: skip
+    add_labels(group)
     group.add_argument("--order", nargs="+", default=(), metavar="CONDITION",
                        help="conditions from left to right, those that are not named are not drawn; or mean: by "
                        "the mean (default: anchors, systems, reference)")  # fmt: skip
@@ -62,6 +61,12 @@ def add_figure_options(command: argparse.ArgumentParser) -> None:
     group.add_argument("--compared-to", default="", metavar="CONDITION",
                        help="draw the differences of the other conditions to this one")  # fmt: skip
     add_look_options(command)
+
+
+def add_labels(group: argparse._ArgumentGroup) -> None:
+    """Add the option that names conditions in figures."""
+    group.add_argument("--labels", nargs="+", action="extend", type=_label, default=[], metavar="CONDITION=NAME",
+                       help="names of conditions, as prop=Ours")  # fmt: skip
 
 
 def chosen(arguments: argparse.Namespace) -> Choices:

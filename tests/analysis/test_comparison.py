@@ -97,7 +97,7 @@ def test_difference_grades_have_intervals_tests_and_a_check_of_expertise(tmp_pat
     with open(tmp_path / "out/summary.csv", encoding="utf-8", newline="") as file:
         written = list(csv.DictReader(file))
     assert len(written) == len(summary["rows"])
-    assert {path.suffix for path in (tmp_path / "out").glob("comparison.*")} == {".pdf", ".png", ".svg"}
+    assert {path.suffix for path in (tmp_path / "out").glob("comparison.*")} == {".pdf", ".png", ".svg", ".txt"}
 
 
 def test_preferences_count_each_pair_whatever_stood_at_a_and_ties_apart(tmp_path, run):
