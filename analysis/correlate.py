@@ -13,9 +13,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from analysis.reporting.figure_options import add_labels
 from analysis.study.options import SCREENINGS, Settings, add_names, renamed_conditions
 from render.common.cli import parser, run
 from render.common.errors import InputError
+from render.common.figure_style import add_look_options, chosen_look
 
 
 def main() -> None:
@@ -28,16 +30,19 @@ def main() -> None:
     command.add_argument("--draws", type=int, default=2000, metavar="N", help="bootstrap draws (default: 2000)")
     command.add_argument("--seed", type=int, default=1)
     command.add_argument(
-        "-o", "--output", type=Path, metavar="DIR", help="write correlations.csv and scatter.png, .pdf"
+        "-o", "--output", type=Path, metavar="DIR", help="write correlations.csv and the figure scatter"
     )
     command.add_argument("--force", action="store_true", help="replace files that differ")
+    add_labels(command.add_argument_group("figure"))
+    add_look_options(command)
     arguments = command.parse_args()
     if not 1 <= arguments.draws <= 100_000 or arguments.seed < 0:
         raise InputError("--draws must be from 1 to 100000 and --seed not negative")
 
     from analysis.ratings.conditions import looking_like_reference_or_anchor
     from analysis.ratings.table import read, read_key
-    from analysis.reporting.correlation import table_lines, write_scatter
+    from analysis.reporting.correlation import table_lines
+    from analysis.reporting.scatter_figure import write_scatter
     from analysis.study.analysis import analyse
     from analysis.study.correlation import correlate, read_measures
     from render.common.files import whole_file
@@ -56,8 +61,9 @@ def main() -> None:
     if arguments.output:
         with whole_file(arguments.output / "correlations.csv", force=arguments.force) as temporary:
             table.assign(simulated=simulated).to_csv(temporary, index=False, lineterminator="\n")
-        write_scatter(scores, measures, table, simulated, arguments.output, arguments.force)
-        print(f"\nwrote {arguments.output / 'correlations.csv'}, scatter.png and scatter.pdf")
+        names, look = dict(arguments.labels), chosen_look(arguments)
+        write_scatter(scores, measures, table, simulated, arguments.output, look, names, arguments.force)
+        print(f"\nwrote in {arguments.output}: correlations.csv, scatter (.pdf, .png, .svg; its caption as .txt)")
 
 
 if __name__ == "__main__":

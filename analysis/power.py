@@ -26,6 +26,7 @@ from pathlib import Path
 from analysis.study.options import CORRECTIONS, add_claim, add_names, renamed_conditions
 from render.common.cli import one_thread_for_linear_algebra, parser, run
 from render.common.errors import InputError
+from render.common.figure_style import add_look_options, chosen_look
 
 LISTENERS = (6, 8, 10, 12, 16, 20, 30)
 """Numbers of listeners of the printed table."""
@@ -52,6 +53,7 @@ def main() -> None:
         "-o", "--output", type=Path, metavar="DIR", help="draw the curve as power.pdf, .png, .svg"
     )
     command.add_argument("--force", action="store_true", help="replace figures that differ")
+    add_look_options(command)
     arguments = command.parse_args()
     check(arguments)
     one_thread_for_linear_algebra()
@@ -108,8 +110,9 @@ def main() -> None:
               f"  {first} no worse than {second} by {margin:g} points: p = {row.p_non_inferior:.3g}\n"
               f"  {second} no worse than {first} by {margin:g} points: p = {back.p_non_inferior:.3g}")  # fmt: skip
     if arguments.output:
-        write_power_curves(tests, difference, power, alpha, arguments.output, arguments.force)
-        print(f"wrote {arguments.output}/power.pdf, .png, .svg")
+        look = chosen_look(arguments)
+        write_power_curves(tests, difference, power, alpha, arguments.output, look, arguments.force)
+        print(f"wrote {arguments.output}/power.pdf, .png, .svg; the caption as .txt")
 
 
 def check(arguments: argparse.Namespace) -> None:
