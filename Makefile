@@ -126,6 +126,7 @@ figures: figure2
 SOUND_PACKAGES := chromium pulseaudio pulseaudio-utils libportaudio2 libasound2-plugins
 
 # One thread in each worker: workers that share the cores wait for each other in every parallel loop otherwise.
+# Where Python is told to keep no compiled modules, every command that a test starts would compile all of them anew.
 test: $(READY)
 	@if ! { command -v chromium && command -v pulseaudio && command -v parec \
 			&& $(PYTHON) -c 'import ctypes.util, sys; sys.exit(not ctypes.util.find_library("portaudio"))'; } >/dev/null; then
@@ -134,7 +135,7 @@ test: $(READY)
 			echo 'note: tests of playback skip: sudo apt-get install $(SOUND_PACKAGES)' >&2
 		fi
 	fi
-	OMP_NUM_THREADS=1 $(RUN) pytest -n $(WORKERS)
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(RUN) pytest -n $(WORKERS)
 
 lint: $(READY)
 	$(VENV)/bin/uv lock --check -q

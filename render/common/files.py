@@ -13,6 +13,7 @@ import socket
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -277,6 +278,11 @@ def record_path(path: Path) -> Path:
 
 def versions(*packages: str) -> dict[str, str]:
     """Return the installed version of each package, to record what a result depends on."""
+    return {name: _version(name) for name in packages}
+
+
+@cache
+def _version(package: str) -> str:
     from importlib.metadata import version
 
-    return {name: version(name) for name in packages}
+    return version(package)

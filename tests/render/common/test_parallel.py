@@ -72,6 +72,16 @@ def test_workers_end_with_a_killed_parent(tmp_path):
     assert _eventually(lambda: not _alive(worker))
 
 
+def test_one_server_has_imported_what_the_caller_has_whatever_the_first_job_was():
+    script = (
+        "import os, render.hoa.layout; from render.common.parallel import in_parallel; "
+        "list(in_parallel(os.getpid, {1: ()}, 1)); "
+        "list(in_parallel(exec, {1: ('import sys; assert \"render.hoa.layout\" in sys.modules',)}, 1))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def _eventually(condition, seconds=60):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
