@@ -17,7 +17,7 @@ SECONDS_PER_SCENE := 14
 LAYOUT  ?= 7.1.4
 WORKERS ?= $(shell nproc)
 
-.PHONY: help setup stimuli listen test lint format figures figure1 figure2 card bench fuzz mutation clean
+.PHONY: help setup stimuli listen test lint format docs figures figure1 figure2 card bench fuzz mutation clean
 
 help:
 	@echo 'make setup                         virtual environment, Python packages, libopus'
@@ -27,10 +27,12 @@ help:
 	echo 'make listen [PLAN=FILE.toml]        rate the package in the browser, on this machine; what is missing is made'
 	echo 'make figure1 [MONO=FILE]            validation mel distance, transfer from a mono model against random (trains)'
 	echo 'make card [REAL="a.wav b.wav"]      the table of the shipped model and its rivals on unseen scenes -> out/card'
-	echo 'make figure2 [RESULTS=FILE.csv]    the MUSHRA figure of the paper (simulated ratings without RESULTS)'
+	echo 'make figure2 [RESULTS=FILE KEY=FILE] the MUSHRA figure of the paper (simulated ratings without RESULTS)'
+	echo '                                   ratings of a blinded package need its key too: KEY=out/demo/key-7.1.4.json'
 	echo 'make figures                       every figure that needs no ratings of yours'
 	echo 'make fuzz [FUZZ_SECONDS=60]         attack every reader of files with changed files'
 	echo 'make mutation [SAMPLE=N]           change the code bit by bit: would the tests notice? (hours without SAMPLE)'
+	echo 'make docs                          the documentation as a site -> out/docs/index.html'
 	echo 'make test | lint | format | bench | clean'
 
 # ------------------------------------------------------------------------------------------------- set-up
@@ -143,6 +145,12 @@ lint: $(READY)
 	$(VENV)/bin/ruff format --check -q .
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/pyrefly check
+
+# A link that leads nowhere is an error.
+docs: $(READY)
+	@UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(VENV)/bin/uv pip install -q -p $(VENV)/bin/python -c $(VENV)/lock.txt --group docs
+	$(VENV)/bin/sphinx-build -q -W --keep-going docs out/docs
+	echo 'out/docs/index.html'
 
 format: $(READY)
 	$(VENV)/bin/ruff check --fix -q .

@@ -51,7 +51,7 @@ def main() -> None:
     key = read_key(arguments.key) if arguments.key else None
     if key:
         items = list(key)
-        conditions = list(dict.fromkeys(c for stimuli in key.values() for c in stimuli.values()))
+        conditions = sorted({c for stimuli in key.values() for c in stimuli.values()})  # not by their blind names
     else:
         items = [f"item{i + 1:02d}" for i in range(arguments.items)] if arguments.items else list(CLASSES)
         conditions = list(CONDITIONS) + [e.partition("=")[0] for e in arguments.effect]

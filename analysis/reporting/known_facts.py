@@ -47,11 +47,12 @@ def facts_of_sessions(results: Sequence[Path]) -> dict[str, str]:
 
 def _label(build: Path, key: Path | None) -> str:
     """Part of the file names that tells one export of a build from the others, as ``7.1.4``."""
-    labels = sorted(path.stem.removeprefix("facts-") for path in build.glob("facts-*.toml"))
+    labels = [path.stem.removeprefix("key-") for path in sorted(build.glob("key-*.json"))]
+    labels = [label for label in labels if (build / f"facts-{label}.toml").is_file()]
     if key and key.stem.removeprefix("key-") in labels:
         return key.stem.removeprefix("key-")
     if not labels:
-        raise InputError(f"{build}: holds no facts-*.toml; run listening.export --build {build} first")
+        raise InputError(f"{build}: was not exported yet; run listening.export --build {build} first")
     if len(labels) > 1:
         raise InputError(
             f"{build}: was exported as {', '.join(labels)}; name one with --key {build}/key-LABEL.json"

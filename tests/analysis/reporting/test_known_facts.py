@@ -16,6 +16,8 @@ from render.common.errors import InputError
 def build(tmp_path):
     for label in ("7.1.4", "binaural"):
         (tmp_path / f"facts-{label}.toml").write_text(f'title = "{label}"\n')
+        (tmp_path / f"key-{label}.json").write_text("{}")
+    (tmp_path / "facts-ours.toml").write_text('room = "3 m"\n')  # a file of the laboratory
     (tmp_path / "results-binaural.sqlite").write_bytes(b"")
     return tmp_path
 

@@ -1,0 +1,58 @@
+"""The documentation: every link leads somewhere, every page is reached from the index, every command exists."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+LINKED = [ROOT / "README.md", ROOT / "codec/pretrained/README.md", *PAGES]
+INDEX = (ROOT / "docs/index.md").read_text(encoding="utf-8")
+COMMAND = re.compile(r"python -m ((?:analysis|codec|listening|render|stimuli)\.\w+)")
+
+
+def text_of(page):
+    """A page without its blocks of code."""
+    return re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(page):
+    """Anchors of the headings, as GitHub and the site name them."""
+    headings = re.findall(r"^#+ (.*)$", text_of(page), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", LINKED, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_to_a_file_and_a_heading_that_are_there(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", text_of(page)):
+        if re.match("https?:", target):
+            continue
+        name, _, heading = target.partition("#")
+        file = page.parent / name if name else page
+        assert file.exists(), target
+        assert not heading or heading in anchors(file), target
+
+
+def test_every_page_stands_in_the_table_and_in_the_navigation_of_the_index():
+    names = {page.stem for page in PAGES} - {"index"}
+    table, navigation = INDEX.split("```{toctree}", 1)
+    assert {target.removesuffix(".md") for target in re.findall(r"\]\(([^)]+)\)", table)} == names
+    listed = re.findall(r"^([\w-]+)$", navigation, re.MULTILINE)
+    assert sorted(listed) == sorted(names)
+
+
+@pytest.mark.parametrize("page", LINKED, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_that_a_page_names_is_one(page):
+    for module in COMMAND.findall(page.read_text(encoding="utf-8")):
+        assert (ROOT / module.replace(".", "/")).with_suffix(".py").is_file(), module
+
+
+def test_every_target_of_make_that_the_readme_names_is_one_and_help_names_all():
+    rules = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.search(r"^\.PHONY: (.*)$", rules, re.MULTILINE)[1].split())
+    named = set(re.findall(r"(?:^|`)make (\w+)", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE))
+    assert named
+    assert named <= targets
+    explained = " ".join(re.findall(r"^\t@?echo '(make .*)'$", rules, re.MULTILINE))
+    assert {target for target in targets if not re.search(rf"\b{target}\b", explained)} == {"help"}
