@@ -2,7 +2,7 @@
 
     python -m codec.train --preset small --data data/prepared --run small
     python -m codec.train --run small --resume
-    torchrun --nproc-per-node 8 -m codec.train -- --preset paper --data data/prepared --run paper
+    torchrun --nproc-per-node 8 -m codec.train -- --preset paper --accumulate 1 --data data/prepared --run paper
 
 A preset (codec/presets/*.toml, or the path of your own) holds the model and the training settings; options
 given here replace the preset's. Everything is written to runs/NAME: config.toml (a preset that repeats the run),
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from render.common.cli import parser, run
 
-CHANGES = ("steps", "batch", "seed", "holdout")
+CHANGES = ("steps", "batch", "accumulate", "seed", "holdout")
 
 
 def _holdout(text: str) -> int | str:
@@ -36,7 +36,7 @@ def main() -> None:
     )
     arguments.add_argument("--run", required=True, help="name of the run; it is written to runs/NAME")
     arguments.add_argument("--resume", action="store_true", help="continue from the newest checkpoint")
-    for name in ("steps", "batch", "seed"):
+    for name in ("steps", "batch", "accumulate", "seed"):
         arguments.add_argument(f"--{name}", type=int, metavar="N", help="replaces the preset's value")
     arguments.add_argument(
         "--holdout", type=_holdout, metavar="N|CLASS", help="hold out recording N of each class, or a whole class"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -13,12 +14,15 @@ from numpy import ndarray
 
 from codec.bitstream.format import VERSION
 from codec.bitstream.sizes import packet_frame_counts
-from codec.coding.front_end import FrontEnd, front_end_of
+from codec.coding.front_end import front_end_of
 from codec.rvqgan.config import ModelConfig
 from codec.training.recordings import Int16Samples, NormalisedRecording
 from render.common.files import read_record, record_path, write_json
+from render.common.parallel import in_parallel
 from render.common.progress import progress
-from render.fileio.audio_file import blocks, writer
+from render.fileio.audio_file import blocks, info, writer
+
+WORKER_S = 120.0  # of audio that are worth another process, which needs seconds to start
 
 
 def component_files(
@@ -32,7 +36,6 @@ def component_files(
         The component files, in the order of `recordings`. Their gains restore the level that the components have
         at the network's input.
     """
-    front_end = front_end_of(config)
     files = [folder / f"{recording.path.stem}-{_digest(recording, config)}.wav" for recording in recordings]
     missing = [
         (recording, file)
@@ -40,8 +43,11 @@ def component_files(
         if not record_path(file).is_file()
     ]
     if missing:
-        for recording, file in progress(missing, "principal components of recording", len(missing)):
-            _write_components(recording, config, front_end, file)
+        jobs = {file: (r.path, r.gain, r.peak, config, file) for r, file in missing}
+        workers = _workers(sum(r.length for r, _ in missing) / config.sample_rate_hz)
+        written = in_parallel(_write_components, jobs, workers) if workers > 1 else _one_by_one(jobs)
+        for _ in progress(written, "principal components of recording", len(jobs)):
+            pass
     return [NormalisedRecording(Int16Samples(file), float(read_record(file)["gain"]), 1.0) for file in files]
 
 
@@ -55,19 +61,29 @@ def _digest(recording: NormalisedRecording, config: ModelConfig) -> str:
     return hashlib.sha256(repr(about).encode()).hexdigest()[:12]
 
 
-def _write_components(
-    recording: NormalisedRecording, config: ModelConfig, front_end: FrontEnd, file: Path
-) -> None:
+def _workers(seconds: float) -> int:
+    """Return how many processes are worth their start; those of torchrun share the cores."""
+    cores = (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    return min(cores, int(seconds / WORKER_S))
+
+
+def _one_by_one(jobs: dict[Path, tuple]) -> Iterator[None]:
+    for arguments in jobs.values():
+        yield _write_components(*arguments)
+
+
+def _write_components(path: Path, gain: float, peak: float, config: ModelConfig, file: Path) -> None:
     """Write the components and, last, their record, which marks the file as complete."""
-    frames = -(-recording.length // config.hop)
+    length, front_end = info(path).length, front_end_of(config)
+    frames = -(-length // config.hop)
 
     def samples() -> Iterator[Float32[ndarray, "channel time"]]:
-        for block in blocks(recording.path):
-            yield block * np.float32(recording.gain)
-        yield np.zeros((config.channels, frames * config.hop - recording.length), np.float32)
+        for block in blocks(path):
+            yield block * np.float32(gain)
+        yield np.zeros((config.channels, frames * config.hop - length), np.float32)
 
     # Components may be louder than any channel. With this much headroom a second attempt is hardly ever needed.
-    exponent = int(np.ceil(np.log2(max(2 * recording.peak * recording.gain, 1.0))))
+    exponent = int(np.ceil(np.log2(max(2 * peak * gain, 1.0))))
     clipped = 1
     while clipped:
         with writer(file, config.channels, config.sample_rate_hz, "PCM_16", force=True) as output:
@@ -75,4 +91,4 @@ def _write_components(
                 output.write(packet.samples * np.float32(0.5**exponent))
         clipped = output.clipped
         exponent += bool(clipped)
-    write_json(record_path(file), {"source": str(recording.path), "gain": 2.0**exponent}, force=True)
+    write_json(record_path(file), {"source": str(path), "gain": 2.0**exponent}, force=True)

@@ -22,7 +22,7 @@ from codec.training.trainer import learning_rate
 from render.common.errors import InputError
 
 
-@pytest.mark.parametrize("name", ["paper", "base", "small", "smoke", "published44"])
+@pytest.mark.parametrize("name", ["paper", "base", "gpu15", "small", "smoke", "published44"])
 def test_a_preset_that_is_written_says_the_same(tmp_path, name):
     model, config = load_preset(name)
     (tmp_path / "again.toml").write_text(preset_text(model, config))
