@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +13,13 @@ from render.common.errors import InputError
 
 MAX_LISTED = 10
 """Largest number of names that an error message lists; further ones are only counted."""
+
+
+def listed(names: Sequence[str]) -> str:
+    """List names, further ones than `MAX_LISTED` by their number."""
+    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+    return ", ".join(names[:MAX_LISTED]) + more
+
 
 Key = Mapping[str, Mapping[str, str]]
 """The blinding key: item -> name of the stimulus -> condition."""
@@ -173,8 +180,7 @@ class _Names:
         frail = [name for name in self._names if may_change(name)]
         if not frail:
             return ""
-        more = f" and {len(frail) - MAX_LISTED} more" if len(frail) > MAX_LISTED else ""
         return (
             "; or a spreadsheet or another program has changed it, since these names of the key can be taken for "
-            f"numbers, dates or truth values: {', '.join(frail[:MAX_LISTED])}{more}; enter them as text"
+            f"numbers, dates or truth values: {listed(frail)}; enter them as text"
         )

@@ -24,6 +24,11 @@ def write_tables(test: AnalysedTest, folder: Path, force: bool = False) -> list[
     results = test.results
     tables = {"summary": results.summary, "pairs": results.pairs, "items": results.per_item,
               "contrasts": results.contrasts, "outliers": results.outliers}  # fmt: skip
+    tables["listeners"] = results.panel.listeners
+    if results.laboratories is not None:
+        tables["laboratories"] = results.laboratories.means
+    if results.item_pairs is not None:
+        tables["item_pairs"] = results.item_pairs
     if results.planned is not None:
         tables["planned"] = results.planned
     for name, table in tables.items():

@@ -38,16 +38,16 @@ def consistency(scores: Float64[np.ndarray, "stimulus listener"]) -> Icc:
     (n, k), of_stimuli, _, error = _mean_squares(scores)
     f, df, df_error = of_stimuli / error, n - 1, (n - 1) * (k - 1)
     low, high = f / special.fdtri(df, df_error, 0.975), f * special.fdtri(df_error, df, 0.975)
-    single = ((r - 1) / (r + k - 1) for r in (f, low, high))
-    panel = (1 - 1 / r for r in (f, low, high))
-    return Icc(*map(float, (*single, *panel)))
+    ratios = np.array([f, low, high])
+    coefficients = (ratios - 1) / (ratios + k - 1)
+    return Icc(*coefficients.tolist(), *_of_panel(coefficients, k))
 
 
 def agreement(scores: Float64[np.ndarray, "stimulus listener"]) -> Icc:
     """Return ICC(2,1) and ICC(2,k): how far listeners give the same scores, their level included.
 
-    ``(MS_S - MS_E) / (MS_S + (k - 1) MS_E + k (MS_L - MS_E) / n)`` for a listener; ``k r / (1 + (k - 1) r)`` for
-    the mean of k (Spearman and Brown). Sources as for `consistency`; the errors are the same.
+    With n stimuli this is ``(MS_S - MS_E) / (MS_S + (k - 1) MS_E + k (MS_L - MS_E) / n)`` for a listener.
+    Sources and errors as for `consistency`.
     """
     (n, k), of_stimuli, of_listeners, error = _mean_squares(scores)
     single = (of_stimuli - error) / (of_stimuli + (k - 1) * error + k * (of_listeners - error) / n)
@@ -56,10 +56,16 @@ def agreement(scores: Float64[np.ndarray, "stimulus listener"]) -> Icc:
     df = (k - 1) * (n - 1) * (a + b) ** 2 / ((n - 1) * a**2 + b**2)
     upper, lower = special.fdtri(n - 1, df, 0.975), special.fdtri(df, n - 1, 0.975)
     others = k * of_listeners + (k * n - k - n) * error
-    low = n * (of_stimuli - upper * error) / (upper * others + n * of_stimuli)
+    low = n * (of_stimuli / upper - error) / (others + n * of_stimuli / upper)  # upper may be infinite
     high = n * (lower * of_stimuli - error) / (others + n * lower * of_stimuli)
-    panel = (k * r / (1 + (k - 1) * r) for r in (single, low, high))
-    return Icc(*map(float, (single, low, high, *panel)))
+    coefficients = np.array([single, low, high])
+    return Icc(*coefficients.tolist(), *_of_panel(coefficients, k))
+
+
+def _of_panel(single: Float64[np.ndarray, " 3"], k: int) -> list[float]:
+    """Return the coefficients of the mean of k listeners, ``k r / (1 + (k - 1) r)`` (Spearman and Brown)."""
+    with np.errstate(divide="ignore"):  # stimuli whose means do not differ at all
+        return (k * single / (1 + (k - 1) * single)).tolist()
 
 
 def _mean_squares(scores: np.ndarray) -> tuple[tuple[int, int], float, float, float]:

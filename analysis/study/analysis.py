@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float64
 
 from analysis.ratings.cells import Cells, cells
 from analysis.ratings.conditions import REFERENCE_AND_ANCHORS
 from analysis.ratings.importers.detect import source_digest
+from analysis.ratings.record import listed
 from analysis.ratings.table import Ratings, read, read_key
-from analysis.statistics import anova, paired_tests
+from analysis.statistics import paired_tests
 from analysis.statistics.bootstrap import bootstrap
 from analysis.statistics.condition_models import (
     CLAIMS,
@@ -23,7 +23,7 @@ from analysis.statistics.condition_models import (
     fit_condition_model,
     marginal_means,
 )
-from analysis.statistics.distribution import bimodality, hinges, looks_bimodal, outliers, skewness_and_kurtosis
+from analysis.statistics.distribution import bimodality, hinges, looks_bimodal, outliers
 from analysis.statistics.interval import bounded_limits, t_interval
 from analysis.statistics.intervals import means_over_items, summarise
 from analysis.statistics.mixed_inference import METHODS
@@ -33,17 +33,16 @@ from analysis.study.design_warnings import (
     attainable_warnings,
     balance_warnings,
     item_set_warnings,
-    listed,
     residuals_warned,
     spread_warnings,
 )
+from analysis.study.laboratories import compare_laboratories, screen_each, tell_apart
+from analysis.study.omnibus import differences_on_items, item_pair_warnings, omnibus_tests
 from analysis.study.options import DEFAULTS, INTERVAL_OF_CLAIM, Settings, chosen_settings, renamed_conditions
+from analysis.study.panel import describe_panel
 from analysis.study.preregistration import Plan, deviations, read_plan
-from analysis.study.results import OmnibusTests, Results
+from analysis.study.results import Results
 from render.common.errors import InputError, did_you_mean
-
-MAX_LISTED = 10
-"""Largest number of places that a warning lists; further ones are only counted."""
 
 
 @dataclass(frozen=True)
@@ -126,20 +125,26 @@ def analyse(ratings: Ratings, settings: Settings = DEFAULTS, plan: Plan | None =
         If post-screening leaves no listener, an item to be left out was not rated, or the design is too large.
     """
     rated, notes = _without(ratings.table, settings.leave_out)
+    rated, laboratory, laboratory_notes = tell_apart(rated, settings.laboratory)
     everybody = cells(rated)
-    screening = screen(everybody, settings.screening)
+    if laboratory:
+        screening = screen_each(everybody, laboratory, settings.screening)
+    else:
+        screening = screen(everybody, settings.screening)
     table = rated[~rated["listener"].isin(screening.excluded)]
     cube = everybody.without(screening.excluded) if screening.excluded else everybody
     summary = summarise(table, cube, settings.ci)
     means = means_over_items(cube.scores)
     not_rated = tuple(cube.missing())
     complete = np.asarray(~np.isnan(cube.scores).any(axis=(1, 2)))
-    omnibus, omnibus_warnings = _omnibus_tests(cube.scores[complete], means[complete])
+    omnibus, omnibus_warnings = omnibus_tests(cube.scores[complete], means[complete])
     models, model_warnings = _mixed_models(cube)
     spread = _spread(table, cube)
     pairs = _all_pairs(table, cube, settings)
     planned = _planned_pairs(table, cube, settings, plan) if plan else None
     effect = omnibus.effects[0] if omnibus.effects else None
+    laboratories, laboratory_warnings = compare_laboratories(cube, laboratory) if laboratory else (None, [])
+    item_pairs = differences_on_items(cube, omnibus)
     return Results(
         table=table,
         cube=cube,
@@ -153,6 +158,9 @@ def analyse(ratings: Ratings, settings: Settings = DEFAULTS, plan: Plan | None =
         per_item=_per_item(cube),
         pairs=pairs,
         planned=planned,
+        item_pairs=item_pairs,
+        panel=describe_panel(table, cube),
+        laboratories=laboratories,
         outliers=outliers(table),
         omnibus=omnibus,
         claim=settings.claim,
@@ -163,12 +171,15 @@ def analyse(ratings: Ratings, settings: Settings = DEFAULTS, plan: Plan | None =
         warnings=(
             *ratings.notes,
             *notes,
+            *laboratory_notes,
+            *laboratory_warnings,
             *screening.notes,
             *_missing_score_warnings(ratings.unscored, len(not_rated), int(complete.sum())),
             *item_set_warnings(cube),
             *balance_warnings(cube),
             *spread_warnings(cube),
             *omnibus_warnings,
+            *item_pair_warnings(item_pairs),
             *_pair_warnings(cube.conditions),
             *attainable_warnings(pairs, planned, plan, residuals_warned(omnibus), settings.claim),
             *_claim_warnings(settings, plan, len(cube.items)),
@@ -246,43 +257,6 @@ def _contrasts(models: Mapping[str, ConditionModel], conditions: tuple[str, ...]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["a", "b"])
 
 
-def _omnibus_tests(
-    scores: Float64[np.ndarray, "listener item condition"], means: Float64[np.ndarray, "listener condition"]
-) -> tuple[OmnibusTests, list[str]]:
-    """Test all conditions together on complete scores and the means over their items; also return warnings."""
-    listeners, items, conditions = scores.shape
-    if listeners < 2 or conditions < 2:
-        return OmnibusTests(), [
-            "analysis of variance and Friedman's test need 2 listeners who rated every cell, and 2 conditions"
-        ]
-    warnings = []
-    if items > 1:
-        effects: tuple[anova.Effect, ...] = anova.two_way(scores)
-        interaction = effects[2]
-        if interaction.p_gg < 0.05:
-            warnings.append(
-                f"conditions and items interact (p = {interaction.p_gg:.2g}, Greenhouse-Geisser): "
-                "differences depend on the item, so look at each item before trusting the means over items"
-            )
-    else:
-        effects = (anova.one_way(means),)
-    chosen = {effect.name: anova.chosen_test(effect, listeners) for effect in effects}
-    residuals = skewness_and_kurtosis(anova.residuals(scores))
-    if (worst := max(map(abs, residuals))) > 0.5:
-        degree = "severely " if worst > 1 else ""
-        warnings.append(
-            f"residuals are {degree}off the normal distribution (skewness {residuals[0]:.2f}, excess kurtosis "
-            f"{residuals[1]:.2f}; BS.1534-3 flags 0.5, and 1.0 as severe)"
-        )
-    friedman = paired_tests.friedman(means.round(9))
-    quoted = effects[0].quoted(chosen[effects[0].name])
-    if (quoted < 0.05) != (friedman.p < 0.05):
-        warnings.append(
-            f"analysis of variance (p = {quoted:.2g}) and Friedman's test (p = {friedman.p:.2g}) disagree at 5 %"
-        )
-    return OmnibusTests(effects, chosen, friedman, residuals), warnings
-
-
 def _mixed_models(cube: Cells) -> tuple[dict[str, ConditionModel], list[str]]:
     """Fit the models of both claims; also return why one could not be fitted."""
     models: dict[str, ConditionModel] = {}
@@ -299,9 +273,7 @@ def _mixed_models(cube: Cells) -> tuple[dict[str, ConditionModel], list[str]]:
 def _missing_score_warnings(unscored: tuple[str, ...], not_rated: int, complete: int) -> list[str]:
     warnings = []
     if unscored:
-        more = f" and {len(unscored) - MAX_LISTED} more" if len(unscored) > MAX_LISTED else ""
-        places = ", ".join(unscored[:MAX_LISTED])
-        warnings.append(f"no score in {places}{more}: those cells count as not rated")
+        warnings.append(f"no score in {listed(unscored)}: those cells count as not rated")
     if not_rated:
         use = f"use the {complete} listeners who rated all of it" if complete > 1 else "cannot be made"
         warnings.append(
@@ -339,9 +311,7 @@ def _scale_warnings(summary: pd.DataFrame, spread: pd.DataFrame, items: int) -> 
     """
     warnings = []
     if lacking := summary["condition"][summary["ci_low"].isna()].tolist():
-        more = f" and {len(lacking) - MAX_LISTED} more" if len(lacking) > MAX_LISTED else ""
-        named = f"{', '.join(lacking[:MAX_LISTED])}{more}"
-        warnings.append(f"no interval for {named}: its ratings are too few for this convention")
+        warnings.append(f"no interval for {listed(lacking)}: its ratings are too few for this convention")
     if outside := summary["condition"][(summary["ci_low"] < 0) | (summary["ci_high"] > 100)].tolist():
         warnings.append(
             f"intervals that leave the scale of 0 to 100: {listed(outside)}; bounded_ci_low and bounded_ci_high "

@@ -6,13 +6,11 @@ import numpy as np
 import pandas as pd
 
 from analysis.ratings.cells import Cells
+from analysis.ratings.record import listed
 from analysis.statistics.distribution import residual_deviations, spreads_differ
 from analysis.statistics.paired_tests import MAX_EXACT, listeners_for, smallest_p
 from analysis.study.preregistration import Plan
 from analysis.study.results import OmnibusTests
-
-MAX_LISTED = 10
-"""Largest number of names that a warning lists; further ones are only counted."""
 
 MAX_RESIDUAL_SHAPE = 0.5
 """Skewness or excess kurtosis of the residuals that BS.1534-3 (attachment 4) flags."""
@@ -128,9 +126,3 @@ def attainable_warnings(
             "conditions can; t rests on means over items, which are nearer to normal, so read p near 5 % with care"
         )
     return warnings
-
-
-def listed(names: list[str]) -> str:
-    """List names, further ones than `MAX_LISTED` by their number."""
-    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
-    return ", ".join(names[:MAX_LISTED]) + more

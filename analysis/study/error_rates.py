@@ -16,7 +16,7 @@ from jaxtyping import Float64
 
 from analysis.ratings.cells import Cells
 from analysis.statistics import anova
-from analysis.statistics.aligned_ranks import aligned_rank_tests
+from analysis.statistics.aligned_ranks import aligned_ranks
 from analysis.statistics.condition_models import fit_condition_model
 from analysis.statistics.mixed_models import NoFit
 from analysis.statistics.paired_tests import compare_pairs, friedman, holm, median_permutation
@@ -153,7 +153,7 @@ def _rejections(
         p["analysis of variance (BS.1534-3's choice)"] = np.array(
             effect.quoted(anova.chosen_test(effect, listeners))
         )
-        ranked = aligned_rank_tests(scores)[0]
+        ranked = anova.two_way(aligned_ranks(scores, "condition"))[0]
         p["aligned ranks"] = np.array(ranked.quoted(anova.chosen_test(ranked, listeners, pooling=False)))
         p["Friedman"] = np.array(friedman(scores.mean(axis=1)).p)
     for claim, words in (("items", "items fixed"), ("material", "items random")):

@@ -48,6 +48,8 @@ class Settings:
     claim
         What the quoted tests are to hold for, one of `CLAIMS`: other listeners and these items, or other items
         too.
+    laboratory
+        Column of the ratings that names the laboratories; None for ``laboratory``, if there is such a column.
     """
 
     screening: str = "bs1534-3"
@@ -57,6 +59,7 @@ class Settings:
     margin: float | None = None
     leave_out: tuple[str, ...] = ()
     claim: str = "items"
+    laboratory: str | None = None
 
 
 DEFAULTS = Settings()
@@ -81,6 +84,12 @@ def add_options(command: argparse.ArgumentParser, files: str = "+") -> None:
                          metavar="COLUMN=VALUE",
                          help="analyse only these ratings, as transducer=headphones or "
                          "attribute=timbral_quality; of several all must hold")  # fmt: skip
+    command.add_argument(
+        "--laboratory",
+        type=canonical,
+        metavar="COLUMN",
+        help="column that names the laboratories (default: laboratory, if there is one)",
+    )
     command.add_argument("--plan", type=Path, metavar="PLAN.json",
                          help="run this frozen plan (analysis.plan) and list every deviation from it")  # fmt: skip
     command.add_argument("--package", type=Path, metavar="DIR",

@@ -9,7 +9,7 @@ digest that is kept elsewhere.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,16 +18,13 @@ from typing import Any
 import pandas as pd
 
 from analysis.ratings.conditions import ANCHORS
-from analysis.ratings.record import canonical
+from analysis.ratings.record import canonical, listed
 from analysis.statistics.paired_tests import MAX_PAIRS, every_pair
 from analysis.study.options import CLAIM_OF_TEST, CORRECTIONS, INTERVALS, SCREENINGS, TESTS, Settings
 from render.common.errors import InputError
 from render.common.files import read_json, sha256, sha256_of, write_json
 
 SOUND_SUFFIXES = {".wav", ".w64", ".rf64", ".flac", ".caf"}
-
-MAX_LISTED = 10
-"""Largest number of names that a deviation lists; further ones are only counted."""
 
 LARGEST_OFFSET = timedelta(hours=14)
 """How far a local time may be from UTC: the zone database has offsets up to +14:00 (Pacific/Kiritimati)."""
@@ -138,7 +135,7 @@ def check(plan: Plan) -> Plan:
         if a == b or (plan.conditions and not {a, b} <= set(plan.conditions)):
             raise InputError(f"plan: comparison {a} {b} does not name two different planned conditions")
     if both := sorted(set(plan.items) & set(plan.leave_out)):
-        raise InputError(f"plan: items that are planned and left out: {_listed(both)}")
+        raise InputError(f"plan: items that are planned and left out: {listed(both)}")
     return plan
 
 
@@ -232,7 +229,7 @@ def deviations(plan: Plan, table: pd.DataFrame, settings: Settings, package: Pat
     if package and (differ := orders_differ(plan.listeners, package)):
         found.append(differ)
     if missing := [pair for pair in plan.comparisons if not set(pair) <= set(table["condition"])]:
-        found.append(f"comparisons that cannot be made: {_listed(' - '.join(pair) for pair in missing)}")
+        found.append(f"comparisons that cannot be made: {listed([' - '.join(pair) for pair in missing])}")
     return found + _stimulus_deviations(plan, table, package) + _date_deviations(plan, table)
 
 
@@ -251,16 +248,16 @@ def orders_differ(listeners: int, package: Path) -> str:
 
 def _worded(setting: object) -> str:
     if isinstance(setting, tuple):
-        return _listed(setting) or "nothing"
+        return listed(setting) or "nothing"
     return str(setting)
 
 
 def _name_deviations(what: str, planned: set[str], rated: set[str]) -> list[str]:
     found = []
     if planned - rated:
-        found.append(f"{what}s planned but not rated: {_listed(sorted(planned - rated))}")
+        found.append(f"{what}s planned but not rated: {listed(sorted(planned - rated))}")
     if rated - planned:
-        found.append(f"{what}s rated but not planned: {_listed(sorted(rated - planned))}")
+        found.append(f"{what}s rated but not planned: {listed(sorted(rated - planned))}")
     return found
 
 
@@ -274,13 +271,13 @@ def _stimulus_deviations(plan: Plan, table: pd.DataFrame, package: Path | None) 
         gone, added = sorted(set(plan.stimuli) - set(now)), sorted(set(now) - set(plan.stimuli))
         for what, names in (("changed", changed), ("gone", gone), ("added", added)):
             if names:
-                found.append(f"sound files {what} since: {_listed(names)}")
+                found.append(f"sound files {what} since: {listed(names)}")
     if "stimulus_sha256" in table:
         known = set(plan.stimuli.values())
         unknown = table[~table["stimulus_sha256"].isin(known)][["item", "condition"]].drop_duplicates()
         if len(unknown):
             names = [f"{item} / {condition}" for item, condition in unknown.itertuples(index=False)]
-            found.append(f"stimuli whose digest the plan does not hold: {_listed(names)}")
+            found.append(f"stimuli whose digest the plan does not hold: {listed(names)}")
     elif not package:
         found.append("stimuli: not checked; the ratings carry no stimulus_sha256, and --package was not given")
     return found
@@ -324,9 +321,3 @@ def _age(date: str, frozen: datetime) -> str:
     if after + length + doubt < timedelta():
         return "older"
     return "younger" if after - doubt >= timedelta() else "unclear"
-
-
-def _listed(names: Iterable[str]) -> str:
-    names = list(names)
-    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
-    return ", ".join(names[:MAX_LISTED]) + more

@@ -19,6 +19,8 @@ from analysis.statistics.mixed_inference import METHODS
 from analysis.statistics.paired_tests import Friedman
 from analysis.statistics.screening import Screening
 from analysis.study.claims import QuotedTest, sentence
+from analysis.study.laboratories import Laboratories
+from analysis.study.panel import Panel
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,15 @@ class OmnibusTests:
         Friedman's test; None for too few listeners or conditions.
     residuals
         Skewness and excess kurtosis of the residuals.
+    aligned
+        The same effects on aligned ranks; empty for one item.
     """
 
     effects: tuple[Effect, ...] = ()
     chosen: Mapping[str, str] = field(default_factory=dict)
     friedman: Friedman | None = None
     residuals: tuple[float, float] = (np.nan, np.nan)
+    aligned: tuple[Effect, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,12 @@ class Results:
         Comparisons of all pairs of conditions.
     planned
         Comparisons of the plan; None without a plan.
+    item_pairs
+        Comparisons on each item, if conditions and items interact; else None.
+    panel
+        The listeners, how far they agree, and what repeated ratings scatter.
+    laboratories
+        Means and tests of each laboratory; None if there is one.
     outliers
         Ratings far from the others of their item and condition.
     omnibus
@@ -103,6 +114,9 @@ class Results:
     per_item: pd.DataFrame
     pairs: pd.DataFrame
     planned: pd.DataFrame | None
+    item_pairs: pd.DataFrame | None
+    panel: Panel
+    laboratories: Laboratories | None
     outliers: pd.DataFrame
     omnibus: OmnibusTests
     claim: str
@@ -153,12 +167,16 @@ def as_json(results: Results) -> dict[str, Any]:
         "anova": [asdict(effect) | {"quote": omnibus.chosen[effect.name]} for effect in omnibus.effects],
         "residuals": dict(zip(("skewness", "excess_kurtosis"), omnibus.residuals, strict=True)),
         "friedman": omnibus.friedman,
+        "aligned_ranks": [asdict(effect) for effect in omnibus.aligned],
         "claim": {"claim": results.claim, "holds": results.holds, "quoted": results.quoted},
         "mixed_model": _components(results.models.get("material")),
         "mixed_models": {claim: _model(model) for claim, model in results.models.items()},
         "pairs": results.pairs.to_dict("records"),
         "planned": None if results.planned is None else results.planned.to_dict("records"),
         "tracks_agree": bool(results.pairs["agree"].all()) if len(results.pairs) else None,
+        "item_pairs": None if results.item_pairs is None else results.item_pairs.to_dict("records"),
+        "panel": _panel(results.panel),
+        "laboratories": None if results.laboratories is None else _laboratories(results.laboratories),
         "outliers": results.outliers.to_dict("records"),
         "bootstraps": results.bootstraps,
     })  # fmt: skip
@@ -166,6 +184,24 @@ def as_json(results: Results) -> dict[str, Any]:
 
 def _components(model: ConditionModel | None) -> dict[str, Any] | None:
     return None if model is None else {"variances": model.model.variances, "residual": model.model.residual}
+
+
+def _panel(panel: Panel) -> dict[str, Any]:
+    return {
+        "stimuli": panel.stimuli,
+        "icc_agreement": panel.agreement,
+        "icc_consistency": panel.consistency,
+        "repeat_sd": panel.repeat_sd,
+        "listeners": panel.listeners.to_dict("records"),
+    }
+
+
+def _laboratories(laboratories: Laboratories) -> dict[str, Any]:
+    return {
+        "listeners": laboratories.listeners,
+        "means": laboratories.means.to_dict("records"),
+        "tests": [asdict(effect) for effect in laboratories.effects],
+    }
 
 
 def _model(model: ConditionModel) -> dict[str, Any]:

@@ -91,8 +91,8 @@ def test_terminal_says_what_it_is(folder):
 def test_repetition_is_identical_and_other_results_are_not_overwritten(folder, command):
     before = {p.name: p.read_bytes() for p in (folder / "out").iterdir()}
     assert set(before) == {"summary.csv", "summary.json", "pairs.csv", "items.csv", "contrasts.csv",
-                           "outliers.csv", "mushra.pdf", "mushra.png", "mushra.svg", "mushra.txt",
-                           "tables.tex", "sentences.txt"}  # fmt: skip
+                           "outliers.csv", "listeners.csv", "item_pairs.csv", "mushra.pdf", "mushra.png",
+                           "mushra.svg", "mushra.txt", "tables.tex", "sentences.txt"}  # fmt: skip
     call = ["analysis.mushra", folder / "ratings.csv", "--key", folder / "key.json", "-o", folder / "out"]
     assert command(*call, "--ci", "paper").returncode == 0
     assert {p.name: p.read_bytes() for p in (folder / "out").iterdir()} == before
