@@ -1,6 +1,12 @@
 """The documentation: every link leads somewhere, every page is reached from the index, every command exists."""
 
+import importlib
+import io
 import re
+import shlex
+import sys
+from contextlib import redirect_stdout
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -9,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 LINKED = [ROOT / "README.md", ROOT / "codec/pretrained/README.md", *PAGES]
 INDEX = (ROOT / "docs/index.md").read_text(encoding="utf-8")
-COMMAND = re.compile(r"python -m ((?:analysis|codec|listening|render|stimuli)\.\w+)")
+COMMAND = re.compile(r"^(?:python|torchrun .*) -m ((?:analysis|codec|listening|render|stimuli)\..*)", re.MULTILINE)
 
 
 def text_of(page):
@@ -42,10 +48,35 @@ def test_every_page_stands_in_the_table_and_in_the_navigation_of_the_index():
     assert sorted(listed) == sorted(names)
 
 
+@cache
+def help_of(module):
+    """What ``python -m module --help`` prints."""
+    text = io.StringIO()
+    main = importlib.import_module(module).main
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(text):
+        patch.setattr(sys, "argv", [module, "--help"])
+        with pytest.raises(SystemExit):
+            main()
+    return text.getvalue()
+
+
 @pytest.mark.parametrize("page", LINKED, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_command_that_a_page_names_is_one(page):
-    for module in COMMAND.findall(page.read_text(encoding="utf-8")):
-        assert (ROOT / module.replace(".", "/")).with_suffix(".py").is_file(), module
+def test_every_command_that_a_page_shows_has_these_options(page):
+    for line in COMMAND.findall(page.read_text(encoding="utf-8").replace("\\\n", " ")):
+        module, *words = shlex.split(line, comments=True)
+        assert (ROOT / module.replace(".", "/")).with_suffix(".py").is_file(), line
+        known = set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", help_of(module)))
+        assert {word for word in words if re.match("--?[a-z]", word)} <= known, line
+
+
+def test_the_list_of_commands_has_each_of_them():
+    modules = {
+        f"{package}.{path.stem}"
+        for package in ("analysis", "codec", "listening", "render", "stimuli")
+        for path in (ROOT / package).glob("[a-z]*.py")
+    }
+    listed = (ROOT / "docs/commands.md").read_text(encoding="utf-8")
+    assert {shlex.split(line, comments=True)[0] for line in COMMAND.findall(listed)} | {"codec.figure1"} == modules
 
 
 def test_every_target_of_make_that_the_readme_names_is_one_and_help_names_all():
