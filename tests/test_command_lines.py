@@ -35,7 +35,8 @@ def test_no_command_is_lost_and_nothing_but_commands_stands_at_the_root_of_a_pac
     assert set(MODULES) == {
         "analysis.comparison", "analysis.correlate", "analysis.coverage", "analysis.mushra", "analysis.objective",
         "analysis.plan", "analysis.power", "analysis.report", "analysis.simulate",
-        "codec.decode", "codec.encode", "codec.figure1", "codec.inspect", "codec.profile", "codec.publish",
+        "codec.curves", "codec.decode", "codec.encode", "codec.figure1", "codec.inspect", "codec.profile",
+        "codec.publish",
         "codec.train", "codec.transfer", "codec.truncate", "codec.weights",
         "listening.build", "listening.card", "listening.export", "listening.freeze", "listening.opus",
         "listening.play",

@@ -14,11 +14,10 @@ from analysis.metrics.registry import MEASURES
 from analysis.ratings.conditions import condition_order, labels
 from analysis.reporting.layout import Grid, figure_with_panels, font_sizes, inches, panel_width, watermark
 from analysis.study.correlation import OTHER_COLUMNS
-from render.common.figure_style import DEFAULT_LOOK, Look, figure_style, write_captioned_figure
+from render.common.figure_style import COLOURS, DEFAULT_LOOK, Look, figure_style, write_captioned_figure
 
-# Okabe and Ito's colours, which the colour-blind can distinguish; the markers alone tell the conditions apart too
-COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7")
 MARKERS = "osD^vPX*<>ph"
+"""Markers of the conditions, which tell them apart without the colours."""
 MAX_PANELS = 6
 COLUMNS = 3
 OTHERS_WIDTH = 36

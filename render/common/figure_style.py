@@ -30,6 +30,8 @@ STYLE = {
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "hoa-rvqgan",
 }
+COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7")
+"""Colours of Okabe and Ito (2008), which colour-blind readers can tell apart."""
 # Without dates and program versions, a figure's bytes depend on its data only
 METADATA: dict[str, dict[str, str | None]] = {
     "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
