@@ -15,7 +15,6 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter
 from numpy import ndarray
 
@@ -166,11 +165,9 @@ def draw_runs(runs: Sequence[RunCurves], shown: Sequence[str] = (), look: Look =
             axes.tick_params(labelbottom=True)
             axes.set_xlabel("training steps", fontsize=0.8 * size)
     if len(runs) > 1:
-        drawn = [Line2D([], [], color=colour) for colour in COLOURS[: len(runs)]]
-        for line, dash in zip(drawn, cycle(DASHES), strict=False):
-            line.set_linestyle(dash)
-        figure.legend(drawn, [run.name for run in runs], loc="outside upper center", ncols=min(len(runs), 3),
-                      frameon=False, fontsize=0.8 * size)  # fmt: skip
+        for run, colour, dash in zip(runs, COLOURS, cycle(DASHES), strict=False):
+            panels[0, 0].plot([], [], dash, color=colour, label=run.name)
+        figure.legend(loc="outside upper center", ncols=min(len(runs), 3), frameon=False, fontsize=0.8 * size)
     if lines:
         figure.supxlabel("\n".join(lines), fontsize=0.8 * size, color="0.25")
     return figure
