@@ -1,17 +1,17 @@
 """What Chromium sends to twelve loudspeakers, recorded and compared with the files sample by sample.
 
-Two runs of 30 s, one on the identity and one on a permuted output map, each with 36 requests at random times, most
-of them switches. In the second half of each run two processes keep the processors busy, and the page's main thread
-stalls for 150 ms every 400 ms. The signal that must arrive is built from the stimuli and the transitions that the
-audio thread reports; no sample of the recording may differ from it by more than 1e-7.
+Two runs of 30 s at the same time, in two rooms, one on the identity and one on a permuted output map, each with 36
+requests at random times, most of them switches. In the second half two processes keep the processors busy, and the
+main thread of each page stalls for 150 ms every 400 ms. The signal that must arrive is built from the stimuli and
+the transitions that the audio thread reports; no sample of a recording may differ from it by more than 1e-7.
 
 The rule for runs that prove nothing, fixed in advance: samples are missing in the recording where the machine
 did not serve the recorder (parec) in time, and silence stands in it where the machine did not serve the sound
 system in time. A run is void only if everything in the recording lies in stretches that match within 1e-7, in
 their order, with samples missing or silence standing between them, and the audio thread's own count of frames
-has no gap. A void run is repeated, and the third one fails. Where other programs keep the machine busy (a load
-average of more than 2 for each processor; the two busy processes of the test make 1) the test skips after a
-void run and says so. Any other difference, as one wrong sample, fails at once.
+has no gap. Where a run is void both are repeated, and the third time fails. Where other programs keep the machine
+busy (a load average of more than 2 for each processor; the two busy processes of the test make 1) the test skips
+after a void run and says so. Any other difference, as one wrong sample, fails at once.
 
 bench/listening_player.py runs the same for 5 minutes each.
 """
@@ -20,7 +20,7 @@ import itertools
 import os
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ SECONDS = float(os.environ.get("CAPTURE_SECONDS", "30"))
 REQUESTS = int(os.environ.get("CAPTURE_REQUESTS", "36"))
 FADE = fade_length(RATE_HZ)
 TOLERANCE = 1e-7
-PERMUTED = [3, 0, 1, 2, 6, 7, 4, 5, 11, 10, 9, 8]
+MAPS = {"identity": list(range(CHANNELS)), "permuted": [3, 0, 1, 2, 6, 7, 4, 5, 11, 10, 9, 8]}
 WINDOW = 64  # samples that are compared to find a place again
 MISSING = 5  # seconds: the most that a recorder may lose at once
 
@@ -163,65 +163,109 @@ def verdict(recorded, expected, log):
     return "exact" if len(found) == 1 else "void"
 
 
-def capture(room, launch, site, stimuli, output_map, seed):
-    """Recording (device, time), the signal that was played, the audio thread's messages and statistics."""
-    browser = launch(room.environment)
-    path = room.folder / "recording.f32"
+class Capture:
+    """A page that plays in a room, and the recording of what it plays."""
+
+    def __init__(self, room, browser, address, output_map):
+        self.path, self.output_map = room.folder / "recording.f32", output_map
+        self.page = browser.new_page()
+        self.page.goto(address)
+        self.page.evaluate(OPEN, {"map": output_map, "stimuli": STIMULI})
+        self.page.evaluate("player.setLoop(0, player.frames)")
+
+    def start(self, seed):
+        """Begin half a run, and do not wait for its end."""
+        drive = {"seconds": SECONDS / 2, "requests": REQUESTS // 2, "seed": seed, "stimuli": STIMULI}
+        self.page.evaluate(f"(drive) => {{ globalThis.driven = ({DRIVE})(drive); }}", drive)
+
+    def wait(self):
+        self.page.evaluate("driven")
+
+    def result(self, stimuli):
+        """Recording (device, time), the signal that was played, the audio thread's transitions and messages."""
+        samples = np.fromfile(self.path, np.float32)
+        recorded = samples[: len(samples) // CHANNELS * CHANNELS].reshape(-1, CHANNELS).T
+        transitions = [step for message in self.end["log"] for step in message.get("transitions", [])]
+        first = next(at for at, step in enumerate(transitions) if step["phase"] == "in")
+        return recorded, played(stimuli, transitions[first:], self.output_map), transitions[first:], self.end
+
+
+def capture(rooms, launch, site, stimuli, seed):
+    """List what `Capture.result` gives of all rooms, in which pages play at the same time, each with its map."""
+    browsers = [launch(room.environment) for room in rooms]
     try:
-        page = browser.new_page()
-        page.goto(site[1])
-        page.evaluate(OPEN, {"map": output_map, "stimuli": STIMULI})
-        room.prefer_sound()
-        with room.recording(path):
-            drive = {"seconds": SECONDS / 2, "requests": REQUESTS // 2, "seed": seed, "stimuli": STIMULI}
-            page.evaluate("player.setLoop(0, player.frames)")
-            page.evaluate(DRIVE, drive)
-            page.evaluate(STALL)
+        places = zip(rooms, browsers, MAPS.values(), strict=True)
+        captures = [Capture(room, browser, site[1], output_map) for room, browser, output_map in places]
+        rooms[0].prefer_sound()  # of all browsers
+        with ExitStack() as recordings:
+            for room, one in zip(rooms, captures, strict=True):
+                recordings.enter_context(room.recording(one.path))
+            for one in captures:
+                one.start(seed)
+            for one in captures:
+                one.wait()
+                one.page.evaluate(STALL)
             with busy_processes(2):
-                page.evaluate(DRIVE, drive | {"seed": seed + 1})
-            end = page.evaluate(CLOSE)
+                for one in captures:
+                    one.start(seed + 1)
+                for one in captures:
+                    one.wait()
+            for one in captures:
+                one.end = one.page.evaluate(CLOSE)
     finally:
-        browser.close()
-    samples = np.fromfile(path, np.float32)
-    recorded = samples[: len(samples) // CHANNELS * CHANNELS].reshape(-1, CHANNELS).T
-    path.unlink()
-    transitions = [step for message in end["log"] for step in message.get("transitions", [])]
-    first = next(at for at, step in enumerate(transitions) if step["phase"] == "in")
-    return recorded, played(stimuli, transitions[first:], output_map), transitions[first:], end
+        for browser in browsers:
+            browser.close()
+    return [one.result(stimuli) for one in captures]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "output_map"), [("identity", list(range(CHANNELS))), ("permuted", PERMUTED)])
-def test_every_sample_on_every_loudspeaker_is_that_of_the_file(room, launch, site, stimuli, name, output_map):
+def test_every_sample_on_every_loudspeaker_is_that_of_the_file(room, another_room, launch, site, stimuli):
     for attempt in range(1, 4):
-        recorded, expected, transitions, end = capture(room, launch, site, stimuli, output_map, 7 * attempt)
-        result = verdict(recorded, expected, end["log"])
+        runs = capture([room, another_room], launch, site, stimuli, 7 * attempt)
+        verdicts = [verdict(recorded, expected, end["log"]) for recorded, expected, _, end in runs]
         load = os.getloadavg()[0]
         is_busy = load > 2 * (os.cpu_count() or 1)
-        if result != "void" or is_busy:
+        if "void" not in verdicts or is_busy:
             break
+    for name, result, run in zip(MAPS, verdicts, runs, strict=True):
+        print(f"{name}: {result}, attempt {attempt}", *told(*run), sep=", ")
+        assert result == "exact" or (result == "void" and is_busy)
+        if result == "exact":
+            check_switches(run[1], run[2])
+    if "void" in verdicts:
+        pytest.skip(f"other programs keep this machine busy (load {load:.1f}): a run was not complete")
+
+
+def told(recorded, expected, transitions, end):
+    """What a capture compared, in words."""
     found = stretches(recorded, expected)
     differing = sum(np.count_nonzero(recorded[:, at : at + length] != expected[:, where : where + length])
                     for at, where, length in found)  # fmt: skip
-    switches = [
+    yield f"{expected.size} samples in {expected.shape[1] / RATE_HZ:.1f} s"
+    yield f"{differing} differ"
+    yield f"{len(found) - 1} interruptions"
+    yield f"{len(switches(transitions))} switches"
+    yield end["stats"]
+
+
+def switches(transitions):
+    """The end of one stimulus and the beginning of the next, for each change between two stimuli."""
+    return [
         (out, into)
         for out, silent, into in zip(transitions, transitions[1:], transitions[2:], strict=False)
         if (out["phase"], silent["phase"], into["phase"]) == ("out", "silent", "in")
         and out["slot"] != into["slot"]
     ]
-    print(
-        f"{name}: {result}, attempt {attempt}, {expected.size} samples in {expected.shape[1] / RATE_HZ:.1f} s, "
-        f"{differing} differ, {len(found) - 1} interruptions, {len(switches)} switches, {end['stats']}"
-    )
-    if result == "void" and is_busy:
-        pytest.skip(f"other programs keep this machine busy (load {load:.1f}): the run was not complete")
-    assert result == "exact"
+
+
+def check_switches(expected, transitions):
     assert expected.shape[1] >= (SECONDS - 1) * RATE_HZ
-    assert len(switches) >= 0.7 * REQUESTS
-    for out, into in switches:  # 5 ms out and 5 ms in, and the running position goes on
+    changes = switches(transitions)
+    assert len(changes) >= 0.7 * REQUESTS
+    for out, into in changes:  # 5 ms out and 5 ms in, and the running position goes on
         assert into["frame"] - out["frame"] == FADE
-    goes_on = sum(into["position"] == out["position"] + FADE for out, into in switches)
+    goes_on = sum(into["position"] == out["position"] + FADE for out, into in changes)
     # all but those just before the end of a loop, or with a seek that was asked for during the fade
-    assert goes_on >= len(switches) - max(2, 0.05 * len(switches))
+    assert goes_on >= len(changes) - max(2, 0.05 * len(changes))
     for before, after in itertools.pairwise(transitions):  # nothing follows before a fade-in is done
         assert before["phase"] != "in" or after["frame"] - before["frame"] >= FADE
