@@ -34,6 +34,9 @@ def main() -> None:
         help="sample rate of the output (default: that of the recording that was encoded, so that both can be "
         "compared; --rate 44100 gives what the shipped model computes, not resampled)",
     )
+    arguments.add_argument(
+        "--low-delay", action="store_true", help="decode a stream of codec.encode --low-delay as it arrives"
+    )
     arguments.add_argument("--conceal", action="store_true", help="decode around damage instead of refusing")
     arguments.add_argument("--device", default="cpu", metavar="D", help="cpu (default) or cuda")
     arguments.add_argument("--bf16", action="store_true", help="convolve in bfloat16: faster on a GPU, less exact")
@@ -42,11 +45,14 @@ def main() -> None:
     in_part = bool(given.start) or given.seconds is not None
     if given.conceal and in_part:
         raise InputError("--conceal decodes whole files; leave --start and --seconds out")
+    if given.low_delay and (given.conceal or in_part or given.rate):
+        raise InputError("--low-delay decodes what arrives; leave --conceal, --start, --seconds and --rate out")
     where = "standard input" if str(given.input) == "-" else str(given.input)
-    if str(given.input) != "-" and not given.input.is_file():
+    if str(given.input) != "-" and not (given.input.is_file() or (given.low_delay and given.input.is_fifo())):
         raise InputError(f"{where}: no such file")
 
     from codec.coding.files import AudioOutput, DecodeOptions, decode_file
+    from codec.coding.low_delay_files import decode_low_delay_file
     from codec.descript.dac_decode import decode_dac_file
     from codec.descript.dac_file import is_dac_file
     from render.common.stdio import input_path
@@ -58,16 +64,19 @@ def main() -> None:
     options = DecodeOptions(
         given.model, given.start, given.seconds, given.conceal, given.device, given.bf16, given.rate
     )
-    with input_path(given.input) as path:
-        if is_dac_file(path):
-            if given.conceal or in_part or given.rate:
-                raise InputError(
-                    f"{where}: a .dac file is decoded whole and at its rate; leave --conceal, --start, --seconds "
-                    "and --rate out"
-                )
-            made = decode_dac_file(path, where, output, given.model)
-        else:
-            made = decode_file(path, where, output, options)
+    if given.low_delay:
+        made = decode_low_delay_file(given.input, output, options)
+    else:
+        with input_path(given.input) as path:
+            if is_dac_file(path):
+                if given.conceal or in_part or given.rate:
+                    raise InputError(
+                        f"{where}: a .dac file is decoded whole and at its rate; leave --conceal, --start, "
+                        "--seconds and --rate out"
+                    )
+                made = decode_dac_file(path, where, output, given.model)
+            else:
+                made = decode_file(path, where, output, options)
     print(
         f"{given.output}: {made.channels} channels, {made.duration_s:.2f} s at {made.sample_rate_hz} Hz",
         file=sys.stderr,

@@ -20,7 +20,8 @@ def report(found: dict[str, Any]) -> str:
         f"{found['file']}  {found['bytes']} bytes  {found['kbps']:.3f} kbit/s  {found['seconds']:.3f} s",
         f"  {found['channels']} channels, {found['sample_rate_hz']} Hz, {found['layout'] or 'no layout'}{order}",
         f"  {found['codebooks']} of {found['model_codebooks']} codebooks, gain {found['gain_db']:+.2f} dB, "
-        f"{'range-coded' if found['range_coded'] else 'packed'}, {found['packets']} packets",
+        f"{'range-coded' if found['range_coded'] else 'packed'}, {found['packets']} packets"
+        f"{', low delay' if found['low_delay'] else ''}",
         f"  model {found['model']}  source {found['source_crc32']}  SHA-256 {found['sha256']}",
         "  kbit/s: " + ", ".join(f"{name} {rate:.3f}" for name, rate in found["kbps_of"].items()),
     ]

@@ -31,6 +31,7 @@ def report(found: dict[str, Any]) -> str:
         f"{'decode, s per s of audio':28}{found['decode_s_per_s']:12.3f}",
         f"{'memory, MB':28}{found['memory_MB']:12.0f}  ({found['memory_above_model_MB']:.0f} above the model)",
         f"{'latency of a stream, s':28}{found['latency_s']:12.3f}",
+        f"{'with --low-delay, s':28}{found['low_delay_latency_s']:12.3f}",
     ]
     return "\n".join(rows)
 

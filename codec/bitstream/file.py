@@ -10,15 +10,17 @@ from codec.bitstream import range_coder
 from codec.bitstream.format import (
     CRC,
     HEADER_BYTES,
+    TRAILER_BYTES,
     CorruptStream,
     Header,
     Packet,
     pack,
+    packet_bytes,
     parse_header,
     unpack,
+    with_trailer,
     write_packet,
 )
-from codec.bitstream.sizes import PACKET_FRAMES
 from render.common.errors import InputError
 
 MAX_LOSS = 16  # a damaged file is decoded as long as 1/16 of it is there
@@ -41,7 +43,7 @@ def write_stream(file: BinaryIO, header: Header, packets: Iterable[Packet]) -> i
         count += 1
     if count != header.packets:
         raise ValueError(f"{count} packets were written, the header promises {header.packets}")
-    return size
+    return size + (file.write(header.trailer()) if header.low_delay else 0)
 
 
 def read_header(file: BinaryIO, where: str, allow_damage: bool = False) -> Header:
@@ -64,6 +66,8 @@ def read_header(file: BinaryIO, where: str, allow_damage: bool = False) -> Heade
     """
     header = parse_header(file.read(HEADER_BYTES), where)
     size = file.seek(0, 2)
+    if header.low_delay:
+        return _completed(file, header, size, where, allow_damage)
     if allow_damage and MAX_LOSS * size < header.min_bytes:
         raise CorruptStream(
             f"{where}: {size} of {header.max_bytes} bytes, less than 1/{MAX_LOSS} of the file is there; "
@@ -73,6 +77,23 @@ def read_header(file: BinaryIO, where: str, allow_damage: bool = False) -> Heade
         state = "cut" if size < header.min_bytes else "followed by other bytes"
         raise CorruptStream(f"{where}: {size} bytes, its header says {header.max_bytes}; the file is {state}")
     return header
+
+
+def _completed(file: BinaryIO, header: Header, size: int, where: str, allow_damage: bool) -> Header:
+    """Header of a stream of low delay with what its trailer says, or with a length that fits its size."""
+    packets, rest = divmod(size - HEADER_BYTES - TRAILER_BYTES, packet_bytes(header))
+    file.seek(max(0, size - TRAILER_BYTES))
+    whole = with_trailer(header, file.read(TRAILER_BYTES), packets)
+    if whole is not None and rest == 0:
+        return whole
+    if not allow_damage:
+        raise CorruptStream(
+            f"{where}: its end is missing or damaged; codec.decode --conceal decodes what is there"
+        )
+    packets = (size - HEADER_BYTES) // packet_bytes(header)
+    if packets < 1:
+        raise CorruptStream(f"{where}: {size} bytes, not one packet is there; get a whole copy")
+    return replace(header, length=packets * header.framing.packet_frames * header.hop)
 
 
 def keep_codebooks(
@@ -104,7 +125,7 @@ def read_packets(file: BinaryIO, header: Header, where: str, first: int = 0) -> 
         file.seek(offset)
         found = _packet_at(file.read(_max_packet_bytes(header, index)), header, index)
         if found is None:
-            begin_s = PACKET_FRAMES * index * header.hop / header.sample_rate_hz
+            begin_s = header.framing.packet_frames * index * header.hop / header.sample_rate_hz
             raise CorruptStream(
                 f"{where}: packet {index} at byte {offset} (from {begin_s:.2f} s) is damaged, its CRC differs; "
                 "codec.decode --conceal decodes the rest"
@@ -112,7 +133,7 @@ def read_packets(file: BinaryIO, header: Header, where: str, first: int = 0) -> 
         packet, size = found
         offset += size
         yield packet
-    if file.seek(0, 2) != offset:
+    if file.seek(0, 2) != offset + (TRAILER_BYTES if header.low_delay else 0):
         raise CorruptStream(f"{where}: ends at byte {offset} and is followed by other bytes")
 
 
@@ -150,6 +171,12 @@ def _packet_at(data: bytes, header: Header, index: int) -> tuple[Packet, int] | 
         content = range_coder.expand(content, packed, header.packet_shape(frames))
     packet = unpack(content, header, frames)
     return (packet, size + CRC.size) if pack(packet, header) == content else None
+
+
+def intact_packet(data: bytes, header: Header, index: int) -> Packet | None:
+    """Packet number `index` at the beginning of `data`; None if it is not intact."""
+    found = _packet_at(data, header, index)
+    return None if found is None else found[0]
 
 
 def _max_packet_bytes(header: Header, index: int) -> int:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +21,7 @@ from jaxtyping import Int
 from numpy import ndarray
 
 from codec.bitstream import range_coder
-from codec.bitstream.sizes import PACKET_FRAMES, packet_frame_counts, side_info_bytes
+from codec.bitstream.sizes import LOW_DELAY, PACKET_FRAMES, STANDARD, Framing, packet_frame_counts, side_info_bytes
 from render.common.errors import InputError
 
 MAGIC = b"ARVQ"
@@ -32,8 +32,10 @@ CRC = struct.Struct("<I")
 MAX_SAMPLE = 100.0  # of a signal, relative to full scale: 40 dB above it
 MIN_GAIN_Q8_DB = -64 * 256  # of a signal whose rms is `MAX_SAMPLE`, see `codec.coding.pipeline.LEVEL_DBFS`
 _ORIGINAL_RATES_HZ = (8_000, 192_000)  # lowest and highest
-_SIDE_INFO_FLAG, _RANGE_CODED_FLAG = 1, 2
+_SIDE_INFO_FLAG, _RANGE_CODED_FLAG, _LOW_DELAY_FLAG = 1, 2, 4
 HEADER_BYTES = _FIELDS.size + CRC.size
+_TRAILER_FIELDS = struct.Struct("<QI")
+TRAILER_BYTES = _TRAILER_FIELDS.size + CRC.size
 
 
 class CorruptStream(InputError):
@@ -88,7 +90,7 @@ class Header:
     gain_q8_db : int
         Gain in 1/256 dB that was applied before the encoder, at least `MIN_GAIN_Q8_DB`.
     length : int
-        Samples per channel.
+        Samples per channel; 0 while a stream of low delay has not ended.
     source_crc32 : int
         CRC-32 of the samples that were encoded, as interleaved little-endian float32.
     layout : str
@@ -100,6 +102,8 @@ class Header:
         Whether the packets went through the adaptive range coder (`codec.bitstream.range_coder`).
     origin : Origin
         Rate and order of the recording, where they are others than those of the stream.
+    low_delay : bool
+        Whether the packets have 16 frames and length and checksum follow after the last one, in a trailer.
     """
 
     model: bytes
@@ -116,6 +120,12 @@ class Header:
     has_side_info: bool = False
     range_coded: bool = False
     origin: Origin = NO_ORIGIN
+    low_delay: bool = False
+
+    @property
+    def framing(self) -> Framing:
+        """How the stream is divided into packets."""
+        return LOW_DELAY if self.low_delay else STANDARD
 
     @property
     def original_rate_hz(self) -> int:
@@ -129,8 +139,10 @@ class Header:
 
     @property
     def frames(self) -> int:
-        """Number of frames: the length divided by the hop, rounded up."""
-        return -(-self.length // self.hop)
+        """Number of frames: the length divided by the hop, rounded up, to whole packets if these are equal."""
+        frames = -(-self.length // self.hop)
+        whole = self.framing.packet_frames if self.framing.equal_packets else 1
+        return -(-frames // whole) * whole
 
     @property
     def gain(self) -> float:
@@ -140,25 +152,36 @@ class Header:
     @property
     def packets(self) -> int:
         """Number of packets."""
-        return max(1, self.frames // PACKET_FRAMES)
+        return max(1, self.frames // self.framing.packet_frames)
 
     def packet_frames(self, index: int) -> int:
         """Frames of packet number `index`; an answer for any header, without a list of all packets."""
-        return PACKET_FRAMES if index < self.packets - 1 else self.frames - PACKET_FRAMES * (self.packets - 1)
+        usual = self.framing.packet_frames
+        if self.framing.equal_packets or index < self.packets - 1:
+            return usual
+        return self.frames - usual * (self.packets - 1)
 
     @property
     def packet_frame_counts(self) -> list[int]:
         """Frames of every packet."""
+        if self.framing.equal_packets:
+            return [self.framing.packet_frames] * self.packets
         return packet_frame_counts(self.frames)
 
     def side_info_bytes(self, frames: int) -> int:
         """Bytes of the side information of a packet of `frames` frames; 0 without side information."""
-        return side_info_bytes(self.channels, frames) if self.has_side_info else 0
+        return side_info_bytes(self.channels, frames, self.framing) if self.has_side_info else 0
 
     def absent_codes(self, frames: int) -> int:
-        """Codes at the end of a packet that give way to its side information; the first codebook never does."""
+        """Codes at the end of a packet that give way to its side information; the first codebook never does.
+
+        In a stream of low delay it is the same share of the codes, since the model knows no others.
+        """
         free = (self.model_codebooks - self.codebooks) * frames  # codes of the codebooks that this file leaves out
-        needed = -(-8 * self.side_info_bytes(frames) // self.bits_per_code) - free
+        side_info_bits = 8 * self.side_info_bytes(frames)
+        if self.low_delay and self.has_side_info:
+            side_info_bits = 8 * side_info_bytes(self.channels, PACKET_FRAMES) * frames // PACKET_FRAMES
+        needed = -(-side_info_bits // self.bits_per_code) - free
         return min((self.codebooks - 1) * frames, max(0, needed))
 
     def packet_shape(self, frames: int) -> range_coder.PacketShape:
@@ -174,13 +197,14 @@ class Header:
     def packed_offset(self, index: int) -> int:
         """Byte at which packet number `index` of a file without range coding begins; at `packets`, its size."""
         whole = min(index, self.packets - 1)
-        offset = HEADER_BYTES + whole * (self.packed_bytes(PACKET_FRAMES) + CRC.size)
+        offset = HEADER_BYTES + whole * (self.packed_bytes(self.framing.packet_frames) + CRC.size)
         return offset + (self.packed_bytes(self.packet_frames(whole)) + CRC.size if index > whole else 0)
 
     @property
     def max_bytes(self) -> int:
         """Largest possible size of the file; without range coding, its size."""
-        return self.packed_offset(self.packets) + (self.packets if self.range_coded else 0)
+        trailer_bytes = TRAILER_BYTES if self.low_delay else 0
+        return self.packed_offset(self.packets) + (self.packets if self.range_coded else 0) + trailer_bytes
 
     @property
     def min_bytes(self) -> int:
@@ -192,10 +216,12 @@ class Header:
     def pack(self) -> bytes:
         """Return the bytes of the header."""
         flags = _SIDE_INFO_FLAG * self.has_side_info | _RANGE_CODED_FLAG * self.range_coded
+        flags |= _LOW_DELAY_FLAG * self.low_delay
+        length, source_crc32 = (0, 0) if self.low_delay else (self.length, self.source_crc32)
         order = 255 if self.layout != "ambiX" else math.isqrt(self.channels) - 1 & 255
         fields = _FIELDS.pack(
             MAGIC, VERSION, flags, self.hop, self.model, self.sample_rate_hz, self.channels, self.codebooks,
-            self.model_codebooks, self.bits_per_code, order, self.gain_q8_db, self.length, self.source_crc32,
+            self.model_codebooks, self.bits_per_code, order, self.gain_q8_db, length, source_crc32,
             self.layout.encode("ascii"), self.origin.word,
         )  # fmt: skip
         return fields + CRC.pack(zlib.crc32(fields))
@@ -204,6 +230,11 @@ class Header:
         """CRC-32 of a packet over header, number and content: a packet of another file or place fails."""
         # the header's own CRC is left out: a CRC over data followed by its CRC is the same for all data
         return zlib.crc32(content, zlib.crc32(self.pack()[: _FIELDS.size] + struct.pack("<I", index)))
+
+    def trailer(self) -> bytes:
+        """Return what follows the last packet of a stream of low delay: length, checksum of the samples, CRC."""
+        content = _TRAILER_FIELDS.pack(self.length, self.source_crc32)
+        return content + CRC.pack(self.crc(self.packets, content))
 
 
 def parse_header(data: bytes, where: str) -> Header:
@@ -234,11 +265,12 @@ def parse_header(data: bytes, where: str) -> Header:
     header = Header(
         model, rate_hz, channels, codebooks, model_codebooks, bits, hop, gain, length, source,
         layout.rstrip(b"\0").decode("latin-1"), bool(flags & _SIDE_INFO_FLAG),
-        bool(flags & _RANGE_CODED_FLAG), Origin.of_word(origin_word),
+        bool(flags & _RANGE_CODED_FLAG), Origin.of_word(origin_word), bool(flags & _LOW_DELAY_FLAG),
     )  # fmt: skip
     possible = (
         hop and rate_hz and 1 <= channels <= 256 and 1 <= codebooks <= model_codebooks <= 64 and 1 <= bits <= 16
-        and length and flags < 4 and gain >= MIN_GAIN_Q8_DB
+        and bool(length) != header.low_delay and flags < 8 and not (header.low_delay and header.range_coded)
+        and gain >= MIN_GAIN_Q8_DB
         and header.layout.isascii() and header.layout.isprintable()
         and (header.layout != "ambiX" or (order + 1) ** 2 == channels)
         and _is_possible_origin(header)
@@ -254,10 +286,25 @@ def parse_header(data: bytes, where: str) -> Header:
 def _is_possible_origin(header: Header) -> bool:
     origin = header.origin
     low, high = _ORIGINAL_RATES_HZ
-    rates = origin.sample_rate_hz != header.sample_rate_hz and header.original_length >= 1
+    if header.low_delay and origin.sample_rate_hz:
+        return False  # how long the recording is cannot be known when the header is written
+    rates = origin.sample_rate_hz != header.sample_rate_hz and (header.low_delay or header.original_length >= 1)
     rates = rates and (origin.sample_rate_hz == 0 or low <= origin.sample_rate_hz <= high)
     order = origin.order == 0 or (header.layout == "ambiX" and (origin.order + 1) ** 2 > header.channels)
     return rates and order and (origin.sample_rate_hz > 0 or origin.surplus == 0)
+
+
+def packet_bytes(header: Header) -> int:
+    """Size of every packet of a stream of low delay, with its CRC."""
+    return header.packed_bytes(header.framing.packet_frames) + CRC.size
+
+
+def with_trailer(header: Header, data: bytes, packets: int) -> Header | None:
+    """Complete the header of a stream of low delay by what follows its packets; None if that is damaged."""
+    if len(data) != TRAILER_BYTES:
+        return None
+    whole = replace(header, length=(values := _TRAILER_FIELDS.unpack_from(data))[0], source_crc32=values[1])
+    return whole if whole.length and whole.packets == packets and whole.trailer() == data else None
 
 
 class Packet(NamedTuple):

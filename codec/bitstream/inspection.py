@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from codec.bitstream.file import read_header, read_intact_packets
-from codec.bitstream.format import CRC, HEADER_BYTES
+from codec.bitstream.format import CRC, HEADER_BYTES, TRAILER_BYTES
 from codec.bitstream.rates import rates_text, reachable_kbps, replaced_text
 from render.common.files import sha256
 
@@ -48,7 +48,7 @@ def inspect(path: Path, where: str) -> dict[str, Any]:
     frame_counts = header.packet_frame_counts
     absent = sum(header.absent_codes(frames) for frames in frame_counts)
     bits = {
-        "header": 8 * HEADER_BYTES,
+        "header": 8 * (HEADER_BYTES + TRAILER_BYTES * header.low_delay),
         "crc": 8 * CRC.size * header.packets,
         "side_layers": 8 * sum(header.side_info_bytes(frames) for frames in frame_counts),
         "codes": (header.codebooks * header.frames - absent) * header.bits_per_code,
@@ -71,6 +71,7 @@ def inspect(path: Path, where: str) -> dict[str, Any]:
         "model_codebooks": header.model_codebooks,
         "gain_db": header.gain_q8_db / 256,
         "range_coded": header.range_coded,
+        "low_delay": header.low_delay,
         "packets": header.packets,
         "damaged_packets": damaged,
         "bytes": size,

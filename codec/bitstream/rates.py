@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from codec.bitstream.format import Header
-from codec.bitstream.sizes import PACKET_FRAMES
+from codec.bitstream.format import Header, packet_bytes
 from render.common.errors import InputError
 
 
 def kbps_of(header: Header) -> float:
-    """Bit rate of a whole file in kbit/s, headers included; the largest possible one if it is range-coded."""
+    """Bit rate of a whole file in kbit/s, headers included; the largest possible one if it is range-coded.
+
+    Of a stream that has not ended it is that of its packets.
+    """
+    if not header.length:
+        packet_s = header.framing.packet_frames * header.hop / header.sample_rate_hz
+        return 8 * packet_bytes(header) / packet_s / 1000
     return 8 * header.max_bytes / (header.length / header.sample_rate_hz) / 1000
 
 
@@ -48,7 +53,8 @@ def rates_text(header: Header) -> str:
 def replaced_codebooks(header: Header) -> range:
     """Codebooks of the model, counted from 1, that are absent, all or in part, from its packets of full length."""
     full = replace(header, codebooks=header.model_codebooks)
-    absent = -(-full.absent_codes(PACKET_FRAMES) // PACKET_FRAMES)
+    frames = header.framing.packet_frames
+    absent = -(-full.absent_codes(frames) // frames)
     return range(header.model_codebooks - absent + 1, header.model_codebooks + 1)
 
 

@@ -3,12 +3,39 @@
 A packet has 256 latent frames. Its side information describes the levels of the channels in *level slots* of 8
 frames and their correlations in *slots* of 64 frames. The last packet of a stream and the last slot of a packet
 also hold what is left over, so that no packet and no slot is shorter than the others unless it is the only one.
+
+A stream of low delay has packets of 16 frames, all of one size: the last one is completed with silence. A packet
+is one slot, and its side information takes half of a slot's bytes.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 PACKET_FRAMES = 256  # 2.97 s at 44.1 kHz and a hop of 512 samples
 LEVEL_SLOT_FRAMES, SLOT_FRAMES = 8, 64  # 93 ms and 0.74 s
+
+
+class Framing(NamedTuple):
+    """How a stream is divided into packets.
+
+    Attributes
+    ----------
+    packet_frames : int
+        Frames of a packet, but for the last one of a stream without `equal_packets`.
+    equal_packets : bool
+        Whether the last packet is completed with silence; otherwise it takes what is left over.
+    slot_divisor : int
+        By which the bytes of the side information of a slot are divided.
+    """
+
+    packet_frames: int
+    equal_packets: bool
+    slot_divisor: int
+
+
+STANDARD = Framing(PACKET_FRAMES, equal_packets=False, slot_divisor=1)
+LOW_DELAY = Framing(16, equal_packets=True, slot_divisor=2)
 
 
 def packet_frame_counts(frames: int) -> list[int]:
@@ -22,6 +49,7 @@ def slot_counts(frames: int) -> tuple[int, int]:
     return max(1, frames // LEVEL_SLOT_FRAMES), max(1, frames // SLOT_FRAMES)
 
 
-def side_info_bytes(channels: int, frames: int) -> int:
-    """Bytes of the side information of a packet of `frames` frames: 400 per slot for 16 channels."""
-    return slot_counts(frames)[1] * -(-(5 * channels * (channels + 1) + 12 * channels + 48) // 4)
+def side_info_bytes(channels: int, frames: int, framing: Framing = STANDARD) -> int:
+    """Bytes of the side information of a packet of `frames` frames: 400 per slot for 16 channels, or half."""
+    quarters = 5 * channels * (channels + 1) + 12 * channels + 48
+    return slot_counts(frames)[1] * -(-quarters // (4 * framing.slot_divisor))

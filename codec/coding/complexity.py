@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from codec.coding.front_end import front_end_of
+from codec.bitstream.sizes import LOW_DELAY, STANDARD
+from codec.coding.low_delay import delay_samples
 from codec.coding.pipeline import decode_packets, encode_packets, make_header, summarise
 from codec.rvqgan.codec import RVQGAN, convolutions, count_parameters, meta_model
 from codec.rvqgan.config import ModelConfig
-from codec.streaming.stream_codec import StreamDecoder, StreamEncoder
 
 
 def macs_per_second(config: ModelConfig) -> dict[str, float]:
@@ -73,19 +73,18 @@ def measure(model: RVQGAN, seconds: float) -> dict[str, float]:
 def profile(model: RVQGAN, seconds: float) -> dict[str, Any]:
     """Return what codec.profile prints; `mono_macs_per_s` are the operations of a published mono codec.
 
-    The latency is that of a stream: the samples after a moment that must be known before it is played.
+    The latencies are those of streams: the samples after a moment that must be known before it is played.
     """
     config = model.config
     mono = ModelConfig(channels=1, sample_rate_hz=config.sample_rate_hz, output_tanh=True)
-    network = StreamEncoder(model).latency_samples + StreamDecoder(model).latency_frames * config.hop
-    whole = network + front_end_of(config).latency_samples
     return {
         "channels": config.channels,
         "parameters": count_parameters(model),
         "code_bps": config.bitrate_bps(),
         "macs_per_s": macs_per_second(config),
         "mono_macs_per_s": macs_per_second(mono),
-        "latency_s": whole / config.sample_rate_hz,
+        "latency_s": delay_samples(model, STANDARD) / config.sample_rate_hz,
+        "low_delay_latency_s": delay_samples(model, LOW_DELAY) / config.sample_rate_hz,
         "threads": torch.get_num_threads(),
         **measure(model, seconds),
     }

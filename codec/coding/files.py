@@ -16,7 +16,6 @@ from numpy import ndarray
 from codec.bitstream.file import read_header, read_intact_packets, write_stream
 from codec.bitstream.format import Header, Packet
 from codec.bitstream.rates import codebooks_within
-from codec.bitstream.sizes import PACKET_FRAMES
 from codec.checkpoints.model_file import load
 from codec.coding.adaptation import Recording, adapted, length_at
 from codec.coding.concealment import conceal
@@ -158,7 +157,7 @@ class DecodedAudio(NamedTuple):
         return self.length / self.sample_rate_hz
 
 
-def _signal(path: Path, config: ModelConfig) -> tuple[AudioInfo, Callable[[], Iterator[ndarray]]]:
+def signal_of(path: Path, config: ModelConfig) -> tuple[AudioInfo, Callable[[], Iterator[ndarray]]]:
     """Describe a signal and how to read its blocks as the model takes them: ambiX, or the layout's order."""
     if config.layout:
         feed = feed_info(path, layout(config.layout))
@@ -180,7 +179,7 @@ def encode_file(source: Path, target: Path, model: RVQGAN, digest: bytes, option
     if str(source) != "-":
         refuse_to_replace(source, target)
     with input_path(source) as path:
-        about, read_blocks = _signal(path, model.config)
+        about, read_blocks = signal_of(path, model.config)
         recording = Recording(about.channels, about.sample_rate_hz, about.length, read_blocks)
         signal = adapted(recording, model.config, str(source))
         check_codebooks(model.config, options.codebooks)
@@ -220,7 +219,8 @@ def decode_file(path: Path, where: str, output: AudioOutput, options: DecodeOpti
                 decoded = decode_packets(model, header, _concealed_packets(model, stream), settings=settings)
             else:
                 decoded = decode_range(model, stream, begin, end, settings)
-            first, last = (min(at // (PACKET_FRAMES * header.hop), header.packets - 1) for at in (begin, end - 1))
+            packet_samples = header.framing.packet_frames * header.hop
+            first, last = (min(at // packet_samples, header.packets - 1) for at in (begin, end - 1))
             return progress(decoded, f"decoding {where}", last - first + 1)
 
         part = resampled_part(coded, header.channels, header.length, header.sample_rate_hz, rate_hz, start, stop)
@@ -232,10 +232,10 @@ def _concealed_packets(model: RVQGAN, stream: OpenStream) -> Iterator[Packet]:
     """Packets of a damaged file; those that are concealed are reported on standard error."""
     header = stream.header
     packets = read_intact_packets(stream.file, header)
-    filled = conceal(packets, header, front_end_of(model.config), stream.where)
+    filled = conceal(packets, header, front_end_of(model.config, header.framing), stream.where)
     for index, (packet, concealed) in enumerate(filled):
         if concealed:
-            begin = index * PACKET_FRAMES * header.hop
+            begin = index * header.framing.packet_frames * header.hop
             end = min(header.length, begin + header.packet_frames(index) * header.hop)
             seconds = f"{begin / header.sample_rate_hz:.2f} to {end / header.sample_rate_hz:.2f} s"
             print(f"{stream.where}: packet {index} ({seconds}) is damaged and was concealed", file=sys.stderr)

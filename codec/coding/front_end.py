@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
 from typing import NamedTuple, Protocol
 from zlib import crc32
 
@@ -21,7 +22,7 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from codec.bitstream.sizes import PACKET_FRAMES, SLOT_FRAMES, side_info_bytes, slot_counts
+from codec.bitstream.sizes import PACKET_FRAMES, SLOT_FRAMES, STANDARD, Framing, side_info_bytes, slot_counts
 from codec.rvqgan.codec import contextual_frames
 from codec.rvqgan.config import ModelConfig
 from codec.side_info import level_restoration
@@ -57,8 +58,6 @@ class FrontEnd(Protocol):
     lead_in_packets : int
         Packets that a decoder which begins in the middle of a stream must decode and drop. After them all its
         output has the same bits as that of a decoder which began at the beginning.
-    latency_samples : int
-        Samples by which it delays a stream, beyond the delay of the network.
     """
 
     has_side_info: bool
@@ -66,7 +65,6 @@ class FrontEnd(Protocol):
     codebooks_available: int
     side_info_bps: float
     lead_in_packets: int
-    latency_samples: int
 
     def forward(
         self, signal: Iterable[Float32[ndarray, "channel time"]], packet_frames: Iterable[int]
@@ -79,7 +77,7 @@ class FrontEnd(Protocol):
     def inverse(
         self,
         decoded: Iterable[Float32[ndarray, "channel time"]],
-        packet_frames: list[int],
+        packet_frames: Sequence[int] | repeat[int],
         side_info: Iterable[bytes],
     ) -> Iterator[Float32[ndarray, "channel time"]]:
         """Turn the blocks that the network decoded into the channels of the signal, packet by packet.
@@ -91,9 +89,9 @@ class FrontEnd(Protocol):
         """Side information of a packet of `target_frames` frames that plays one of `frames` frames backwards."""
 
 
-def front_end_of(config: ModelConfig) -> FrontEnd:
+def front_end_of(config: ModelConfig, framing: Framing = STANDARD) -> FrontEnd:
     """Front end of a model: `SpatialSideInfo` if it was made with `side_layers`, otherwise `Identity`."""
-    return SpatialSideInfo(config) if config.side_layers else Identity(config)
+    return SpatialSideInfo(config, framing) if config.side_layers else Identity(config, framing)
 
 
 class Identity:
@@ -102,12 +100,11 @@ class Identity:
     has_side_info = False
     keeps_channels = True
     side_info_bps = 0.0
-    latency_samples = 0
 
-    def __init__(self, config: ModelConfig):
+    def __init__(self, config: ModelConfig, framing: Framing = STANDARD):
         self._hop = config.hop
         self.codebooks_available = config.codebooks
-        self.lead_in_packets = math.ceil(contextual_frames(config)[1] / PACKET_FRAMES)
+        self.lead_in_packets = math.ceil(contextual_frames(config)[1] / framing.packet_frames)
 
     def forward(
         self, signal: Iterable[Float32[ndarray, "channel time"]], packet_frames: Iterable[int]
@@ -119,7 +116,7 @@ class Identity:
     def inverse(
         self,
         decoded: Iterable[Float32[ndarray, "channel time"]],
-        packet_frames: list[int],
+        packet_frames: Sequence[int] | repeat[int],
         side_info: Iterable[bytes],
     ) -> Iterator[Float32[ndarray, "channel time"]]:
         """Cut the decoded signal into packets."""
@@ -143,22 +140,22 @@ class SpatialSideInfo:
     has_side_info = True
     keeps_channels = False
 
-    def __init__(self, config: ModelConfig):
-        self._hop, self._sample_rate_hz = config.hop, config.sample_rate_hz
+    def __init__(self, config: ModelConfig, framing: Framing = STANDARD):
+        self._hop, self._sample_rate_hz, self._framing = config.hop, config.sample_rate_hz, framing
         self._channels, self._ambisonic = config.channels, config.signal_layout == "ambiX"
         self._band_widths = np.diff(band_edges(config.sample_rate_hz))
         context_frames = contextual_frames(config)[1]
 
-        packet_bits = 8 * side_info_bytes(config.channels, PACKET_FRAMES)
-        codebooks_replaced = -(-packet_bits // (config.bits_per_code * PACKET_FRAMES))
+        frames = framing.packet_frames
+        packet_bits = 8 * side_info_bytes(config.channels, frames, framing)
+        replacing_bits = 8 * side_info_bytes(config.channels, PACKET_FRAMES)
+        codebooks_replaced = -(-replacing_bits // (config.bits_per_code * PACKET_FRAMES))
         self.codebooks_available = max(1, config.codebooks - codebooks_replaced)
-        self.side_info_bps = packet_bits * config.sample_rate_hz / (PACKET_FRAMES * config.hop)
+        self.side_info_bps = packet_bits * config.sample_rate_hz / (frames * config.hop)
         # the first packet that is kept begins with the gains of the last slot before it, in whose windows the
         # output of the network must be exact, and with the transform of the packet before it
         window_frames = math.ceil((level_restoration.CONTEXT_SAMPLES + MDCT_HOP) / config.hop)
-        self.lead_in_packets = 1 + math.ceil((context_frames + window_frames + SLOT_FRAMES) / PACKET_FRAMES)
-        # the side information of a packet is known at its end, and that of the next is needed to look ahead
-        self.latency_samples = 2 * PACKET_FRAMES * config.hop + 2 * MDCT_HOP + level_restoration.CONTEXT_SAMPLES
+        self.lead_in_packets = 1 + math.ceil((context_frames + window_frames + SLOT_FRAMES) / frames)
 
     def forward(
         self, signal: Iterable[Float32[ndarray, "channel time"]], packet_frames: Iterable[int]
@@ -172,7 +169,7 @@ class SpatialSideInfo:
         self, transform: ForwardKLT, samples: Float32[ndarray, "channel time"], before: int, length: int
     ) -> NetworkInput:
         measured = measure_parameters(samples, before, length, self._hop, self._sample_rate_hz)
-        side_info = self._coded(measured, side_info_bytes(self._channels, length // self._hop))
+        side_info = self._coded(measured, side_info_bytes(self._channels, length // self._hop, self._framing))
         # of what the decoder will know, not of what was measured
         basis = self._basis(self._decoded(side_info, length), length)
         return NetworkInput(transform(samples, before, length, basis), side_info)
@@ -180,28 +177,31 @@ class SpatialSideInfo:
     def inverse(
         self,
         decoded: Iterable[Float32[ndarray, "channel time"]],
-        packet_frames: list[int],
+        packet_frames: Sequence[int] | repeat[int],
         side_info: Iterable[bytes],
     ) -> Iterator[Float32[ndarray, "channel time"]]:
         """Transform principal components into channels and restore their levels.
 
         Packets without parameters, for which the encoder had no room, pass unchanged.
         """
-        lengths = [frames * self._hop for frames in packet_frames]
+
+        def lengths() -> Iterator[int]:
+            return (frames * self._hop for frames in packet_frames)
+
         transform = InverseKLT(self._hop, self._sample_rate_hz)
         restorer = LevelRestorer(self._hop, self._sample_rate_hz)
         waiting: deque[SpatialParameters | None] = deque()
 
         def channels() -> Iterator[Float32[ndarray, "channel time"]]:
             for (samples, before, length), data in zip(
-                rechunk(decoded, lengths, MDCT_HOP), side_info, strict=False
+                rechunk(decoded, lengths(), MDCT_HOP), side_info, strict=False
             ):
                 sent = self._decoded(data, length)
                 waiting.append(sent)
                 basis = self._basis(sent, length)
                 yield on_one_thread(transform, samples, before, length, basis, crc32(data))
 
-        for samples, before, length in rechunk(channels(), lengths, level_restoration.CONTEXT_SAMPLES):
+        for samples, before, length in rechunk(channels(), lengths(), level_restoration.CONTEXT_SAMPLES):
             yield restorer.restore(samples, before, length, waiting.popleft())
 
     def reversed_side_info(self, side_info: bytes, frames: int, target_frames: int) -> bytes:
@@ -210,7 +210,7 @@ class SpatialSideInfo:
         The decoder gives its output the levels of its slots, so that repeated codes need the levels they were
         coded with.
         """
-        size = side_info_bytes(self._channels, target_frames)
+        size = side_info_bytes(self._channels, target_frames, self._framing)
         sent = self._decoded(side_info, frames * self._hop)
         if sent is None:
             return side_info[:size].ljust(size, b"\0")  # its beginning says that it has no parameters

@@ -18,11 +18,14 @@ from codec.bitstream.format import ABSENT, Header, Packet
 from codec.bitstream.rates import codebooks_within
 from codec.checkpoints import model_file
 from codec.coding.adaptation import Recording, adapted, length_at
+from codec.coding.low_delay import write_low_delay
 from codec.coding.pipeline import (
     check_codebooks,
+    check_low_delay,
     check_model,
     decode_packets,
     encode_packets,
+    low_delay_header,
     make_header,
     summarise,
 )
@@ -176,6 +179,7 @@ class Model:
         codebooks: int | None = None,
         kbps: float | None = None,
         range_coded: bool = False,
+        low_delay: bool = False,
     ) -> Stream:
         """Encode a scene, or a feed with a model of its layout.
 
@@ -191,6 +195,8 @@ class Model:
             Instead of `codebooks`: use as many as this rate allows, before range coding.
         range_coded : bool
             Compress the packets without loss.
+        low_delay : bool
+            Make the stream that `codec.encode --low-delay` makes of the same samples as they arrive.
 
         Raises
         ------
@@ -209,11 +215,20 @@ class Model:
         samples = signal.samples
         recording = Recording(len(samples), signal.sample_rate_hz, signal.length, lambda: iter([samples]))
         coded = adapted(recording, config, "signal")
+        file = io.BytesIO()
+        if low_delay:
+            check_low_delay(config, range_coded)
+            if signal.sample_rate_hz != config.sample_rate_hz:
+                raise InputError(f"signal: {signal.sample_rate_hz} Hz; a stream of low delay is not resampled")
+            header = low_delay_header(self._network, self._digest, codebooks, coded.origin.order)
+            if kbps is not None:
+                header = replace(header, codebooks=codebooks_within(header, kbps, "signal"))
+            write_low_delay(file, self._network, header, coded.read(), "signal")
+            return Stream(file.getvalue(), coded.changes)
         summary = summarise(coded.read())
         header = make_header(self._network, self._digest, summary, codebooks, range_coded, coded.origin)
         if kbps is not None:
             header = replace(header, codebooks=codebooks_within(header, kbps, "signal"))
-        file = io.BytesIO()
         write_stream(file, header, encode_packets(self._network, header, coded.read()))
         return Stream(file.getvalue(), coded.changes)
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import io
 import math
+import sys
 import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import repeat
 from typing import Any, BinaryIO, NamedTuple
@@ -22,7 +23,6 @@ from numpy import ndarray
 
 from codec.bitstream.file import read_header, read_packets, write_stream
 from codec.bitstream.format import ABSENT, MAX_SAMPLE, NO_ORIGIN, Header, Origin, Packet
-from codec.bitstream.sizes import PACKET_FRAMES
 from codec.coding.front_end import NetworkInput, front_end_of
 from codec.rvqgan.codec import RVQGAN
 from codec.rvqgan.config import ModelConfig
@@ -131,6 +131,41 @@ def _format_of(config: ModelConfig) -> dict[str, Any]:
     )
 
 
+def check_low_delay(config: ModelConfig, range_coded: bool) -> None:
+    """Raise `InputError` if a model of this configuration cannot make a stream of low delay, or not such a one."""
+    if range_coded:
+        raise InputError("a stream of low delay has packets of one size; leave the range coding out")
+    if not front_end_of(config).has_side_info:
+        raise InputError(
+            "a stream of low delay needs a model with side information, which brings every packet to the level "
+            "that the network knows: the level of the whole signal is not known before its end"
+        )
+
+
+def low_delay_header(model: RVQGAN, digest: bytes, codebooks: int | None = None, order: int = 0) -> Header:
+    """Return the header of a stream of low delay, whose length and checksum follow when it ends.
+
+    The gain is 0 dB: the front end brings every packet to one level, and nothing is known of the others.
+
+    Parameters
+    ----------
+    model, digest, codebooks
+        As in `make_header`.
+    order : int
+        Ambisonic order of the recording if it is higher than the model's, otherwise 0.
+    """
+    check_low_delay(model.config, range_coded=False)
+    return Header(
+        model=digest,
+        codebooks=codebooks or model.config.codebooks,
+        gain_q8_db=0,
+        length=0,
+        origin=Origin(order=order),
+        low_delay=True,
+        **_format_of(model.config),
+    )
+
+
 def make_header(
     model: RVQGAN,
     digest: bytes,
@@ -191,18 +226,23 @@ def check_model(header: Header, model: RVQGAN, digest: bytes, where: str) -> Non
 def encode_packets(
     model: RVQGAN, header: Header, parts: Iterable[Float32[ndarray, "channel time"]], threads: int | None = None
 ) -> Iterator[Packet]:
-    """Encode the blocks of a signal into packets; `threads` as in `StreamEncoder`."""
-    encoder = StreamEncoder(model, header.codebooks, threads)
+    """Encode the blocks of a signal into packets; `threads` as in `StreamEncoder`.
+
+    A packet is yielded as soon as the blocks that have been taken determine it.
+    """
+    encoder = StreamEncoder(model, header.codebooks, threads, header.framing.packet_frames)
     side_info: deque[bytes] = deque()
+    packets = network_input(model, header, parts)
+    if not header.low_delay:  # the next packet is analysed while the network codes this one
+        packets = prefetched(packets, depth=1)
 
     def codes() -> Iterator[Int[ndarray, "codebook frame"]]:
-        # the next packet is analysed while the network codes this one
-        for packet in prefetched(network_input(model, header, parts), depth=1):
+        for packet in packets:
             side_info.append(packet.side_info)
             yield encoder.push(packet.samples)
         yield encoder.finish()
 
-    for block, _, frames in rechunk(codes(), header.packet_frame_counts):
+    for block, _, frames in rechunk(codes(), _packet_frame_counts(header)):
         codes_of_packet = block.copy()
         absent = header.absent_codes(frames)
         if absent:
@@ -215,13 +255,23 @@ def network_input(
 ) -> Iterator[NetworkInput]:
     """Yield what the network codes of the blocks of a signal, packet by packet and in whole frames."""
     gain = np.float32(header.gain)
+    completed = header.hop * (header.framing.packet_frames if header.framing.equal_packets else 1)
 
     def scaled() -> Iterator[Float32[ndarray, "channel time"]]:
+        length = 0
         for part in parts:
+            length += part.shape[1]
             yield part * gain
-        yield np.zeros((header.channels, header.frames * header.hop - header.length), np.float32)
+        yield np.zeros((header.channels, -length % completed), np.float32)
 
-    return front_end_of(model.config).forward(scaled(), header.packet_frame_counts)
+    return front_end_of(model.config, header.framing).forward(scaled(), _packet_frame_counts(header))
+
+
+def _packet_frame_counts(header: Header, first: int = 0) -> Sequence[int] | repeat[int]:
+    """Frames of the packets from number `first` on; without an end where their number is not known."""
+    if header.framing.equal_packets:
+        return repeat(header.framing.packet_frames)
+    return header.packet_frame_counts[first:]
 
 
 class DecoderSettings(NamedTuple):
@@ -252,6 +302,7 @@ def decode_packets(
     ----------
     model : RVQGAN
     header : Header
+        If its length is 0 (`low_delay_header`), nothing is cut off at the end.
     packets : iterable of Packet
         All from number `first` on.
     first : int
@@ -259,8 +310,8 @@ def decode_packets(
         have had; the blocks begin after them and have the same bits as when everything is decoded.
     settings : DecoderSettings
     """
-    front_end = front_end_of(model.config)
-    decoder = StreamDecoder(model, settings.threads, running=first > 0, bf16=settings.bf16)
+    front_end, packet_frames = front_end_of(model.config, header.framing), header.framing.packet_frames
+    decoder = StreamDecoder(model, settings.threads, packet_frames, first > 0, settings.bf16)
     side_info: deque[bytes] = deque()
 
     def decoded() -> Iterator[Float32[ndarray, "channel time"]]:
@@ -273,9 +324,9 @@ def decode_packets(
             yield samples[:, skipped:]
         yield decoder.finish()
 
-    counts = [header.packet_frames(index) for index in range(first, header.packets)]
+    counts = _packet_frame_counts(header, first)
     blocks = front_end.inverse(decoded(), counts, (side_info.popleft() for _ in counts))
-    left = header.length - first * PACKET_FRAMES * header.hop
+    left = header.length - first * packet_frames * header.hop if header.length else sys.maxsize
     for index, samples in enumerate(blocks):
         kept = min(left, samples.shape[1])
         left -= kept
@@ -300,8 +351,9 @@ def decode_range(
     settings: DecoderSettings = DecoderSettings(),  # noqa: B008, immutable
 ) -> Iterator[Float32[ndarray, "channel time"]]:
     """Decode samples `start` to before `stop`, with the same bits as when everything is decoded."""
-    header, lead_in = stream.header, front_end_of(model.config).lead_in_packets
-    packet_samples = PACKET_FRAMES * header.hop
+    header = stream.header
+    lead_in = front_end_of(model.config, header.framing).lead_in_packets
+    packet_samples = header.framing.packet_frames * header.hop
     wanted = min(start // packet_samples, header.packets - 1)
     first = max(0, wanted - lead_in)
     position = (first + lead_in if first else 0) * packet_samples

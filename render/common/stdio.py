@@ -1,4 +1,4 @@
-"""The file name ``-``: standard input and output, by way of a temporary file, since files are read twice."""
+"""The file name ``-``: standard input and output, by way of a temporary file where a file is read twice."""
 
 from __future__ import annotations
 
@@ -8,9 +8,24 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from render.common.errors import InputError
 from render.common.files import errors_name, reads, whole_file
+
+
+def standard_input() -> BinaryIO:
+    """Bytes of standard input as they arrive; `InputError` if it is closed."""
+    if sys.stdin is None:
+        raise InputError("standard input is closed; pipe a file into it, or name the file instead of -")
+    return sys.stdin.buffer
+
+
+def standard_output() -> BinaryIO:
+    """Standard output for bytes; `InputError` if it is closed."""
+    if sys.stdout is None:
+        raise InputError("standard output is closed; redirect it to a file, or name the file instead of -")
+    return sys.stdout.buffer
 
 
 @contextmanager
@@ -21,12 +36,11 @@ def input_path(path: Path) -> Iterator[Path]:
         with errors_name(path):
             yield path
         return
-    if sys.stdin is None:
-        raise InputError("standard input is closed; pipe a file into it, or name the file instead of -")
+    stdin = standard_input()
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "stdin"
         with errors_name(f"standard input, copied to {copy}"), open(copy, "wb") as file:
-            shutil.copyfileobj(sys.stdin.buffer, file)
+            shutil.copyfileobj(stdin, file)
         try:
             yield copy
         except InputError as error:  # which names a file that nobody knows
@@ -40,12 +54,11 @@ def output_path(path: Path, suffix: str, force: bool) -> Iterator[Path]:
         with whole_file(path, force=force) as temporary:
             yield temporary
         return
-    if sys.stdout is None:
-        raise InputError("standard output is closed; redirect it to a file, or name the file instead of -")
+    stdout = standard_output()
     with tempfile.TemporaryDirectory() as folder:
         temporary = Path(folder) / f"stdout{suffix}"
         with errors_name(temporary):
             yield temporary
         with errors_name("standard output"), open(temporary, "rb") as file:
-            shutil.copyfileobj(file, sys.stdout.buffer)
-            sys.stdout.buffer.flush()
+            shutil.copyfileobj(file, stdout)
+            stdout.flush()

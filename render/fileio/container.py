@@ -31,11 +31,11 @@ _W64_RIFF = b"riff" + bytes.fromhex("2e91cf11a5d628db04c10000")
 _W64_TAIL = bytes.fromhex(
     "f3acd3118cd100c04f8edb8a"
 )  # of the GUID of every other Wave64 chunk, after its four letters
-_UNKNOWN = 0xFFFFFFFF
+UNKNOWN_BYTES = 0xFFFFFFFF
 # Sizes that writers to pipes leave in the header (GStreamer, SoX, ffmpeg and others; -1 in CAF); SoX rounds its
 # own down to whole samples of all channels
 _SOX_PLACEHOLDER = 0x7FFFF000
-_PLACEHOLDERS = (0, 0x7FFF0000, _SOX_PLACEHOLDER, 0x7FFFFFFF, _UNKNOWN, (1 << 63) - 1, 1 << 63, (1 << 64) - 1)
+_PLACEHOLDERS = (0, 0x7FFF0000, _SOX_PLACEHOLDER, 0x7FFFFFFF, UNKNOWN_BYTES, (1 << 63) - 1, 1 << 63, (1 << 64) - 1)
 _MAX_PADDING_BYTES = 4096  # zeros up to the next block of a disk
 _MAX_CHUNKS = 10_000
 _STATEMENT_CHUNKS = ("chan", "chna", "axml")
@@ -130,7 +130,7 @@ def read_header(file: BinaryIO, name: str) -> Header:
             break
         if chunk.name in ("fmt ", "desc") and encoding is None:
             body = _body(file, chunk, 64)
-            encoding = _caf_encoding(body, name) if chunk.name == "desc" else _wave_encoding(body, name)
+            encoding = _caf_encoding(body, name) if chunk.name == "desc" else wave_encoding(body, name)
         elif chunk.name == "ds64" and (body := _body(file, chunk, 16)) and len(body) == 16:
             described[chunk.name] = body
         elif chunk.name == "data" and header is None:
@@ -139,7 +139,7 @@ def read_header(file: BinaryIO, name: str) -> Header:
                     f"{name}: the samples at byte {chunk.offset} come before their format; {_DAMAGED}"
                 )
             size = chunk.size
-            if "ds64" in described and size in (0, _UNKNOWN):  # 64-bit sizes (EBU Tech 3306)
+            if "ds64" in described and size in (0, UNKNOWN_BYTES):  # 64-bit sizes (EBU Tech 3306)
                 size = struct.unpack("<QQ", described["ds64"])[1]
             header = Header(container, **encoding._asdict(), data_offset=chunk.offset)
             header = replace(header, data_bytes=_data_bytes(header, size, chunks, file, file_bytes, name))
@@ -294,7 +294,13 @@ def _statements(described: dict[str, bytes], channels: int, name: str) -> tuple[
     return tuple(statement for statement in found if statement)
 
 
-def _wave_encoding(body: bytes, name: str) -> _Encoding:
+def is_placeholder(size: int) -> bool:
+    """Whether a size in a header is one that writers to pipes leave there."""
+    return size in _PLACEHOLDERS
+
+
+def wave_encoding(body: bytes, name: str) -> _Encoding:
+    """Encoding that the format chunk of a RIFF file states; `name` is that of the file in error messages."""
     if len(body) < 16:
         raise InputError(f"{name}: format chunk of {len(body)} bytes; {_DAMAGED}")
     tag, channels, rate_hz, _, frame, bits = struct.unpack("<HHIIHH", body[:16])
@@ -370,14 +376,14 @@ def _build_riff(header: Header) -> bytes:
     encoding = _build_wave_format(header)
     chunks = b"fmt " + struct.pack("<I", len(encoding)) + encoding
     if SUBTYPES[header.subtype][1]:
-        chunks += b"fact" + struct.pack("<II", 4, min(header.length, _UNKNOWN))
+        chunks += b"fact" + struct.pack("<II", 4, min(header.length, UNKNOWN_BYTES))
     chunks += header.chunks
     riff_bytes = 4 + 36 + len(chunks) + 8 + header.data_bytes + header.data_bytes % 2
-    if header.container in ("RF64", "BW64") or riff_bytes >= _UNKNOWN:
+    if header.container in ("RF64", "BW64") or riff_bytes >= UNKNOWN_BYTES:
         magic = b"BW64" if header.container == "BW64" else b"RF64"
         sizes = struct.pack("<QQQI", riff_bytes, header.data_bytes, header.length, 0)
-        start = magic + struct.pack("<I", _UNKNOWN) + b"WAVE" + b"ds64" + struct.pack("<I", 28) + sizes
-        return start + chunks + b"data" + struct.pack("<I", _UNKNOWN)
+        start = magic + struct.pack("<I", UNKNOWN_BYTES) + b"WAVE" + b"ds64" + struct.pack("<I", 28) + sizes
+        return start + chunks + b"data" + struct.pack("<I", UNKNOWN_BYTES)
     start = b"RIFF" + struct.pack("<I", riff_bytes) + b"WAVE" + b"JUNK" + struct.pack("<I", 28) + bytes(28)
     return start + chunks + b"data" + struct.pack("<I", header.data_bytes)
 
