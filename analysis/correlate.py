@@ -1,5 +1,9 @@
 """Compare objective measures with the mean scores of a listening test.
 
+    python -m analysis.simulate --key out/demo/key-7.1.4.json -o out/ratings.csv
+    python -m analysis.objective --build out/demo -o out/demo/measures
+    python -m analysis.correlate out/ratings.csv out/demo/measures/objective.csv --key out/demo/key-7.1.4.json
+
 RATINGS are the files of one listening test, OBJECTIVE.csv is the table of analysis.objective (columns item,
 condition and one for each measure). Each measure is compared with the mean score of every item and condition,
 the hidden reference left out (any measure finds it equal to itself): pooled over all conditions; over the

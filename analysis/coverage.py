@@ -1,5 +1,8 @@
 """Count by simulation how often each 95 % interval holds the value that it is meant to hold.
 
+    python -m analysis.coverage --trials 200
+    python -m analysis.coverage --tests --design planned --trials 200
+
 Each trial draws listeners, items and noise with the variance components of a published test and asks whether
 the interval of one condition's mean holds the true value: the mean over the population of listeners for these
 items (items fixed), and for all items of their kind (items random). A convention is honest for a target if

@@ -1,5 +1,8 @@
 """Analyse the ratings of a MUSHRA test: a table here, and tables and figures as files.
 
+    python -m analysis.simulate --key out/demo/key-7.1.4.json -o out/ratings.csv
+    python -m analysis.mushra out/ratings.csv --key out/demo/key-7.1.4.json -o out/analysis
+
 RESULTS are the rating files of one test in any known format: our CSV (session,listener,item,condition,score,
 or stimulus in place of condition, joined with the package's key), webMUSHRA, pymushra, GoListen, XML of
 Netflix's listening-test-app (and ODAQ), BeaqleJS, long and wide tables.

@@ -1,5 +1,8 @@
 """Measure decoded scenes against their reference: timbre, levels, direction, loudspeaker feeds, ears, waveform.
 
+    python -m analysis.objective out/demo/scenes/Beach/href.w64 out/demo/scenes/Beach/prop.w64
+    python -m analysis.objective --build out/demo -o out/demo/measures
+
 REF and TEST are ambiX files (ACN/SN3D). A test of another sample rate is resampled to that of REF, and the
 channels that a test of a lower order does not have count as silent; both is noted. Each test is aligned first; one
 without the reference's waveform is refused unless --aligned says that it is parametric. --build measures every

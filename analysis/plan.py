@@ -1,5 +1,7 @@
 """Freeze the plan of a test's analysis before the first rating, so that the results can be checked against it.
 
+    python -m analysis.plan --key out/demo/key-7.1.4.json --listeners 12 -o out/plan.json
+
 The plan fixes post-screening, confidence intervals, comparisons, test and correction, level, number of listeners,
 conditions, items and the digest of every sound file. `analysis.mushra --plan` and `analysis.report --plan` run it
 and list every deviation. Put the digest that is printed here where others can see it (a registry, an e-mail): it

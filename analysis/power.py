@@ -1,5 +1,8 @@
 """Tell how many listeners a test needs, and what difference a number of listeners can detect.
 
+    python -m analysis.power --margin 5 --items 8
+    python -m analysis.power --pilot pilot.csv --key out/demo/key-7.1.4.json --pair prop opus3_160
+
 The test is the comparison of two conditions. With --claim items (the default) it is the paired t test of the
 listeners' mean differences, whose power depends on the standard deviation of these. This is taken from a pilot's
 ratings, given with --sd, or taken from two published tests of codecs, whose systems have medians of 8.0 (4.7 to

@@ -1,7 +1,8 @@
 """Write the report of a MUSHRA test as one self-contained HTML file, by the checklist of BS.1534-3, section 10.
 
+    python -m analysis.simulate --key out/demo/key-7.1.4.json -o out/ratings.csv
     python -m analysis.report --build out/demo --template > facts.toml
-    python -m analysis.report --build out/demo --facts facts.toml -o report.html
+    python -m analysis.report out/ratings.csv --build out/demo --facts facts.toml -o out/report.html
 
 What the ratings tell (design, listeners, post-screening, results, statistical methods, versions, hashes) is filled
 in. --build takes what the folder of the built test tells: key, ratings of listening.serve, material, systems,

@@ -1,5 +1,7 @@
 """Write simulated ratings, for planning, teaching and tests. No listener gave them, and they say so.
 
+    python -m analysis.simulate --key out/demo/key-7.1.4.json --listeners 12 -o out/ratings.csv
+
 Score = mean of the condition + effects of the listener, the item, and of both with the condition + noise, cut
 to 0..100 and rounded. The variances are those of a published test of Ambisonics coding (22 listeners x 13
 items); the means are guesses in the order that the paper reports. Sessions and listeners are named

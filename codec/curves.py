@@ -1,6 +1,7 @@
 """Draw the curves of training runs: losses, validation, gradients, learning rate against the steps.
 
-    python -m codec.curves runs/mine
+    python -m codec.train --preset smoke --data data/prepared/seed-1 --holdout Woodland --run smoke
+    python -m codec.curves runs/smoke
     python -m codec.curves runs/mine runs/other --show mel direction_deg --width 89mm -o figures/runs
 
 RUN is the folder of a run (codec.train --run), finished or not, or its metrics.csv. Several runs are drawn into

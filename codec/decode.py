@@ -1,4 +1,6 @@
-"""Decode an .arvq file: ``python -m codec.decode X.arvq -o OUT.wav``.
+"""Decode an .arvq file.
+
+    python -m codec.decode out/demo/scenes/Beach/prop.arvq -o out/beach.wav
 
 The output has the level, the sample rate and, to the sample, the length of what was encoded; Ambisonics comes as
 float ambiX (ACN/SN3D). ``--start`` and ``--seconds`` decode a part: with the same bits as in the whole at the rate

@@ -1,4 +1,6 @@
-"""Encode audio files: ``python -m codec.encode IN.wav -o X.arvq``.
+"""Encode audio files.
+
+    python -m codec.encode data/prepared/seed-1/Beach.8.wav -o out/beach.arvq
 
 The default model codes third-order Ambisonics (16 channels, ACN/SN3D, 44.1 kHz) at 15.5 kbit/s. Recordings of
 another rate are resampled, and of a higher order the first 16 channels are coded; both is said and stored in the

@@ -1,4 +1,6 @@
-"""Describe what an .arvq file holds: ``python -m codec.inspect X.arvq``.
+"""Describe what an .arvq file holds.
+
+    python -m codec.inspect out/demo/scenes/Beach/prop.arvq
 
 Prints its bit rate and what takes it, the entropy of the codes of each codebook, damaged packets, and checksums.
 No model is needed.

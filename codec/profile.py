@@ -1,4 +1,7 @@
-"""Report what a model costs: ``python -m codec.profile [--model M | --preset paper [--training]]``.
+"""Report what a model costs.
+
+    python -m codec.profile
+    python -m codec.profile --preset paper --training
 
 The report states parameters, multiply-accumulate operations (MAC) per second of audio, time per second of audio,
 memory and latency. The operations are compared with those of one published mono codec for each channel, whose

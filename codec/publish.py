@@ -1,5 +1,7 @@
 """Turn a training run into a model file with a card that reports how well it codes.
 
+    python -m codec.train --preset smoke --data data/prepared/seed-1 --holdout Woodland --run smoke
+    python -m codec.publish runs/smoke --data data/prepared/seed-1 -o out/smoke.safetensors
     python -m codec.publish runs/small --data data/prepared -o codec/pretrained/hoa16-small.safetensors
 
 The recordings that the run held out are encoded and decoded. For each the card lists the mel and covariance

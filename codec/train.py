@@ -1,7 +1,7 @@
 """Train a multichannel RVQGAN.
 
-    python -m codec.train --preset small --data data/prepared --run small
-    python -m codec.train --run small --resume
+    python -m codec.train --preset small --data data/prepared/seed-1 --holdout Woodland --run mine
+    python -m codec.train --run mine --resume
     torchrun --nproc-per-node 8 -m codec.train -- --preset paper --accumulate 1 --data data/prepared --run paper
 
 A preset (codec/presets/*.toml, or the path of your own) holds the model and the training settings; options
@@ -36,9 +36,10 @@ def main() -> None:
     )
     arguments.add_argument("--run", required=True, help="name of the run; it is written to runs/NAME")
     arguments.add_argument("--resume", action="store_true", help="continue from the newest checkpoint")
+    replaced = arguments.add_argument_group("instead of the preset's values")
     for name in ("steps", "batch", "accumulate", "seed"):
-        arguments.add_argument(f"--{name}", type=int, metavar="N", help="replaces the preset's value")
-    arguments.add_argument(
+        replaced.add_argument(f"--{name}", type=int, metavar="N")
+    replaced.add_argument(
         "--holdout", type=_holdout, metavar="N|CLASS", help="hold out recording N of each class, or a whole class"
     )
     arguments.add_argument("--until", type=int, metavar="STEP", help="stop after this step (the schedule stays)")

@@ -1,4 +1,6 @@
-"""Make the same stream at a lower rate: ``python -m codec.truncate X.arvq --codebooks 9 -o Y.arvq``.
+"""Make the same stream at a lower rate.
+
+    python -m codec.truncate out/demo/scenes/Beach/prop.arvq --codebooks 9 -o out/half.arvq
 
 Cuts the last codebooks out of every packet. No network runs: the result is the file that codec.encode --codebooks
 makes, byte for byte. ``--kbps 10`` keeps as many codebooks as that rate allows; codec.inspect lists the rates that

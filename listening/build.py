@@ -1,6 +1,6 @@
 """Make every condition of every item of a listening test.
 
-    python -m listening.build --plan demo --material data/prepared -o out/demo
+    python -m listening.build --plan demo --material data/prepared/seed-1 -o out/demo
     python -m listening.build --plan demo --input a.wav Tram=rec_0031.wav -o out/input
 
 Writes scenes/<item>/<condition>.w64 (44.1 kHz float, the excerpt with fades), beside it what a codec would

@@ -1,6 +1,7 @@
 """Measure a model on named sets of recordings and write its card.
 
-    python -m listening.card --set held-out=data/prepared/seed-1 --set concert=a.wav b.wav -o out/card
+    python -m listening.card --set unseen=data/prepared/seed-1 -o out/card
+    python -m listening.card --set unseen=data/prepared/seed-1 --set concert=a.wav b.wav -o out/card
 
 Every recording (ambiX of third order or higher, any rate) gives one item: its first 10 seconds, the first 16
 channels, at 44.1 kHz, with W at -24 dBFS rms. The codec with 1, 2, 4, 9 and all codebooks, its spatial layer with

@@ -32,28 +32,28 @@ def main() -> None:
     """Run ``python -m listening.export``."""
     command = parser(__doc__, "listening.export")
     command.add_argument("--build", type=Path, default=Path("out/demo"), metavar="DIR", help="out/<plan>")
-    command.add_argument("--layout", default="7.1.4", metavar="L", help="default: 7.1.4; binaural for headphones")
-    command.add_argument(
+    heard = command.add_argument_group("what is heard")
+    heard.add_argument("--layout", default="7.1.4", metavar="L", help="default: 7.1.4; binaural for headphones")
+    heard.add_argument(
         "--binaural", action="store_true", help="add the items for headphones to a loudspeaker layout"
     )
-    command.add_argument(
-        "--sofa", type=Path, metavar="FILE", help="head-related responses (default: rigid sphere)"
-    )
+    heard.add_argument("--sofa", type=Path, metavar="FILE", help="head-related responses (default: rigid sphere)")
     command.add_argument(
         "--format", choices=FORMATS, default="wav", help="folder, the same also as one zip file, or webMUSHRA's"
     )
-    command.add_argument("--decoder", metavar="D", help="adm (default), allrad, pareto, dual, ...")
-    command.add_argument("--order", default="bs2051", choices=["bs2051", "wav"], help="channel order of the files")
+    heard.add_argument("--decoder", metavar="D", help="adm (default), allrad, pareto, dual, ...")
+    heard.add_argument("--order", default="bs2051", choices=["bs2051", "wav"], help="channel order of the files")
     command.add_argument("-o", "--output", type=Path, metavar="DIR", help="package (default: BUILD/package-L)")
-    command.add_argument(
+    orders = command.add_argument_group("orders of presentation")
+    orders.add_argument(
         "--listeners",
         type=int,
         default=8,
         help="for how many orders are made (default 8; webMUSHRA draws its own)",
     )
-    command.add_argument("--items-per-listener", type=int, metavar="K",
+    orders.add_argument("--items-per-listener", type=int, metavar="K",
                          help="how many items each listener rates, balanced (default: all)")  # fmt: skip
-    command.add_argument("--seed", type=int, default=1, help="of the orders (default 1)")
+    orders.add_argument("--seed", type=int, default=1, help="of the orders (default 1)")
     command.add_argument("--workers", type=int, default=os.cpu_count(), help="items at the same time")
     command.add_argument("--force", action="store_true", help="replace a package that differs, ratings too")
     arguments = command.parse_args()

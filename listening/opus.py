@@ -1,5 +1,8 @@
 """Opus for Ambisonics: encode a scene to an Ogg Opus file, decode or inspect one.
 
+    python -m listening.opus inspect out/demo/scenes/Beach/opus3_160.opus
+    python -m listening.opus decode out/demo/scenes/Beach/opus3_160.opus -o out/beach.wav
+
 Channel mapping family 3 (RFC 8486) codes fixed mixtures of the Ambisonic channels as stereo pairs; at
 160 kbit/s it is the paper's condition. Few programs decode it: this one gives back an ambiX file at 48 kHz,
 aligned to the sample with what was encoded. `inspect` shows the real bit rate and the coding modes.

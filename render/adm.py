@@ -1,5 +1,7 @@
 """Export a scene or a loudspeaker feed as ADM BW64 (ITU-R BS.2076, BS.2088), which the EBU's tools read.
 
+    python -m render.adm data/prepared/seed-1/Beach.8.wav -o out/beach-adm.wav
+
 A scene of order 1 to 6 refers to the SN3D packs of the common definitions (BS.2094). With --layout the input is
 a feed; it becomes DirectSpeakers with the labels and positions of the layout, measured ones included, in the
 order of BS.2051. The order of the feed's channels is that of its channel mask or layout tag or of the record that

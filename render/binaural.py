@@ -1,5 +1,7 @@
 """Render an Ambisonic scene to headphones.
 
+    python -m render.binaural data/prepared/seed-1/Beach.8.wav -o out/headphones.wav
+
 Reads a file block by block (ACN/SN3D, unless it says that it is N3D or FuMa), filters it with head-related
 responses and writes two channels, with a record beside them (OUT.json). A scene in several files is named by any
 one of them. The head is a rigid sphere, computed, or any set of responses in a SOFA file.

@@ -1,5 +1,7 @@
 """Render an Ambisonic scene to loudspeakers.
 
+    python -m render.decode data/prepared/seed-1/Beach.8.wav --layout 7.1.4 -o out/feed.wav
+
 Reads a file of any order up to 7 (WAV, RF64, BW64, W64, CAF, FLAC) block by block, decodes it to a layout of
 ITU-R BS.2051 or IAMF and writes the loudspeaker signals, with a record of the processing beside them (FEED.json).
 A file that says that it is N3D or FuMa (.amb, CAF layout tag, ADM) is converted, one of loudspeaker signals is

@@ -1,5 +1,7 @@
 """Describe an audio file.
 
+    python -m render.inspect data/prepared/seed-1/Beach.8.wav
+
 Prints container, sample format, channels and length; peak, clipping, DC and silent channels; for an Ambisonic
 file its order, the level of each order, and the normalisation (SN3D, N3D) and channel order (ACN, FuMa) that
 these levels and the covariances suggest, with the evidence. Nothing is converted. A non-finite sample is an

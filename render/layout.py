@@ -5,6 +5,7 @@ Prints where each loudspeaker of a layout stands. The layout is one of BS.2051 o
 decoding matrix, too, which IEM SimpleDecoder plays. render.decode reads either: --layout room.json --decoder
 room.json.
 
+    python -m render.layout 7.1.4
     python -m render.layout room.toml -o room.json --decoder pareto
 """
 

@@ -1,5 +1,7 @@
 """Measure how well a decoder preserves energy and direction.
 
+    python -m render.quality --layout 7.1.4 --decoder adm pareto dual -o out/maps.png
+
 For plane waves from all directions: energy relative to its mean over the sphere, length of the energy vector rE (1
 for a single loudspeaker, smaller for a wider source), the width of the source that it stands for (2 arccos |rE|)
 and the angle between rE, or the velocity vector rV, and the wave (Gerzon 1992; ITU-R BS.2127 prescribes none of

@@ -1,5 +1,7 @@
 """Write test signals for checking the loudspeakers of a listening room, for any layout.
 
+    python -m render.signals identification --layout 7.1.4 -o out/identification.wav
+
 identification: pink noise from each loudspeaker in turn, to hear whether every channel arrives where it should.
 alignment: the same, long enough for a sound level meter; set every loudspeaker to the printed level (BS.1116-3,
 clause 8.4). polarity: one positive pulse from each loudspeaker, for an oscilloscope. LFE channels carry pink noise

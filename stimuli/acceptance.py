@@ -1,6 +1,6 @@
 """Check whether scenes have the statistics of recordings by a real em32 microphone.
 
-    python -m stimuli.acceptance data/synthetic
+    python -m stimuli.acceptance data/synthetic/seed-1
 
 The ranges are what recordings by real em32 microphones measure (`stimuli.hoastats`): an excerpt of EigenScape's
 Beach.1 and four recordings of another em32 (JSAmbisonics). In every band of frequencies they cover the energy of

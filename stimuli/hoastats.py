@@ -1,5 +1,7 @@
 """Print what the signals of an Ambisonic recording reveal about it.
 
+    python -m stimuli.hoastats data/prepared/seed-1/Beach.8.wav
+
 Order, channel order and normalisation (with the evidence), the corner frequencies of the microphone's order
 filters, its self-noise, and in bands of frequencies: the energy of each order relative to W, the effective rank of
 the channels and the diffuseness. The file is read block by block and not changed.

@@ -1,5 +1,6 @@
 """Convert recordings to the format of the paper: third order, 44.1 kHz, 16 bit.
 
+    python -m stimuli.prepare data/synthetic/seed-1 -o data/prepared/seed-1
     python -m stimuli.prepare EIGENSCAPE -o data/eigenscape
     python -m stimuli.prepare EIGENSCAPE --split scene --fold Beach -o data/no-beach
 

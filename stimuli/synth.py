@@ -1,5 +1,7 @@
 """Synthesise scenes in EigenScape's format: eight classes, fourth order (25 channels), 48 kHz, 24 bit.
 
+    python -m stimuli.synth --seed 1 --seconds 14 --recordings 8 -o data/synthetic/seed-1
+
 The files depend on the seed alone. They are rendered through a model of the microphone that EigenScape was
 recorded with, and named like EigenScape's (Beach.1.wav ... Woodland.8.wav); a record beside each (.wav.json) says
 that it is synthetic and how it was made. Files that exist already are not made again.

@@ -4,6 +4,8 @@ The import of numpy alone takes longer than a help text may. Which modules are i
 the machine, the time they take does.
 """
 
+import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +52,35 @@ def test_no_command_is_lost_and_nothing_but_commands_stands_at_the_root_of_a_pac
     assert files == set(MODULES) | {
         f"{package}.{name}" for package in PACKAGES for name in ("__init__", "__main__")
     }
+
+
+AFTER_MAKE_STIMULI = re.compile(
+    r"data/(?:synthetic|prepared)/seed-1(?:/Beach\.8\.wav)?"
+    r"|out/demo(?:/(?:package-7\.1\.4|key-7\.1\.4\.json|scenes/Beach/(?:href\.w64|prop\.(?:w64|arvq)|opus3_160\.opus)))?"
+)
+NEED_MORE = {
+    "analysis.comparison": "a test of BS.1116, AB or ABX", "listening.results": "ratings of listeners",
+    "listening.play": "a server", "codec.transfer": "a mono model", "codec.weights": "a network",
+    "codec.figure1": "a mono model, or hours", "stimuli.place": "a room response",
+    "stimuli.scatter": "a room response",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("module", sorted(set(MODULES) - set(NEED_MORE)))
+def test_help_has_an_example_that_works_after_make_stimuli(module):
+    """Whose inputs `make stimuli` leaves, or an example above it writes."""
+    text = ast.get_docstring(ast.parse((ROOT / (module.replace(".", "/") + ".py")).read_text(encoding="utf-8")))
+    works, written = False, set()
+    for line in re.findall(r"^    python -m (.*)$", text, re.MULTILINE):
+        command, *words = line.split("#")[0].split()
+        outputs = {words[words.index(name) + 1] for name in ("-o", ">") if name in words}
+        outputs |= {f"runs/{words[words.index('--run') + 1]}"} if "--run" in words else set()
+        inputs = {word.rpartition("=")[2] for word in words if "/" in word or "." in word.rpartition("=")[2]}
+        inputs = {name for name in inputs - outputs if not re.fullmatch(r"[\d.]+", name)}
+        if all(AFTER_MAKE_STIMULI.fullmatch(name) or name.startswith(tuple(written)) for name in inputs):
+            written |= outputs
+            works |= command == module
+    assert works
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -19,8 +19,44 @@ from render.common.streams import discard_output, prepare_streams, printable
 _WRITTEN = ("output", "json", "preset", "events")
 
 
+_GROUPS = {
+    "items and conditions": (
+        "key", "conditions", "reference", "low_anchor", "mid_anchor", "items", "leave_out", "only", "pair",
+        "compare",
+    ),
+    "statistics": (
+        "claim", "ci", "screening", "draws", "margin", "test", "correction", "alpha", "power", "laboratory"
+    ),
+    "output": ("output", "force", "json", "subtype", "dither", "pictures"),
+    "computation": ("workers", "engine", "device", "bf16"),
+}  # fmt: skip
+"""Options that several commands have, by the heading under which --help lists them."""
+
+
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Keeps the lines of the description, and tells every default that the help text does not."""
+
+    def add_argument(self, action: argparse.Action) -> None:
+        """Add an argument with its default."""
+        told = "default" in (action.help or "")
+        empty = action.default is None or action.default is False or action.default in ("", argparse.SUPPRESS)
+        if not (told or empty or action.default in ((), [])):
+            default = f"default: {action.default}".replace("%", "%%")
+            action.help = f"{action.help} ({default})" if action.help else default
+        super().add_argument(action)
+
+
 class CommandParser(argparse.ArgumentParser):
     """Argument parser that also answers the shell's questions for completions, and knows what a command reads."""
+
+    def add_argument(self, *names, **settings):  # pyrefly: ignore
+        """Add an argument, under the heading of `_GROUPS` where it belongs to one."""
+        option = str(names[-1]).removeprefix("--").replace("-", "_")
+        heading = next((title for title, options in _GROUPS.items() if option in options), None)
+        if heading is None:
+            return super().add_argument(*names, **settings)
+        group = next((g for g in self._action_groups if g.title == heading), None)
+        return (group or self.add_argument_group(heading)).add_argument(*names, **settings)
 
     def parse_args(self, args=None, namespace=None):  # pyrefly: ignore
         """Parse as `argparse.ArgumentParser` does, or print completions and exit where the shell asks for them.
@@ -72,12 +108,12 @@ def parser(description: str | None, verb: str) -> CommandParser:
     """
     checkout, wheel = (Path(__file__).parents[up] / "docs" for up in (2, 1))
     place = checkout if checkout.is_dir() else wheel
-    description = re.sub(r"docs/(\w+\.md)", lambda named: str(place / named[1]), description or "")
+    description = re.sub(r"docs/([\w-]+\.md)", lambda named: str(place / named[1]), description or "")
     started_by_hoa = sys.argv[0].startswith("hoa ")
     return CommandParser(
         prog=sys.argv[0] if started_by_hoa else f"python -m {verb}",
         description=description,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
         allow_abbrev=False,
     )
 

@@ -67,3 +67,25 @@ def test_waiting_threads_sleep_in_every_command_unless_the_user_says_otherwise(m
     seen = []
     run(lambda: seen.append(os.environ["OMP_WAIT_POLICY"]))
     assert seen == [expected]
+
+
+def test_help_tells_every_default_and_groups_what_several_commands_have(capsys):
+    command = parser("Do it.", "package.verb")
+    command.add_argument("file")
+    command.add_argument("--share", type=float, default=0.0, help="in 100 % of cases".replace("%", "%%"))
+    command.add_argument("--speed", type=int, default=3)
+    command.add_argument("--told", default="x", help="what (default: the usual one)")
+    command.add_argument("--empty", default="", help="nothing")
+    command.add_argument("--flag", action="store_true", help="on")
+    command.add_argument("-o", "--output", default="50%")
+    command.add_argument("--force", action="store_true", help="replace")
+    with pytest.raises(SystemExit):
+        command.parse_args(["--help"])
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    options, output = lines[lines.index("options:") :], lines[lines.index("output:") :]
+    for line in (
+        "--share SHARE in 100 % of cases (default: 0.0)", "--speed SPEED default: 3",
+        "--told TOLD what (default: the usual one)", "--empty EMPTY nothing", "--flag on",
+    ):  # fmt: skip
+        assert line in options
+    assert output == ["output:", "-o OUTPUT, --output OUTPUT", "default: 50%", "--force replace"]
