@@ -7,7 +7,8 @@ Both have the same architecture, weights, batches and losses: those of the paper
 channels, 100 feature maps), but without quantiser dropout, whose random numbers differ. `--width N` divides the
 widths of generator and discriminators by N; 1 is the paper's size. Losses and gradient norms of the first step are
 printed side by side: in float32 they agree to 1e-5. The ratio is the time of the published step divided by ours,
-in wall-clock time and in processor time, which other programs on the machine disturb less.
+in wall-clock time and in processor time, which other programs on the machine disturb less. Without STOCK_DAC our
+step is timed alone.
 """
 
 from __future__ import annotations
@@ -35,10 +36,7 @@ def main() -> None:
     arguments.add_argument("--bf16", action="store_true", help="both under autocast")
     given = arguments.parse_args()
     if "STOCK_DAC" not in os.environ:
-        print(
-            "STOCK_DAC is not set: nothing to compare with; bench/stock_dac.py says how to get the stock package"
-        )
-        return
+        print("STOCK_DAC is not set: our step alone; bench/stock_dac.py says how to get the stock package")
     sys.path.insert(0, str(ROOT))
     compare(given)
 
@@ -54,17 +52,17 @@ def compare(given: argparse.Namespace) -> None:
 
     device = torch.device(given.device)
     alone = Processes(0, 1, device)
-    state, config, theirs = both(given, device)
-    optimizers = stock_training.optimizers(*theirs)
+    state, config = our_state(given, device)
     print(
         f"generator {count_parameters(state.model) / 1e6:.2f} M parameters, discriminators "
         f"{count_parameters(state.discriminator) / 1e6:.2f} M; {given.batch} x {given.seconds} s x 16 channels; "
         f"{device}, {'bfloat16 autocast' if given.bf16 else 'float32'}, {torch.get_num_threads()} threads"
     )
-    steps = {
-        "ours": lambda batch: update(state, batch, config, alone),
-        "published": lambda batch: stock_training.step(*theirs, optimizers, batch, given.bf16),
-    }
+    steps = {"ours": lambda batch: update(state, batch, config, alone)}
+    if "STOCK_DAC" in os.environ:
+        theirs = stock_networks(given, state, device)
+        optimizers = stock_training.optimizers(*theirs)
+        steps["published"] = lambda batch: stock_training.step(*theirs, optimizers, batch, given.bf16)
     clock: dict[str, list[float]] = {name: [] for name in steps}
     processor: dict[str, list[float]] = {name: [] for name in steps}
     first: dict[str, dict[str, float]] = {}
@@ -80,6 +78,10 @@ def compare(given: argparse.Namespace) -> None:
                 processor[name].append(time.process_time() - begin[1])
             else:
                 first[name] = found
+    if "published" not in steps:
+        for title, times in (("s/step, median", clock), ("processor s/step, median", processor)):
+            print(f"{title:28}{statistics.median(times['ours']):14.3f}")
+        return
     print(f"{'first step':28}{'ours':>14}{'published':>14}{'difference':>12}")
     for key, value in first["published"].items():
         own = first["ours"].get(key)
@@ -96,12 +98,11 @@ def compare(given: argparse.Namespace) -> None:
         )
 
 
-def both(given: argparse.Namespace, device):
-    """Return our state and settings, and the stock generator and discriminator with the same weights."""
+def our_state(given: argparse.Namespace, device):
+    """Return our state and settings."""
     from dataclasses import replace
 
     from bench import stock_training
-    from bench.stock_dac import multichannel, stock
     from codec.training.config import load_preset
     from codec.training.state import State
 
@@ -113,23 +114,31 @@ def both(given: argparse.Namespace, device):
     }
     length = round(given.seconds * stock_training.RATE_HZ / model.hop) * model.hop
     config = replace(
-        config, batch=given.batch, excerpt_frames=length, initialisation="default", bf16=given.bf16,
+        config, batch=given.batch, excerpt_frames=length, initialisation="default", bf16=given.bf16, accumulate=1,
         discriminator=discriminator,
     )  # fmt: skip
-    state = State(model, config, device)
-    package = stock(Path(os.environ["STOCK_DAC"]))
+    return State(model, config, device), config
+
+
+def stock_networks(given: argparse.Namespace, state, device):
+    """Return the stock generator and discriminator; our networks take their weights."""
+    from bench import stock_training
+    from bench.stock_dac import multichannel, stock
+
+    package, model = stock(Path(os.environ["STOCK_DAC"])), state.model.config
     theirs = (
         multichannel(
             package, model.channels, encoder_rates=list(model.strides), decoder_rates=list(model.strides[::-1]),
             n_codebooks=model.codebooks, codebook_size=model.codebook_size, codebook_dim=model.codebook_dim,
-            latent_dim=model.latent_dim, sample_rate=model.sample_rate_hz, **widths,
+            latent_dim=model.latent_dim, sample_rate=model.sample_rate_hz, encoder_dim=model.encoder_dim,
+            decoder_dim=model.decoder_dim,
         ),
         stock_training.stock_discriminator(model.channels, given.width),
     )  # fmt: skip
     for own, other in zip((state.model, state.discriminator), theirs, strict=True):
         names = {_new_name(name): value for name, value in other.to(device).state_dict().items()}
         own.load_state_dict(names)
-    return state, config, theirs
+    return theirs
 
 
 def _new_name(name: str) -> str:

@@ -53,6 +53,7 @@ def test_bfloat16_is_rounded_once_and_keeps_its_input_alone():
     torch.testing.assert_close(alpha.grad, alpha32.grad, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # PyTorch's compiler uses torch.jit
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

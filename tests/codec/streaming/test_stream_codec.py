@@ -147,6 +147,7 @@ def test_bf16_decoding_is_near_and_encoding_never_uses_it(model):
         StreamEncoder(model, bf16=True)
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 def test_a_gpu_gives_the_same_codes_and_nearly_the_same_samples(model):
     x = noise(30 * HOP)
