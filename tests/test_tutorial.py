@@ -80,7 +80,7 @@ def test_every_line_of_the_page_runs_and_prints_what_stands_there(place, monkeyp
             assert doctest.OutputChecker().check_output(shown, printed_text, doctest.ELLIPSIS), output
             continue
         output = ""
-        for line in text.splitlines():
+        for line in text.replace("\\\n", " ").splitlines():
             line, _, target = line.partition(" > ")
             words = shlex.split(line)
             if words[0] == "make":
