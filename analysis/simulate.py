@@ -35,6 +35,9 @@ def main() -> None:
     command.add_argument("--variance", action="append", default=[], metavar="COMPONENT=VALUE",
                          help="of listener, item, listener_condition, item_condition, residual; "
                          "in points squared, may be repeated")  # fmt: skip
+    command.add_argument("--laboratories", type=int, default=1, metavar="N", help="divide the listeners among N")
+    command.add_argument("--replicates", type=int, default=1, metavar="N", help="rate every cell N times")
+    command.add_argument("--items-per-listener", type=int, metavar="N", help="items that each listener rates")
     command.add_argument("-o", "--output", type=Path, default=Path("ratings.csv"), metavar="RATINGS.csv")
     command.add_argument("--force", action="store_true", help="replace a file that differs")
     arguments = command.parse_args()
@@ -44,6 +47,9 @@ def main() -> None:
         raise InputError("--items must be from 1 to 9999; with --key the items are the key's")
     if arguments.seed < 0:
         raise InputError(f"--seed {arguments.seed}: must not be negative")
+
+    if not 1 <= arguments.laboratories <= arguments.listeners or not 1 <= arguments.replicates <= 9:
+        raise InputError("--laboratories must be from 1 to the number of listeners, --replicates from 1 to 9")
 
     from analysis.ratings.table import read_key, write
     from analysis.study.simulation import effects_of, simulate, variances_of
@@ -58,7 +64,13 @@ def main() -> None:
         items = [f"item{i + 1:02d}" for i in range(arguments.items)] if arguments.items else list(CLASSES)
         conditions = list(CONDITIONS) + [e.partition("=")[0] for e in arguments.effect]
     effects = effects_of(arguments.effect, list(dict.fromkeys(conditions)))
-    table = simulate(effects, arguments.listeners, items, arguments.seed, variances)
+    each = arguments.items_per_listener
+    if each is not None and not 1 <= each <= len(items):
+        raise InputError(f"--items-per-listener must be from 1 to the number of items, {len(items)}")
+    table = simulate(
+        effects, arguments.listeners, items, arguments.seed, variances, arguments.laboratories,
+        arguments.replicates, each,
+    )  # fmt: skip
     if key:
         names = {(item, c): stimulus for item, stimuli in key.items() for stimulus, c in stimuli.items()}
         cells = list(zip(table["item"], table["condition"], strict=True))

@@ -10,25 +10,29 @@ from __future__ import annotations
 import base64
 import importlib.metadata
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from analysis.ratings.conditions import REFERENCE_AND_ANCHORS, labels
 from analysis.reporting import presentation
 from analysis.reporting.checklist import FACTS, MISSING, SECTIONS, is_given
+from analysis.reporting.html_table import html_table, p_text
+from analysis.reporting.report_statistics import (
+    comparisons_section,
+    items_section,
+    laboratories_section,
+    omnibus_section,
+    panel_section,
+)
 from analysis.statistics.intervals import CONVENTIONS
-from analysis.statistics.mixed_inference import METHODS
-from analysis.statistics.paired_tests import PERMUTATION_REMARK
 from analysis.study.analysis import AnalysedTest
-from analysis.study.claims import sentence
 from analysis.study.results import Results
 
-MAX_UNBROKEN_ROWS = 30
-"""Largest number of rows of a table that is kept on one page."""
+MAX_DIFFERENCES = 6
+"""Largest number of differences that the summary names."""
 
 CAPTIONS = {
     "mushra": "Mean scores of all conditions",
@@ -53,6 +57,7 @@ td{border-bottom:1px solid #ddd}.wide{font-size:11px}.wide td,.wide th{padding:.
 .words td:not(.text),.words th{text-align:left;white-space:normal;overflow-wrap:anywhere}
 img{max-width:100%}figure{margin:1.5em 0;text-align:center}
 .flag{border:2px solid #111;padding:.5em 1em;font-weight:bold}.note{border-left:4px solid #111;padding-left:.8em}
+ul.note{padding-left:2em}
 .missing{font-weight:bold;background:#e4e4e4;padding:0 .3em}code{font-size:11px;word-break:break-all}
 @media print{body{font-size:11pt;margin:0;max-width:none;padding:0}h2{break-after:avoid}
 figure,tr,table.short{break-inside:avoid}p:has(+table){break-after:avoid}thead{display:table-header-group}}
@@ -86,8 +91,12 @@ def report(test: AnalysedTest, facts: Mapping[str, str], figures: Mapping[str, b
         if section == "Conclusions":
             parts += [
                 *_screening(results),
+                *panel_section(results),
                 *_means(results, figures),
-                *_comparisons(test),
+                *omnibus_section(results),
+                *laboratories_section(results),
+                *comparisons_section(test),
+                *items_section(results),
                 *_deviations(test),
             ]
         parts.append(f"<h2>{section}</h2>")
@@ -98,7 +107,7 @@ def report(test: AnalysedTest, facts: Mapping[str, str], figures: Mapping[str, b
         if section == "Procedure":
             parts += _presentation(results)
         parts += [f"<p><b>{escape(what)}.</b> {_fact(facts, key)}</p>" for key, what in points.items()]
-    parts += [*_statistical_tests(results), *_sources(test), *_checklist(test, facts)]
+    parts += [*_sources(test), *_checklist(test, facts)]
     head = f"<meta charset=utf-8><title>{title}</title><style>{_STYLE}</style>"
     return f"<!doctype html><html lang=en><head>{head}</head><body>{chr(10).join(parts)}</body></html>\n"
 
@@ -121,20 +130,42 @@ def _summary(test: AnalysedTest) -> list[str]:
              f"to 100 of Recommendation ITU-R BS.1534. {escape(results.screened)}. Mean scores with "
              f"{escape(CONVENTIONS[results.ci])}: {means}.</p>"]  # fmt: skip
     if q := results.quoted:
-        agreeing = (
-            f"{int(results.pairs['agree'].sum())} of {len(results.pairs)} pairs" if len(results.pairs) else ""
-        )
         parts.append(
             f"<p>The conditions {'differ' if q.p < 0.05 else 'are not shown to differ'} (F({q.df:.3g}, "
-            f"{q.df_error:.3g}) = {q.f:.3f}, p = {q.p:.2g}, {escape(q.name)}); this {escape(results.holds)}. "
-            + (f"Parametric and rank tests agree on {agreeing}." if agreeing else "No pairs were compared.")
-            + "</p>"
+            f"{q.df_error:.3g}) = {q.f:.2f}, {escape(p_text(q.p))}, {escape(q.name)}); this "
+            f"{escape(results.holds)}.</p>"
         )
+    parts += _differences(results, named)
     if test.plan:
         count = len(test.deviations)
         parts.append(f"<p>The analysis follows a plan frozen on {escape(test.plan.frozen)}, with "
                      f"{count or 'no'} deviation{'s' * (count != 1)}.</p>")  # fmt: skip
-    return parts + [f"<p class=note>{escape(warning)}</p>" for warning in results.warnings]
+    if results.warnings:
+        listed = "".join(f"<li>{escape(warning)}</li>" for warning in results.warnings)
+        parts.append(f"<p><b>What limits these results.</b></p><ul class=note>{listed}</ul>")
+    return parts
+
+
+def _differences(results: Results, named: Mapping[str, str]) -> list[str]:
+    """Say which systems differ by how much, the largest differences first."""
+    pairs = results.pairs
+    ours = pairs[~pairs[["a", "b"]].isin(list(REFERENCE_AND_ANCHORS)).any(axis=1)].dropna(subset=["p_adjusted"])
+    if not len(ours):
+        return []
+    found = ours[ours["p_adjusted"] < 0.05]
+    found = found.reindex(found["difference"].abs().sort_values(ascending=False, kind="stable").index)
+    said = "; ".join(
+        f"{named[a]} {'above' if difference > 0 else 'below'} {named[b]} by {abs(difference):.1f} points "
+        f"[{low:.1f}, {high:.1f}], {escape(p_text(p))}"
+        for a, b, difference, low, high, p in found.head(MAX_DIFFERENCES)[
+            ["a", "b", "difference", "ci_low", "ci_high", "p_adjusted"]
+        ].itertuples(index=False)
+    )
+    more = f"; {len(found) - MAX_DIFFERENCES} more below" if len(found) > MAX_DIFFERENCES else ""
+    others = len(ours) - len(found)
+    rest = f" {others} of {len(ours)} pairs of systems are not shown to differ." if others else ""
+    return [f"<p>Of the systems, {said}{more} (differences with 95 % intervals, p after Holm over all "
+            f"{len(pairs)} pairs).{rest}</p>"] if said else [f"<p>{rest.strip()}</p>"]  # fmt: skip
 
 
 def _listeners(results: Results) -> list[str]:
@@ -167,14 +198,14 @@ def _presentation(results: Results) -> list[str]:
     table = results.table
     parts = [f"<p>{escape(remark)}</p>" for remark in presentation.remarks(table)]
     if len(times := presentation.times(table)):
-        parts += ["<p>Times, plays and underruns of each listener.</p>", _table(times, "wide")]
+        parts += ["<p>Times, plays and underruns of each listener.</p>", html_table(times, "wide")]
     if len(devices := presentation.devices(table)):
         parts.append(
             "<p>Devices: their channels, which channel of the files each plays, the listener's level.</p>"
         )
-        parts.append(_table(devices, "wide words"))
+        parts.append(html_table(devices, "wide words"))
     if len(orders := presentation.orders(table)):
-        parts += ["<p>Order of the trials of each listener.</p>", _table(orders, "wide words")]
+        parts += ["<p>Order of the trials of each listener.</p>", html_table(orders, "wide words")]
     return parts
 
 
@@ -210,51 +241,16 @@ def _means(results: Results, figures: Mapping[str, bytes]) -> list[str]:
         "0..100 (bounded); marginal mean by the claim's mixed model; median, hinges (q1, q3) and their distance "
         "of all ratings; on how many items several modes are suspected (coefficient of bimodality above 5/9 "
         "with light tails).</p>",
-        _table(summary, "wide"),
+        html_table(summary, "wide"),
     ]
     if results.screening.excluded:
         everybody = results.summary_unscreened
         parts.append("<p>Without post-screening:</p>")
-        parts.append(_table(everybody.assign(condition=everybody["condition"].map(named))))
+        parts.append(html_table(everybody.assign(condition=everybody["condition"].map(named))))
     for name, svg in figures.items():
         data = base64.b64encode(svg).decode()
         alt = escape(CAPTIONS.get(name, name))
         parts.append(f'<figure><img alt="{alt}" src="data:image/svg+xml;base64,{data}"></figure>')
-    return parts
-
-
-def _comparisons(test: AnalysedTest) -> list[str]:
-    """Report the planned comparisons and all pairs."""
-    results = test.results
-    named = labels(results.cube.conditions)
-
-    def pair_table(pairs: pd.DataFrame, columns: list[str], kind: str = "") -> str:
-        names = [f"{named[a]} − {named[b]}" for a, b in zip(pairs["a"], pairs["b"], strict=True)]
-        shared = ["pair", "n", "difference", "ci_low", "ci_high", "dz", "cliffs_delta"]
-        return _table(pairs.assign(pair=names)[[*shared, *columns]], kind)
-
-    margin_tests = [c for c in ("p_equivalent", "p_non_inferior") if c in results.pairs]
-    parts = ["<h2>Comparisons</h2>"]
-    if test.plan and results.planned is not None:
-        plan = test.plan
-        holds = sentence(plan.claim, len(results.cube.items)) if plan.claim else PERMUTATION_REMARK
-        parts.append(f"<p>Planned: {escape(plan.test)} test, {escape(plan.correction)} over these "
-                     f"{len(results.planned)} pairs, alpha = {plan.alpha:g}; {escape(holds)}.</p>")  # fmt: skip
-        parts.append(pair_table(results.planned, ["p", "p_adjusted", "different", *margin_tests]))
-        parts.append("<p>All pairs, exploratory:</p>")
-    quoted = {"items": "paired t", "material": "crossed"}[results.claim]
-    parts.append(f"<p>Claim {escape(results.claim)}: differences, their intervals and p ({quoted}, adjusted by "
-                 f"Holm's method) {escape(results.holds)}.</p>")  # fmt: skip
-    columns = ["ci_low_adjusted", "ci_high_adjusted", "p_adjusted", "p_t_hochberg", "p_w_exact_holm",
-               "p_sign_flip_holm", "p_crossed_holm"]  # fmt: skip
-    columns += [c for c in ("p_permutation_holm", *margin_tests) if c in results.pairs]
-    parts.append(pair_table(results.pairs, [*columns, "agree"], "wide"))
-    parts.append("<p>Differences within listener and item with their 95 % interval, each pair by itself, and "
-                 "with intervals that hold at 95 % all together (adjusted, Bonferroni); dz is the mean of the "
-                 "listeners' mean differences over their standard deviation. p of the t test (t), of Wilcoxon's "
-                 "test (w) and of sign flips hold for these items, p of the crossed test for such material; all "
-                 "are adjusted over all pairs. agree: t and Wilcoxon decide alike at 5 % after "
-                 "Holm.</p>")  # fmt: skip
     return parts
 
 
@@ -268,56 +264,6 @@ def _deviations(test: AnalysedTest) -> list[str]:
     ]
     listed = "".join(f"<li>{escape(deviation)}</li>" for deviation in test.deviations)
     return [*head, f"<ul>{listed}</ul>" if listed else "<p>None.</p>"]
-
-
-def _statistical_tests(results: Results) -> list[str]:
-    """Report the omnibus tests, variance components and bootstraps."""
-    parts = ["<h2>Statistical tests</h2>"]
-    omnibus = results.omnibus
-    if omnibus.effects:
-        rows = [(e.name, e.f, f"{e.df}, {e.df_error}", e.p, e.gg, e.p_gg, e.hf, e.p_hf, e.partial_eta2,
-                 omnibus.chosen[e.name]) for e in omnibus.effects]  # fmt: skip
-        columns = ["effect", "F", "df", "p", "GG eps", "p GG", "HF eps", "p HF", "partial eta²", "to be quoted"]
-        parts.append("<p>Repeated-measures analysis of variance; the last column is the choice of BS.1534-3, "
-                     "attachment 4.</p>")  # fmt: skip
-        parts.append(_table(pd.DataFrame(rows, columns=columns), "wide"))
-        rows = [(e.name, e.multivariate.wilks, e.multivariate.f, f"{e.multivariate.df}, {e.multivariate.df_error}",
-                 e.multivariate.p) for e in omnibus.effects if e.multivariate]  # fmt: skip
-        if rows:
-            parts.append(_table(pd.DataFrame(rows, columns=["multivariate", "Wilks", "F", "df", "p"])))
-        parts.append(f"<p>Residuals: skewness {omnibus.residuals[0]:.2f}, excess kurtosis "
-                     f"{omnibus.residuals[1]:.2f} (BS.1534-3 flags 0.5, and 1.0 as severe).</p>")  # fmt: skip
-    if f := omnibus.friedman:
-        parts.append(f"<p>Friedman's test: chi² = {f.chi2:.3f}, {f.df} degrees of freedom, p = {f.p:.3g}; "
-                     f"Kendall's W = {f.kendall_w:.3f}.</p>")  # fmt: skip
-    parts += _mixed_models(results)
-    if results.bootstraps:
-        named = labels(results.cube.conditions)
-        bounds = {scheme: [f"[{i.low:.1f}, {i.high:.1f}]" for i in found.values()]
-                  for scheme, found in results.bootstraps.items()}  # fmt: skip
-        parts.append("<p>Bootstrap 95 % intervals of the means, by what is drawn:</p>")
-        parts.append(_table(pd.DataFrame({"condition": list(named.values()), **bounds})))
-    if len(parts) == 1:
-        parts.append("<p>None could be computed; the notes of the summary say why.</p>")
-    return parts
-
-
-def _mixed_models(results: Results) -> list[str]:
-    """Report the mixed models of both claims: F by both kinds of degrees of freedom, and components."""
-    rows = []
-    for claim, model in results.models.items():
-        for method in METHODS:
-            test = model.omnibus(method)
-            rows.append((f"{claim}, {method}", test.f, f"{test.df}, {test.df_error:.1f}", test.p))
-    if not rows:
-        return []
-    parts = ["<p>Mixed models of the conditions, by claim and kind of degrees of freedom:</p>",
-             _table(pd.DataFrame(rows, columns=["claim", "F", "df", "p"]))]  # fmt: skip
-    if model := results.models.get("material"):
-        values = model.model.variances | {"residual": model.model.residual}
-        listed = escape(", ".join(f"{k} {v:.1f}" for k, v in values.items()))
-        parts.append(f"<p>Variance components (listeners and items both random): {listed}.</p>")
-    return parts
 
 
 def _sources(test: AnalysedTest) -> list[str]:
@@ -352,7 +298,7 @@ def _checklist(test: AnalysedTest, facts: Mapping[str, str]) -> list[str]:
         "Hidden reference, low and mid anchor used": {"href", "la", "ma"} <= set(results.cube.conditions),
         "Post-screening named, every exclusion with its evidence": results.screening.preset != "none",
         "Means with 95 % confidence intervals, medians, interquartile ranges": True,
-        "Significance of differences, and the method": bool(results.omnibus.effects),
+        "Significance of differences, and the method": results.quoted is not None,
         "Plan of the analysis frozen before the test": test.plan is not None,
         "Digests of the stimuli": bool(_stimuli(test)),
         "Ratings of listeners, not simulated": not results.simulated,
@@ -363,22 +309,3 @@ def _checklist(test: AnalysedTest, facts: Mapping[str, str]) -> list[str]:
     )
     return ["<h2>Checklist of BS.1534-3, section 10</h2>",
             f"<table><tr><th>point</th><th></th></tr>{rows}</table>"]  # fmt: skip
-
-
-def _table(content: pd.DataFrame, kind: str = "") -> str:
-    """Write a table as HTML; underscores in its headings become spaces."""
-
-    def cell(value: Any) -> str:
-        if isinstance(value, float):
-            return "–" if value != value else f"{value:.2g}" if abs(value) < 0.1 else f"{value:.2f}"
-        if isinstance(value, bool):
-            return "yes" if value else "no"
-        return escape(str(value))
-
-    def row(cells: Iterable[str]) -> str:
-        return f"<tr>{''.join(cells)}</tr>"
-
-    head = row(f"<th>{escape(str(c).replace('_', ' '))}</th>" for c in content.columns)
-    body = "".join(row(f"<td>{cell(v)}</td>" for v in line) for line in content.itertuples(index=False, name=None))
-    kind += " short" if len(content) <= MAX_UNBROKEN_ROWS else ""
-    return f"<table class='{kind.strip()}'><thead>{head}</thead><tbody>{body}</tbody></table>"

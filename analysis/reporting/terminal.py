@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.ratings.conditions import ANCHORS, labels, shorten
+from analysis.ratings.record import listed
 from analysis.statistics.intervals import CONVENTIONS
 from analysis.statistics.paired_tests import PERMUTATION_REMARK
 from analysis.study.analysis import AnalysedTest
@@ -31,6 +32,8 @@ def lines(test: AnalysedTest) -> Iterator[str]:
     names = {c: shorten(name, 40) for c, name in labels(results.cube.conditions).items()}
     yield from _summary(results.summary, names, marginal=not results.cube.complete)
     yield from _screening(results, names)
+    yield from _panel(results)
+    yield from _laboratories(results, names)
     yield from _omnibus_tests(results)
     yield from _planned(test, names)
     yield from _pairs(results, names)
@@ -82,6 +85,37 @@ def _screening(results: Results, names: Mapping[str, str]) -> Iterator[str]:
     yield from _summary(results.summary_unscreened, names)
 
 
+def _panel(results: Results) -> Iterator[str]:
+    panel = results.panel
+    if panel.agreement and panel.consistency:
+        yield (
+            f"\nPanel, {panel.stimuli} stimuli of the systems: ICC(2,1) {panel.agreement.single:.2f}, "
+            f"ICC(3,1) {panel.consistency.single:.2f}; of the mean {panel.agreement.panel:.2f}, "
+            f"{panel.consistency.panel:.2f}"
+        )
+    if panel.repeat_sd == panel.repeat_sd:
+        yield f"repeated ratings of a stimulus scatter by {panel.repeat_sd:.1f} points (standard deviation)"
+    listeners = panel.listeners
+    blind = listeners["listener"][listeners["p_discrimination"] > 0.05].tolist()
+    if blind:
+        yield f"not shown to tell the systems apart (p > 0.05, listeners.csv): {listed(blind)}"
+
+
+def _laboratories(results: Results, names: Mapping[str, str]) -> Iterator[str]:
+    laboratories = results.laboratories
+    if laboratories is None:
+        return
+    means = laboratories.means
+    titles = [shorten(name, 20) for name in laboratories.listeners]
+    width = max(9, *map(len, names.values())) + 1
+    yield f"\n{'condition':<{width}}" + "".join(f"{title:>28}" for title in titles)
+    for condition, name in names.items():
+        own = means[means["condition"] == condition]
+        yield f"{name:<{width}}" + "".join(f"{row.mean:>8.2f}{_interval(row):>20}" for row in own.itertuples())
+    for e in laboratories.effects:
+        yield f"{e.name:<22}F({e.df}, {e.df_error}) = {e.f:.3f}, p = {e.p_gg:.2g} (Greenhouse-Geisser)"
+
+
 def _omnibus_tests(results: Results) -> Iterator[str]:
     omnibus = results.omnibus
     if omnibus.effects:
@@ -96,6 +130,12 @@ def _omnibus_tests(results: Results) -> Iterator[str]:
             yield f"{'  multivariate':<18}{m.f:>10.3f}{df:>12}{m.p:>11.3g}   Wilks {m.wilks:.4g}"
     if f := omnibus.friedman:
         yield f"{'Friedman chi2':<18}{f.chi2:>10.3f}{f.df:>12}{f.p:>11.3g}   Kendall's W {f.kendall_w:.3f}"
+    for e in omnibus.aligned:
+        df = f"{e.df}, {e.df_error}"
+        yield (
+            f"{'ranks ' + e.name:<20}{e.f:>8.3f}{df:>12}{e.p:>11.3g}{e.p_gg:>11.3g}{e.p_hf:>11.3g}"
+            f"{e.partial_eta2:>12.3f}  (aligned ranks)"
+        )
     if omnibus.effects:
         yield "these tests hold for other listeners and these items"
     if results.models:

@@ -62,11 +62,15 @@ def spread_warnings(cube: Cells) -> list[str]:
         return []
     deviations = residual_deviations(cube)
     low, high = int(np.argmin(deviations)), int(np.argmax(deviations))
+    quoted = (
+        "the test of all conditions that is quoted here does not pool them"
+        if cube.complete
+        else "that is quoted here, as the design is incomplete: rest on the tests of pairs"
+    )
     return [
         f"the residuals of the conditions scatter differently (standard deviation {deviations[low]:.1f} for "
-        f"{cube.conditions[low]}, {deviations[high]:.1f} for {cube.conditions[high]}): mixed models and the "
-        "Huynh-Feldt correction pool them and reject up to 8 % of true hypotheses at 5 %; of a complete design a "
-        "test of all conditions that does not pool is quoted, and the tests of pairs do not pool"
+        f"{cube.conditions[low]}, {deviations[high]:.1f} for {cube.conditions[high]}). A mixed model, which pools "
+        f"them, rejects up to 8 % of true hypotheses at 5 %; {quoted}. The tests of pairs do not pool"
     ]
 
 

@@ -154,7 +154,7 @@ def compare_laboratories(cube: Cells, laboratory: Mapping[str, str]) -> tuple[La
     if interaction.p_gg < 0.05:
         warnings.append(
             f"laboratories and conditions interact (p = {interaction.p_gg:.2g}, Greenhouse-Geisser): the "
-            "differences between conditions depend on the laboratory, so read the means of each before the pooled"
+            "differences between conditions depend on the laboratory, so read those of each"
         )
     if level.p < 0.05:
         warnings.append(f"the laboratories use the scale at different heights (p = {level.p:.2g})")

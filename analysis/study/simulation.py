@@ -29,6 +29,10 @@ VARIANCES = {
 """Variance components, in points squared, of ``score ~ condition + (1|listener) + (1|item)`` + interactions."""
 
 
+LABORATORY_VARIANCES = {"laboratory": 20.0, "laboratory_condition": 40.0}
+"""Guesses of what simulated laboratories differ by, in points squared."""
+
+
 def linear_scores(
     rng: np.random.Generator,
     means: Sequence[float] | np.ndarray,
@@ -67,6 +71,9 @@ def simulate(
     items: Sequence[str],
     seed: int,
     variances: Mapping[str, float] = VARIANCES,
+    laboratories: int = 1,
+    replicates: int = 1,
+    items_per_listener: int | None = None,
 ) -> pd.DataFrame:
     """Return a tidy table of simulated ratings, whole numbers from 0 to 100.
 
@@ -85,16 +92,44 @@ def simulate(
         The same seed gives the same ratings.
     variances
         As `VARIANCES`.
+    laboratories
+        Number of laboratories among which the listeners are divided (column ``laboratory`` for more than one);
+        they differ by `LABORATORY_VARIANCES`.
+    replicates
+        How often each cell is rated; half the residual variance is then the cell's and half that of each rating.
+    items_per_listener
+        How many of the items each listener rates, in turn; None for all.
     """
     means = np.array(list(effects.values()))
     rng = np.random.Generator(np.random.Philox(seed))
     spread = np.sqrt(means * (100 - means)) / 50
-    scores = linear_scores(rng, np.zeros(means.size), listeners, len(items), variances) * spread + means
-    scores = np.clip(np.round(scores), 0, 100)
-    index = [(f"simulated-seed{seed}", f"simulated-{1 + i:02d}", item, condition, 1)
-             for i in range(listeners) for item in items for condition in effects]  # fmt: skip
+    repeated = replicates > 1
+    of_cells = dict(variances) | ({"residual": variances["residual"] / 2} if repeated else {})
+    linear = linear_scores(rng, np.zeros(means.size), listeners, len(items), of_cells)
+    laboratory = np.arange(listeners) * laboratories // listeners
+    if laboratories > 1:
+        for name, shape in (
+            ("laboratory", (laboratories, 1)),
+            ("laboratory_condition", (laboratories, means.size)),
+        ):
+            linear += rng.normal(0, LABORATORY_VARIANCES[name] ** 0.5, shape)[laboratory][:, None]
+    ratings = np.repeat(linear[..., None], replicates, axis=-1)
+    if repeated:
+        ratings += rng.normal(0, (variances["residual"] / 2) ** 0.5, ratings.shape)
+    scores = np.clip(np.round(ratings * spread[:, None] + means[:, None]), 0, 100)
+    index = [(f"simulated-seed{seed}", f"simulated-{1 + i:02d}", item, condition, 1 + k)
+             for i in range(listeners) for item in items for condition in effects
+             for k in range(replicates)]  # fmt: skip
     table = pd.DataFrame(index, columns=["session", "listener", "item", "condition", "replicate"])
-    return table.assign(score=scores.ravel())
+    table = table.assign(score=scores.ravel())
+    if laboratories > 1:
+        names = np.repeat(laboratory, len(table) // listeners)
+        table = table.assign(laboratory=[f"laboratory {1 + number}" for number in names])
+    if items_per_listener is not None:
+        turn = (np.arange(len(items)) - np.arange(listeners)[:, None]) % len(items)
+        rated = np.repeat((turn < items_per_listener).ravel(), means.size * replicates)
+        table = table[rated].reset_index(drop=True)
+    return table
 
 
 def effects_of(given: Sequence[str], conditions: Sequence[str]) -> dict[str, float]:

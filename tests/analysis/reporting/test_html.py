@@ -109,7 +109,7 @@ def test_of_one_listener_no_interval_and_no_test_is_claimed(ratings):
     text = report(analysed(alone), {}, {})
     assert "nan" not in text
     assert text.count("(no interval)") == ratings["condition"].nunique()
-    assert "<h2>Statistical tests</h2><p>None could be computed" in text.replace("\n", "")
+    assert "<h2>Tests of all conditions</h2><p>None could be computed" in text.replace("\n", "")
 
 
 def test_how_the_test_ran_stands_in_the_procedure_where_the_ratings_tell_it(ratings):

@@ -107,4 +107,4 @@ def test_conditions_that_scatter_differently_are_named():
     rest = noise[:, :, 2] - noise[:, :, 2].mean(axis=1, keepdims=True)
     smallest = (rest - rest.mean(axis=0)).std()
     assert f"(standard deviation {smallest:.1f} for c, " in said
-    assert "the tests of pairs do not pool" in said
+    assert "The tests of pairs do not pool" in said
