@@ -55,8 +55,10 @@ MISSING = "MISSING"
 
 def facts_text(facts: Mapping[str, str]) -> str:
     """Return the facts as the text of a file that `read_facts` reads."""
-    # a JSON string is a basic string of TOML, but for DEL, which TOML wants escaped
-    lines = [f"{key} = {json.dumps(text, ensure_ascii=False)}" for key, text in facts.items()]
+    # a JSON string is a basic string of TOML, but for DEL and lone surrogates, which stand in names of files that
+    # are no UTF-8
+    texts = {key: text.encode("utf-8", "backslashreplace").decode() for key, text in facts.items()}
+    lines = [f"{key} = {json.dumps(text, ensure_ascii=False)}" for key, text in texts.items()]
     return "\n".join(lines).replace("\x7f", "\\u007F") + "\n"
 
 

@@ -219,7 +219,8 @@ def export(
     described = (test.plan, test.items, measured, speakers, presented, form.headphones)
     label = key_file.stem.removeprefix("key-")
     with whole_file(key_file.with_name(f"test-plan-{label}.md"), True) as temporary:
-        temporary.write_text(document(*described, bool(headphones)), encoding="utf-8")
+        # names of files that are no UTF-8 hold lone surrogates
+        temporary.write_text(document(*described, bool(headphones)), encoding="utf-8", errors="backslashreplace")
     write_facts(key_file.with_name(f"facts-{label}.toml"), known_facts(title, *described))
     _make_times_equal(package.folder)
     return Exported(key_file, feeds, ear_feeds)

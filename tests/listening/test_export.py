@@ -583,6 +583,9 @@ def test_webmushra_gets_two_channels_for_headphones(tmp_path, run):
 
 def test_test_plan_and_facts_stand_beside_the_key_and_flag_what_is_missing(tmp_path, run):
     build = make_build(tmp_path / "out")
+    manifest = json.loads((build / "manifest.json").read_text())
+    manifest["items"]["b"]["source"] = "take\udc80.wav"  # a name that is no UTF-8
+    write_json(build / "manifest.json", manifest, force=True)
     run(build)
     text = (build / "test-plan-7.1.4.md").read_text()
     assert [path.name for path in (build / "package-7.1.4").rglob("*.md")] == ["README.md"]
@@ -601,7 +604,7 @@ def test_test_plan_and_facts_stand_beside_the_key_and_flag_what_is_missing(tmp_p
         "equipment": False, "attribute": True, "procedure": False,
     }  # fmt: skip
     assert facts["systems"] == "order_0"
-    assert "2 items of at most 1 s. synthetic: a, b." in facts["material"]
+    assert "2 items of at most 1 s. synthetic: a, b (take\\udc80.wav)." in facts["material"]
     assert f"a {levels['a']['gain_db']:+.1f} dB, b {levels['b']['gain_db']:+.1f} dB" in facts["level"]
     assert "layout 4+7+0, nominal azimuth and elevation: M+030 (30°, 0°), M-030 (-30°, 0°)" in facts["layout"]
 
