@@ -44,17 +44,6 @@ CHANNELS = ["M+030", "M-030", "M+000", "LFE1", "M+090", "M-090", "M+135", "M-135
 ITEMS = {"take_1_a": (30.0, "M+030", 72_000), "room": (-135.0, "M-135", 57_600), "click": (90.0, "M+090", 14_400)}
 
 
-def command(*arguments, **options):
-    return subprocess.run(
-        [sys.executable, "-m", *map(str, arguments)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=500,
-        **options,
-    )
-
-
 def recording(path, order, seconds, rate, subtype, azimuth_deg):
     """Pink-like noise from one direction over quiet diffuse noise."""
     random = np.random.default_rng(int(abs(azimuth_deg)))
@@ -92,14 +81,14 @@ def build_command(place, out):
 
 
 @pytest.fixture(scope="module")
-def built(place):
+def built(place, command):
     answer = command(*build_command(place, place / "out"))
     assert answer.returncode == 0, answer.stderr
     return place / "out"
 
 
 @pytest.fixture(scope="module")
-def exported(built):
+def exported(built, command):
     answer = command("listening.export", "--build", built, "--layout", "7.1.4")
     assert answer.returncode == 0, answer.stderr
     assert "click" in (ungated := next(line for line in answer.stdout.splitlines() if "ungated" in line)), ungated
@@ -246,7 +235,7 @@ def test_conditions_are_aligned_to_the_sample(exported, key, item, name):
     assert np.argmax(correlation) == 0
 
 
-def test_ratings_of_the_template_become_the_table(exported, key, place):
+def test_ratings_of_the_template_become_the_table(exported, key, place, command):
     with open(exported / "package-7.1.4/ratings_template.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["session", "listener", "item", "stimulus", "score"]
@@ -273,7 +262,7 @@ def test_ratings_of_the_template_become_the_table(exported, key, place):
     assert (place / "results/mushra.png").stat().st_size > 1000
 
 
-def test_repeating_both_commands_changes_no_byte(exported, place):
+def test_repeating_both_commands_changes_no_byte(exported, place, command):
     before = content(exported)
     for arguments in (build_command(place, exported), ["listening.export", "--build", exported]):
         answer = command(*arguments)
@@ -281,7 +270,7 @@ def test_repeating_both_commands_changes_no_byte(exported, place):
     assert content(exported) == before
 
 
-def test_a_killed_build_goes_on_to_the_same_bytes(built, place):
+def test_a_killed_build_goes_on_to_the_same_bytes(built, place, command):
     out = place / "killed"
     arguments = build_command(place, out)
     running = subprocess.Popen([sys.executable, "-m", *map(str, arguments), "--workers", "1"], cwd=ROOT)
@@ -302,7 +291,7 @@ def test_a_killed_build_goes_on_to_the_same_bytes(built, place):
     assert made == prepared_and_made
 
 
-def test_bad_input_is_one_line_and_status_2(place):
+def test_bad_input_is_one_line_and_status_2(place, command):
     with writer(place / "foa.wav", 4, 44_100) as file:
         file.write(np.zeros((4, 44_100), np.float32))
     answer = command("listening.build", "--input", place / "foa.wav", "-o", place / "refused")
@@ -321,7 +310,7 @@ def recordings():
 
 
 def test_real_recordings_of_third_and_fourth_order_go_through_and_first_order_is_refused(
-    recordings, place, tmp_path
+    recordings, place, tmp_path, command
 ):
     files = sorted((recordings / "hoa").glob("*.wav"))
     assert files

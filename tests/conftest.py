@@ -1,0 +1,33 @@
+"""What all tests share: a command line without a process of its own, which would import PyTorch anew."""
+
+import importlib
+import io
+import sys
+from collections import namedtuple
+from contextlib import redirect_stderr, redirect_stdout
+
+import pytest
+
+from render.common.cli import run
+
+Done = namedtuple("Done", "returncode stdout stderr")
+
+
+def _command(verb, *arguments):
+    """Run a command line in this process, as ``python -m verb`` does: status, stdout, stderr."""
+    out, err = io.StringIO(), io.StringIO()
+    module = importlib.import_module(verb)
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(sys, "argv", [verb, *map(str, arguments)])
+        try:
+            run(module.main)
+            status = 0
+        except SystemExit as leave:
+            status = leave.code
+    return Done(status, out.getvalue(), err.getvalue())
+
+
+@pytest.fixture(scope="session")
+def command():
+    """Function that runs a command line in this process."""
+    return _command
