@@ -48,7 +48,7 @@ def killed(words, how, after_s):
     pytest.fail("a worker outlives its parent")
 
 
-def test_synthesis_preparation_and_build_survive_kills(tmp_path):
+def test_synthesis_preparation_and_build_survive_kills(tmp_path, command):
     plan = tmp_path / "plan.toml"
     plan.write_text(PLAN)
     once, often = tmp_path / "once", tmp_path / "often"
@@ -74,6 +74,7 @@ def test_synthesis_preparation_and_build_survive_kills(tmp_path):
         duration_s = whole(undisturbed)
         for how in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT):
             killed(disturbed, how, chance.uniform(0.3, 1) * duration_s)
-        whole(disturbed)
+        done = command(*disturbed)
+        assert done.returncode == 0, done.stderr
     assert content(once).keys() == content(often).keys()
     assert content(once) == content(often)

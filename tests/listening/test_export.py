@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -348,48 +349,52 @@ def test_what_killed_exports_of_earlier_versions_left_is_removed_and_strangers_a
     assert set(content(build)) - set(whole) == {"package-7.1.4/audio/a/href.wav", "package-7.1.4/notes.txt"}
 
 
+BUNDLE = ("--format", "bundle", "--binaural")
+
+
+@pytest.fixture(scope="module")
+def four_items(tmp_path_factory):
+    return make_build(tmp_path_factory.mktemp("four"), tuple("abcd"))
+
+
+@pytest.fixture(scope="module")
+def whole(four_items, tmp_path_factory, command):
+    """Content of a build with its export, which nothing has interrupted."""
+    build = shutil.copytree(four_items, tmp_path_factory.mktemp("whole") / "out")
+    assert command("listening.export", "--build", build, *BUNDLE, "--workers", 2).returncode == 0
+    return content(build)
+
+
 def killed(build, sent, moment):
     """Start an export with its real process pool and send a signal as soon as a file is there."""
-    command = [
-        sys.executable,
-        "-m",
-        "listening.export",
-        "--build",
-        build,
-        "--format",
-        "bundle",
-        "--binaural",
-        "--workers",
-        "2",
-    ]
+    words = [sys.executable, "-m", "listening.export", "--build", build, *BUNDLE, "--workers", "2"]
     export = subprocess.Popen(
-        list(map(str, command)), cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL,
+        list(map(str, words)), cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    if moment:
+    places = (build / "package-7.1.4", *build.glob(".key-*"))
+    while export.poll() is None and not any(any(place.rglob(moment)) for place in places):
+        time.sleep(0.002)
         places = (build / "package-7.1.4", *build.glob(".key-*"))
-        while export.poll() is None and not any(any(place.rglob(moment)) for place in places):
-            time.sleep(0.002)
-            places = (build / "package-7.1.4", *build.glob(".key-*"))
-        # A terminal sends Ctrl-C to the whole group, workers too
-        os.killpg(export.pid, sent) if sent == signal.SIGINT else export.send_signal(sent)
+    # A terminal sends Ctrl-C to the whole group, workers too
+    os.killpg(export.pid, sent) if sent == signal.SIGINT else export.send_signal(sent)
     return export.wait(60)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_an_interrupted_export_tells_no_condition_and_the_next_one_completes_it(tmp_path, run, sent):
-    build = make_build(tmp_path / "out", tuple("abcd"))
+def test_an_interrupted_export_tells_no_condition_and_the_next_one_completes_it(
+    tmp_path, four_items, whole, command, sent
+):
+    build = shutil.copytree(four_items, tmp_path / "out")
     assert killed(build, sent, "order_0.w64") != 0  # while rendering
     assert killed(build, sent, "reference.wav") != 0  # while writing the package
     assert killed(build, sent, "headphones") != 0  # while rendering for headphones
     names = [path.name for path in (build / "package-7.1.4").rglob("*")]
     assert not [name for name in names if "href" in name or "order_0" in name]
     assert not (build / "package-7.1.4.zip").exists()
-    assert killed(build, sent, None) == 0
-    whole = make_build(tmp_path / "whole", tuple("abcd"))
-    run(whole, "--format", "bundle", "--binaural")
-    assert content(build) == content(whole)
+    assert command("listening.export", "--build", build, *BUNDLE, "--workers", 2).returncode == 0
+    assert content(build) == whole
     assert any(name.startswith("package-7.1.4/headphones/") for name in content(build))
 
 
