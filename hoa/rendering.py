@@ -48,7 +48,13 @@ def render(scene: Scene, layout: str, decoder: str = "adm") -> Feed:
 
 
 def binaural(
-    scene: Scene, sofa: Path | str | None = None, yaw_deg: float = 0.0, via: str | None = None
+    scene: Scene,
+    sofa: Path | str | None = None,
+    yaw_deg: float = 0.0,
+    via: str | None = None,
+    pitch_deg: float = 0.0,
+    roll_deg: float = 0.0,
+    trajectory: Path | str | None = None,
 ) -> Float32[ndarray, "ear time"]:
     """Render a scene to headphones, left ear first.
 
@@ -62,6 +68,10 @@ def binaural(
     via : str, optional
         Layout of virtual loudspeakers that the head hears, such as ``7.1.4``; without it the channels of the scene
         are filtered directly.
+    pitch_deg, roll_deg : float
+        Angles by which it is raised, and tilted to the right shoulder.
+    trajectory : Path, optional
+        CSV file of its orientations over time, with the columns time_s, yaw_deg, pitch_deg, roll_deg.
 
     Raises
     ------
@@ -75,4 +85,6 @@ def binaural(
     (2, 480)
     """
     heard = layout_of(via) if via else None
-    return headphones.binaural(scene, HeadphoneRendering(Path(sofa) if sofa else None, yaw_deg, heard))
+    turns = pitch_deg, roll_deg, Path(trajectory) if trajectory else None
+    rendering = HeadphoneRendering(Path(sofa) if sofa else None, yaw_deg, heard, "adm", *turns)
+    return headphones.binaural(scene, rendering)

@@ -6,8 +6,10 @@ Reads a file block by block (ACN/SN3D, unless it says that it is N3D or FuMa), f
 responses and writes two channels, with a record beside them (OUT.json). A scene in several files is named by any
 one of them. The head is a rigid sphere, computed, or any set of responses in a SOFA file.
 By default the scene's channels are filtered directly (magnitude least squares); --via 7.1.4 decodes them to
-virtual loudspeakers, which the head hears as a listener in a loudspeaker room would. --yaw turns the head
-anticlockwise while loudspeakers stay where they are. There is no limiter and no gain.
+virtual loudspeakers, which the head hears as a listener in a loudspeaker room would. --yaw, --pitch and --roll
+turn the head while loudspeakers stay where they are; --trajectory moves it as a head tracker has recorded it, by a
+CSV file with the columns time_s, yaw_deg, pitch_deg, roll_deg. --filters takes ready filters (render.filters) in
+place of a head. There is no limiter and no gain.
 """
 
 from __future__ import annotations
@@ -28,6 +30,12 @@ def main() -> None:
     arguments.add_argument(
         "--yaw", type=float, default=0.0, metavar="DEG", help="angle by which the head is turned to the left"
     )
+    arguments.add_argument("--pitch", type=float, default=0.0, metavar="DEG", help="angle by which it is raised")
+    arguments.add_argument(
+        "--roll", type=float, default=0.0, metavar="DEG", help="angle by which it is tilted to the right shoulder"
+    )
+    arguments.add_argument("--trajectory", type=Path, metavar="CSV", help="orientations of the head over time")
+    arguments.add_argument("--filters", type=Path, metavar="WAV", help="ready filters from channels to ears")
     arguments.add_argument("--via", metavar="LAYOUT", help="decode to virtual loudspeakers, e.g. 7.1.4")
     arguments.add_argument("--decoder", default="adm", help="decoder of --via (default adm)")
     arguments.add_argument(
@@ -44,19 +52,21 @@ def main() -> None:
     from render.hoa.layout import layout
 
     via = layout(given.via) if given.via else None
-    rendering = HeadphoneRendering(given.sofa, given.yaw, via, given.decoder)
+    turns = given.pitch, given.roll, given.trajectory
+    rendering = HeadphoneRendering(given.sofa, given.yaw, via, given.decoder, *turns, given.filters)
     record = binaural_file(given.scene, given.output, rendering, given.subtype, given.force)
-    head = record["head"] if isinstance(record["head"], str) else record["head"]["sofa"]
+    head = record["head"] if isinstance(record["head"], str) else next(iter(record["head"].values()))
     peak = "silent" if record["peak_dbfs"] is None else f"peak {record['peak_dbfs']:.2f} dBFS"
     errors = record["errors"]
     print(
         f"{given.output}: {record['method']}, {head}, {record['frames'] / record['sample_rate_hz']:.3f} s, {peak}"
     )
-    print(
-        f"order {record['ambisonic_order']} against this head, mean over directions and 36 ERB bands: magnitude "
-        f"{errors['magnitude_db']:.2f} dB (below 1.5 kHz {errors['magnitude_below_1500_hz_db']:.2f}), "
-        f"ILD {errors['ild_db']:.2f} dB"
-    )
+    if errors:
+        print(
+            f"order {record['ambisonic_order']} against this head, mean over directions and 36 ERB bands: "
+            f"magnitude {errors['magnitude_db']:.2f} dB "
+            f"(below 1.5 kHz {errors['magnitude_below_1500_hz_db']:.2f}), ILD {errors['ild_db']:.2f} dB"
+        )
     if record["clipped_values"]:
         first = record["first_clipped"]
         print(

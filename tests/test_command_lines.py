@@ -43,8 +43,8 @@ def test_no_command_is_lost_and_nothing_but_commands_stands_at_the_root_of_a_pac
         "listening.build", "listening.card", "listening.export", "listening.freeze", "listening.opus",
         "listening.play",
         "listening.results", "listening.serve",
-        "render.adm", "render.binaural", "render.decode", "render.inspect", "render.layout", "render.quality",
-        "render.signals",
+        "render.adm", "render.binaural", "render.decode", "render.filters", "render.inspect", "render.layout",
+        "render.quality", "render.signals",
         "stimuli.acceptance", "stimuli.events", "stimuli.hoastats", "stimuli.place", "stimuli.prepare",
         "stimuli.scatter", "stimuli.synth",
     }  # fmt: skip

@@ -143,6 +143,26 @@ def yaw_matrix(order: int, angle_rad: float) -> Float[ndarray, "acn acn"]:
     return matrix
 
 
+def rotation_matrices(
+    order: int, rotations: Float[ndarray, "*rotation 3 3"]
+) -> Float[ndarray, "*rotation acn acn"]:
+    """Matrices that rotate scenes: a plane wave from θ becomes one from Rθ, for SN3D and N3D alike.
+
+    By the orthogonality of the harmonics, M = Σ w_k y(R θ_k) y(θ_k)ᵀ (2n + 1) over the nodes of a quadrature that
+    is exact for products of two harmonics of this order.
+    """
+    azimuth, elevation, weights = gauss_legendre_sphere(order + 1)
+    turned = np.einsum("...ij,kj->...ki", np.asarray(rotations, float), unit_vectors(azimuth, elevation))
+    to_azimuth = np.arctan2(turned[..., 1], turned[..., 0])
+    to_elevation = np.arcsin(np.clip(turned[..., 2], -1, 1))
+    harmonics = spherical_harmonics(order, to_azimuth.ravel(), to_elevation.ravel())
+    harmonics = harmonics.reshape(*to_azimuth.shape, -1)
+    there = spherical_harmonics(order, azimuth, elevation) * weights[:, None] * (2 * acn_orders(order) + 1)
+    matrices = np.einsum("...ka,kb->...ab", harmonics, there)
+    orders = acn_orders(order)
+    return np.where(orders[:, None] == orders, matrices, 0.0)  # a rotation does not mix orders
+
+
 def mirror_signs(order: int) -> Float[ndarray, " acn"]:
     """Factors that mirror a scene left to right: -1 for every m < 0."""
     degree = np.concatenate([np.arange(-n, n + 1) for n in range(order + 1)])

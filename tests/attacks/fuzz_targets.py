@@ -497,6 +497,42 @@ def decoder_json():
     return Target([seed], lambda path: read_decoder(path, layout("stereo"), 1), changed_text, "decoder.json")
 
 
+def trajectory():
+    from render.headphones.orientation import read_trajectory
+
+    seed = b"time_s,yaw_deg,pitch_deg,roll_deg\n0,1,2,3\n0.5,-4,5.5,6e1\n"
+    return Target([seed], read_trajectory, changed_text, "head.csv")
+
+
+def wave_stream():
+    from render.fileio.wave_stream import read_wave_stream
+
+    def read(path):
+        with open(path, "rb") as file:
+            for _ in read_wave_stream(file, "pipe").blocks:
+                pass
+
+    return Target(audio(".wav").seeds, read, changed_bytes, "stream.wav")
+
+
+def low_delay():
+    from codec.bitstream.file import write_stream
+    from codec.bitstream.format import Header, Packet
+    from codec.coding.low_delay import LowDelayReader
+
+    header = Header(b"modelsha", 44_100, 4, 2, 2, 10, 512, 0, 20_000, 7, "ambiX", True, low_delay=True)
+    codes = np.arange(32).reshape(2, 16)
+    file = io.BytesIO()
+    write_stream(file, header, [Packet(codes, bytes(header.side_info_bytes(16)))] * header.packets)
+
+    def read(path):
+        with open(path, "rb") as stream:
+            for _ in LowDelayReader(stream, "pipe"):
+                pass
+
+    return Target([file.getvalue()], read, changed_bytes, "live.arvq")
+
+
 def manifest():
     from analysis.metrics.built_test import read_built_test
     from listening.test_design.test_plan import plan_of
@@ -761,7 +797,8 @@ TARGETS: dict[str, Callable[[], Target]] = {
     "w64": lambda: audio(".w64"), "caf": lambda: audio(".caf"), "flac": lambda: audio(".flac", (1, 2)),
     "opus": opus,
     "sofa": sofa, "ratings": ratings, "plan": plan, "layout": layout,
-    "layout-json": layout_json, "decoder-json": decoder_json, "manifest": manifest, "key": key,
+    "layout-json": layout_json, "decoder-json": decoder_json, "trajectory": trajectory,
+    "wave-stream": wave_stream, "low-delay": low_delay, "manifest": manifest, "key": key,
     "frozen-plan": frozen_plan, "archive": archive,
     "package": package, "session-plan": session_plan, "texts": texts, "events": events, "database": database,
     "resumed": resumed,

@@ -4,10 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
+from render.common.errors import InputError
+from render.dsp.convolution import convolved
 from render.headphones.hrir import rigid_sphere
 from render.headphones.renderer import HeadphoneRendering, binaural, binaural_filters
-from render.hoa.layout import layout
+from render.hoa.layout import Layout, Loudspeaker, layout
 from render.hoa.scene import Scene
 from render.hoa.spherical_harmonics import mirror_signs, spherical_harmonics
 
@@ -91,3 +94,39 @@ def test_the_virtual_path_is_decoding_followed_by_the_heads_responses():
     found = binaural(scene, HeadphoneRendering(via=room))
     delay = max(range(200), key=lambda d: np.vdot(found[0, : 4096 - d], expected[0, d:4096]))
     np.testing.assert_allclose(found[:, : 4096 - delay], expected[:, delay:4096], atol=1e-6)
+
+
+def test_loudspeakers_stay_where_they_are_when_the_head_is_raised_or_tilted():
+    """Raised by 40 degrees, the head has a front loudspeaker 40 degrees below; by 90 and tilted, beside it."""
+    room = Layout("room", (Loudspeaker("1", 0.0, 0.0), Loudspeaker("2", 180.0, 0.0)))
+    wave = plane_wave(0)
+    for turn, seen in (({"pitch_deg": 40.0}, (0.0, -40.0)), ({"roll_deg": 90.0, "pitch_deg": 90.0}, (-90.0, 0.0))):
+        placed = Layout("placed", (Loudspeaker("1", *seen), Loudspeaker("2", 180.0 + seen[0], -seen[1])))
+        from render.headphones.renderer import _loudspeaker_filters
+        from render.loudspeakers.design import decoding_filters
+
+        decoder = decoding_filters(room, 3, "sampling", 48000)
+        still = _loudspeaker_filters(None, placed, 48000, Rotation.identity(), decoder)
+        rendering = HeadphoneRendering(via=room, decoder="sampling", **turn)
+        expected = np.concatenate(list(convolved([wave.samples], still)), axis=1)
+        np.testing.assert_allclose(binaural(wave, rendering), expected, atol=1e-6)
+
+
+def test_a_trajectory_that_does_not_move_is_the_constant_orientation(tmp_path):
+    (tmp_path / "head.csv").write_text("time_s,yaw_deg,pitch_deg,roll_deg\n3,20,10,-5\n")
+    moving = binaural(plane_wave(70, 20), HeadphoneRendering(trajectory=tmp_path / "head.csv"))
+    still = binaural(plane_wave(70, 20), HeadphoneRendering(yaw_deg=20, pitch_deg=10, roll_deg=-5))
+    np.testing.assert_allclose(moving, still, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"trajectory": Path("t.csv"), "via": layout("5.1")}, "virtual loudspeakers stay where they are"),
+        ({"trajectory": Path("t.csv"), "roll_deg": 3.0}, "give a trajectory, or yaw, pitch and roll"),
+        ({"filters": Path("f.wav"), "sofa": Path("h.sofa")}, "leave the SOFA file and --via out"),
+    ],
+)
+def test_what_excludes_itself_is_refused(values, message):
+    with pytest.raises(InputError, match=message):
+        HeadphoneRendering(**values)

@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 from scipy.special import sph_harm_y
 
 from render.hoa.spherical_harmonics import (
     fibonacci_sphere,
     gauss_legendre_sphere,
     mirror_signs,
+    rotation_matrices,
     sn3d_to_n3d,
     spherical_harmonics,
     to_sn3d,
@@ -71,3 +73,20 @@ def test_fuma_is_the_published_set(order):
     channels = fuma_harmonics(azimuth, elevation)[:, : (order + 1) ** 2]
     expected = spherical_harmonics(order, azimuth, elevation)
     np.testing.assert_allclose(channels @ to_sn3d(order, "fuma").T, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("order", [0, 1, 3, 7])
+def test_a_rotation_moves_plane_waves_to_where_it_moves_their_directions(order):
+    rotations = Rotation.random(5, random_state=0).as_matrix()
+    matrices = rotation_matrices(order, rotations)
+    azimuth, elevation = fibonacci_sphere(20)
+    for rotation, matrix in zip(rotations, matrices, strict=True):
+        x, y, z = rotation @ unit_vectors(azimuth, elevation).T
+        there = spherical_harmonics(order, np.arctan2(y, x), np.arcsin(z))
+        np.testing.assert_allclose(spherical_harmonics(order, azimuth, elevation) @ matrix.T, there, atol=1e-12)
+        np.testing.assert_allclose(matrix @ matrix.T, np.eye(len(matrix)), atol=1e-12)
+
+
+def test_a_rotation_about_the_vertical_axis_is_the_yaw():
+    turn = Rotation.from_euler("z", 0.7).as_matrix()
+    np.testing.assert_allclose(rotation_matrices(4, turn), yaw_matrix(4, 0.7), atol=1e-12)
