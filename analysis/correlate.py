@@ -5,12 +5,13 @@
     python -m analysis.correlate out/ratings.csv out/demo/measures/objective.csv --key out/demo/key-7.1.4.json
 
 RATINGS are the files of one listening test, OBJECTIVE.csv is the table of analysis.objective (columns item,
-condition and one for each measure). Each measure is compared with the mean score of every item and condition,
-the hidden reference left out (any measure finds it equal to itself): pooled over all conditions; over the
-systems, which leaves out the anchors too, as any measure tells them from the rest; and over the items of each
-condition. Pearson's, Spearman's and Kendall's coefficients come with 95 % bootstrap intervals over the items. The
-logarithm of the bit rate is the baseline to beat: where the table has rates, the last columns say by how much
-|Spearman| is larger.
+condition and one for each measure), or one of another program. Each measure is compared with the mean score of
+every item and condition, the hidden reference left out (any measure finds it equal to itself): pooled over all
+conditions; over the systems, which leaves out the anchors too, as any measure tells them from the rest; and over
+the items of each condition. Pearson's, Spearman's and Kendall's coefficients come with 95 % bootstrap intervals
+over the items. The logarithm of the bit rate is the baseline to beat: where the table has rates, the last
+columns say by how much |Spearman| is larger. Then every measure is mapped to scores by a monotone polynomial,
+and its errors, outliers and the limit that the ratings' own error sets are those of Recommendation ITU-T P.1401.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ def main() -> None:
     command = parser(__doc__, "analysis.correlate")
     command.add_argument("results", nargs="+", type=Path, metavar="RATINGS", help="rating file(s) of one test")
     command.add_argument("measures", type=Path, metavar="OBJECTIVE.csv")
+    command.add_argument("--also", nargs="+", type=Path, default=[], metavar="TABLE.csv",
+                         help="values of other programs: columns item and condition, or file, and one for each "
+                         "measure")  # fmt: skip
     add_names(command)
     command.add_argument("--screening", choices=SCREENINGS, default="bs1534-3")
     command.add_argument("--draws", type=int, default=2000, metavar="N", help="bootstrap draws (default: 2000)")
@@ -45,29 +49,36 @@ def main() -> None:
 
     from analysis.ratings.conditions import looking_like_reference_or_anchor
     from analysis.ratings.table import read, read_key
-    from analysis.reporting.correlation import table_lines
+    from analysis.reporting.correlation import prediction_lines, table_lines
     from analysis.reporting.scatter_figure import write_scatter
     from analysis.study.analysis import analyse
-    from analysis.study.correlation import correlate, read_measures
+    from analysis.study.correlation import correlate
+    from analysis.study.other_measures import read_tables
+    from analysis.study.prediction import predictions
     from render.common.files import whole_file
 
-    measures = read_measures(arguments.measures)
     key = read_key(arguments.key) if arguments.key else None
     ratings = read(arguments.results, key, renamed_conditions(arguments), arguments.conditions)
     results = analyse(ratings, Settings(screening=arguments.screening))
     notes = (*ratings.notes, *looking_like_reference_or_anchor(ratings.table["condition"].unique()))
     scores, simulated = results.per_item, results.simulated
+    rated = set(zip(scores["item"], scores["condition"], strict=True))
+    measures = read_tables([arguments.measures, *arguments.also], rated, key)
     table = correlate(scores, measures, arguments.draws, arguments.seed)
     if simulated:
         print("SIMULATED RATINGS: no listener heard anything; these coefficients are evidence of nothing\n")
     print(f"{results.design}. {results.screened}.\n")
-    print("\n".join([*table_lines(table), *(f"note: {note}" for note in notes)]))
+    predicted = predictions(scores, measures)
+    print("\n".join([*table_lines(table), "", *prediction_lines(predicted), *(f"note: {note}" for note in notes)]))
     if arguments.output:
-        with whole_file(arguments.output / "correlations.csv", force=arguments.force) as temporary:
-            table.assign(simulated=simulated).to_csv(temporary, index=False, lineterminator="\n")
+        for name, rows in (("correlations", table), ("predictions", predicted)):
+            with whole_file(arguments.output / f"{name}.csv", force=arguments.force) as temporary:
+                rows.assign(simulated=simulated).to_csv(temporary, index=False, lineterminator="\n")
         names, look = dict(arguments.labels), chosen_look(arguments)
         write_scatter(scores, measures, table, simulated, arguments.output, look, names, arguments.force)
-        print(f"\nwrote in {arguments.output}: correlations.csv, scatter (.pdf, .png, .svg; its caption as .txt)")
+        print(
+            f"\nwrote in {arguments.output}: correlations.csv, predictions.csv, scatter (.pdf, .png, .svg, .txt)"
+        )
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def read_measures(path: Path) -> pd.DataFrame:
     for line, row in content.named().rows():
         values: dict[str, str | float] = {}
         for name, cell in zip(header, row, strict=True):
-            values[name] = canonical(cell) if name in TEXT_COLUMNS else _number(path, line, name, cell)
+            values[name] = canonical(cell) if name in TEXT_COLUMNS else number(path, line, name, cell)
         found.append(values)
     table = pd.DataFrame(found, columns=header)
     if table.duplicated(["item", "condition"]).any():
@@ -56,7 +56,8 @@ def read_measures(path: Path) -> pd.DataFrame:
     return table
 
 
-def _number(path: Path, line: int, name: str, cell: str) -> float:
+def number(path: Path, line: int, name: str, cell: str) -> float:
+    """Return the number in a cell, NaN for an empty one; InputError with file and line for anything else."""
     try:
         # float() would also take 1_0 and the digits of other scripts
         value = float(cell.replace("_", "?").encode("ascii") or "nan")
