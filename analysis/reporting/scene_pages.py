@@ -29,6 +29,8 @@ RANGE_DB = 80.0
 """Range of levels that a spectrogram shows."""
 DIFFERENCE_DB = 20.0
 MAP_RANGE_DB = 15.0
+COLOUR_BARS = ("level (dB re full scale)", "dB re loudest direction of the reference", "correlation")
+"""Labels of the colour bars of a contact sheet."""
 # Colours of Okabe and Ito (2008), which colour-blind readers can tell apart
 REFERENCE_COLOUR, TEST_COLOUR = "#000000", "#D55E00"
 # Images and maps have a frame on all four sides
@@ -77,7 +79,7 @@ def _spectrogram_row(
     draw_spectrogram(row[1], b, rate_hz, seconds, (loudest - RANGE_DB, loudest), "cividis")
     change = np.maximum(b, loudest - RANGE_DB) - np.maximum(a, loudest - RANGE_DB)
     draw_spectrogram(row[2], change, rate_hz, seconds, (-DIFFERENCE_DB, DIFFERENCE_DB), "PuOr_r")
-    row[0].set_ylabel(f"{name}\nHz")
+    row[0].set_ylabel(f"{name}\nfrequency (Hz)")
 
 
 def draw_spectrogram(
@@ -105,7 +107,7 @@ def _maps(figure, condition: str, reference: SceneView, test: SceneView) -> None
             if column == 0:
                 axes.set_ylabel("elevation (deg)")
             if row == 1:
-                axes.set_xlabel("azimuth (deg), left is positive")
+                axes.set_xlabel("azimuth (deg), left is positive; circles: loudspeakers of 7.1.4")
     figure.colorbar(
         grid[0, 0].collections[0], ax=grid, label="dB re loudest direction of the reference", shrink=0.7, pad=0.01
     )
@@ -163,6 +165,7 @@ def _tracks_and_levels(figure, condition: str, reference: SceneView, test: Scene
     axes[1].set_xlabel("time (s)")
     axes[1].legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
     draw_levels(axes[2], reference, test)
+    axes[2].set_title(f"black: reference, orange: {condition}")
 
 
 def draw_directions(axes: Axes, reference: SceneView, test: SceneView, seconds: float) -> None:
@@ -190,7 +193,7 @@ def draw_levels(axes: Axes, reference: SceneView, test: SceneView) -> None:
 def contact_sheet(prepared: Prepared, views: dict[str, SceneView], reference: SceneView) -> Figure:
     """Draw a row for each condition: spectrogram of W, map of the middle band, correlations, direction, orders."""
     order, rate_hz = order_of(prepared.channels), prepared.sample_rate_hz
-    figure = Figure(figsize=(15, 1.75 * len(views) + 0.9), layout="constrained")
+    figure = Figure(figsize=(15, 1.75 * len(views) + 1.6), layout="constrained")
     grid = figure.subplots(len(views), 5, squeeze=False, width_ratios=[1.7, 1.5, 0.9, 1.6, 1.2])
     seconds, loudest = reference.spectrograms_db.shape[1] * HOP / rate_hz, reference.spectrograms_db[0].max()
     map_loudest = 10 * np.log10(reference.maps[1].max())
@@ -198,17 +201,26 @@ def contact_sheet(prepared: Prepared, views: dict[str, SceneView], reference: Sc
         draw_spectrogram(
             row[0], test.spectrograms_db[0], rate_hz, seconds, (loudest - RANGE_DB, loudest), "cividis"
         )
-        row[0].set_ylabel(f"{condition}\nHz", fontsize=9)
+        row[0].set_ylabel(f"{condition}\nfrequency (Hz)", fontsize=9)
         draw_map(row[1], 10 * np.log10(test.maps[1]) - map_loudest)
+        row[1].set_ylabel("elevation (deg)")
         draw_matrix(row[2], test.correlation, order)
+        row[2].set_ylabel("channel (ACN)")
         draw_directions(row[3], reference, test, seconds)
+        row[3].set_ylabel("azimuth (deg)")
         draw_levels(row[4], reference, test)
-        row[4].set_ylabel("dB")
-    titles = ("W: 80 dB, time (s)", f"{BANDS_HZ[1][0]} to {BANDS_HZ[1][1]} Hz: 15 dB, azimuth/elevation (deg)",
-              "correlation: -1 to 1", "azimuth (deg): reference black o, test orange x",
+        row[4].set_ylabel("level (dB re full scale)")
+    titles = ("W", f"energy, {BANDS_HZ[1][0]} to {BANDS_HZ[1][1]} Hz; circles: loudspeakers of 7.1.4",
+              "correlation, 50 Hz to 16 kHz", "direction: reference black o, test orange x",
               "orders: reference black, test orange")  # fmt: skip
     for axes, title in zip(grid[0], titles, strict=True):
         axes.set_title(title)
+    for axes, label in zip(grid[-1], ("time (s)", "azimuth (deg), left is positive", "channel (ACN)", "time (s)"),
+                           strict=False):  # fmt: skip
+        axes.set_xlabel(label)
+    images = (grid[0, 0].images[0], grid[0, 1].collections[0], grid[0, 2].images[0])
+    for column, (image, label) in enumerate(zip(images, COLOUR_BARS, strict=True)):
+        figure.colorbar(image, ax=grid[:, column], location="bottom", label=label, shrink=0.8, aspect=30, pad=0.02)
     for row in grid[:-1]:
         for axes in row[:4]:
             axes.tick_params(labelbottom=False)

@@ -43,7 +43,7 @@ def _maps(matrices: dict[str, ndarray], layout: Layout) -> Figure:
             values = getattr(of_decoder, measure).reshape(grid[0].shape)
             image = axis.pcolormesh(azimuth_deg, elevation_deg, values, vmin=low, vmax=high, cmap=colours)
             _draw_loudspeakers(axis, layout)
-            axis.set(xlim=(180, -180), xticks=range(-180, 181, 90), yticks=range(-90, 91, 45))
+            axis.set(xlim=(180, -180), xticks=range(-90, 181, 90), yticks=range(-90, 91, 45))
         figure.colorbar(image, ax=row, extend=beyond, label=meaning, aspect=12)
         row[0].set_ylabel("elevation, degrees")
     for axis, name in zip(axes[0], matrices, strict=True):
