@@ -13,7 +13,6 @@ Chromium is installed the report is printed as PDF too.
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 from analysis.reporting.checklist import read_facts, template
@@ -44,23 +43,16 @@ def main() -> None:
         raise InputError(f"{arguments.output}: the report is HTML; name it .html (a PDF is written beside it)")
     one_thread_for_linear_algebra()
 
-    from analysis.reporting import mushra_figures as figures
-    from analysis.reporting.drawing import drawing
     from analysis.reporting.html import report
     from analysis.reporting.pdf import browser, print_pdf
+    from analysis.reporting.report_figures import report_figures
     from analysis.study.analysis import analyse_files
     from render.common.files import whole_file
 
     own = read_facts(arguments.facts) if arguments.facts else {}
     facts |= {point: text for point, text in own.items() if text}
     test = analyse_files(arguments)
-    with tempfile.TemporaryDirectory() as folder:
-        drawn = {}
-        shown = drawing(test.results)
-        for name in figures.drawable(shown):  # text as outlines, as readers may not have the font
-            figures.save(shown, name, Path(folder), ("svg",), **{"svg.fonttype": "path"})
-            drawn[name] = (Path(folder) / f"{name}.svg").read_bytes()
-    text, pdf = report(test, facts, drawn).encode(), arguments.output.with_suffix(".pdf")
+    text, pdf = report(test, facts, report_figures(test.results)).encode(), arguments.output.with_suffix(".pdf")
     unchanged = pdf.is_file() and arguments.output.is_file() and arguments.output.read_bytes() == text
     with whole_file(arguments.output, force=arguments.force) as temporary:
         temporary.write_bytes(text)

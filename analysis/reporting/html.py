@@ -7,7 +7,6 @@ marked as missing.
 
 from __future__ import annotations
 
-import base64
 import importlib.metadata
 import platform
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from analysis.ratings.conditions import REFERENCE_AND_ANCHORS, labels
 from analysis.reporting import presentation
 from analysis.reporting.checklist import FACTS, MISSING, SECTIONS, is_given
 from analysis.reporting.html_table import html_table, p_text
+from analysis.reporting.report_figures import STYLE, ReportFigure, placed
 from analysis.reporting.report_statistics import (
     comparisons_section,
     items_section,
@@ -34,17 +34,6 @@ from analysis.study.results import Results
 MAX_DIFFERENCES = 6
 """Largest number of differences that the summary names."""
 
-CAPTIONS = {
-    "mushra": "Mean scores of all conditions",
-    "items": "Mean scores of each item",
-    "boxes": "Distribution of the ratings",
-    "violins": "Distribution of the ratings, beside the mean scores",
-    "listeners": "Ratings of each listener",
-    "differences": "Differences between conditions",
-    "ranks": "Ranks of the conditions",
-}
-"""Name of a figure -> its text for readers who cannot see it."""
-
 _STYLE = """
 @page{size:A4;margin:18mm 16mm}
 body{font:15px/1.5 Georgia,"DejaVu Serif",serif;max-width:54em;margin:2em auto;padding:0 1em;color:#111}
@@ -54,17 +43,19 @@ table{border-collapse:collapse;margin:1em 0;font-size:13px;font-variant-numeric:
 th,td{padding:.2em .6em;text-align:right;vertical-align:top}td:not(.text){white-space:nowrap}
 th{border-bottom:1px solid #111}th:first-child,td:first-child,td.text,th.text{text-align:left}
 td{border-bottom:1px solid #ddd}.wide{font-size:11px}.wide td,.wide th{padding:.15em .35em}
+.long td{white-space:normal;overflow-wrap:anywhere}.long td:nth-child(-n+2){min-width:8em}
 .words td:not(.text),.words th{text-align:left;white-space:normal;overflow-wrap:anywhere}
-img{max-width:100%}figure{margin:1.5em 0;text-align:center}
 .flag{border:2px solid #111;padding:.5em 1em;font-weight:bold}.note{border-left:4px solid #111;padding-left:.8em}
 ul.note{padding-left:2em}
 .missing{font-weight:bold;background:#e4e4e4;padding:0 .3em}code{font-size:11px;word-break:break-all}
 @media print{body{font-size:11pt;margin:0;max-width:none;padding:0}h2{break-after:avoid}
-figure,tr,table.short{break-inside:avoid}p:has(+table){break-after:avoid}thead{display:table-header-group}}
+tr,table.short{break-inside:avoid}p:has(+table){break-after:avoid}
+thead{display:table-header-group;break-after:avoid}
+tbody tr:nth-child(-n+2){break-after:avoid}tbody tr:nth-last-child(-n+2){break-before:avoid}}
 """
 
 
-def report(test: AnalysedTest, facts: Mapping[str, str], figures: Mapping[str, bytes]) -> str:
+def report(test: AnalysedTest, facts: Mapping[str, str], figures: Mapping[str, ReportFigure]) -> str:
     """Compose the page.
 
     Parameters
@@ -74,7 +65,7 @@ def report(test: AnalysedTest, facts: Mapping[str, str], figures: Mapping[str, b
     facts
         Key of `analysis.reporting.checklist.FACTS` -> text.
     figures
-        Name of each figure -> its SVG.
+        Name of each figure -> the figure.
     """
     results = test.results
     title = escape(facts.get("title") or "Report of a MUSHRA listening test")
@@ -92,11 +83,14 @@ def report(test: AnalysedTest, facts: Mapping[str, str], figures: Mapping[str, b
             parts += [
                 *_screening(results),
                 *panel_section(results),
-                *_means(results, figures),
+                *placed(figures, "listeners"),
+                *_means(results),
+                *placed(figures, "mushra", "boxes", "violins"),
                 *omnibus_section(results),
                 *laboratories_section(results),
-                *comparisons_section(test),
+                *comparisons_section(test, placed(figures, "differences")),
                 *items_section(results),
+                *placed(figures, "items", "ranks"),
                 *_deviations(test),
             ]
         parts.append(f"<h2>{section}</h2>")
@@ -108,7 +102,7 @@ def report(test: AnalysedTest, facts: Mapping[str, str], figures: Mapping[str, b
             parts += _presentation(results)
         parts += [f"<p><b>{escape(what)}.</b> {_fact(facts, key)}</p>" for key, what in points.items()]
     parts += [*_sources(test), *_checklist(test, facts)]
-    head = f"<meta charset=utf-8><title>{title}</title><style>{_STYLE}</style>"
+    head = f"<meta charset=utf-8><title>{title}</title><style>{_STYLE}{STYLE}</style>"
     return f"<!doctype html><html lang=en><head>{head}</head><body>{chr(10).join(parts)}</body></html>\n"
 
 
@@ -212,24 +206,25 @@ def _presentation(results: Results) -> list[str]:
 def _screening(results: Results) -> list[str]:
     """Report the post-screening, rule by rule and listener by listener."""
     parts = ["<h2>Post-screening</h2>", f"<p>{escape(results.screened)}.</p>"]
-    parts.append("<table><tr><th>after</th><th>listeners</th></tr>")
+    parts.append("<table><thead><tr><th>after</th><th>listeners</th></tr></thead><tbody>")
     parts += [f"<tr><td>{escape(step)}</td><td>{count}</td></tr>" for step, count in results.screening.flow]
-    parts.append("</table>")
+    parts.append("</tbody></table>")
     if results.screening.excluded:
-        parts.append("<table><tr><th>left out</th><th class=text>rule</th><th class=text>on</th></tr>")
+        parts.append("<table class=long><thead><tr><th>left out</th><th class=text>rule</th>"
+                     "<th class=text>on</th></tr></thead><tbody>")  # fmt: skip
         for listener, evidence in results.screening.excluded.items():
             for e in evidence:
                 items = ", ".join(f"{i} ({s:g})" for i, s in zip(e.items, e.scores, strict=True))
                 parts.append(f"<tr><td>{escape(listener)}</td><td class=text>{escape(e.rule)}</td>"
                              f"<td class=text>{escape(items)}, of {e.of}</td></tr>")  # fmt: skip
-        parts.append("</table>")
+        parts.append("</tbody></table>")
     parts.append(f"<p>{len(results.outliers)} ratings lie more than 1.5 interquartile ranges beyond the hinges "
                  "of their item and condition. None was removed.</p>")  # fmt: skip
     return parts
 
 
-def _means(results: Results, figures: Mapping[str, bytes]) -> list[str]:
-    """Report means, medians and spread, and show the figures."""
+def _means(results: Results) -> list[str]:
+    """Report means, medians and spread."""
     named = labels(results.cube.conditions)
     spread = results.spread
     summary = results.summary.assign(condition=results.summary["condition"].map(named))
@@ -247,10 +242,6 @@ def _means(results: Results, figures: Mapping[str, bytes]) -> list[str]:
         everybody = results.summary_unscreened
         parts.append("<p>Without post-screening:</p>")
         parts.append(html_table(everybody.assign(condition=everybody["condition"].map(named))))
-    for name, svg in figures.items():
-        data = base64.b64encode(svg).decode()
-        alt = escape(CAPTIONS.get(name, name))
-        parts.append(f'<figure><img alt="{alt}" src="data:image/svg+xml;base64,{data}"></figure>')
     return parts
 
 
@@ -276,9 +267,9 @@ def _sources(test: AnalysedTest) -> list[str]:
     listed = escape(", ".join(f"{k} {v}" for k, v in versions.items()))
     parts = ["<h2>Data and software</h2>", f"<p>Software: {listed}.</p>"]
     rows = [*test.sources, *_stimuli(test)]
-    parts.append("<table><tr><th>file or stimulus</th><th class=text>SHA-256</th></tr>")
+    parts.append("<table><thead><tr><th>file or stimulus</th><th class=text>SHA-256</th></tr></thead><tbody>")
     parts += [f"<tr><td>{escape(n)}</td><td class=text><code>{escape(d)}</code></td></tr>" for n, d in rows]
-    return [*parts, "</table>"]
+    return [*parts, "</tbody></table>"]
 
 
 def _stimuli(test: AnalysedTest) -> list[tuple[str, str]]:
@@ -308,4 +299,4 @@ def _checklist(test: AnalysedTest, facts: Mapping[str, str]) -> list[str]:
         for what, there in given.items()
     )
     return ["<h2>Checklist of BS.1534-3, section 10</h2>",
-            f"<table><tr><th>point</th><th></th></tr>{rows}</table>"]  # fmt: skip
+            f"<table><thead><tr><th>point</th><th></th></tr></thead><tbody>{rows}</tbody></table>"]  # fmt: skip

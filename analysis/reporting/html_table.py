@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-MAX_UNBROKEN_ROWS = 30
+MAX_UNBROKEN_ROWS = 12
 """Largest number of rows of a table that is kept on one page."""
 
 SMALLEST_P = 1e-4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 import numpy as np
@@ -169,8 +170,8 @@ def laboratories_section(results: Results) -> list[str]:
     return parts
 
 
-def comparisons_section(test: AnalysedTest) -> list[str]:
-    """Report the planned comparisons and all pairs."""
+def comparisons_section(test: AnalysedTest, figures: Sequence[str]) -> list[str]:
+    """Report the planned comparisons and all pairs, with the HTML of their figures below."""
     results = test.results
     named = labels(results.cube.conditions)
 
@@ -199,6 +200,7 @@ def comparisons_section(test: AnalysedTest) -> list[str]:
     )
     columns = [*found, "ci_low_adjusted", "ci_high_adjusted", "p_adjusted", "dz", "cliffs_delta", *margin_tests]
     parts.append(pair_table(results.pairs, columns, "wide"))
+    parts += figures
     others = {"p_t_holm": "p t", "p_t_hochberg": "p t, Hochberg", "p_w_exact_holm": "p Wilcoxon",
               "p_sign_flip_holm": "p sign flip", "p_crossed_holm": "p crossed",
               "p_permutation_holm": "p permutation", "agree": "t and Wilcoxon agree"}  # fmt: skip

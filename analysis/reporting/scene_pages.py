@@ -220,7 +220,8 @@ def contact_sheet(prepared: Prepared, views: dict[str, SceneView], reference: Sc
         axes.set_xlabel(label)
     images = (grid[0, 0].images[0], grid[0, 1].collections[0], grid[0, 2].images[0])
     for column, (image, label) in enumerate(zip(images, COLOUR_BARS, strict=True)):
-        figure.colorbar(image, ax=grid[:, column], location="bottom", label=label, shrink=0.8, aspect=30, pad=0.02)
+        bar = figure.colorbar(image, ax=grid[:, column], location="bottom", label=label, shrink=0.8, aspect=30)
+        bar.ax.locator_params(nbins=4)
     for row in grid[:-1]:
         for axes in row[:4]:
             axes.tick_params(labelbottom=False)

@@ -9,6 +9,7 @@ import pytest
 from analysis.ratings.table import Ratings
 from analysis.reporting.checklist import FACTS
 from analysis.reporting.html import report
+from analysis.reporting.report_figures import ALTERNATIVES, WIDTHS_MM, ReportFigure, report_figures
 from analysis.study.analysis import AnalysedTest, analyse
 from analysis.study.preregistration import Plan
 from analysis.study.simulation import EFFECTS, simulate
@@ -42,7 +43,7 @@ class Tags(HTMLParser):
 
 def test_report_is_well_formed_self_contained_and_flags_what_is_missing(ratings):
     test = analysed(ratings, [("r.csv", "ab" * 32)])
-    text = report(test, {"title": "Demo", "room": "3 m"}, {"mushra": b"<svg/>"})
+    text = report(test, {"title": "Demo", "room": "3 m"}, {"mushra": ReportFigure(b"<svg/>", "What & why.")})
     tags = Tags()
     tags.feed(text)
     assert tags.open == []
@@ -82,9 +83,31 @@ def test_names_cannot_leave_their_place(ratings):
     table = ratings.assign(
         listener=ratings["listener"] + evil, item=ratings["item"] + evil, condition=ratings["condition"] + evil
     )
-    text = report(analysed(table, [(evil, evil)]), {"title": evil, "room": evil}, {evil: b"x"})
+    text = report(
+        analysed(table, [(evil, evil)]), {"title": evil, "room": evil}, {"mushra": ReportFigure(b"x", evil)}
+    )
     assert "<script" not in text
     assert "alert(&#x27;x&#x27;)" in text
+
+
+def test_figures_have_the_width_of_the_page_and_their_captions_as_text(ratings):
+    figures = report_figures(analyse(Ratings(ratings)))
+    widths = {name: float(re.search(rb'<svg[^>]* width="([0-9.]+)pt"', figure.svg)[1]) / 72 * 25.4
+              for name, figure in figures.items()}  # fmt: skip
+    assert widths == pytest.approx(WIDTHS_MM, abs=0.1)
+    assert {name for name, figure in figures.items() if figure.half} == {"boxes", "violins"}
+    text = report(analysed(ratings), {}, figures)
+    order = re.findall(r'<img alt="([^"]+)"', text)
+    assert sorted(order) == sorted(ALTERNATIVES.values())
+    assert order.index(ALTERNATIVES["mushra"]) < order.index(ALTERNATIVES["differences"])
+    assert text.count("<figcaption>SIMULATED RATINGS. ") == len(figures)
+    assert not any(b"<text" in figure.svg for figure in figures.values())
+
+
+def test_headings_of_tables_stay_with_their_rows(ratings):
+    """Every table has its heading in a thead, which browsers keep with the rows and repeat on the next page."""
+    text = report(analysed(ratings), {}, {})
+    assert text.count("<table") == text.count("<thead><tr><th") > 5
 
 
 def test_exclusions_are_listed_with_their_evidence(ratings):
