@@ -75,7 +75,9 @@ def decode(payload: bytes, where: str = "stream") -> Scene:
     if file.streams != 1 or len(file.side_info) != expected:
         raise InputError(f"{where}: {len(file.side_info)} bytes of side information, not {expected}")
     direction, steps = unpack_parameters(file.side_info, tiles)
-    return synthesised(file.decoded()[0], direction, steps / _STEPS, order_of(file.channels), file.sample_rate_hz)
+    return synthesised(
+        file.decoded(where)[0], direction, steps / _STEPS, order_of(file.channels), file.sample_rate_hz
+    )
 
 
 # ------------------------------------------------------------------------------------------------ parameters

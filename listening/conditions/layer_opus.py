@@ -96,15 +96,15 @@ def decode(payload: bytes, where: str = "stream") -> Scene:
     ends = np.cumsum(sizes)
     side_info = [file.side_info[end - size : end] for end, size in zip(ends, sizes, strict=True)]
     total = sum(frames) * hop
-    network = _opus_components(file, total) if file.streams else _noise(file.channels, total)
+    network = _opus_components(file, total, where) if file.streams else _noise(file.channels, total)
     samples = np.concatenate(list(layer.inverse([network], frames, iter(side_info))), axis=1)
     return Scene(samples[:, : file.length] / np.float32(file.gain), file.sample_rate_hz)
 
 
-def _opus_components(file: ParametricFile, total: int) -> Float32[ndarray, "component time"]:
+def _opus_components(file: ParametricFile, total: int, where: str) -> Float32[ndarray, "component time"]:
     """Components that Opus coded; all others are silent, for the layer to fill."""
     result = np.zeros((file.channels, total), np.float32)
-    result[: file.streams, : file.length] = file.decoded()
+    result[: file.streams, : file.length] = file.decoded(where)
     return result
 
 

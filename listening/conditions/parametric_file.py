@@ -26,8 +26,8 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from listening.opus_codec import libopus
-from listening.opus_codec.codec import framed
-from listening.opus_codec.ogg_opus import SAMPLE_RATE_HZ, OpusHead
+from listening.opus_codec.codec import decode_mono_streams, framed
+from listening.opus_codec.ogg_opus import SAMPLE_RATE_HZ
 from render.common.errors import InputError
 from render.dsp.block_processing import resampled, resampled_length
 
@@ -85,17 +85,19 @@ class ParametricFile:
         """The gain as a factor."""
         return 10 ** (self.gain_q8_db / (20 * 256))
 
-    def decoded(self) -> Float32[ndarray, "stream time"]:
-        """Decode the Opus streams, at the rate and with the length of the scene."""
+    def decoded(self, where: str = "stream") -> Float32[ndarray, "stream time"]:
+        """Decode the Opus streams, at the rate and with the length of the scene.
+
+        Raises
+        ------
+        InputError
+            If a packet is corrupted, or has another duration; the message names `where`.
+        """
         length = resampled_length(self.length, self.sample_rate_hz, SAMPLE_RATE_HZ)
         sizes = packet_sizes(len(self.opus), packet_count(length, self.pre_skip))
-        ends = np.cumsum(sizes)
-        head = OpusHead(
-            self.streams, self.pre_skip, self.sample_rate_hz, 0, 255, self.streams, 0, bytes(range(self.streams))
-        )
-        with libopus.Decoder(head) as decoder:
-            parts = [decoder.decode(self.opus[end - size : end]) for end, size in zip(ends, sizes, strict=True)]
-        at_48k = np.ascontiguousarray(np.concatenate(parts).T[:, self.pre_skip : self.pre_skip + length])
+        packets = (self.opus[end - size : end] for end, size in zip(np.cumsum(sizes), sizes, strict=True))
+        pcm = decode_mono_streams(packets, self.streams, where)
+        at_48k = np.ascontiguousarray(pcm.T[:, self.pre_skip : self.pre_skip + length])
         back = resampled([at_48k], self.streams, SAMPLE_RATE_HZ, self.sample_rate_hz, self.length)
         return _advanced(np.concatenate(list(back), axis=1), self.lag)
 

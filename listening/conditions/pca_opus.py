@@ -38,8 +38,8 @@ from listening.conditions.alignment import OPUS_MAX_LAG, aligned
 from listening.conditions.condition import Condition, ConditionKind, ExpectedProperties, Rendition
 from listening.conditions.condition_id import ConditionId, IdForm
 from listening.opus_codec import libopus
-from listening.opus_codec.codec import framed, version
-from listening.opus_codec.ogg_opus import SAMPLE_RATE_HZ, OpusHead
+from listening.opus_codec.codec import decode_mono_streams, framed, version
+from listening.opus_codec.ogg_opus import SAMPLE_RATE_HZ
 from render.common.errors import InputError
 from render.dsp.block_processing import resampled, resampled_length
 from render.hoa.scene import Scene, order_of
@@ -166,14 +166,9 @@ def decode(payload: bytes, where: str = "stream") -> Scene:
     if _CRC.unpack_from(payload, offset - _CRC.size)[0] != zlib.crc32(raw):
         raise InputError(f"{where}: byte {HEADER_BYTES}: the bases are damaged (their CRC differs)")
     bases = np.frombuffer(raw, np.int8).reshape(header.bases, header.components, header.channels)
-    head = OpusHead(
-        header.components, header.pre_skip, header.sample_rate_hz, 0, 255, header.components, 0,
-        bytes(range(header.components)),
-    )  # fmt: skip
-    with libopus.Decoder(head) as decoder:
-        parts = [decoder.decode(packet) for packet in _packets(payload, header, offset, where)]
+    pcm = decode_mono_streams(_packets(payload, header, offset, where), header.components, where)
     length = resampled_length(header.length, header.sample_rate_hz, SAMPLE_RATE_HZ)
-    strongest = np.concatenate(parts).T[:, header.pre_skip : header.pre_skip + length]
+    strongest = pcm.T[:, header.pre_skip : header.pre_skip + length]
     spread = _spread(bases, strongest, header.step) / sn3d_to_n3d(order_of(header.channels))[:, None]
     rate_hz = header.sample_rate_hz
     back = resampled([spread.astype(np.float32)], header.channels, SAMPLE_RATE_HZ, rate_hz, header.length)

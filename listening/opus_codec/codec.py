@@ -212,6 +212,29 @@ def round_trip(scene: Scene, settings: OpusSettings = PAPER) -> tuple[Scene, byt
     return Scene(np.concatenate(list(back), axis=1), rate_hz), ogg
 
 
+def decode_mono_streams(packets: Iterable[bytes], streams: int, where: str) -> Float32[ndarray, "time stream"]:
+    """Decode packets of 20 ms that hold mono streams, at 48 kHz.
+
+    Raises
+    ------
+    InputError
+        If libopus finds a packet corrupted, or one has another duration; the message names `where`.
+    """
+    head = OpusHead(streams, 0, SAMPLE_RATE_HZ, 0, DISCRETE_FAMILY, streams, 0, bytes(range(streams)))
+    parts = []
+    with libopus.Decoder(head) as decoder:
+        for number, packet in enumerate(packets):
+            try:
+                parts.append(decoder.decode(packet))
+            except libopus.OpusError as error:
+                raise InputError(f"{where}: Opus packet {number}: {error}") from None
+            if len(parts[-1]) != libopus.FRAME_SAMPLES:
+                raise InputError(
+                    f"{where}: Opus packet {number} has {len(parts[-1])} samples, not {libopus.FRAME_SAMPLES}"
+                )
+    return np.concatenate(parts)
+
+
 def framed(
     blocks: Iterable[Float32[ndarray, "channel time"]], channels: int, length: int, tail: int
 ) -> Iterator[Float32[ndarray, "time channel"]]:

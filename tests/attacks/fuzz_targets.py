@@ -371,6 +371,30 @@ def opus():
     return Target(seeds, read, mutate, "x.opus")
 
 
+def parametric():
+    """Files of the conditions layer_opus, layer_only and dirac_opus, changed under their CRC."""
+    from listening.conditions import dirac_opus, layer_opus
+    from render.hoa.scene import Scene
+
+    noise = (0.05 * np.random.default_rng(0).standard_normal((4, 3000))).astype(np.float32)
+    scene = Scene(noise, 16_000)
+    seeds = [layer_opus.encode(scene, 0), layer_opus.encode(scene, 40), dirac_opus.encode(scene, 24)]
+
+    def mutate(random, data, others):
+        body = data[:-4]
+        if random.randrange(2):  # the header
+            body = changed(random, body[:28], others, low=4, times=2) + body[28:]
+        else:
+            body = changed(random, body, others)
+        return body + struct.pack("<I", zlib.crc32(body) if random.randrange(8) else 0)
+
+    def read(path):
+        data = path.read_bytes()
+        (dirac_opus if data[:4] == dirac_opus.MAGIC else layer_opus).decode(data)
+
+    return Target(seeds, read, mutate, "x.lyop")
+
+
 def sofa():
     """The process that calls the HDF5 library is forked for each input, not started: it may crash, not raise."""
     import tempfile
@@ -795,7 +819,7 @@ TARGETS: dict[str, Callable[[], Target]] = {
     "arvq": arvq, "dac": dac, "pth": pth, "model": model, "wav": lambda: audio(".wav"),
     "rf64": lambda: audio(".rf64"),
     "w64": lambda: audio(".w64"), "caf": lambda: audio(".caf"), "flac": lambda: audio(".flac", (1, 2)),
-    "opus": opus,
+    "opus": opus, "parametric": parametric,
     "sofa": sofa, "ratings": ratings, "plan": plan, "layout": layout,
     "layout-json": layout_json, "decoder-json": decoder_json, "trajectory": trajectory,
     "wave-stream": wave_stream, "low-delay": low_delay, "manifest": manifest, "key": key,

@@ -31,7 +31,7 @@ def losses_of_steps(device, count=2, **settings):
 
 
 @pytest.mark.parametrize(
-    ("settings", "near"), [({}, 1e-3), ({"tf32": True}, 0.02), ({"bf16": True}, 0.1), ({"accumulate": 2}, 1e-3)]
+    ("settings", "near"), [({}, 5e-3), ({"tf32": True}, 0.02), ({"bf16": True}, 0.1), ({"accumulate": 2}, 0.03)]
 )
 def test_a_step_gives_the_losses_of_the_cpu(settings, near):
     expected, _ = losses_of_steps("cpu", **(settings | {"tf32": False, "bf16": False}))

@@ -90,6 +90,20 @@ def test_hostile_headers_with_a_right_checksum_ask_for_no_memory(small, numbers)
     assert not found.opus
 
 
+@pytest.mark.parametrize(
+    ("first", "message"),
+    # RFC 6716, section 3: code 3 with 0 frames is not allowed; configuration 18 has 10 ms, code 0 one frame
+    [
+        (b"\x9b\x00", "Opus packet 0: decode: corrupted stream"),
+        (b"\x90", "Opus packet 0 has 480 samples, not 960"),
+    ],
+)
+def test_packets_that_libopus_refuses_or_of_another_duration_are_bad_input(file, first, message):
+    hostile = replace(file, streams=1, opus=first + file.opus[len(first) :])
+    with pytest.raises(InputError, match=f"x: {message}"):
+        hostile.decoded("x")
+
+
 def test_too_few_bytes_for_opus_are_refused():
     with pytest.raises(InputError, match="100 bytes are left for 51 Opus packets of 1 streams"):
         with_opus(ParametricFile(16, RATE, RATE, 0, b""), NOISE[None], 100)
