@@ -1,4 +1,4 @@
-"""Self-test of the measures: closed forms of eq. 3, and the effect of known changes of a scene on every measure.
+"""Self-test of the measures: closed forms, and the effect of known changes of a scene on every measure.
 
 The scene consists of noise with a fixed seed, so that the table of changes is the same on every machine; it is
 compared with a golden file. docs/measures.md derives the closed forms.
@@ -12,12 +12,16 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
+from scipy.special import spence
 
+from analysis.metrics import fine_structure, onsets, tonality
 from analysis.metrics.covariance import correlation, correlation_distance
+from analysis.metrics.framing import WINDOW, hann
 from analysis.metrics.registry import measure_all
 from render.hoa.scene import Scene
 from render.hoa.spherical_harmonics import (
@@ -38,7 +42,8 @@ RATE_HZ = 44100
 ORDER = 3
 COLUMNS = ("cov_sum", "covband_mean", "covu_rel", "mel_train", "sisdr_mean_db", "ord0_db", "ord1_db", "ord3_db",
            "chlvl_db", "doa_deg", "diff_mae", "map_corr", "ls_lvl_db", "ild_db", "itd_us", "iacc",
-           "aq_lq", "aq_la")  # fmt: skip
+           "aq_lq", "aq_la", "fine_W_mid", "fine_ears_mid", "fine_ls_mid", "env_W_mid", "env_ears_mid",
+           "line_64_db")  # fmt: skip
 
 # Directions of a plane wave (azimuth, elevation in degrees) before and after
 _PANS = (
@@ -182,6 +187,71 @@ def closed_forms() -> list[ClosedForm]:
     return forms
 
 
+def fine_structure_forms() -> list[ClosedForm]:
+    """Measure W of signals for which theory gives pre-echo, tone to noise, lines and fine structure."""
+    forms = []
+    signs = np.where(np.arange(2 * RATE_HZ) % 2, 1.0, -1.0)  # whose first difference has the power 4a²
+    burst, early = 0 * signs, 0 * signs
+    onset = 900 * onsets.STEP
+    burst[onset : onset + 30 * onsets.STEP] = 1.0
+    # 25 to 10 ms before the onset, in whole steps
+    early[onset - 23 * onsets.STEP : onset - 9 * onsets.STEP] = 0.01
+    found = _of_w(onsets.evaluate, 0.3 * signs * burst, 0.3 * signs * (burst + early))
+    forms.append(ClosedForm("pre_25_db: an early part 40 dB under its attack", found["pre_25_db"], -40.0, 0.1))
+    found = _of_w(onsets.evaluate, 0.3 * signs * burst, 0.15 * signs * burst)
+    forms.append(
+        ClosedForm("attack_db: attacks at half the amplitude", found["attack_db"], 20 * np.log10(2), 0.01)
+    )
+
+    rng = np.random.Generator(np.random.Philox(5))
+    time, bin_hz = np.arange(4 * RATE_HZ) / RATE_HZ, RATE_HZ / WINDOW
+    tones = sum(0.01 * np.sin(2 * np.pi * k * bin_hz * time) for k in (40, 75, 120, 200))
+    noises = 0.01 * rng.standard_normal((2, len(time)))
+    found = _of_w(tonality.evaluate, tones + noises[0], tones + 10**0.4 * noises[1])
+    # three bins of a Hann window hold (1 + 1/4 + 1/4) (A N / 4)² of a tone, every bin of noise 3 N σ² / 8
+    ratios = [0.5 * (0.01 * WINDOW / 4) ** 2 / (power * 0.01**2 * 3 * WINDOW / 8) for power in (1.0, 10**0.8)]
+    expected = 10 * np.log10((1 + ratios[1]) / (1 + ratios[0]))
+    forms.append(
+        ClosedForm("tone_noise_db: 8 dB more noise around partials", found["tone_noise_db"], expected, 1.0)
+    )
+    lines = sum(0.001 * np.sin(2 * np.pi * m * RATE_HZ / 64 * time) for m in range(1, 23))
+    found = _of_w(tonality.evaluate, noises[0], noises[0] + lines)
+    density = 0.01**2 * 3 * tonality.LINE_WINDOW / 8
+    expected = 10 * np.log10(1 + (0.001 * tonality.LINE_WINDOW / 4) ** 2 / density)
+    forms.append(
+        ClosedForm("line_64_db: lines in noise, 1 + (A N / 4)² / (3 N σ² / 8)", found["line_64_db"], expected, 0.6)
+    )
+    for snr_db in (6.0, 0.0):
+        found = _of_w(fine_structure.evaluate, noises[0], noises[0] + 10 ** (-snr_db / 20) * noises[1])
+        name = f"fine_W_mid: noise at {snr_db:g} dB, by the dilogarithm"
+        expected = fine_structure_of_noise(1 / (1 + 10 ** (-snr_db / 10)))
+        forms.append(ClosedForm(name, found["fine_W_mid"], expected, 0.03))
+    return forms
+
+
+def _of_w(evaluate: Callable[..., dict[str, Any]], x: ndarray, y: ndarray) -> dict[str, Any]:
+    return evaluate(x[None].astype(np.float32), y[None].astype(np.float32), RATE_HZ)
+
+
+def fine_structure_of_noise(coherence: float) -> float:
+    """Correlation of the fine structures of the spectra of two Gaussian noises with this squared coherence.
+
+    The logarithms of |X|² and |Y|² of two complex Gaussian variables with the squared coherence c have the
+    covariance Li2(c). Bins that are k apart have the coherence of the spectrum of the window's square.
+    """
+    smoothing = fine_structure.SMOOTHING_BINS
+    window = np.square(hann(WINDOW).astype(float))
+    between = np.abs(np.fft.fft(window)[: smoothing + 1] / window.sum()) ** 2
+    taps = -hann(smoothing + 1)[1:].astype(float) / ((smoothing + 1) / 2)
+    taps[smoothing // 2] += 1
+    lag = np.abs(np.subtract.outer(np.arange(smoothing), np.arange(smoothing)))
+
+    def variance(c: float) -> float:
+        return taps @ spence(1 - c * between[lag]) @ taps
+
+    return float(variance(coherence) / variance(1.0))
+
+
 def as_csv(table: dict[str, dict[str, float | None]]) -> str:
     """Return the golden table as text, with four digits."""
     lines: list[str] = [",".join(["change", *COLUMNS])]
@@ -217,7 +287,7 @@ def print_selftest() -> bool:
     """Print the closed forms and the table of changes; return whether all values are as they should be."""
     closed_forms_hold = True
     print("Closed forms (found, expected)\n")
-    for form in closed_forms():
+    for form in closed_forms() + fine_structure_forms():
         closed_forms_hold &= form.holds
         print(f"{'ok  ' if form.holds else 'FAIL'} {form.name:<62}{form.found:>10.4f}{form.expected:>10.4f}")
     table = invariances()

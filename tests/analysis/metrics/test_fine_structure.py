@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from scipy.special import hyp2f1, spence
+from scipy.special import hyp2f1
 
 from analysis.metrics import fine_structure
-from analysis.metrics.fine_structure import GROUPS, RANGES_HZ, SMOOTHING_BINS, evaluate
+from analysis.metrics.fine_structure import GROUPS, RANGES_HZ, evaluate
 from analysis.metrics.framing import LENGTH, array_reader, hann, segments
-from analysis.metrics.selftest import plane_wave, scene
+from analysis.metrics.selftest import fine_structure_of_noise, plane_wave, scene
 
 RATE = 44100
 NAMES = [f"{kind}_{group}_{name}" for kind in ("fine", "env") for group in GROUPS for name in RANGES_HZ]
@@ -21,31 +21,13 @@ def measured(x, y):
     return evaluate(x.astype(np.float32), y.astype(np.float32), RATE)
 
 
-def expected_of_spectra(coherence):
-    """Correlation of the smoothed log spectra of two Gaussian noises, by Li2.
-
-    The logarithms of |X|² and |Y|² of two complex Gaussian variables with the squared coherence c have the
-    covariance Li2(c). Bins that are k apart have the coherence of the spectrum of the window's square.
-    """
-    window = hann(2048).astype(float) ** 2
-    between = np.abs(np.fft.fft(window)[: SMOOTHING_BINS + 1] / window.sum()) ** 2
-    taps = -hann(SMOOTHING_BINS + 1)[1:].astype(float) / ((SMOOTHING_BINS + 1) / 2)
-    taps[SMOOTHING_BINS // 2] += 1
-    lag = np.abs(np.subtract.outer(np.arange(SMOOTHING_BINS), np.arange(SMOOTHING_BINS)))
-
-    def variance(c):
-        return taps @ spence(1 - c * between[lag]) @ taps
-
-    return variance(coherence) / variance(1.0)
-
-
 @pytest.mark.parametrize("snr_db", [20.0, 6.0, 0.0, -6.0])
 def test_noise_at_a_ratio_is_what_the_dilogarithm_says(snr_db):
     x = noise(1, 8.0)
     found = measured(x, x + 10 ** (-snr_db / 20) * noise(2, 8.0))
     coherence = 1 / (1 + 10 ** (-snr_db / 10))
     for name in RANGES_HZ:
-        assert found[f"fine_W_{name}"] == pytest.approx(expected_of_spectra(coherence), abs=0.015)
+        assert found[f"fine_W_{name}"] == pytest.approx(fine_structure_of_noise(coherence), abs=0.015)
     # the envelope lies between that of a single bin, E|X|^a |Y|^a of Gaussian variables, and that of power
     a = fine_structure.LOUDNESS_EXPONENT
     bin_alone = (hyp2f1(-a, -a, 1, coherence) - 1) / (hyp2f1(-a, -a, 1, 1.0) - 1)
