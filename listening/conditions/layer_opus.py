@@ -12,16 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
 from codec.bitstream.sizes import packet_frame_counts, side_info_bytes
-from codec.coding.front_end import NetworkInput, SpatialSideInfo
-from codec.coding.pipeline import level_gain_q8_db, summarise
-from codec.rvqgan.config import ModelConfig
 from listening.conditions.alignment import OPUS_MAX_LAG, aligned
 from listening.conditions.condition import Condition, ConditionKind, ExpectedProperties, Rendition
 from listening.conditions.condition_id import ConditionId, IdForm
@@ -29,6 +26,9 @@ from listening.conditions.parametric_file import OVERHEAD_BYTES, ParametricFile,
 from listening.opus_codec.codec import version
 from render.common.errors import InputError
 from render.hoa.scene import Scene
+
+if TYPE_CHECKING:
+    from codec.coding.front_end import NetworkInput, SpatialSideInfo
 
 MAGIC = b"LYOP"
 KBPS_PER_COMPONENT = 12
@@ -50,6 +50,9 @@ def components(kbps: int) -> int:
 
 def _layer(channels: int, sample_rate_hz: int) -> tuple[SpatialSideInfo, int]:
     """Front end of a codec with the published hop, and the hop."""
+    from codec.coding.front_end import SpatialSideInfo  # and PyTorch: only where the layer is used
+    from codec.rvqgan.config import ModelConfig
+
     config = replace(ModelConfig(), channels=channels, sample_rate_hz=sample_rate_hz, side_layers=True)
     return SpatialSideInfo(config), config.hop
 
@@ -62,6 +65,8 @@ def encode(scene: Scene, kbps: int) -> bytes:
     InputError
         If libopus is missing, or the scene is so short that the layer leaves no room for Opus.
     """
+    from codec.coding.pipeline import level_gain_q8_db, summarise
+
     channels, rate_hz = len(scene.samples), scene.sample_rate_hz
     layer, hop = _layer(channels, rate_hz)
     gain_q8_db = level_gain_q8_db(summarise([scene.samples]).rms)
@@ -121,6 +126,8 @@ def create(condition_id: ConditionId, _parameters: Mapping[str, Any]) -> Conditi
     InputError
         If libopus is missing or the rate is out of range.
     """
+    import codec.coding.pipeline  # noqa: F401  here, so that worker processes find it imported
+
     kbps = condition_id.number or 0
     if condition_id.form == LAYER_ONLY.template:
         return Condition(

@@ -1,6 +1,7 @@
 """``prop`` and ``prop_<n>cb``: the proposed codec as a condition.
 
-Besides `layer_opus` and the model card, this is the only module of `listening` that imports `codec`.
+Besides `layer_opus` and the model card, this is the only module of `listening` that imports `codec`, and with it
+PyTorch: only where such a condition is made, as the import takes longer than many a build of others.
 """
 
 from __future__ import annotations
@@ -9,17 +10,18 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
-from codec.checkpoints.model_file import PRETRAINED, load
-from codec.coding.pipeline import decode, encode
 from listening.conditions.condition import Condition, ConditionKind, ExpectedProperties, Rendition
 from listening.conditions.condition_id import ConditionId, IdForm
 from render.common.errors import InputError
 from render.common.files import read_json, sha256
 from render.hoa.scene import Scene
+
+if TYPE_CHECKING:
+    from codec.rvqgan.codec import RVQGAN
 
 ALL_CODEBOOKS = IdForm("prop")
 FIRST_CODEBOOKS = IdForm("prop_<n>cb", range(1, 100), 4)
@@ -40,6 +42,8 @@ def create(condition_id: ConditionId, parameters: Mapping[str, Any]) -> Conditio
     InputError
         If there is no such model file, or the model has fewer codebooks.
     """
+    import codec.coding.pipeline  # noqa: F401  here, so that worker processes find it imported
+
     model = Path(parameters["model"]) if "model" in parameters else shipped_model()
     codebooks = parameters.get("codebooks") or condition_id.number
     check_codebooks(model, codebooks)
@@ -53,6 +57,8 @@ def create(condition_id: ConditionId, parameters: Mapping[str, Any]) -> Conditio
 
 
 def _rendition(scene: Scene, path: Path, codebooks: int | None) -> Rendition:
+    from codec.coding.pipeline import decode, encode
+
     model, digest = _load(path)
     payload = encode(model, digest, scene, codebooks)
     decoded = decode(model, digest, payload)
@@ -63,11 +69,17 @@ def _rendition(scene: Scene, path: Path, codebooks: int | None) -> Rendition:
     return Rendition(decoded, payload, ".arvq")
 
 
-_load = cache(load)  # the items that one process builds share a model
+@cache  # the items that one process builds share a model
+def _load(path: Path) -> tuple[RVQGAN, bytes]:
+    from codec.checkpoints.model_file import load
+
+    return load(path)
 
 
 def shipped_model() -> Path:
     """Path of the model that comes with the package."""
+    from codec.checkpoints.model_file import PRETRAINED
+
     return PRETRAINED
 
 

@@ -1,5 +1,9 @@
 """The conditions by their ids: what each does to a scene whose content is known."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -16,6 +20,7 @@ from render.common.errors import InputError
 from render.common.files import sha256
 from render.hoa.scene import Scene
 
+ROOT = Path(__file__).parents[3]
 RATE = 44100
 TINY = ModelConfig(encoder_dim=2, decoder_dim=16, latent_dim=8, codebooks=2, dilations=())
 
@@ -151,3 +156,13 @@ def test_which_conditions_need_libopus():
 def test_every_condition_of_the_plans_that_come_with_the_package_can_be_made(plan):
     names = load_plan(plan).conditions
     assert [condition(name).id for name in names] == list(names)
+
+
+def test_a_build_without_the_codec_does_not_wait_for_pytorch():
+    script = (
+        "import sys; from listening.stimulus_build.plan_builder import condition\n"
+        "for name in ('href', 'la', 'order_1', 'cov_noise'): condition(name)\n"
+        "assert 'torch' not in sys.modules; condition('prop'); assert 'torch' in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
