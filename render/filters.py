@@ -1,4 +1,6 @@
-"""Write filters from Ambisonic channels to the ears, for other renderers: ``python -m render.filters -o F.wav``.
+"""Write filters from Ambisonic channels to the ears, for other renderers.
+
+    python -m render.filters -o out/filters.wav
 
 They are those of render.binaural: of a rigid sphere or of a SOFA file, by magnitude least squares, or of virtual
 loudspeakers (--via). The file has two channels, left and right ear, in which the filters of all ACN/SN3D inputs
