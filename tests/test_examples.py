@@ -1,8 +1,8 @@
 """The scripts of examples/ and what the documentation of the facade shows, run as they stand."""
 
 import importlib
-import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -22,16 +22,19 @@ DOCUMENTED = (
 )  # fmt: skip
 
 
-def run(name, *words):
-    answer = subprocess.run(
-        [sys.executable, ROOT / "examples" / f"{name}.py", *map(str, words)],
-        env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-    assert answer.returncode == 0, answer.stderr
-    return answer.stdout
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run an example in this process, since others would import PyTorch anew; what it prints."""
+
+    def run(name, *words):
+        monkeypatch.setattr(sys, "argv", [name, *map(str, words)])
+        runpy.run_path(str(ROOT / "examples" / f"{name}.py"), run_name="__main__")
+        return capsys.readouterr().out
+
+    return run
 
 
-def test_encode_array(tmp_path):
+def test_encode_array(tmp_path, run):
     said = run("encode_array", tmp_path)
     header = parse_header((tmp_path / "noise.arvq").read_bytes(), "noise.arvq")
     assert header.origin[0::2] == (48_000, 4)
@@ -40,14 +43,14 @@ def test_encode_array(tmp_path):
     assert (about.channels, about.length, about.sample_rate_hz) == (16, 48_000, 48_000)
 
 
-def test_render_scene(tmp_path):
+def test_render_scene(tmp_path, run):
     said = run("render_scene", tmp_path)
     assert "loudest loudspeaker: M+090\n" in said
     assert float(re.search(r"right ear: ([\d.]+) dB", said)[1]) > 5
     assert info(tmp_path / "click-7.1.4.wav").channels == 12
 
 
-def test_compare_arrays():
+def test_compare_arrays(run):
     """Independent noise at s dB: eq. 3 shrinks every correlation r by about 1 / (1 + 10^(s/10)) of itself."""
     said = run("compare_arrays")
     eq3, cov_sum = (float(re.search(rf"{name}: ([\d.]+)", said)[1]) for name in ("eq. 3", "cov_sum"))
@@ -58,7 +61,7 @@ def test_compare_arrays():
     assert eq3 == pytest.approx(expected, rel=0.1)
 
 
-def test_confidence_intervals():
+def test_confidence_intervals(run):
     """The table of the listeners' means against the t interval written out."""
     from scipy.stats import t
 
@@ -75,7 +78,7 @@ def test_confidence_intervals():
     assert [float(value) for value in found[1:5]] == pytest.approx(expected, abs=0.051)
 
 
-def test_low_anchor(tmp_path):
+def test_low_anchor(tmp_path, run):
     said = run("low_anchor", tmp_path)
     passed, stopped = (float(level) for level in re.findall(r"kHz (-?[\d.]+) dB", said))
     assert abs(passed) <= 0.1  # the mask of BS.1534-3
@@ -83,7 +86,7 @@ def test_low_anchor(tmp_path):
     assert info(tmp_path / "low_anchor.wav").length == 48_000
 
 
-def test_tokens_of_folder(tmp_path):
+def test_tokens_of_folder(tmp_path, run):
     for name, length in (("a.wav", 22_050), ("b.wav", 30_000)):
         noise = 0.05 * np.random.default_rng(length).standard_normal((16, length))
         write_scene(tmp_path / name, Scene(noise.astype(np.float32), 44_100))
