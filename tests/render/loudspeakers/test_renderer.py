@@ -8,6 +8,7 @@ import pytest
 
 from render.common.errors import InputError
 from render.common.files import sha256_of
+from render.dsp.block_processing import with_low_passed_w
 from render.dsp.convolution import Filters
 from render.fileio.audio_file import info, read, write_scene, writer
 from render.hoa.layout import layout
@@ -165,6 +166,28 @@ def test_a_trimmed_feed_arrives_together(tmp_path):
     left_at_listener = feed[0, 240:] / 1.715
     np.testing.assert_allclose(left_at_listener, plain[0] / 3.43, rtol=1e-5)
     np.testing.assert_allclose(feed[1, :2000] / 3.43, plain[1] / 3.43, rtol=1e-5)
+
+
+def test_a_room_of_ones_own_with_two_subwoofers_is_decoded_and_arrives_together(tmp_path):
+    """Distances 1.715 m and 3.43 m: 5 ms and 6.02 dB. A subwoofer has low-passed W over the root of 3 others."""
+    room = tmp_path / "room.toml"
+    room.write_text(
+        'name = "room"\n[loudspeakers]\nleft = { azimuth = 60, distance = 1.715 }\n'
+        "near = { lfe = true, distance = 1.715 }\nright = { azimuth = -60, distance = 3.43 }\n"
+        "back = { azimuth = 180, distance = 3.43 }\nfar = { lfe = true, distance = 3.43, gain_db = -20 }\n"
+    )
+    source = scene(order=1, length=2000, level=0.3)
+    write_scene(tmp_path / "a.wav", source)
+    of = layout(str(room))
+    decoding = Decoding(of, lfe="libiamf", trims=read_trims(room))
+    record = decode_file(tmp_path / "a.wav", tmp_path / "b.wav", decoding, FeedFormat(subtype="FLOAT"))
+    assert [channel["label"] for channel in record["channels"]] == ["left", "near", "right", "back", "far"]
+    feed, plain = read(tmp_path / "b.wav")[0], decode(source, of).samples
+    np.testing.assert_allclose(feed[0, 240:], plain[0] / 2, atol=1e-6)
+    np.testing.assert_allclose(feed[[2, 3], :2000], plain[[2, 3]], atol=1e-6)
+    np.testing.assert_allclose(feed[1, 240:], 5 * feed[4, :2000], atol=1e-6)  # -6 dB against -20 dB
+    low = next(block[-1] for block in with_low_passed_w([source.samples], 48000))
+    np.testing.assert_allclose(feed[4, :2000], 0.1 * low / np.sqrt(3), atol=1e-6)
 
 
 @pytest.mark.parametrize(("azimuth_deg", "elevation_deg", "label"), [
