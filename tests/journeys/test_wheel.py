@@ -64,9 +64,11 @@ def test_a_folder_that_hides_a_package_is_named(installed, decoys, hidden, other
 def test_a_help_text_names_documentation_that_is_there(installed, tmp_path):
     script = str(installed / "bin/hoa")
     answer = run(sys.executable, script, "analysis", "mushra", "--help", cwd=tmp_path, PYTHONPATH=str(installed))
-    (address,) = re.findall(r"\S+docs/\w+\.md", answer.stdout)
-    assert Path(address).is_relative_to(installed)
-    assert Path(address).read_text() == (ROOT / "docs" / "analysis.md").read_text()
+    addresses = [Path(address) for address in re.findall(r"\S+docs/[\w-]+\.md", answer.stdout)]
+    assert [address.name for address in addresses] == ["analysis.md", "figures.md"]
+    for address in addresses:
+        assert address.is_relative_to(installed)
+        assert address.read_text() == (ROOT / "docs" / address.name).read_text()
 
 
 @pytest.mark.slow
