@@ -20,12 +20,15 @@ def write_tables(
     test: Comparisons,
     rows: Sequence[Mapping[str, Any]],
     experts: Sequence[Mapping[str, Any]],
+    scale: Sequence[Mapping[str, Any]] = (),
     force: bool = False,
 ) -> None:
-    """Write ``summary.csv`` and ``summary.json``; each row of simulated results says so."""
-    header = [*rows[0], *(["simulated"] if test.simulated else [])]
+    """Write ``summary.csv``, ``summary.json`` and, if there is a scale, ``scale.csv``; simulated rows say so."""
     mark = ["SIMULATED"] if test.simulated else []
-    write_rows(folder / "summary.csv", header, ([*row.values(), *mark] for row in rows), force)
+    for name, table in (("summary", rows), ("scale", scale)):
+        if table:
+            header = [*table[0], *(["simulated"] if test.simulated else [])]
+            write_rows(folder / f"{name}.csv", header, ([*row.values(), *mark] for row in table), force)
     content = {
         "method": test.method, "source": {"file": test.source, "sha256_of_results": test.sha256},
         "simulated": test.simulated, "how": CAVEATS[test.method], "notes": list(test.notes),
@@ -33,17 +36,24 @@ def write_tables(
     }  # fmt: skip
     if test.method == "bs1116":
         content["expertise"] = [_plain(row) for row in experts]
+    if test.method == "ab":
+        content["scale"] = [_plain(row) for row in scale]
     write_json(folder / "summary.json", content, force=force)
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: None if value != value else value for name, value in row.items()}
+    return {
+        name: None if value in (math.inf, -math.inf) or value != value else value for name, value in row.items()
+    }
 
 
 def lines(
-    test: Comparisons, rows: Sequence[Mapping[str, Any]], experts: Sequence[Mapping[str, Any]]
+    test: Comparisons,
+    rows: Sequence[Mapping[str, Any]],
+    experts: Sequence[Mapping[str, Any]],
+    scale: Sequence[Mapping[str, Any]] = (),
 ) -> Iterator[str]:
-    """Yield the analysis over all items and listeners, then who was no expert and what must be known."""
+    """Yield the analysis over all items and listeners, who was no expert, the scale, and what must be known."""
     if test.simulated:
         yield "SIMULATED RATINGS: no listener heard anything\n"
     groups = {(row["attribute"], row["transducer"]) for row in rows}
@@ -55,6 +65,14 @@ def lines(
     for row in experts:
         verdict = "identified the hidden reference" if row["expert"] else "did not identify the hidden reference"
         yield f"{row['listener']} {verdict}: {row['identified']} of {row['trials']}, one-sided p {_p(row['p'])}"
+    for row in sorted(scale, key=lambda row: (row["attribute"], row["transducer"], -row["strength"])):
+        where = f" ({row['attribute']}, {row['transducer']})" if len(groups) > 1 else ""
+        yield (
+            f"{row['condition']}: strength {row['strength']:.2f} (95 % {row['ci_low']:.2f} to "
+            f"{row['ci_high']:.2f}), preferred to an average system in {100 * row['share']:.0f} %{where}"
+        )
+    if scale:
+        yield f"consistent with one scale (Bradley and Terry)? p of the fit {_p(scale[0]['p_fit'])}"
     for note in test.notes:
         yield f"note: {note}"
     yield f"note: {CAVEATS[test.method]}"
@@ -77,8 +95,8 @@ def _sentence(method: str, row: Mapping[str, Any]) -> str:
         )
     return (
         f"{pair}: {row['correct']} of {row['trials']} correct, share {row['share']:.2f} ({interval}), one-sided "
-        f"p {_p(row['p_binomial'])}, d' {row['d_independent']:.2f} (independent observations), "
-        f"{row['d_differencing']:.2f} (differencing)"
+        f"p {_p(row['p_binomial'])}, d' {row['d_independent']:.2f} ({row['d_independent_low']:.2f} to "
+        f"{row['d_independent_high']:.2f}; independent observations), {row['d_differencing']:.2f} (differencing)"
     )
 
 

@@ -48,10 +48,16 @@ def abx_d_prime(correct: int, trials: int, strategy: str) -> float:
     """
     if not trials:
         return math.nan
+    return d_prime_of_share(min(correct / trials, 1 - 1 / (2 * trials)), strategy)
+
+
+def d_prime_of_share(share: float, strategy: str) -> float:
+    """Return the d' with this share of correct answers, see `abx_d_prime`: 0 up to one half, infinite for 1."""
     scale = {"independent": 2.0, "differencing": math.sqrt(6.0)}[strategy]
-    share = min(correct / trials, 1 - 1 / (2 * trials))
     if share <= 0.5:
         return 0.0
+    if share >= 1:
+        return math.inf
 
     def excess(d: float) -> float:
         first, second = special.ndtr(d / math.sqrt(2)), special.ndtr(d / scale)

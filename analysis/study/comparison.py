@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from analysis.ratings.comparisons import Comparison, Comparisons
-from analysis.statistics.binomial import abx_d_prime, binomial_p, clopper_pearson
-from analysis.statistics.interval import mean_estimate
+from analysis.statistics.binomial import abx_d_prime, binomial_p, clopper_pearson, d_prime_of_share
+from analysis.statistics.interval import Estimate, mean_estimate
 from analysis.statistics.paired_tests import holm
+from analysis.statistics.preference import bradley_terry
+from render.common.errors import InputError
 
 CAVEATS = {
     "bs1116": "Intervals, t and sign tests are over the means of the listeners, or of the items where one "
@@ -48,6 +50,47 @@ def summary(test: Comparisons) -> list[Row]:
                     _correct(found)
                 rows += found
     return rows
+
+
+def preference_scale(test: Comparisons) -> tuple[list[Row], list[str]]:
+    """Place the systems of an AB test on one scale, where three or more were compared; also say what cannot be.
+
+    Returns
+    -------
+    rows, notes
+        For each attribute, transducer and condition: ``strength``, the log of its odds against a system of average
+        strength, with a 95 % interval over listeners (t, of one listener over trials); ``share``, the share of
+        preferences against such a system; ``p_fit`` of the model (`analysis.statistics.preference`).
+    """
+    rows: list[Row] = []
+    notes = []
+    for (attribute, transducer), trials in _grouped(test.trials, lambda trial: trial.group):
+        names = sorted({name for trial in trials for name in (trial.first, trial.second)})
+        if len(names) < 3:
+            continue
+        listeners = sorted({trial.listener for trial in trials})
+        wins = np.zeros((len(listeners), len(names), len(names)))
+        for trial in trials:
+            of, a, b = listeners.index(trial.listener), names.index(trial.first), names.index(trial.second)
+            wins[of, a, b] += trial.value
+            wins[of, b, a] += 1 - trial.value
+        try:
+            found = bradley_terry(wins)
+        except InputError as error:
+            notes.append(f"{attribute}, {transducer}: no scale of preference: {error}")
+            continue
+        covariance, df = (
+            (found.covariance, np.inf) if found.clustered is None else (found.clustered, len(listeners) - 1.0)
+        )
+        for name, value, variance in zip(names, found.values, np.diag(covariance), strict=True):
+            interval = Estimate(float(value), float(variance**0.5), df).interval()
+            rows.append({
+                "attribute": attribute, "transducer": transducer, "condition": name, "listeners": len(listeners),
+                "strength": interval.mean, "ci_low": interval.low, "ci_high": interval.high,
+                "share": 1 / (1 + math.exp(-interval.mean)), "deviance": found.deviance, "df": found.df,
+                "p_fit": found.p,
+            })  # fmt: skip
+    return rows, notes
 
 
 def expertise(test: Comparisons) -> list[Row]:
@@ -143,6 +186,15 @@ def _recognition(trials: Sequence[Comparison]) -> Row:
         "listeners": len({trial.listener for trial in trials}), "trials": count, "correct": correct,
         "share": correct / count, "ci_low": low, "ci_high": high,
         "p_binomial": binomial_p(correct, count, "greater"),
-        "d_independent": abx_d_prime(correct, count, "independent"),
-        "d_differencing": abx_d_prime(correct, count, "differencing"),
+        **_d_primes(correct, count, (low, high)),
     }  # fmt: skip
+
+
+def _d_primes(correct: int, count: int, shares: tuple[float, float]) -> Row:
+    """Return d' by both models with the limits that follow from those of the share correct."""
+    row: Row = {}
+    for strategy in ("independent", "differencing"):
+        low, high = (d_prime_of_share(share, strategy) for share in shares)
+        row |= {f"d_{strategy}": abx_d_prime(correct, count, strategy),
+                f"d_{strategy}_low": low, f"d_{strategy}_high": high}  # fmt: skip
+    return row

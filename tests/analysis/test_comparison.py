@@ -123,6 +123,31 @@ def test_preferences_count_each_pair_whatever_stood_at_a_and_ties_apart(tmp_path
     assert "neither in 3 of 14 trials" in printed
 
 
+def test_three_systems_are_placed_on_one_scale(tmp_path, run):
+    rng = np.random.default_rng(1)
+    strength = {"opus": -0.7, "prop": 0.7, "mono": 0.0}
+    header, rows = ["session", "listener", "item", "condition_a", "condition_b", "choice", "a", "b"], []
+    for listener in range(8):
+        for first, second in (("opus", "prop"), ("mono", "prop"), ("opus", "mono")):
+            share = 1 / (1 + np.exp(strength[second] - strength[first]))
+            rows += [
+                ["s", f"L{listener}", "a", first, second, "ab"[int(rng.random() > share)], "x", "y"]
+                for _ in range(6)
+            ]
+    rows.append(["s", "L0", "a", "mono", "prop", "same", "x", "y"])
+    summary, printed = run(write(tmp_path / "r.csv", header, rows))
+    found = {row["condition"]: row for row in summary["scale"]}
+    assert sum(row["strength"] for row in found.values()) == pytest.approx(0)
+    assert found["prop"]["ci_low"] > 0 > found["opus"]["ci_high"]
+    assert found["prop"]["share"] == pytest.approx(1 / (1 + np.exp(-found["prop"]["strength"])))
+    assert found["prop"]["df"] == 1
+    assert "prop: strength" in printed
+    assert len((tmp_path / "out" / "scale.csv").read_text().splitlines()) == 4
+    summary, printed = run(write(tmp_path / "r.csv", header, rows[:1] + rows[6:7] + rows[12:13]), "--force")
+    assert summary["scale"] == []
+    assert "no scale of preference" in printed
+
+
 def test_abx_is_read_from_the_database_without_the_withdrawn_and_never_pools_transducers(tmp_path, run):
     path = tmp_path / "r.sqlite"
     with closing(sqlite3.connect(path)) as database:
@@ -163,6 +188,9 @@ def test_abx_is_read_from_the_database_without_the_withdrawn_and_never_pools_tra
         expected = stats.binomtest(correct, 16, alternative="greater")
         assert found["p_binomial"] == pytest.approx(expected.pvalue)
         assert found["d_independent"] == pytest.approx(abx_d_prime(correct, 16, "independent"))
+        d, root = found["d_independent_high"], 2**0.5
+        hit, near = stats.norm.cdf(d / root), stats.norm.cdf(d / 2)
+        assert hit * near + (1 - hit) * (1 - near) == pytest.approx(found["ci_high"])
     assert len([row for row in summary["rows"] if row["scope"] == "overall"]) == 2
     assert summary["simulated"]
     assert "withdrawn and left out: L3" in printed
