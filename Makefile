@@ -17,7 +17,7 @@ SECONDS_PER_SCENE := 14
 LAYOUT  ?= 7.1.4
 WORKERS ?= $(shell nproc)
 
-.PHONY: help setup stimuli listen test lint format docs figures figure1 figure2 card bench fuzz mutation clean
+.PHONY: help setup libraries stimuli listen test sound lint format docs figures figure1 figure2 card bench fuzz mutation clean
 
 help:
 	@echo 'make setup                         virtual environment, Python packages, libopus'
@@ -39,10 +39,11 @@ help:
 
 setup: $(READY)
 
-# The lock pins every version. torch alone is chosen at set-up: its CPU build where one is at hand
-# (PIP_FIND_LINKS, or UV_TORCH_BACKEND=cpu), otherwise what the registry has for this platform (CUDA on Linux).
-$(READY): pyproject.toml uv.lock
-	@if ! $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+# What Python itself needs of the system. A target of its own, so that make -j2 installs what sound needs beside Python's
+# packages: apt-get waits for no other.
+libraries:
+	@if [ -e $(READY) ]; then exit; fi
+	if ! $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
 		echo 'error: Python 3.11 or newer is needed; name it with make PYTHON=python3.11 ...' >&2; exit 1
 	fi
 	if ! $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then
@@ -59,7 +60,11 @@ $(READY): pyproject.toml uv.lock
 			echo 'note: libopus is missing, the condition OPUS needs it: sudo apt-get install libopus0 (macOS: brew install opus)' >&2
 		fi
 	fi
-	[ -x $(VENV)/bin/python ] || $(PYTHON) -m venv $(VENV)
+
+# The lock pins every version. torch alone is chosen at set-up: its CPU build where one is at hand
+# (PIP_FIND_LINKS, or UV_TORCH_BACKEND=cpu), otherwise what the registry has for this platform (CUDA on Linux).
+$(READY): pyproject.toml uv.lock | libraries
+	@[ -x $(VENV)/bin/python ] || $(PYTHON) -m venv $(VENV)
 	[ -x $(VENV)/bin/uv ] || $(VENV)/bin/pip install -q --disable-pip-version-check uv==0.13.9
 	$(VENV)/bin/uv export --frozen -q --no-emit-project --no-emit-package torch --all-groups -o $(VENV)/lock.txt
 	UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(VENV)/bin/uv pip install -q --compile-bytecode -p $(VENV)/bin/python \
@@ -129,7 +134,10 @@ SOUND_PACKAGES := chromium pulseaudio pulseaudio-utils libportaudio2 libasound2-
 
 # One thread in each worker: workers that share the cores wait for each other in every parallel loop otherwise.
 # Where Python is told to keep no compiled modules, every command that a test starts would compile all of them anew.
-test: $(READY)
+test: $(READY) sound
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(RUN) pytest -n $(WORKERS)
+
+sound: | libraries
 	@if ! { command -v chromium && command -v pulseaudio && command -v parec \
 			&& $(PYTHON) -c 'import ctypes.util, sys; sys.exit(not ctypes.util.find_library("portaudio"))'; } >/dev/null; then
 		if ! { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
@@ -137,7 +145,6 @@ test: $(READY)
 			echo 'note: tests of playback skip: sudo apt-get install $(SOUND_PACKAGES)' >&2
 		fi
 	fi
-	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(RUN) pytest -n $(WORKERS)
 
 lint: $(READY)
 	$(VENV)/bin/uv lock --check -q
