@@ -4,9 +4,9 @@
     python -m codec.profile --preset paper --training
 
 The report states parameters, multiply-accumulate operations (MAC) per second of audio, time per second of audio,
-memory and latency. The operations are compared with those of one published mono codec for each channel, whose
-times bench/against_stock.py measures. `--training` counts a step of the preset instead, and estimates from
-that its memory and time on one GPU.
+what computes the network (AVX-512, AVX2 or NEON, or else oneDNN), memory and latency. The operations are compared
+with those of one published mono codec for each channel, whose times bench/against_stock.py measures. `--training`
+counts a step of the preset instead, and estimates from that its memory and time on one GPU.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ def report(found: dict[str, Any]) -> str:
         f"{'rate of the codes, kbit/s':28}{found['code_bps'] / 1e3:12.3f}",
         f"{'encode, s per s of audio':28}{found['encode_s_per_s']:12.3f}  ({found['threads']} threads)",
         f"{'decode, s per s of audio':28}{found['decode_s_per_s']:12.3f}",
+        f"{'computed by':28}{found['kernel']:>12}",
         f"{'memory, MB':28}{found['memory_MB']:12.0f}  ({found['memory_above_model_MB']:.0f} above the model)",
         f"{'latency of a stream, s':28}{found['latency_s']:12.3f}",
         f"{'with --low-delay, s':28}{found['low_delay_latency_s']:12.3f}",

@@ -15,6 +15,7 @@ from codec.coding.low_delay import delay_samples
 from codec.coding.pipeline import decode_packets, encode_packets, make_header, summarise
 from codec.rvqgan.codec import RVQGAN, convolutions, count_parameters, meta_model
 from codec.rvqgan.config import ModelConfig
+from codec.streaming.stream_layers import fastest_layers
 
 
 def macs_per_second(config: ModelConfig) -> dict[str, float]:
@@ -86,5 +87,6 @@ def profile(model: RVQGAN, seconds: float) -> dict[str, Any]:
         "latency_s": delay_samples(model, STANDARD) / config.sample_rate_hz,
         "low_delay_latency_s": delay_samples(model, LOW_DELAY) / config.sample_rate_hz,
         "threads": torch.get_num_threads(),
+        "kernel": fastest_layers(next(model.parameters()).device).NAME,
         **measure(model, seconds),
     }

@@ -23,7 +23,6 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from codec.bitstream.sizes import PACKET_FRAMES, SLOT_FRAMES, STANDARD, Framing, side_info_bytes, slot_counts
-from codec.rvqgan.codec import contextual_frames
 from codec.rvqgan.config import ModelConfig
 from codec.side_info import level_restoration
 from codec.side_info.analysis import BANDS, LEVEL_BANDS, band_edges, measure_parameters
@@ -31,6 +30,7 @@ from codec.side_info.klt import MDCT_HOP, ForwardKLT, InverseKLT, KLTBasis, klt_
 from codec.side_info.level_restoration import LevelRestorer
 from codec.side_info.parameter_coding import SpatialParameters, decode_parameters, encode_parameters
 from codec.streaming.rechunk import rechunk
+from codec.streaming.stream_layers import exact_context_frames
 from codec.streaming.threads import on_one_thread
 
 
@@ -104,7 +104,7 @@ class Identity:
     def __init__(self, config: ModelConfig, framing: Framing = STANDARD):
         self._hop = config.hop
         self.codebooks_available = config.codebooks
-        self.lead_in_packets = math.ceil(contextual_frames(config)[1] / framing.packet_frames)
+        self.lead_in_packets = math.ceil(exact_context_frames(config) / framing.packet_frames)
 
     def forward(
         self, signal: Iterable[Float32[ndarray, "channel time"]], packet_frames: Iterable[int]
@@ -144,7 +144,7 @@ class SpatialSideInfo:
         self._hop, self._sample_rate_hz, self._framing = config.hop, config.sample_rate_hz, framing
         self._channels, self._ambisonic = config.channels, config.signal_layout == "ambiX"
         self._band_widths = np.diff(band_edges(config.sample_rate_hz))
-        context_frames = contextual_frames(config)[1]
+        context_frames = exact_context_frames(config)
 
         frames = framing.packet_frames
         packet_bits = 8 * side_info_bytes(config.channels, frames, framing)

@@ -26,16 +26,16 @@ from render.common.compiled import compiled
 EPSILON = 1e-9  # as published, since α may come near zero
 PARTS = 16  # into which the rows are divided, on any number of threads
 
-# π = PI_HIGH + PI_MIDDLE + PI_LOW; the first two have few enough bits that k·PI_HIGH is exact for |k| < 2^15
-_PI_HIGH = np.float32(3.140625)
-_PI_MIDDLE = np.float32(9.67502593994140625e-4)
-_PI_LOW = np.float32(1.509957990978376432e-7)
-_INVERSE_PI = np.float32(1 / math.pi)
+# π as a sum, of which the first two parts have few enough bits that k times the first is exact for |k| < 2^15
+PI_PARTS = _PI_HIGH, _PI_MIDDLE, _PI_LOW = tuple(
+    np.array([3.140625, 9.67502593994140625e-4, 1.509957990978376432e-7], np.float32)
+)
+INVERSE_PI = np.float32(1 / math.pi)
 # Coefficients of sin(r)/r and cos(r) for |r| <= π/2 in powers of r², fitted on Chebyshev nodes; the error is 3e-9
 _nodes = (np.pi / 2 * np.cos(np.pi * (np.arange(64) + 0.5) / 64)) ** 2
-_S0, _S1, _S2, _S3, _S4, _S5 = np.polynomial.polynomial.polyfit(
-    _nodes, np.sinc(np.sqrt(_nodes) / np.pi), 5
-).astype(np.float32)
+SINE = _S0, _S1, _S2, _S3, _S4, _S5 = tuple(
+    np.polynomial.polynomial.polyfit(_nodes, np.sinc(np.sqrt(_nodes) / np.pi), 5).astype(np.float32)
+)
 _C0, _C1, _C2, _C3, _C4, _C5 = np.polynomial.polynomial.polyfit(_nodes, np.cos(np.sqrt(_nodes)), 5).astype(
     np.float32
 )
@@ -49,7 +49,7 @@ _OPTIONS = dict(nogil=True, error_model="numpy", fastmath={"contract", "nsz", "n
 @compiled(inline="always", **_OPTIONS)
 def _reduced(u):
     """Return u - kπ for the nearest integer k, which has the same sin² and sin(2·)."""
-    k = np.rint(u * _INVERSE_PI)
+    k = np.rint(u * INVERSE_PI)
     return ((u - k * _PI_HIGH) - k * _PI_MIDDLE) - k * _PI_LOW
 
 

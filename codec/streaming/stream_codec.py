@@ -15,7 +15,7 @@ from numpy import ndarray
 
 from codec.bitstream.format import ABSENT
 from codec.rvqgan.codec import RVQGAN
-from codec.streaming.stream_layers import TILE_FRAMES, Stream, stream_layers
+from codec.streaming.stream_layers import TILE_FRAMES, Stream, fastest_layers, stream_layers
 from codec.streaming.threads import thread_pool
 from render.common.errors import InputError
 
@@ -50,9 +50,8 @@ class StreamEncoder:
         self._threads = threads or torch.get_num_threads()
         self._tile = tile_frames * config.hop
         device = next(model.parameters()).device
-        self._stream = Stream(
-            stream_layers(model.encoder.block), config.channels, self._tile, self._threads, device=device
-        )
+        layers = stream_layers(model.encoder.block, fastest_layers(device))
+        self._stream = Stream(layers, config.channels, self._tile, self._threads, device=device)
 
     @property
     def latency_samples(self) -> int:
@@ -99,7 +98,7 @@ class StreamDecoder:
         As for `StreamEncoder`.
     running : bool
         Whether to begin in the middle of a stream, at a multiple of `tile_frames`, instead of at its first frame.
-        The first samples are then meaningless: `lag_samples` and as many as the network looks back. All others
+        The first samples are then meaningless: `lag_samples` and those of `exact_context_frames`. All others
         are those of a decoder that began at frame 0, bit for bit.
     bf16 : bool
         Whether to convolve in bfloat16: faster on a GPU, with an error about 45 dB below the signal.
@@ -114,9 +113,8 @@ class StreamDecoder:
         self._threads = threads or torch.get_num_threads()
         self._tile = tile_frames
         device = next(model.parameters()).device
-        self._stream = Stream(
-            stream_layers(model.decoder.model), config.latent_dim, self._tile, self._threads, running, device, bf16
-        )
+        layers = stream_layers(model.decoder.model, fastest_layers(device, bf16))
+        self._stream = Stream(layers, config.latent_dim, self._tile, self._threads, running, device, bf16)
         self._tables = thread_pool(self._threads).submit(code_tables, model).result()
 
     @property

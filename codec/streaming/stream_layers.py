@@ -15,13 +15,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from types import ModuleType
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from codec.rvqgan.codec import contextual_frames
+from codec.rvqgan.config import ModelConfig
 from codec.rvqgan.layers import Block, Conv1d, ConvTranspose1d, ResidualUnit, Snake1d
-from codec.rvqgan.snake import snake
+from codec.streaming import torch_layers, vector_kernels, vector_layers
 from codec.streaming.threads import thread_pool
 
 CPU = torch.device("cpu")
@@ -45,6 +48,8 @@ class StreamLayer:
         Samples of context that it needs before and after.
     up, down : int
         n input samples make n · up / down output samples.
+    step : int
+        Number of input samples that are computed together; parts are multiples of it.
     channels_out : int
     """
 
@@ -53,94 +58,48 @@ class StreamLayer:
     after: int
     up: int
     down: int
+    step: int
     channels_out: int
 
 
-def _image(rows: Rows) -> Float[Tensor, "1 channel 1 time"]:
-    """View rows as an image of height 1 with the channels last in memory, for which oneDNN is fastest."""
-    return rows.reshape(1, 1, *rows.shape).permute(0, 3, 1, 2)
+def fastest_layers(device: torch.device, bf16: bool = False) -> ModuleType:
+    """Return the module that computes the layers: `vector_layers` where it can, or else `torch_layers`."""
+    vectors = device == CPU and not bf16 and vector_kernels.INSTRUCTION_SET is not None
+    return vector_layers if vectors else torch_layers
 
 
-def _rows(image: Float[Tensor, "1 channel 1 time"]) -> Rows:
-    return image[0, :, 0].t()
-
-
-def _activated(activation: Snake1d | None, image: Tensor) -> Tensor:
-    return image if activation is None else snake(image.squeeze(2), activation.alpha).unsqueeze(2)
-
-
-def _convolve(image: Tensor, weight: Tensor, bias: Tensor | None, stride: int = 1, dilation: int = 1) -> Tensor:
-    """Convolve without padding.
-
-    On a CPU oneDNN is called by name where there is one: PyTorch's own choice between it and a matrix product
-    depends on the number of threads.
-    """
-    if image.device == CPU and torch.backends.mkldnn.is_available() and not torch.is_autocast_enabled("cpu"):
-        return torch.mkldnn_convolution(image, weight, bias, (0, 0), (1, stride), (1, dilation), 1)
-    return torch.conv2d(image, weight, bias, (1, stride), 0, (1, dilation))
-
-
-def _convolution(layer: Conv1d, activation: Snake1d | None) -> StreamLayer:
-    """Snake and a convolution, possibly strided. Since snake(0) = 0, zeros may be padded before the activation."""
+def _convolution(layer: Conv1d, activation: Snake1d | None, layers: ModuleType) -> StreamLayer:
+    """Snake and a convolution. Since snake(0) = 0, zeros may be padded before the activation."""
     kernel, stride, dilation = layer.kernel_size[0], layer.stride[0], layer.dilation[0]
-    weight = layer.weight.unsqueeze(2)
-
-    def compute(x: Rows, out: Rows) -> None:
-        image = _activated(activation, _image(x))
-        out.copy_(_rows(_convolve(image, weight, layer.bias, stride, dilation)))
-
     before = int(layer.padding[0])
     after = (kernel - 1) * dilation + 1 - stride - before
-    return StreamLayer(compute, before, after, 1, stride, layer.out_channels)
+    compute = layers.convolution(layer, activation)
+    return StreamLayer(compute, before, after, 1, stride, stride, layer.out_channels)
 
 
-def _transposed(layer: ConvTranspose1d, activation: Snake1d | None) -> StreamLayer:
-    """Snake and a transposed convolution of kernel 2s and stride s, with s/2 samples cut off at both ends.
-
-    Samples js to js + s of the output are the first half of the kernel times input j plus the second half times
-    input j - 1. That is a convolution with two taps and s times as many channels; each row of its output is cut
-    into s samples.
-    """
-    stride, cut = layer.stride[0], int(layer.padding[0])
-    halves = layer.weight.unflatten(2, (2, stride)).flip(2)  # (channel, channel_out, tap, phase)
-    weight = halves.permute(3, 1, 2, 0).flatten(0, 1).permute(0, 2, 1).unsqueeze(2).contiguous()
-    bias = None if layer.bias is None else layer.bias.repeat(stride)
-
-    def compute(x: Rows, out: Rows) -> None:
-        image = _activated(activation, _image(x))
-        full = _rows(_convolve(image, weight, bias)).reshape(-1, layer.out_channels)
-        out.copy_(full[cut : cut + len(out)])
-
-    return StreamLayer(compute, 1, 1, stride, 1, layer.out_channels)
+def _transposed(layer: ConvTranspose1d, activation: Snake1d | None, layers: ModuleType) -> StreamLayer:
+    return StreamLayer(layers.transposed(layer, activation), 1, 1, layer.stride[0], 1, 1, layer.out_channels)
 
 
-def _residual(unit: ResidualUnit) -> StreamLayer:
-    """Residual unit: x + conv1(Snake(conv7(Snake(x))))."""
-    first, wide, second, narrow = unit.block
-    assert isinstance(first, Snake1d)
+def _residual(unit: ResidualUnit, layers: ModuleType) -> StreamLayer:
+    wide = unit.block[1]
     assert isinstance(wide, Conv1d)
-    assert isinstance(second, Snake1d)
-    assert isinstance(narrow, Conv1d)
-    dilation, margin = wide.dilation[0], int(wide.padding[0])
-    wide_weight, narrow_weight = wide.weight.unsqueeze(2), narrow.weight.unsqueeze(2)
-
-    def compute(x: Rows, out: Rows) -> None:
-        branch = _convolve(_activated(first, _image(x)), wide_weight, wide.bias, 1, dilation)
-        branch = _convolve(_activated(second, branch), narrow_weight, narrow.bias)
-        torch.add(_rows(branch), x[margin : margin + len(out)], out=out)
-
-    return StreamLayer(compute, margin, margin, 1, 1, narrow.out_channels)
+    margin, step = int(wide.padding[0]), layers.residual_step(wide.dilation[0])
+    return StreamLayer(layers.residual(unit), margin, margin, 1, 1, step, wide.out_channels)
 
 
 def _pointwise(function: nn.Module, channels: int) -> StreamLayer:
     def compute(x: Rows, out: Rows) -> None:
         out.copy_(function(x))
 
-    return StreamLayer(compute, 0, 0, 1, 1, channels)
+    return StreamLayer(compute, 0, 0, 1, 1, 1, channels)
 
 
-def stream_layers(network: nn.Sequential) -> list[StreamLayer]:
-    """Return the layers of a folded encoder or decoder (`Encoder.block`, `Decoder.model`)."""
+def stream_layers(network: nn.Sequential, computed_by: ModuleType) -> list[StreamLayer]:
+    """Return the layers of a folded encoder or decoder (`Encoder.block`, `Decoder.model`).
+
+    They are computed by `vector_layers` or `torch_layers`; see `fastest_layers`.
+    """
     layers: list[StreamLayer] = []
     activation = None
     for item in network:
@@ -149,15 +108,27 @@ def stream_layers(network: nn.Sequential) -> list[StreamLayer]:
                 activation = layer
                 continue
             if isinstance(layer, ResidualUnit):
-                layers.append(_residual(layer))
+                layers.append(_residual(layer, computed_by))
             elif isinstance(layer, ConvTranspose1d):
-                layers.append(_transposed(layer, activation))
+                layers.append(_transposed(layer, activation, computed_by))
             elif isinstance(layer, Conv1d):
-                layers.append(_convolution(layer, activation))
+                layers.append(_convolution(layer, activation, computed_by))
             else:
                 layers.append(_pointwise(layer, layers[-1].channels_out))
             activation = None
     return layers
+
+
+def exact_context_frames(config: ModelConfig) -> int:
+    """Return the frames before one on which the bits of the decoder's output depend, rounded up.
+
+    These are the frames on which it depends at all, and those whose samples are computed together with its own.
+    """
+    rate, together = 1, 0.0
+    for stride in reversed(config.strides):
+        rate *= stride
+        together += sum(map(vector_layers.residual_step, config.dilations)) / rate
+    return contextual_frames(config)[1] + math.ceil(together)
 
 
 def _after_first_tile(layers: list[StreamLayer], samples: int) -> tuple[list[int], int]:
@@ -266,7 +237,7 @@ class Stream:
         return x, held
 
     def _compute(self, layer: StreamLayer, x: Rows, usable: int, out: Rows) -> None:
-        size = max(MIN_PART_ROWS, PART_ELEMENTS // x.shape[1]) // layer.down * layer.down
+        size = max(MIN_PART_ROWS, PART_ELEMENTS // x.shape[1]) // layer.step * layer.step
 
         @torch.inference_mode()  # like autocast, a setting of each thread
         def part(start: int, stop: int) -> None:

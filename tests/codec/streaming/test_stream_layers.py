@@ -7,6 +7,7 @@ import torch
 
 from codec.rvqgan.codec import RVQGAN, contextual_frames
 from codec.rvqgan.config import ModelConfig
+from codec.streaming import torch_layers, vector_layers
 from codec.streaming.stream_layers import Stream, stream_layers
 
 CONFIGS = [
@@ -16,9 +17,11 @@ CONFIGS = [
 
 
 @pytest.mark.parametrize("config", CONFIGS)
-def test_rates_widths_and_look_ahead(config):
+@pytest.mark.parametrize("computed_by", [torch_layers, vector_layers])
+def test_rates_widths_and_look_ahead(config, computed_by):
     model = RVQGAN(config, weight_norm=False).eval().requires_grad_(False)
-    encoder, decoder = stream_layers(model.encoder.block), stream_layers(model.decoder.model)
+    encoder = stream_layers(model.encoder.block, computed_by)
+    decoder = stream_layers(model.decoder.model, computed_by)
     assert math.prod(layer.down for layer in encoder) == math.prod(layer.up for layer in decoder) == config.hop
     assert (encoder[-1].channels_out, decoder[-1].channels_out) == (config.latent_dim, config.channels)
     context = contextual_frames(config)
@@ -28,10 +31,11 @@ def test_rates_widths_and_look_ahead(config):
 
 
 @pytest.mark.parametrize("config", CONFIGS)
-def test_one_tile_and_its_end_are_the_network(config):
+@pytest.mark.parametrize("computed_by", [torch_layers, vector_layers])
+def test_one_tile_and_its_end_are_the_network(config, computed_by):
     torch.manual_seed(0)
     model = RVQGAN(config, weight_norm=False).eval().requires_grad_(False)
     audio = torch.randn(1, config.channels, 8 * config.hop)
-    stream = Stream(stream_layers(model.encoder.block), config.channels, 4 * config.hop, threads=1)
+    stream = Stream(stream_layers(model.encoder.block, computed_by), config.channels, 4 * config.hop, threads=1)
     rows = torch.cat([*(part.clone() for part in stream.push(audio[0].t())), stream.finish()])
     torch.testing.assert_close(rows.t()[None], model.encoder(audio), rtol=1e-4, atol=1e-5)

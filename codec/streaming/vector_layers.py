@@ -1,0 +1,180 @@
+"""The layers of the network on a CPU, with the loops of `vector_kernels`.
+
+A layer passes over memory once: it takes as many samples as the cache of a core holds, applies Snake, multiplies,
+and writes the result. A convolution without dilation is a matrix product, since the samples under its taps lie
+one after the other in memory. The kernels of 7 taps in residual units are computed by minimal filtering.
+
+A matrix of weights (inner, column) is stored as panels (panel, inner, width), as `tile_product` reads them.
+Samples have as many channels as fill whole vectors, the last of them 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import local
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+from numpy import ndarray
+from torch import Tensor
+
+from codec.rvqgan.layers import Conv1d, ConvTranspose1d, ResidualUnit, Snake1d
+from codec.rvqgan.snake import EPSILON
+from codec.streaming.minimal_filtering import FILTER, OUTPUTS, PRODUCTS, TAPS
+from codec.streaming.vector_kernels import LANES, NAME, ROWS_OF, TILE_ROWS, convolve, residual_unit
+
+__all__ = ["NAME", "convolution", "residual", "residual_step", "transposed"]
+
+Rows = Float[Tensor, "time channel"]
+Compute = Callable[[Rows, Rows], None]
+
+BLOCK_ELEMENTS = 2**18  # samples times channels of the input of a convolution that are held in the cache
+FILTER_ELEMENTS = 2**17  # the same of the transformed samples of a residual unit, but at least
+FILTER_TILES = 56  # so many tiles, since for fewer, reading the weights takes longer than the arithmetic
+_MAX_ROWS = max(ROWS_OF)
+_buffers = local()
+
+
+def _padded(count: int) -> int:
+    """Return the number of channels that fill whole vectors."""
+    return -(-count // LANES) * LANES
+
+
+def _panel_width(columns: int) -> int:
+    """Return the width of the panels that hold so many columns with the fewest unused ones."""
+    widths = [LANES * vectors for vectors in TILE_ROWS]
+    return min(widths, key=lambda width: -(-columns // width) * width)
+
+
+def _panels(weights: Float[ndarray, "... inner column"], width: int) -> Float32[ndarray, "panel ... inner width"]:
+    """Cut the columns into panels; those of the last panel that are missing are 0."""
+    *outer, columns = weights.shape
+    panels = np.zeros((-(-columns // width), *outer, width), np.float32)
+    for panel, cut in enumerate(range(0, columns, width)):
+        part = weights[..., cut : cut + width]
+        panels[panel, ..., : part.shape[-1]] = part
+    return panels
+
+
+def _vector(values: Tensor | None, count: int, fill: float = 0.0) -> Float32[ndarray, " channel"]:
+    """Return values of channels with `fill` for those that are added."""
+    result = np.full(count, fill, np.float32)
+    if values is not None:
+        result[: values.numel()] = values.detach().reshape(-1).numpy()
+    return result
+
+
+def _snake_factors(activation: Snake1d | None, count: int) -> tuple[Float32[ndarray, " channel"], ...]:
+    """Return α and 1/α, empty without activation."""
+    if activation is None:
+        return np.empty(0, np.float32), np.empty(0, np.float32)
+    alpha = _vector(activation.alpha, count, 1.0)
+    return alpha, np.float32(1) / (alpha + np.float32(EPSILON))
+
+
+def _buffer(elements: int) -> Float32[ndarray, " element"]:
+    """Return memory of this thread, which the next call may return again."""
+    if getattr(_buffers, "memory", np.empty(0)).size < elements:
+        _buffers.memory = np.empty(elements, np.float32)
+    return _buffers.memory
+
+
+def _divided(*shapes: tuple[int, ...]) -> list[Float32[ndarray, " element"]]:
+    """Return arrays of these shapes in memory of this thread; rows after the last one may be read."""
+    sizes = [int(np.prod(shape)) for shape in shapes]
+    memory, arrays, start = _buffer(sum(sizes)), [], 0
+    for shape, size in zip(shapes, sizes, strict=True):
+        arrays.append(memory[start : start + size].reshape(shape))
+        start += size
+    return arrays
+
+
+def _windowed(
+    taps_weights: Float[ndarray, "tap channel column"],
+    bias: Float32[ndarray, " column"],
+    activation: Snake1d | None,
+    stride: int,
+    cut: int,
+) -> Compute:
+    taps, channels, columns = taps_weights.shape
+    padded, width = _padded(channels), _panel_width(columns)
+    inner = np.zeros((taps, padded, columns), np.float32)
+    inner[:, :channels] = taps_weights
+    weights = _panels(inner.reshape(taps * padded, columns), width)
+    offset = _vector(torch.from_numpy(bias), len(weights) * width)
+    factors = _snake_factors(activation, padded)
+    step = TILE_ROWS[width // LANES]
+    block = max(1, BLOCK_ELEMENTS // (stride * padded) // step) * step
+
+    def compute(x: Rows, out: Rows) -> None:
+        read = (block - 1) * stride + taps
+        spare = _MAX_ROWS * stride
+        activated, products, tile = _divided((read + spare, padded), (block, columns), (_MAX_ROWS, width))
+        windows = np.lib.stride_tricks.as_strided(
+            activated, (block + _MAX_ROWS, taps * padded), (4 * stride * padded, 4)
+        )
+        convolve(
+            x.numpy(), taps, stride, *factors, weights, offset, cut, out.numpy().reshape(-1), block,
+            activated[:read], windows, products, tile,
+        )  # fmt: skip
+
+    return compute
+
+
+def convolution(layer: Conv1d, activation: Snake1d | None) -> Compute:
+    """Return what computes Snake and a convolution without dilation, possibly strided."""
+    weights = layer.weight.detach().permute(2, 1, 0).numpy()
+    return _windowed(weights, _vector(layer.bias, layer.out_channels), activation, layer.stride[0], 0)
+
+
+def transposed(layer: ConvTranspose1d, activation: Snake1d | None) -> Compute:
+    """Return what computes Snake and a transposed convolution of kernel 2s and stride s, s/2 samples cut off.
+
+    Samples js to js + s of the output are the first half of the kernel times input j plus the second half times
+    input j - 1: a convolution with two taps and s times as many channels.
+    """
+    stride, channels = layer.stride[0], layer.out_channels
+    halves = layer.weight.detach().unflatten(2, (2, stride)).flip(2)  # (channel, channel_out, tap, phase)
+    weights = halves.permute(2, 0, 3, 1).flatten(2).numpy()
+    bias = np.tile(_vector(layer.bias, channels), stride)
+    return _windowed(weights, bias, activation, 1, int(layer.padding[0]) * channels)
+
+
+def residual_step(dilation: int) -> int:
+    """Return how many samples of a residual unit are computed together: tiles of its dilation, interleaved."""
+    return OUTPUTS * dilation
+
+
+def residual(unit: ResidualUnit) -> Compute:
+    """Return what computes a residual unit: x + conv1(Snake(conv7(Snake(x))))."""
+    first, wide, second, narrow = unit.block
+    assert isinstance(first, Snake1d)
+    assert isinstance(wide, Conv1d)
+    assert isinstance(second, Snake1d)
+    assert isinstance(narrow, Conv1d)
+    channels, dilation = wide.in_channels, wide.dilation[0]
+    padded, width = _padded(channels), _panel_width(channels)
+    taps = wide.weight.detach().permute(2, 1, 0).double().numpy()
+    transformed_taps = np.tensordot(FILTER.taps, taps, 1)
+    wide_weights = _panels(transformed_taps, width)
+    narrow_weights = _panels(narrow.weight.detach()[:, :, 0].t().numpy(), width)
+    held = len(wide_weights) * width
+    wide_bias, narrow_bias = _vector(wide.bias, held), _vector(narrow.bias, held)
+    factors, second_factors = _snake_factors(first, padded), _snake_factors(second, held)
+    groups = -(-max(FILTER_TILES, FILTER_ELEMENTS // (PRODUCTS * padded)) // dilation)
+    step = TILE_ROWS[width // LANES]
+    tiles = groups * dilation
+    room = -(-tiles // step) * step
+
+    def compute(x: Rows, out: Rows) -> None:
+        activated, transformed, products, hidden, tile = _divided(
+            ((tiles * OUTPUTS) + (TAPS - 1) * dilation, padded), (PRODUCTS, room, padded), (PRODUCTS, room, width),
+            (tiles * OUTPUTS + _MAX_ROWS, held), (_MAX_ROWS, width),
+        )  # fmt: skip
+        residual_unit(
+            x.numpy(), dilation, groups, *factors, wide_weights, wide_bias, *second_factors, narrow_weights,
+            narrow_bias, out.numpy(), activated, transformed, products, hidden, tile,
+        )  # fmt: skip
+
+    return compute
