@@ -6,9 +6,9 @@
 
 What the ratings tell (design, listeners, post-screening, results, statistical methods, versions, hashes) is filled
 in. --build takes what the folder of the built test tells: key, ratings of listening.serve, material, systems,
-anchors, levels. The rest is taken from a TOML file (--facts), one line for each point of the checklist, which
-takes precedence; a point that is missing is flagged as missing. --template prints such a file to fill in. Where
-Chromium is installed the report is printed as PDF too.
+anchors, levels; --plan tells title and comparisons. The rest is taken from a TOML file (--facts), one line for
+each point of the checklist, which takes precedence; a point that is missing is flagged as missing. --template
+prints such a file to fill in. Where Chromium is installed the report is printed as PDF too.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from analysis.reporting.checklist import read_facts, template
-from analysis.reporting.known_facts import facts_of_sessions, fill_from_build
+from analysis.reporting.known_facts import known_facts
 from analysis.study.options import add_options
 from render.common.cli import one_thread_for_linear_algebra, parser, run
 from render.common.errors import InputError
@@ -32,8 +32,7 @@ def main() -> None:
     command.add_argument("-o", "--output", type=Path, default=Path("report.html"), metavar="REPORT.html")
     command.add_argument("--force", action="store_true", help="replace a report that differs")
     arguments = command.parse_args()
-    facts = fill_from_build(arguments) if arguments.build else {}
-    facts |= facts_of_sessions(arguments.results)
+    facts = known_facts(arguments)
     if arguments.template:
         print(template(facts))
         return

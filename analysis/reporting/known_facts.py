@@ -16,6 +16,31 @@ from analysis.reporting.checklist import read_facts
 from render.common.errors import InputError
 
 
+def known_facts(arguments: argparse.Namespace) -> dict[str, str]:
+    """Return what build, plan of the analysis and database tell of the options of `analysis.report`.
+
+    Where a build is named, ``results`` and ``key`` of the options are completed from it (`fill_from_build`).
+    """
+    facts = fill_from_build(arguments) if arguments.build else {}
+    if arguments.plan:
+        facts |= facts_of_plan(arguments.plan)
+    return facts | facts_of_sessions(arguments.results)
+
+
+def facts_of_plan(path: Path) -> dict[str, str]:
+    """Return what a frozen plan (`analysis.plan`) tells: the title, and what the test is to compare."""
+    from analysis.study.preregistration import read_plan  # here, since it loads NumPy
+
+    plan, _ = read_plan(path)
+    compared = ", ".join(f"{a} with {b}" for a, b in plan.comparisons) or "every pair without anchors"
+    margin = f", equivalence within {plan.margin:g} points" if plan.margin else ""
+    purpose = (
+        f"Planned on {plan.frozen[:10]}: to compare {compared} ({plan.test}, {plan.correction}, alpha "
+        f"{plan.alpha:g}{margin}) by {plan.listeners} listeners. MISSING: purpose and hypotheses"
+    )
+    return {"title": plan.title, "purpose": purpose} if plan.title else {"purpose": purpose}
+
+
 def fill_from_build(arguments: argparse.Namespace) -> dict[str, str]:
     """Return the facts of the build, and set ``results`` and ``key`` where the command line does not name them.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from analysis.ratings.importers.listening_server import APPLICATION_ID, USER_VERSION
-from analysis.reporting.known_facts import facts_of_sessions, fill_from_build
+from analysis.reporting.known_facts import facts_of_plan, facts_of_sessions, fill_from_build
 from render.common.errors import InputError
 
 
@@ -56,3 +56,20 @@ def test_the_database_tells_the_procedure(tmp_path):
         assert said in text
     (tmp_path / "r.csv").write_text("listener,item\n")
     assert facts_of_sessions([tmp_path / "r.csv"]) == {}
+
+
+def test_the_plan_tells_title_and_comparisons_but_not_the_purpose(tmp_path, command):
+    plan = ("analysis.plan", "--listeners", 12, "--conditions", "a", "b", "c", "--items", "x")
+    first, second = tmp_path / "first.json", tmp_path / "second.json"
+    assert command(*plan, "--title", "A", "--compare", "a", "b", "--margin", 5, "-o", first).returncode == 0
+    told = facts_of_plan(first)
+    assert told["title"] == "A"
+    for said in (
+        "a with b (t, holm, alpha 0.05, equivalence within 5 points) by 12 listeners",
+        "MISSING: purpose",
+    ):
+        assert said in told["purpose"]
+    assert command(*plan, "-o", second).returncode == 0
+    told = facts_of_plan(second)
+    assert list(told) == ["purpose"]
+    assert "every pair without anchors (t" in told["purpose"]
