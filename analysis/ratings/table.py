@@ -19,6 +19,7 @@ and further columns follow them as text, unchanged. Where a program's file holds
 ``stimulus_sha256``  digest of what was played
 ``attribute``        what was rated, one of `ATTRIBUTES`; only one of them is read at a time
 ``transducer``       loudspeakers or headphones
+``laboratory``       where it was rated, if in several
 """
 
 from __future__ import annotations
