@@ -14,6 +14,7 @@
     cov_noise           noise with the reference's covariance: an oracle that keeps nothing of the waveform
     prop                the proposed codec with all its codebooks
     prop_<n>cb          the proposed codec with its first n codebooks
+    prop_low_delay      the proposed codec with packets for live use
 
 A plan may give an id parameters (``[parameters.ID]``): ``model`` and ``codebooks`` make any id the proposed codec
 with that model, ``command`` and ``payload`` make it an external codec. docs/conditions.md defines each condition.

@@ -1,4 +1,4 @@
-"""``prop`` and ``prop_<n>cb``: the proposed codec as a condition.
+"""``prop``, ``prop_<n>cb`` and ``prop_low_delay``: the proposed codec as a condition.
 
 Besides `layer_opus` and the model card, this is the only module of `listening` that imports `codec`, and with it
 PyTorch: only where such a condition is made, as the import takes longer than many a build of others.
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 ALL_CODEBOOKS = IdForm("prop")
 FIRST_CODEBOOKS = IdForm("prop_<n>cb", range(1, 100), 4)
+LOW_DELAY = IdForm("prop_low_delay")
 
 
 def create(condition_id: ConditionId, parameters: Mapping[str, Any]) -> Condition:
@@ -34,33 +35,44 @@ def create(condition_id: ConditionId, parameters: Mapping[str, Any]) -> Conditio
     ----------
     condition_id : ConditionId
         ``prop_<n>cb`` sets the number of codebooks; every other id means all that the model has.
+        ``prop_low_delay`` makes streams for live use.
     parameters : mapping
         ``model``: path of a model file, by default the shipped one. ``codebooks``: goes before the id's number.
 
     Raises
     ------
     InputError
-        If there is no such model file, or the model has fewer codebooks.
+        If there is no such model file, or the model has fewer codebooks or no side information for low delay.
     """
-    import codec.coding.pipeline  # noqa: F401  here, so that worker processes find it imported
+    import codec.coding.model  # noqa: F401  here, so that worker processes find it imported
 
     model = Path(parameters["model"]) if "model" in parameters else shipped_model()
     codebooks = parameters.get("codebooks") or condition_id.number
     check_codebooks(model, codebooks)
+    values: dict[str, Any] = {"model_sha256": sha256(model), "codebooks": codebooks}
+    low_delay = LOW_DELAY.parse(condition_id.text) is not None
+    if low_delay:
+        values["low_delay"] = True
+        if not _model_config(model).get("side_layers", True):
+            raise InputError(f"{model}: has no side information, which a stream of low delay needs")
     return Condition(
         condition_id.text,
         __name__,
-        lambda scene: _rendition(scene, model, codebooks),
-        {"model_sha256": sha256(model), "codebooks": codebooks},
+        lambda scene: _rendition(scene, model, codebooks, low_delay),
+        values,
         ExpectedProperties(is_codec=True),
     )
 
 
-def _rendition(scene: Scene, path: Path, codebooks: int | None) -> Rendition:
+def _rendition(scene: Scene, path: Path, codebooks: int | None, low_delay: bool) -> Rendition:
+    from codec.coding.model import Model
     from codec.coding.pipeline import decode, encode
 
     model, digest = _load(path)
-    payload = encode(model, digest, scene, codebooks)
+    if low_delay:
+        payload = Model(model, digest).encode(scene, codebooks, low_delay=True).data
+    else:
+        payload = encode(model, digest, scene, codebooks)
     decoded = decode(model, digest, payload)
     if not isinstance(decoded, Scene):
         raise InputError(
@@ -88,15 +100,21 @@ def check_codebooks(path: Path, codebooks: int | None) -> None:
 
     Only the header of the file is read, not its weights.
     """
+    available = _model_config(path)["codebooks"]
+    if codebooks is not None and not 1 <= codebooks <= available:
+        raise InputError(f"{path}: has {available} codebooks, {codebooks} are asked for")
+
+
+def _model_config(path: Path) -> dict[str, Any]:
+    """Entries of the configuration that a model file holds, `codebooks` as an integer."""
     if not path.is_file():
         raise InputError(f"{path}: no such model file")
     try:
         with safe_open(path, framework="np") as file:
-            available = int(json.loads((file.metadata() or {})["config"])["codebooks"])
+            config = json.loads((file.metadata() or {})["config"])
+        return {**config, "codebooks": int(config["codebooks"])}
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: not a model file of this codec ({error})") from None
-    if codebooks is not None and not 1 <= codebooks <= available:
-        raise InputError(f"{path}: has {available} codebooks, {codebooks} are asked for")
 
 
 def model_card(path: Path) -> dict[str, Any]:
@@ -106,4 +124,4 @@ def model_card(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-KIND = ConditionKind(create, (ALL_CODEBOOKS, FIRST_CODEBOOKS))
+KIND = ConditionKind(create, (ALL_CODEBOOKS, FIRST_CODEBOOKS, LOW_DELAY))

@@ -25,6 +25,7 @@ from render.common.files import read_json, temporary_folder, whole_file, write_j
 from render.common.parallel import in_parallel
 from render.common.progress import progress
 from render.hoa.layout import is_layout_file, layout
+from render.loudspeakers.design import decoder_name
 
 BINAURAL = EARS.name
 SESSION, RATINGS_TEMPLATE = "session.json", "ratings_template.csv"
@@ -255,7 +256,7 @@ def _write_session(
 def _rendering_record(form: FeedFormat) -> dict[str, Any]:
     """How feeds were made, for the key."""
     head = {"head": form.headphones.head_record} if form.headphones else {}
-    return {"decoder": form.decoder, **head}
+    return {"decoder": decoder_name(form.decoder), **head}
 
 
 def _write_audio(

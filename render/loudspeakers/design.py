@@ -74,6 +74,11 @@ def decoding_matrix(layout: Layout, order: int, method: str = "adm") -> Float[nd
     return _designed(layout, order, method).copy()
 
 
+def decoder_name(method: str) -> str:
+    """Name of a decoder for records: of one from a file, the file's name without its folder."""
+    return Path(method).name if method.endswith(".json") else method
+
+
 def decoding_filters(layout: Layout, order: int, method: str, sample_rate_hz: int) -> Filters:
     """Design the filters (loudspeaker, acn, tap) of a decoder for ACN/SN3D scenes.
 

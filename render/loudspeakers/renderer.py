@@ -34,7 +34,7 @@ from render.fileio.scene_file import scene_blocks, scene_info
 from render.hoa.layout import Layout, file_order
 from render.hoa.scene import Feed, Scene
 from render.loudspeakers.calibration import Trim
-from render.loudspeakers.design import adapted_to_input, decoding_filters
+from render.loudspeakers.design import adapted_to_input, decoder_name, decoding_filters
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ def decode_file(
         "ambisonic_order": scene.ambisonic_order,
         "normalisation": scene.convention,
         "contradicts": scene.contradiction or None,
-        "decoder": decoding.method,
+        "decoder": decoder_name(decoding.method),
         "matrix_sha256": _digest(decoder),
         "layout": layout.name,
         "channel_order": feed_format.channel_order,

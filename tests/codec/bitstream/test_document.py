@@ -13,6 +13,7 @@ from scipy.linalg import sqrtm
 
 from codec.bitstream.file import read_header, read_packets
 from codec.bitstream.sizes import side_info_bytes
+from codec.coding.model import Model
 from codec.coding.pipeline import encode
 from codec.side_info.klt import InverseKLT, klt_basis
 from codec.side_info.parameter_coding import (
@@ -33,14 +34,16 @@ def read_by_the_document(data):
     assert data[:5] == b"ARVQ\x0a"
     assert zlib.crc32(data[:52]) == number(data, 52, 4)
     flags, hop, channels, n, model_n, b = data[5], number(data, 6, 2), number(data, 20, 2), *data[22:25]
-    frames = -(-number(data, 28, 8) // hop)
-    count, at, packets = max(1, frames // 256), 56, []
+    low_delay = bool(flags & 4)
+    frames = -(-number(data, len(data) - 16 if low_delay else 28, 8) // hop)
+    count, at, packets = -(-frames // 16) if low_delay else max(1, frames // 256), 56, []
     for index in range(count):
         f = 256 if index < count - 1 else frames - 256 * (count - 1)
-        side_bytes = (
-            math.ceil((5 * channels * (channels + 1) + 12 * channels + 48) / 4) * max(1, f // 64) * (flags & 1)
-        )
-        left_out = min((n - 1) * f, max(0, math.ceil(8 * side_bytes / b) - (model_n - n) * f))
+        f = 16 if low_delay else f
+        quarters = 5 * channels * (channels + 1) + 12 * channels + 48
+        side_bytes = math.ceil(quarters / (8 if low_delay else 4)) * max(1, f // 64) * (flags & 1)
+        side_bits = 8 * math.ceil(quarters / 4) * 4 * f // 256 if low_delay else 8 * side_bytes
+        left_out = min((n - 1) * f, max(0, math.ceil(side_bits / b) - (model_n - n) * f))
         codes = n * f - left_out
         size = side_bytes + math.ceil(codes * b / 8)
         begin, saved = at, 0
@@ -62,6 +65,10 @@ def read_by_the_document(data):
         for position in range(codes):
             found.append(int("".join(str(take(position // f)) for _ in range(b)), 2))
         packets.append((side_info, found))
+    if low_delay:
+        trailer = data[:52] + count.to_bytes(4, "little") + data[at : at + 12]
+        assert zlib.crc32(trailer) == number(data, at + 12, 4)
+        at += 16
     assert at == len(data)
     return packets
 
@@ -97,6 +104,17 @@ def decisions_of(content, b):
         return bit
 
     return take
+
+
+@pytest.mark.parametrize("codebooks", [2, 4])
+def test_the_document_suffices_for_low_delay(side_info_model, codebooks):
+    samples = 0.1 * np.random.default_rng(0).standard_normal((4, 40 * 512 - 9)).astype(np.float32)
+    stream = Model(side_info_model, b"12345678").encode(Scene(samples, 44_100), codebooks, low_delay=True)
+    file = io.BytesIO(stream.data)
+    ours = list(read_packets(file, read_header(file, "x"), "x"))
+    for packet, (side_info, codes) in zip(ours, read_by_the_document(stream.data), strict=True):
+        assert packet.side_info == side_info
+        assert packet.codes[packet.codes >= 0].tolist() == codes
 
 
 @pytest.mark.parametrize("range_coded", [False, True])

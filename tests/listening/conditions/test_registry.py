@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,18 @@ def test_the_proposed_codec_goes_through_its_bit_stream(scene, model, tmp_path):
         assert made.scene.samples.shape == scene.samples.shape
         sizes[name] = len(made.payload)
     assert sizes["prop_1cb"] == sizes["small"] < sizes["prop"]
+
+
+def test_the_stream_for_live_use_is_a_condition_and_needs_side_information(scene, model, tmp_path):
+    network = RVQGAN(replace(TINY, side_layers=True)).fold_weight_norm()
+    save(tmp_path / "side.safetensors", network, {})
+    proposed = condition("prop_low_delay", tmp_path / "side.safetensors")
+    assert proposed.parameters["low_delay"] is True
+    made = proposed.apply(scene)
+    assert made.scene.samples.shape == scene.samples.shape
+    assert made.payload[5] & 4  # the flag of docs/bitstream.md
+    with pytest.raises(InputError, match=r"tiny\.safetensors: has no side information"):
+        condition("prop_low_delay", model)
 
 
 def test_truncation_silences_the_orders_above(scene):
