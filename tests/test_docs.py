@@ -79,11 +79,11 @@ def test_the_list_of_commands_has_each_of_them():
     assert {shlex.split(line, comments=True)[0] for line in COMMAND.findall(listed)} | {"codec.figure1"} == modules
 
 
-def test_every_target_of_make_that_the_readme_names_is_one_and_help_names_all():
+def test_every_target_of_make_that_the_readme_names_is_one_and_help_names_it():
     rules = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.search(r"^\.PHONY: (.*)$", rules, re.MULTILINE)[1].split())
     named = set(re.findall(r"(?:^|`)make (\w+)", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE))
     assert named
     assert named <= targets
     explained = " ".join(re.findall(r"^\t@?echo '(make .*)'$", rules, re.MULTILINE))
-    assert {target for target in targets if not re.search(rf"\b{target}\b", explained)} == {"help"}
+    assert not [target for target in named if not re.search(rf"\b{target}\b", explained)]
