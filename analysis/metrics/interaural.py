@@ -1,9 +1,13 @@
-"""Interaural cues at the ears of a rigid sphere: level difference, time difference and coherence.
+"""Cues at the ears of a rigid sphere: level difference, time difference and coherence; loudness and its spectrum.
 
 The head is a rigid sphere of radius 8.75 cm with ears at ±100° (Rayleigh's solution for plane waves, as in Duda
 and Martens 1998; c = 343 m/s). Its filters are fitted to the order of the scene by least squares over the sphere;
 above 2 kHz only their magnitude is fitted, with the phase of the bin below (magLS, Schörkhuber et al. 2018). The
 sphere has neither pinnae nor torso, so that elevation shows only as far as it changes the lateral angle.
+
+Loudness is the sum over ears and ERB bands of power to 0.3 (10 dB make it twice as loud): the composite loudness
+of both ears (Pulkki, Karjalainen and Huopaniemi, J. Audio Eng. Soc. 47, 1999), without threshold and
+equal-loudness contours, which would need the listening level.
 """
 
 from __future__ import annotations
@@ -25,6 +29,7 @@ MAGNITUDE_ONLY_ABOVE_HZ = 2000.0
 ITD_BELOW_HZ = 1500.0
 _MAX_ITD_S = 1e-3
 _OVERSAMPLING = 4
+_LOUDNESS_EXPONENT = np.log10(2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +46,8 @@ class Cues:
         Largest value of the normalised cross-correlation within ±1 ms.
     energy : float (block, band)
         Sum of the energies of both ears.
+    loudness : float (block, band)
+        Sum of the loudness of both ears.
     low : bool (band,)
         Whether the centre of the band lies below `ITD_BELOW_HZ`.
     """
@@ -49,18 +56,21 @@ class Cues:
     itd_us: Float64[ndarray, "block band"]
     coherence: Float64[ndarray, "block band"]
     energy: Float64[ndarray, "block band"]
+    loudness: Float64[ndarray, "block band"]
     low: ndarray
 
 
 @dataclass(frozen=True, eq=False)
 class CueSums:
-    """Weighted sums of the differences in each band, and the sums of the weights."""
+    """Weighted sums of the differences in each band, the sums of the weights, and of both scenes' loudness."""
 
     level: Float64[ndarray, " band"]
     coherence: Float64[ndarray, " band"]
     weight: Float64[ndarray, " band"]
     time: Float64[ndarray, " band"]
     time_weight: Float64[ndarray, " band"]
+    loudness: Float64[ndarray, " band"]
+    loudness_of_test: Float64[ndarray, " band"]
 
     def __add__(self, other: CueSums) -> CueSums:
         return CueSums(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
@@ -118,6 +128,7 @@ def describe(segment: Segment) -> Cues:
         delay_s * 1e6,
         np.clip(peak / np.sqrt(left * right), 0, 1),
         left + right,
+        left**_LOUDNESS_EXPONENT + right**_LOUDNESS_EXPONENT,
         erb_band_centres_hz(segment.sample_rate_hz) < ITD_BELOW_HZ,
     )
 
@@ -132,6 +143,8 @@ def compare(reference: Cues, test: Cues) -> CueSums:
         weight.sum(axis=0),
         (np.abs(reference.itd_us - test.itd_us) * time_weight).sum(axis=0),
         time_weight.sum(axis=0),
+        reference.loudness.sum(axis=0),
+        test.loudness.sum(axis=0),
     )
 
 
@@ -142,7 +155,9 @@ def conclude(sums: CueSums) -> dict[str, float | None]:
     -------
     dict
         ``ild_db`` (interaural level difference), ``itd_us`` (interaural time difference, bands below
-        `ITD_BELOW_HZ`) and ``iacc`` (interaural coherence).
+        `ITD_BELOW_HZ`) and ``iacc`` (interaural coherence). ``ear_loud_db`` is the difference of loudness as the
+        gain that would make it, and ``ear_colour_db`` the mean absolute difference of the bands' loudness from
+        that, likewise, weighted by the reference's loudness of the band.
     """
     heard = sums.weight > 1e-15
     timed = heard & (sums.time_weight > 1e-15)
@@ -150,10 +165,16 @@ def conclude(sums: CueSums) -> dict[str, float | None]:
     def mean(values: ndarray, weights: ndarray, bands: ndarray) -> float | None:
         return float((values[bands] / weights[bands]).mean()) if bands.any() else None
 
+    loud = 10 * np.log2(sums.loudness_of_test.sum() / sums.loudness.sum())
+    of_bands = 10 * np.log2(sums.loudness_of_test / sums.loudness)
+    colour = np.average(np.abs(of_bands - loud), weights=sums.loudness)
+    audible = bool(heard.any())
     return {
         "ild_db": mean(sums.level, sums.weight, heard),
         "itd_us": mean(sums.time, sums.time_weight, timed),
         "iacc": mean(sums.coherence, sums.weight, heard),
+        "ear_loud_db": abs(float(loud)) if audible else None,
+        "ear_colour_db": float(colour) if audible else None,
     }
 
 

@@ -13,7 +13,7 @@ module             measures
 `spectral`         mel, STFT and log-spectral distances
 `spatial`          eq. 3 in bands, direction and diffuseness (DirAC), energy maps, loudspeaker feeds
 `banded`           direction and levels of the orders, with equal weight of all bands
-`interaural`       level differences, time differences and coherence at the ears of a rigid sphere
+`interaural`       level and time differences, coherence, loudness and its spectrum at the ears of a sphere
 `ambiqual`         AMBIQUAL
 `fine_structure`   what is left of spectra and envelopes without their levels in bands and slots
 `onsets`           pre-echo, levels of attacks
@@ -106,6 +106,8 @@ MEASURES = (
     Measure("ild_db", "dB", 0.0, "front against back, elevation, common timbre"),
     Measure("itd_us", "us", 0.0, "front against back, elevation; above 1.5 kHz everything"),
     Measure("iacc", "", 0.0, "direction, gain, timbre"),
+    Measure("ear_loud_db", "dB", 0.0, "direction; bands that grow against bands that shrink"),
+    Measure("ear_colour_db", "dB", 0.0, "gain; direction as far as both ears together are alike; time"),
     Measure("aq_lq", "", 1.0, "everything but W's phase; unfit for generative codecs"),
     Measure("aq_la", "", 1.0, "everything but phase; unfit for generative codecs"),
     Measure("visqol_W", "", 4.732, "every channel but W; optional package visqol-python"),

@@ -75,3 +75,36 @@ def test_magnitudes_survive_the_order():
     found = np.square(np.abs(interaural.ear_filters(3, RATE)[high, 0] @ gains.T)).mean(axis=1)
     exact = np.square(np.abs(sphere_pressure(hz[high], np.cos(np.deg2rad(azimuth_deg - 100))))).mean(axis=0)
     assert np.abs(10 * np.log10(found / exact)).max() < 2.5
+
+
+def differences(reference, test):
+    return interaural.evaluate(reference.astype(np.float32), test.astype(np.float32), RATE)
+
+
+def test_a_gain_is_loudness_and_no_colour():
+    scene = plane_wave(SIGNAL, 40, 0)
+    found = differences(scene, scene * 10 ** (-4 / 20))
+    assert found["ear_loud_db"] == pytest.approx(4, abs=1e-3)
+    assert found["ear_colour_db"] == pytest.approx(0, abs=1e-3)
+
+
+def test_a_shelf_is_the_colour_that_its_bands_have():
+    """From the powers of the signal itself: in front both ears have the same, so one ear stands for both."""
+    scene = plane_wave(SIGNAL, 0, 0)
+    spectrum = np.fft.rfft(scene, axis=1)
+    high = np.fft.rfftfreq(scene.shape[1], 1 / RATE) > 2000
+    test = np.fft.irfft(np.where(high, spectrum * 2, spectrum), scene.shape[1], axis=1)
+    described = cues(0, scene)
+    centres = interaural.erb_band_centres_hz(RATE)
+    weights, gain = described.loudness.sum(axis=0), np.where(centres > 2000, 20 * np.log10(2), 0.0)
+    loud = 10 * np.log2(np.average(2 ** (gain / 10), weights=weights))
+    found = differences(scene, test)
+    assert found["ear_loud_db"] == pytest.approx(loud, abs=0.1)
+    assert found["ear_colour_db"] == pytest.approx(np.average(np.abs(gain - loud), weights=weights), abs=0.15)
+
+
+def test_a_turn_of_the_head_changes_the_loudness_less_than_the_levels_of_the_ears():
+    found = differences(plane_wave(SIGNAL, 0, 0), plane_wave(SIGNAL, 90, 0))
+    assert found["ild_db"] > 5
+    assert found["ear_loud_db"] < 2
+    assert differences(plane_wave(SIGNAL, 40, 0), plane_wave(SIGNAL, -40, 0))["ear_colour_db"] < 1e-3
