@@ -26,7 +26,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from listening.sessions.listening_test import ListeningTest, Stored
+from listening.sessions.listening_test import ListeningTest
+from listening.sessions.outcomes import Stored
 from listening.test_design.presentation_orders import orders
 from render.common.cli import parser
 

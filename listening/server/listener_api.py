@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from listening.server.request_json import json_object
 from listening.server.served import answer_with, for_listener, in_thread, served
-from listening.sessions.listening_test import (
+from listening.sessions.outcomes import (
     Elsewhere,
     Gap,
     NotStored,

@@ -6,14 +6,10 @@ for nobody: a listener's state is never changed, but replaced as a whole once it
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
-import math
 import secrets
 import sqlite3
-import statistics
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -22,12 +18,26 @@ from typing import Any
 
 from analysis.ratings.table import read_key
 from listening.sessions import ratings
-from listening.sessions.package import SIGNALS, Rendition, TestPackage, read_package
-from listening.sessions.pages import REFERENCE, Key, Page, pages
+from listening.sessions.active_listener import ActiveListener, now_ms
+from listening.sessions.desk_view import overview_row
+from listening.sessions.listener_view import audio_path, session_json, transducer_in_use, transducers_of
+from listening.sessions.outcomes import (
+    Elsewhere,
+    Gap,
+    NotStored,
+    Opened,
+    Outcome,
+    Refused,
+    Stored,
+    TooMuch,
+    Withdrawn,
+)
+from listening.sessions.package import TestPackage, read_package
+from listening.sessions.pages import Key, pages
 from listening.sessions.plan import SessionPlan, load_plan
 from listening.sessions.progress import Impossible, Progress, Session, after
 from listening.sessions.store import Execute, Listener, StorageError, Store, insert_events, insert_rows
-from listening.sessions.texts import language_names, load_texts
+from listening.sessions.texts import Texts, load_texts
 from render.common.errors import InputError
 from render.common.files import read_json, sha256_of
 
@@ -46,92 +56,8 @@ MAX_WINDOWS = 5000
 """Windows that one listener opens: every reload may be one."""
 
 
-@dataclass(frozen=True)
-class Opened:
-    """The window is the listener's; `stored` is its last event that is stored."""
-
-    window: str
-    stored: int
-
-
-@dataclass(frozen=True)
-class Stored:
-    """All events up to number `stored` are on the disk."""
-
-    stored: int
-
-
-@dataclass(frozen=True)
-class Gap:
-    """Events are missing before those that were sent; `stored` is the last one that is stored."""
-
-    stored: int
-
-
-@dataclass(frozen=True)
-class Refused:
-    """Event `stored` + 1 cannot be, and was not stored."""
-
-    why: str
-    stored: int
-
-
-@dataclass(frozen=True)
-class Elsewhere:
-    """Another window of the listener is in use; it was last heard of `last_seen_s` ago."""
-
-    last_seen_s: float
-
-
-@dataclass(frozen=True)
-class Withdrawn:
-    """The listener was withdrawn; nothing more is stored of him."""
-
-
-@dataclass(frozen=True)
-class NotStored:
-    """The disk did not take it; nothing of the request was stored, and it may be sent again."""
-
-    why: str
-
-
-@dataclass(frozen=True)
-class TooMuch:
-    """More is stored of the listener than any session has; nothing more is stored of him."""
-
-    why: str
-
-
-Texts = Mapping[str, Mapping[str, str]]
-"""Language -> key -> text."""
-
-Outcome = Stored | Gap | Refused | Elsewhere | Withdrawn | NotStored | TooMuch
-
 Batch = tuple[str, str, list[Any]]
 """Listener, window and events."""
-
-
-class _Rater:
-    """A listener in memory: his pages and files, his state, and which window is his."""
-
-    def __init__(self, row: Listener, session: Session):
-        self.row = row
-        self.session = session
-        self.files = _files(row.secret, session.pages)
-        self.progress = Progress()
-        self.window: str | None = None
-        self.last: dict[str, int] = {}  # window -> last event that is stored
-        self.characters = 0  # of the JSON of his events
-        self.seen: float | None = None  # by time.monotonic()
-        self.seen_ms: int | None = None
-
-    @property
-    def seen_ago_s(self) -> float:
-        """Seconds since the listener's window was heard of, by this process."""
-        return math.inf if self.seen is None else time.monotonic() - self.seen
-
-    def note_seen(self) -> None:
-        self.seen, self.seen_ms = time.monotonic(), _now_ms()
 
 
 @dataclass
@@ -208,7 +134,7 @@ class ListeningTest:
             "session": json.dumps(read_json(package / "session.json"), ensure_ascii=False),
             "plan": json.dumps(values, ensure_ascii=False),
             "desk_token": secrets.token_urlsafe(24),
-            "created": _now_ms(),
+            "created": now_ms(),
         }
         store = Store(database, meta)
         try:
@@ -244,75 +170,11 @@ class ListeningTest:
 
     def session(self, listener: str, language: str | None = None) -> dict[str, Any]:
         """Everything that the listener's page needs, and nothing that tells a condition."""
-        rater = self._raters[listener]
-        state = rater.progress
-        chosen = next(name for name in (language, state.language, next(iter(self._texts))) if name in self._texts)
-        transducer = self._transducer(state)
-        rendition = self.package.renditions[transducer]
-        return {
-            "title": self.plan.title or (self.package.title if self.plan.method == "mushra" else ""),
-            "listener": listener,
-            "method": self.plan.method,
-            "languages": language_names(self._texts),
-            "language": chosen,
-            "texts": dict(self._texts[chosen]),
-            "plan": {
-                "require_100": self.plan.require_100,
-                "comments": self.plan.comments,
-                "level_range_db": self.plan.level_range_db,
-                "transducer": transducer,
-                "transducers": list(rater.session.transducers),
-                "screening": self.plan.screening,
-            },
-            "layout": dict(rendition.layout),
-            "audio": {
-                "sample_rate_hz": rendition.sample_rate_hz,
-                "channels": len(rendition.layout["channels"]),
-            },
-            "signals": {name: _file_id(rater.row.secret, "signals", name) for name in SIGNALS},
-            "pages": [self._page_json(rater, number, rendition) for number in range(len(rater.session.pages))],
-            "state": state.as_json(),
-        }
-
-    def _page_json(self, rater: _Rater, number: int, rendition: Rendition) -> dict[str, Any]:
-        page = rater.session.pages[number]
-        if page.kind == "questionnaire":
-            return {"kind": page.kind, "fields": [asdict(field) for field in self.plan.questionnaire]}
-        if page.trial is None:
-            return {"kind": page.kind}
-        trial = page.trial
-        ids = [_file_id(rater.row.secret, number, slot) for slot in range(1, len(trial.slots) + 1)]
-        reference = _file_id(rater.row.secret, number, 0) if trial.has_reference else None
-        result = {
-            "kind": page.kind,
-            "item_number": trial.number,
-            "items": sum(other.kind == page.kind for other in rater.session.pages),
-            "attribute": trial.attribute,
-            "frames": rendition.items[trial.item].frames,
-            "reference": reference,
-            "stimuli": ids,
-        }
-        if self.plan.method in ("abx", "ab"):
-            result |= dict(zip(("a", "b", "x"), ids, strict=False))
-        return result
+        return session_json(self._raters[listener], self.plan, self.package, self._texts, language)
 
     def audio_file(self, listener: str, file_id: str) -> Path | None:
         """File of an id that this listener's session holds, for the transducer that he uses."""
-        rater = self._raters[listener]
-        rendition = self.package.renditions[self._transducer(rater.progress)]
-        found = rater.files.get(file_id)
-        if found is None:
-            return None
-        page, slot = found
-        trial = None if page is None else rater.session.pages[page].trial
-        if trial is None:
-            return rendition.signals.get(str(slot))
-        item = rendition.items[trial.item]
-        name = REFERENCE if slot == 0 else trial.slots[int(slot) - 1]
-        return (item.reference if name == REFERENCE else item.stimuli[name]).path
-
-    def _transducer(self, state: Progress) -> str:
-        return state.transducer or transducers_of(self.plan, self.package)[0]
+        return audio_path(self._raters[listener], self.plan, self.package, file_id)
 
     # ------------------------------------------------------------------------------------------------ events
 
@@ -334,7 +196,7 @@ class ListeningTest:
                         execute(
                             "INSERT INTO window (listener, window, opened_ms) VALUES (?, ?, ?) "
                             "ON CONFLICT DO UPDATE SET opened_ms = excluded.opened_ms",
-                            (listener, window, _now_ms()),
+                            (listener, window, now_ms()),
                         )
                 except StorageError as error:
                     return self._not_stored(error)
@@ -415,7 +277,9 @@ class ListeningTest:
             insert_events(execute, listener, window, rater.seen_ms, taken)
         return outcome or Stored(draft.last)
 
-    def _insert_results(self, execute: Execute, rater: _Rater, state: Progress, event: Mapping[str, Any]) -> None:
+    def _insert_results(
+        self, execute: Execute, rater: ActiveListener, state: Progress, event: Mapping[str, Any]
+    ) -> None:
         """Insert what an event adds to the results: an answer, or the rows of a trial that is done."""
         if event["type"] == "answer":
             answered = state.pages[event["page"]].answers[event["field"]]
@@ -423,7 +287,7 @@ class ListeningTest:
         trial = rater.session.pages[event["page"]].trial
         if event["type"] != "done" or trial is None or rater.session.pages[event["page"]].kind != "trial":
             return
-        transducer = self._transducer(state)
+        transducer = transducer_in_use(state, self.plan, self.package)
         name = self.plan.session or self.package.session_name(transducer)
         made = ratings.rows(
             ratings.Rater(name, rater.row.id, self.plan.method),
@@ -431,7 +295,7 @@ class ListeningTest:
             state.pages[event["page"]],
             state,
             self.package.renditions[transducer],
-            rater.seen_ms or _now_ms(),
+            rater.seen_ms or now_ms(),
         )
         insert_rows(execute, ratings.TABLE_OF[self.plan.method], made)
 
@@ -476,31 +340,7 @@ class ListeningTest:
             all trials), ``last_seen`` (milliseconds since 1970, or None), ``transducer``, ``device``,
             ``level_db``, ``paused``, ``withdrawn`` (milliseconds since 1970, or None), ``finished``.
         """
-        return [self._overview(rater) for rater in list(self._raters.values())]
-
-    def _overview(self, rater: _Rater) -> dict[str, Any]:
-        state, all_pages = rater.progress, rater.session.pages
-        trials = [number for number, page in enumerate(all_pages) if page.kind == "trial"]
-        times = [state.pages[number].time_ms for number in trials if number in state.done]
-        left = len(trials) - len(times)
-        return {
-            "listener": rater.row.id,
-            "link": f"t/{rater.row.token}/",
-            "page": state.page,
-            "pages": len(all_pages),
-            "kind": all_pages[state.page].kind,
-            "trials_done": len(times),
-            "trials": len(trials),
-            "time_left_s": round(statistics.median(times) * left / 1000) if times else None,
-            "underruns": sum(state.pages[n].all_underruns[0] for n in trials if n in state.pages),
-            "last_seen": rater.seen_ms,
-            "transducer": state.transducer,
-            "device": state.device,
-            "level_db": state.level_db,
-            "paused": self._paused,
-            "withdrawn": rater.row.withdrawn,
-            "finished": all_pages[state.page].kind == "end",
-        }
+        return [overview_row(rater, self._paused) for rater in list(self._raters.values())]
 
     def add_listener(self) -> str:
         """Make a place and a link for one more listener; returns his name, as L01.
@@ -518,7 +358,7 @@ class ListeningTest:
             with self._store.transaction() as execute:
                 execute(
                     "INSERT INTO listener (id, number, token, secret, created) VALUES (?, ?, ?, ?, ?)",
-                    (row.id, row.number, row.token, row.secret, _now_ms()),
+                    (row.id, row.number, row.token, row.secret, now_ms()),
                 )
             self._raters[row.id] = rater
             self._store.fold_log()
@@ -532,7 +372,7 @@ class ListeningTest:
         StorageError
         """
         with self._lock:
-            rater, now = self._raters[listener], _now_ms()
+            rater, now = self._raters[listener], now_ms()
             with self._store.transaction() as execute:
                 execute("UPDATE listener SET withdrawn = ?, note = ? WHERE id = ?", (now, note, listener))
             rater.row = replace(rater.row, withdrawn=now)
@@ -552,14 +392,14 @@ class ListeningTest:
 
     # --------------------------------------------------------------------------------------------------------
 
-    def _rater(self, row: Listener) -> _Rater:
+    def _rater(self, row: Listener) -> ActiveListener:
         made = pages(self.plan, self.package, row.number, row.secret, self._key)
         renditions = self.package.renditions.values()
         frames = {
             item: max(rendition.items[item].frames for rendition in renditions) for item in self.package.items
         }
         transducers = transducers_of(self.plan, self.package)
-        return _Rater(row, Session(self.plan, made, frames, frozenset(self._texts), transducers))
+        return ActiveListener(row, Session(self.plan, made, frames, frozenset(self._texts), transducers))
 
 
 def _test_id(package: TestPackage, plan: SessionPlan, key: Key | None) -> str:
@@ -573,44 +413,5 @@ def _test_id(package: TestPackage, plan: SessionPlan, key: Key | None) -> str:
     return sha256_of({"session": package.sha256, "plan": chosen, "key": decides})
 
 
-def transducers_of(plan: SessionPlan, package: TestPackage) -> tuple[str, ...]:
-    """Transducers that the plan allows and the package has a rendition for.
-
-    Raises
-    ------
-    InputError
-        If there is none.
-    """
-    wanted = ("loudspeakers", "headphones") if plan.transducer == "either" else (plan.transducer,)
-    found = tuple(name for name in wanted if name in package.renditions)
-    if not found:
-        raise InputError(
-            f"{package.folder}: holds no rendition for {plan.transducer}; export it with "
-            "listening.export --binaural"
-        )
-    return found
-
-
-def _files(secret: bytes, all_pages: Sequence[Page]) -> dict[str, tuple[int | None, int | str]]:
-    """File id -> page and slot, or None and the name of a signal of the room."""
-    result: dict[str, tuple[int | None, int | str]] = {
-        _file_id(secret, "signals", name): (None, name) for name in SIGNALS
-    }
-    for number, page in enumerate(all_pages):
-        if page.trial:
-            for slot in range(0 if page.trial.has_reference else 1, len(page.trial.slots) + 1):
-                result[_file_id(secret, number, slot)] = (number, slot)
-    return result
-
-
-def _file_id(secret: bytes, page: int | str, slot: int | str) -> str:
-    """Name of a file for one listener on one page: it says nothing, and none is used twice."""
-    return hmac.new(secret, f"{page}/{slot}".encode(), hashlib.sha256).hexdigest()[:32]
-
-
 def _characters(event: Mapping[str, Any]) -> int:
     return len(json.dumps(event))
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -132,18 +132,21 @@ def _graded(files: Item, trial: Trial, page: PageState) -> dict[str, Any]:
 
 def _chosen(files: Item, trial: Trial, page: PageState, method: str) -> dict[str, Any]:
     a, b = trial.slots[:2]
-    plays = {slot: page.slots.get(slot, SlotUse()).plays for slot in range(4)}
+
+    def plays(slot: int) -> int:
+        return page.slots.get(slot, SlotUse()).plays
+
     of_abx = {"x": None, "correct": None, "plays_x": None}
     if method == "abx":
         x = "a" if trial.slots[2] == a else "b"
-        of_abx = {"x": x, "correct": int(page.choice == x), "plays_x": plays[3]}
+        of_abx = {"x": x, "correct": int(page.choice == x), "plays_x": plays(3)}
     return of_abx | {
         "a": a,
         "b": b,
         "choice": page.choice,
-        "plays_a": plays[1],
-        "plays_b": plays[2],
-        "plays_reference": plays[0] if trial.has_reference else None,
+        "plays_a": plays(1),
+        "plays_b": plays(2),
+        "plays_reference": plays(0) if trial.has_reference else None,
         "listen_ms": sum(use.listen_ms for use in page.slots.values()),
         "a_sha256": _file(files, a).sha256,
         "b_sha256": _file(files, b).sha256,

@@ -10,6 +10,9 @@ from render.common.errors import InputError, did_you_mean
 
 TEXTS = Path(__file__).with_name("texts")
 
+Texts = Mapping[str, Mapping[str, str]]
+"""Language -> key -> text."""
+
 NAME = "language"
 """Key under which a file names its language in that language."""
 

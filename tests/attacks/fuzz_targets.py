@@ -719,7 +719,7 @@ def events():
     """Events as a page sends them: what the server's JSON reader lets through is stored, or refused in words."""
     import tempfile
 
-    from listening.sessions.listening_test import Gap, Refused, Stored
+    from listening.sessions.outcomes import Gap, Refused, Stored
     from render.common.errors import InputError
 
     held = []

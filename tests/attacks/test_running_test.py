@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from analysis.ratings.table import read
-from listening.sessions.listening_test import Refused, Stored
+from listening.sessions.outcomes import Refused, Stored
 from listening.sessions.package import read_package
 from render.common.errors import InputError
 

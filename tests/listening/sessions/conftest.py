@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from listening.sessions.listening_test import ListeningTest, Stored
+from listening.sessions.listening_test import ListeningTest
+from listening.sessions.outcomes import Stored
 from listening.test_design.presentation_orders import orders
 
 RATE_HZ, FRAMES = 48_000, 4800

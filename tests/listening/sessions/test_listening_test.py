@@ -8,17 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from listening.sessions import listening_test
-from listening.sessions.listening_test import (
-    Elsewhere,
-    Gap,
-    ListeningTest,
-    Opened,
-    Refused,
-    Stored,
-    TooMuch,
-    Withdrawn,
-)
+from listening.sessions import active_listener, listening_test
+from listening.sessions.listening_test import ListeningTest
+from listening.sessions.outcomes import Elsewhere, Gap, Opened, Refused, Stored, TooMuch, Withdrawn
 from render.common.errors import InputError
 
 
@@ -135,7 +127,7 @@ def test_windows(opened, monkeypatch):
     test = opened()
     name = test.add_listener()
     now = [1000.0]
-    monkeypatch.setattr(listening_test.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(active_listener.time, "monotonic", lambda: now[0])
     assert test.open_window(name, "a") == Opened("a", 0)
     assert test.open_window(name, "a") == Opened("a", 0)  # a reload
     now[0] += 3.2

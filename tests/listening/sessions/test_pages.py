@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from listening.sessions.package import read_package
-from listening.sessions.pages import REFERENCE, pages
+from listening.sessions.pages import REFERENCE, _balanced, pages
 from listening.sessions.plan import SessionPlan, plan_from
 from listening.test_design.presentation_orders import orders
 from render.common.errors import InputError
@@ -194,6 +194,13 @@ def test_a_key_of_another_package_is_refused(read, names):
         trials(SessionPlan(method="abx"), read, key={})
 
 
+def test_of_an_odd_number_of_sides_either_has_one_more_as_often(read):
+    """Over 400 listeners, 200 ± 40 (four standard deviations)."""
+    more = sum(sum(_balanced(3, secret.to_bytes(2), "sides")) == 2 for secret in range(400))
+    assert abs(more - 200) < 40
+    assert {sum(_balanced(4, secret.to_bytes(2), "sides")) for secret in range(40)} == {2}
+
+
 def test_nothing_to_compare_and_unknown_items_of_the_training_are_refused(read, names):
     only_references = {item: dict.fromkeys(stimuli, "href") for item, stimuli in names.items()}
     with pytest.raises(InputError, match="nothing is left to compare"):
@@ -213,12 +220,12 @@ def test_a_listener_of_a_partial_design_keeps_the_items_in_every_round(read):
     stimuli = {item: sorted(files.stimuli) for item, files in read.items.items()}
     partial = replace(read, orders=tuple(orders(8, stimuli, b"secret", 1, 2)))
     for number in range(1, 9):
-        made = trials(SessionPlan(replicates=2), partial, number)
+        made = trials(SessionPlan(replicates=3), partial, number)
         own = partial.orders[number - 1]["items"]
-        assert [trial.item for trial in made] == [*own, *own[::-1]]
-        assert [trial.replicate for trial in made] == [1, 1, 2, 2]
+        assert [trial.item for trial in made] == [*own, *own[::-1], *own]
+        assert [trial.replicate for trial in made] == [1, 1, 2, 2, 3, 3]
         for item in own:
-            first, second = (trial.slots for trial in made if trial.item == item)
+            first, second, _ = (trial.slots for trial in made if trial.item == item)
             assert first != second
         training = [p.trial for p in pages(SessionPlan(), partial, number, SECRET) if p.kind == "training"]
         assert [trial.item for trial in training] == ["Beach", "Park"]

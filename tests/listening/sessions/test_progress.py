@@ -373,6 +373,26 @@ def test_consent_and_screening_are_true_or_false_and_on_their_pages(index, event
         fold([*BEFORE[:index], event])
 
 
+LARGEST = [
+    ("sample_rate_hz", 10_000_000), ("max_channels", 1_000_000), ("base_latency_s", 1_000_000),
+    ("output_latency_s", 1_000_000),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "largest"), LARGEST)
+def test_numbers_of_a_device_have_a_largest(name, largest):
+    assert fold([*BEFORE[:5], device(**{name: largest})]).device[name] == largest
+    with pytest.raises(Impossible, match=name):
+        fold([*BEFORE[:5], device(**{name: largest + 1})])
+
+
+def test_details_may_have_4000_characters_as_json():
+    kept = "x" * (4000 - len(json.dumps({"transducer": "headphones", "browser": ""})))
+    assert fold([*BEFORE[:5], device(browser=kept)]).device["browser"] == kept
+    with pytest.raises(Impossible, match="longer than 4000"):
+        fold([*BEFORE[:5], device(browser=kept + "x")])
+
+
 def test_the_device_may_change_until_something_was_heard():
     state = fold([*BEFORE[:13], device("loudspeakers")])
     assert state.transducer == "loudspeakers"

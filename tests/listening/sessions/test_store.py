@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from analysis.ratings.importers.listening_server import APPLICATION_ID
-from listening.sessions.listening_test import NotStored, Stored
+from listening.sessions.outcomes import NotStored, Stored
 from listening.sessions.store import StorageError, Store
 from render.common.errors import InputError
 
