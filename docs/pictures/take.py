@@ -67,9 +67,11 @@ def sound_device(folder: Path) -> Iterator[dict[str, str]]:
     )  # fmt: skip
     while subprocess.run(["pactl", "info"], env=environment, capture_output=True).returncode:
         time.sleep(0.1)
-    yield environment
-    daemon.terminate()
-    daemon.wait()
+    try:
+        yield environment
+    finally:
+        daemon.terminate()
+        daemon.wait()
 
 
 @contextmanager
@@ -82,9 +84,11 @@ def served(package: Path, plan: str, folder: Path) -> Iterator[tuple[str, str]]:
     server = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, text=True)
     assert server.stdout
     listener, desk = (server.stdout.readline().split()[-1] for _ in range(2))
-    yield listener, desk
-    server.terminate()
-    server.communicate()
+    try:
+        yield listener, desk
+    finally:
+        server.terminate()
+        server.communicate()
 
 
 def picture(page: Page, name: str) -> None:
@@ -104,12 +108,10 @@ def shown(page: Page, kind: str) -> None:
         page.locator(".transport.loaded").wait_for()
 
 
-def set_up(page: Page, pictures: bool) -> None:
-    """Go from the welcome page to the first trial."""
-    for kind in ("welcome", "consent", "questionnaire", "device", "channels", "level", "instruction"):
-        page.locator("main h1").wait_for()
-        if kind == "questionnaire" and not page.locator("main.page-questionnaire").count():
-            continue
+def set_up(page: Page, pictures: bool, questionnaire: bool) -> None:
+    """Go from the welcome page to the first trial, over the questionnaire if the plan has one."""
+    asked = ("questionnaire",) if questionnaire else ()
+    for kind in ("welcome", "consent", *asked, "device", "channels", "level", "instruction"):
         shown(page, kind)
         if kind == "consent":
             page.check("#consent")
@@ -170,7 +172,7 @@ def main() -> None:
 
         with served(package, PLAN, folder) as (link, desk):
             page = opened(link)
-            set_up(page, True)
+            set_up(page, pictures=True, questionnaire=True)
             rate(page, [10, 3])
             picture(page, "listener-trial")
             page.keyboard.press("?")
@@ -188,7 +190,7 @@ def main() -> None:
             _,
         ):
             page = opened(link)
-            set_up(page, False)
+            set_up(page, pictures=False, questionnaire=False)
             for key, press in (("a", "Home"), ("b", "End"), ("c", "PageUp")):
                 page.keyboard.press(key)
                 page.keyboard.press(press)
