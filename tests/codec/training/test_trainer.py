@@ -3,12 +3,13 @@
 import csv
 import errno
 import json
+import multiprocessing
 import os
 import resource
 import signal
-import subprocess
 import sys
 import time
+import uuid
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from codec.training.run_folder import Run, locked
 from codec.training.trainer import learning_rate, prepare, train
 from codec.training.validation import ValidationSet, validate
 from render.common.errors import InputError
+from render.common.parallel import in_parallel
 from render.fileio.audio_file import writer
 
 ROOT = Path(__file__).parents[3]
@@ -55,13 +57,38 @@ def assert_same_end(a, b, step):
     assert table(a) == table(b)
 
 
-def command(*options, launcher=("codec.train",)):
-    """codec.train in a process of its own, with one thread."""
-    threads = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(
-        [sys.executable, "-m", *launcher, *map(str, options)],
-        env=os.environ | threads, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
+# A name that another process can import is what multiprocessing wants; a test module has none
+COMMAND = """
+import importlib, os, sys
+import torch
+from render.common.cli import run
+os.chdir(folder)
+os.environ.update(environment)
+output = os.open(output, os.O_WRONLY | os.O_CREAT)
+os.dup2(output, 1)
+os.dup2(output, 2)
+torch.set_num_threads(1)
+sys.argv = words
+run(importlib.import_module(words[0]).main)
+"""
+
+
+class Command:
+    """A command line in a process of its own with one thread, forked from a server that has imported PyTorch."""
+
+    def __init__(self, *words):
+        list(in_parallel(os.getpid, {1: ()}, 1))  # starts the server with all that this process has imported
+        self.output = Path(f"{uuid.uuid4()}.txt").absolute()
+        environment = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+        given = {"words": list(map(str, words)), "folder": os.getcwd(), "output": str(self.output)}
+        context = multiprocessing.get_context("forkserver")
+        self.process = context.Process(target=exec, args=(COMMAND, given | {"environment": environment}))
+        self.process.start()
+
+    def ended(self):
+        """Status and what was printed."""
+        self.process.join(240)
+        return self.process.exitcode, self.output.read_text()
 
 
 def test_a_killed_run_is_resumed_to_the_same_bits(tmp_path, type_in, material):
@@ -70,15 +97,15 @@ def test_a_killed_run_is_resumed_to_the_same_bits(tmp_path, type_in, material):
     Each part runs in its own process: threads and libraries left by other tests would change the last bits.
     """
     tiny = ("--preset", "tiny.toml", "--data", material(4), "--steps", 24)
-    process, whole = command(*tiny, "--run", "killed"), command(*tiny, "--run", "whole")
+    process, whole = (Command("codec.train", *tiny, "--run", name) for name in ("killed", "whole"))
     killed = tmp_path / "runs" / "killed"
     deadline = time.monotonic() + 120
     while not checkpoint.steps(killed / "checkpoints"):
-        assert process.poll() is None, process.stdout.read()
+        assert process.process.is_alive(), process.output.read_text()
         assert time.monotonic() < deadline
-        time.sleep(0.02)
-    process.kill()
-    process.communicate()
+        time.sleep(0.005)
+    process.process.kill()
+    process.ended()
     steps = checkpoint.steps(killed / "checkpoints")
     assert 4 <= steps[-1] < 24
     half = killed / "checkpoints" / ".0000024.part"
@@ -86,9 +113,9 @@ def test_a_killed_run_is_resumed_to_the_same_bits(tmp_path, type_in, material):
     (half / "model.safetensors").write_bytes(b"half")
     with open(killed / "metrics.csv", "a") as file:
         file.write("23,1e-4,0.1")  # a row that a full disk cut off
-    for each in (command("--run", "killed", "--resume"), whole):
-        said = each.communicate(timeout=200)[0]
-        assert each.returncode == 0, said
+    for each in (Command("codec.train", "--run", "killed", "--resume"), whole):
+        status, said = each.ended()
+        assert status == 0, said
     assert_same_end(tmp_path / "runs" / "whole", killed, 24)
     assert not half.exists()
     assert len(list((killed / "checkpoints").glob("0*"))) == 2
@@ -232,9 +259,9 @@ def test_two_processes_train_what_one_trains(tmp_path, type_in, material, layers
     tiny = ("--preset", "slow.toml", "--data", material(4))
     torchrun = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "codec.train", "--")
     # alone with one thread, too: PCA's weakest components turn with rounding
-    runs = [command(*tiny, "--run", "two", launcher=torchrun), command(*tiny, "--run", "one")]
-    said = [process.communicate(timeout=240)[0] for process in runs]
-    assert [process.returncode for process in runs] == [0, 0], said
+    runs = [Command(*torchrun, *tiny, "--run", "two"), Command("codec.train", *tiny, "--run", "one")]
+    status, said = zip(*(each.ended() for each in runs), strict=True)
+    assert status == (0, 0), said
     assert [text.count("step 8/8") for text in said] == [1, 1], said  # only the first process speaks
     one, two = (table(tmp_path / "runs" / name) for name in ("one", "two"))
     assert [row[0] for row in one] == [row[0] for row in two]
