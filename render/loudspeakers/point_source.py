@@ -5,9 +5,10 @@ between the vertices of the face that its direction passes through, by vector-ba
 and by bilinear panning in a quadrilateral. The gains of virtual loudspeakers are then mixed down to real ones and
 all gains normalised to a power of 1.
 
-A set of loudspeakers that no standard knows is treated alike, with its real positions in place of nominal ones.
-Faces of more than four vertices then get a virtual loudspeaker in their middle, as the standard has them at the
-poles, and directions that no loudspeaker is within 85 degrees of get one that all loudspeakers play.
+A set of loudspeakers that no standard knows is treated alike, with its real positions in place of nominal ones. It
+gets no virtual loudspeakers above or below if one stands at that pole. Faces of more than four vertices get one in
+their middle, as the standard has them at the poles, and directions that no loudspeaker is within 85 degrees of get
+one that all loudspeakers play.
 """
 
 from __future__ import annotations
@@ -157,7 +158,9 @@ def _polyhedron(of: Layout) -> _Polyhedron:
     nominal = _nominal(of)
     downmix = np.eye(len(of.loudspeakers))[of.full_range]
 
-    for (nominal_copy, real_copy), source in _layer_copies(nominal, real):
+    is_standard = bool(nominal_loudspeakers(of.name))
+    layers = [layer for layer in _LAYERS_DEG if is_standard or not _has_at_pole(of, layer[0])]
+    for (nominal_copy, real_copy), source in _layer_copies(nominal, real, layers):
         nominal, real = [*nominal, nominal_copy], [*real, real_copy]
         downmix = np.vstack([downmix, downmix[source]])
 
@@ -165,7 +168,7 @@ def _polyhedron(of: Layout) -> _Polyhedron:
     # is distributed over its neighbours
     poles = np.array([[0.0, 0.0, sign] for sign in (-1.0, 1.0) if not _has_at_pole(of, sign)]).reshape(-1, 3)
     vertices = np.vstack([_positions(nominal), poles])
-    gaps = np.zeros((0, 3)) if nominal_loudspeakers(of.name) else _gaps(vertices)
+    gaps = np.zeros((0, 3)) if is_standard else _gaps(vertices)
     downmix = np.vstack([downmix, np.zeros((len(poles), downmix.shape[1])), _played_by_all(of, len(gaps))])
     faces = _faces(np.vstack([vertices, gaps]))
     for pole in range(len(real), len(real) + len(poles)):
@@ -175,10 +178,10 @@ def _polyhedron(of: Layout) -> _Polyhedron:
 
 
 def _has_at_pole(of: Layout, sign: float) -> bool:
-    """Whether a real loudspeaker takes the place of the virtual one straight above (sign 1) or below (-1)."""
+    """Whether a real loudspeaker takes the place of the virtual one straight above (sign > 0) or below (< 0)."""
     if nominal_loudspeakers(of.name):
         return sign > 0 and bool({"T+000", "UH+180"} & set(of.labels))
-    elevations_deg = [sign * of.loudspeakers[index].elevation_deg for index in of.full_range]
+    elevations_deg = [np.sign(sign) * of.loudspeakers[index].elevation_deg for index in of.full_range]
     return max(elevations_deg) > 90 - _POLE_DEG
 
 
@@ -237,14 +240,14 @@ def _nominal(of: Layout) -> list[Loudspeaker]:
 
 
 def _layer_copies(
-    nominal: list[Loudspeaker], real: list[Loudspeaker]
+    nominal: list[Loudspeaker], real: list[Loudspeaker], layers: list[tuple[float, float, float]]
 ) -> Iterator[tuple[tuple[Loudspeaker, Loudspeaker], int]]:
     """Yield virtual loudspeakers (nominal, real) above and below the middle layer, each with its downmix target.
 
     Where a layer has no loudspeakers at an azimuth, those of the middle layer are copied to its elevation, so that
     a source that moves horizontally there does not also move vertically (6.1.3.1).
     """
-    for layer_deg, low_deg, high_deg in _LAYERS_DEG:
+    for layer_deg, low_deg, high_deg in layers:
         layer = [i for i, speaker in enumerate(nominal) if low_deg <= speaker.elevation_deg <= high_deg]
         limit_deg = max((abs(nominal[i].azimuth_deg) + _EXTRA_AZIMUTH_DEG for i in layer), default=0.0)
         real_deg = np.mean([real[i].elevation_deg for i in layer]) if layer else layer_deg

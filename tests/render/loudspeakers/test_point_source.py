@@ -142,6 +142,14 @@ def test_vector_base_panning_keeps_the_direction_between_the_loudspeakers_of_a_c
     np.testing.assert_allclose(gains[0, [0, 3]], [np.sqrt(0.5)] * 2, atol=1e-6)
 
 
+def test_a_regular_set_is_panned_between_its_loudspeakers_alone():
+    """In the middle of a face of the octahedron its three corners play alike, and on an edge two of them."""
+    third = pan(SETS["octahedron"], np.array([np.pi / 4]), np.arcsin(np.array([3**-0.5])))
+    np.testing.assert_allclose(np.sort(third[0]), [0, 0, 0, *[3**-0.5] * 3], atol=1e-9)
+    half = pan(SETS["octahedron"], np.zeros(1), np.radians([45.0]))
+    np.testing.assert_allclose(np.sort(half[0]), [0, 0, 0, 0, *[2**-0.5] * 2], atol=1e-9)
+
+
 def test_behind_a_frontal_set_all_loudspeakers_play_alike():
     gains = pan(SETS["front"], np.array([np.pi]), np.zeros(1))
     np.testing.assert_allclose(gains, np.sqrt([[1 / 3] * 3]), atol=1e-9)
