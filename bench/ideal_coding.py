@@ -28,7 +28,7 @@ import numpy as np
 from analysis.metrics import banded, spatial, waveform
 from codec.bitstream.sizes import SLOT_FRAMES
 from codec.side_info.analysis import band_edges
-from codec.side_info.klt import MDCT_HOP, _inverse_mdct, _mdct
+from codec.side_info.klt import MDCT_HOP, inverse_mdct, mdct
 from render.fileio.scene_file import read_scene
 from stimuli.synthesis.synthesiser import synthesise
 
@@ -70,7 +70,7 @@ def ideally_coded(samples: np.ndarray, rate_hz: int, kbps: float, with_pca: bool
     length = samples.shape[1]
     frames = -(-length // MDCT_HOP) + 1
     padded = np.pad(samples, ((0, 0), (MDCT_HOP, (frames + 1) * MDCT_HOP - length - MDCT_HOP)))
-    coefficients = _mdct(padded.astype(np.float32)).astype(np.float64)
+    coefficients = mdct(padded.astype(np.float32)).astype(np.float64)
     tiles = list(tiles_of(coefficients.shape[1], rate_hz))
     bases, variances, counts = [], [], []
     for frame, bins in tiles:
@@ -89,7 +89,7 @@ def ideally_coded(samples: np.ndarray, rate_hz: int, kbps: float, with_pca: bool
         kept = 1 - np.minimum(level, variance) / variance  # the forward test channel: D = min(level, variance)
         noise = random.standard_normal(components.shape) * np.sqrt(np.minimum(level, variance) * kept)[:, None]
         result[:, frame, bins] = (basis @ (kept[:, None] * components + noise)).reshape(part.shape)
-    return _inverse_mdct(result.astype(np.float32))[:, :length]
+    return inverse_mdct(result.astype(np.float32))[:, :length]
 
 
 def tiles_of(frames: int, rate_hz: int) -> Iterator[tuple[slice, slice]]:

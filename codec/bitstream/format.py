@@ -21,18 +21,26 @@ from jaxtyping import Int
 from numpy import ndarray
 
 from codec.bitstream import range_coder
-from codec.bitstream.sizes import LOW_DELAY, PACKET_FRAMES, STANDARD, Framing, packet_frame_counts, side_info_bytes
+from codec.bitstream.sizes import (
+    LOW_DELAY,
+    PACKET_FRAMES,
+    STANDARD,
+    Framing,
+    coefficient_bytes,
+    packet_frame_counts,
+    side_info_bytes,
+)
 from render.common.errors import InputError
 
 MAGIC = b"ARVQ"
-VERSION = 10
+VERSION = 11
 ABSENT = -1  # in place of a code that gave way to the side information
 _FIELDS = struct.Struct("<4sBBH8sIHBBBBhQI8sI")
 CRC = struct.Struct("<I")
 MAX_SAMPLE = 100.0  # of a signal, relative to full scale: 40 dB above it
 MIN_GAIN_Q8_DB = -64 * 256  # of a signal whose rms is `MAX_SAMPLE`, see `codec.coding.pipeline.LEVEL_DBFS`
 _ORIGINAL_RATES_HZ = (8_000, 192_000)  # lowest and highest
-_SIDE_INFO_FLAG, _RANGE_CODED_FLAG, _LOW_DELAY_FLAG = 1, 2, 4
+_SIDE_INFO_FLAG, _RANGE_CODED_FLAG, _LOW_DELAY_FLAG, _UNITS_SHIFT = 1, 2, 4, 3  # the other five bits are a number
 HEADER_BYTES = _FIELDS.size + CRC.size
 _TRAILER_FIELDS = struct.Struct("<QI")
 TRAILER_BYTES = _TRAILER_FIELDS.size + CRC.size
@@ -104,6 +112,10 @@ class Header:
         Rate and order of the recording, where they are others than those of the stream.
     low_delay : bool
         Whether the packets have 16 frames and length and checksum follow after the last one, in a trailer.
+    coefficient_units : int
+        Size of the attacks and coefficients of a packet (`codec.side_info.coefficient_coding`), which follow the
+        levels and correlations: so many times 25 bytes per slot, 0 to 31; 0 without side information or with low
+        delay.
     """
 
     model: bytes
@@ -121,6 +133,7 @@ class Header:
     range_coded: bool = False
     origin: Origin = NO_ORIGIN
     low_delay: bool = False
+    coefficient_units: int = 0
 
     @property
     def framing(self) -> Framing:
@@ -170,7 +183,10 @@ class Header:
 
     def side_info_bytes(self, frames: int) -> int:
         """Bytes of the side information of a packet of `frames` frames; 0 without side information."""
-        return side_info_bytes(self.channels, frames, self.framing) if self.has_side_info else 0
+        if not self.has_side_info:
+            return 0
+        parameters = side_info_bytes(self.channels, frames, self.framing)
+        return parameters + coefficient_bytes(self.coefficient_units, frames)
 
     def absent_codes(self, frames: int) -> int:
         """Codes at the end of a packet that give way to its side information; the first codebook never does.
@@ -216,7 +232,7 @@ class Header:
     def pack(self) -> bytes:
         """Return the bytes of the header."""
         flags = _SIDE_INFO_FLAG * self.has_side_info | _RANGE_CODED_FLAG * self.range_coded
-        flags |= _LOW_DELAY_FLAG * self.low_delay
+        flags |= _LOW_DELAY_FLAG * self.low_delay | self.coefficient_units << _UNITS_SHIFT
         length, source_crc32 = (0, 0) if self.low_delay else (self.length, self.source_crc32)
         order = 255 if self.layout != "ambiX" else math.isqrt(self.channels) - 1 & 255
         fields = _FIELDS.pack(
@@ -266,10 +282,12 @@ def parse_header(data: bytes, where: str) -> Header:
         model, rate_hz, channels, codebooks, model_codebooks, bits, hop, gain, length, source,
         layout.rstrip(b"\0").decode("latin-1"), bool(flags & _SIDE_INFO_FLAG),
         bool(flags & _RANGE_CODED_FLAG), Origin.of_word(origin_word), bool(flags & _LOW_DELAY_FLAG),
+        flags >> _UNITS_SHIFT,
     )  # fmt: skip
     possible = (
         hop and rate_hz and 1 <= channels <= 256 and 1 <= codebooks <= model_codebooks <= 64 and 1 <= bits <= 16
-        and bool(length) != header.low_delay and flags < 8 and not (header.low_delay and header.range_coded)
+        and bool(length) != header.low_delay and not (header.low_delay and header.range_coded)
+        and (not header.coefficient_units or (header.has_side_info and not header.low_delay))
         and gain >= MIN_GAIN_Q8_DB
         and header.layout.isascii() and header.layout.isprintable()
         and (header.layout != "ambiX" or (order + 1) ** 2 == channels)

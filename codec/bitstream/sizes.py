@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 PACKET_FRAMES = 256  # 2.97 s at 44.1 kHz and a hop of 512 samples
 LEVEL_SLOT_FRAMES, SLOT_FRAMES = 8, 64  # 93 ms and 0.74 s
+COEFFICIENT_UNIT_BYTES = 25
 
 
 class Framing(NamedTuple):
@@ -50,6 +51,11 @@ def slot_counts(frames: int) -> tuple[int, int]:
 
 
 def side_info_bytes(channels: int, frames: int, framing: Framing = STANDARD) -> int:
-    """Bytes of the side information of a packet of `frames` frames: 400 per slot for 16 channels, or half."""
+    """Bytes of levels and correlations of a packet of `frames` frames: 400 per slot for 16 channels, or half."""
     quarters = 5 * channels * (channels + 1) + 12 * channels + 48
     return slot_counts(frames)[1] * -(-quarters // (4 * framing.slot_divisor))
+
+
+def coefficient_bytes(units: int, frames: int) -> int:
+    """Bytes of the attacks and coefficients of a packet of `frames` frames: `units` times 25 per slot."""
+    return slot_counts(frames)[1] * COEFFICIENT_UNIT_BYTES * units

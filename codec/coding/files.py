@@ -19,7 +19,6 @@ from codec.bitstream.rates import codebooks_within
 from codec.checkpoints.model_file import load
 from codec.coding.adaptation import Recording, adapted, length_at
 from codec.coding.concealment import conceal
-from codec.coding.front_end import front_end_of
 from codec.coding.pipeline import (
     DecoderSettings,
     OpenStream,
@@ -28,6 +27,7 @@ from codec.coding.pipeline import (
     decode_packets,
     decode_range,
     encode_packets,
+    front_end_for,
     make_header,
     summarise,
     unchanged,
@@ -232,7 +232,7 @@ def _concealed_packets(model: RVQGAN, stream: OpenStream) -> Iterator[Packet]:
     """Packets of a damaged file; those that are concealed are reported on standard error."""
     header = stream.header
     packets = read_intact_packets(stream.file, header)
-    filled = conceal(packets, header, front_end_of(model.config, header.framing), stream.where)
+    filled = conceal(packets, header, front_end_for(header, model.config), stream.where)
     for index, (packet, concealed) in enumerate(filled):
         if concealed:
             begin = index * header.framing.packet_frames * header.hop

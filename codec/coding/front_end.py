@@ -22,16 +22,30 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from codec.bitstream.sizes import PACKET_FRAMES, SLOT_FRAMES, STANDARD, Framing, side_info_bytes, slot_counts
+from codec.bitstream.sizes import (
+    COEFFICIENT_UNIT_BYTES,
+    PACKET_FRAMES,
+    SLOT_FRAMES,
+    STANDARD,
+    Framing,
+    coefficient_bytes,
+    side_info_bytes,
+    slot_counts,
+)
 from codec.rvqgan.config import ModelConfig
 from codec.side_info import level_restoration
 from codec.side_info.analysis import BANDS, LEVEL_BANDS, band_edges, measure_parameters
-from codec.side_info.klt import MDCT_HOP, ForwardKLT, InverseKLT, KLTBasis, klt_basis
+from codec.side_info.attacks import CONTEXT_SAMPLES, Attack, attenuate_before, find_attacks
+from codec.side_info.coefficient_coding import decode_detail, encode_detail, no_detail
+from codec.side_info.klt import MDCT_HOP, ForwardKLT, InverseKLT, KLTBasis, inverse_mdct, klt_basis, mdct_of_packet
 from codec.side_info.level_restoration import LevelRestorer
 from codec.side_info.parameter_coding import SpatialParameters, decode_parameters, encode_parameters
+from codec.side_info.periodic_offset import REACH, without_periodic_offset
 from codec.streaming.rechunk import rechunk
 from codec.streaming.stream_layers import exact_context_frames
 from codec.streaming.threads import on_one_thread
+
+_CODEBOOKS_KEPT, _USUAL_UNITS = 8, 16  # 4.3 kbit/s
 
 
 class NetworkInput(NamedTuple):
@@ -89,9 +103,21 @@ class FrontEnd(Protocol):
         """Side information of a packet of `target_frames` frames that plays one of `frames` frames backwards."""
 
 
-def front_end_of(config: ModelConfig, framing: Framing = STANDARD) -> FrontEnd:
-    """Front end of a model: `SpatialSideInfo` if it was made with `side_layers`, otherwise `Identity`."""
-    return SpatialSideInfo(config, framing) if config.side_layers else Identity(config, framing)
+def front_end_of(config: ModelConfig, framing: Framing = STANDARD, coefficient_units: int = 0) -> FrontEnd:
+    """Front end of a model: `SpatialSideInfo` if it was made with `side_layers`, otherwise `Identity`.
+
+    `framing` and `coefficient_units` are those of the header of a stream, `codec.bitstream.format.Header`.
+    """
+    return SpatialSideInfo(config, framing, coefficient_units) if config.side_layers else Identity(config, framing)
+
+
+def usual_coefficient_units(config: ModelConfig) -> int:
+    """Size of attacks and coefficients that leaves room for eight codebooks, at most that for 16 channels."""
+    if not config.side_layers:
+        return 0
+    codebook_bytes = SLOT_FRAMES * config.bits_per_code // 8  # in a slot
+    left = (config.codebooks - _CODEBOOKS_KEPT) * codebook_bytes - side_info_bytes(config.channels, SLOT_FRAMES)
+    return min(max(left // COEFFICIENT_UNIT_BYTES, 0), _USUAL_UNITS)
 
 
 class Identity:
@@ -129,50 +155,86 @@ class Identity:
 
 
 class SpatialSideInfo:
-    """Levels and correlations as side information, principal components for the network. See `FrontEnd`.
+    """Levels, correlations, attacks and coefficients as side information, principal components for the network.
 
     Before the network, the encoder measures each packet (`codec.side_info.analysis`), codes what it measured
     (`codec.side_info.parameter_coding`) and transforms the channels into the principal components of what it coded
-    (`codec.side_info.klt`). After the network, the decoder transforms the components back, each with the power
-    that was sent, and restores the levels of the channels (`codec.side_info.level_restoration`).
+    (`codec.side_info.klt`), of which it codes the strongest between 0.9 and 4.6 kHz
+    (`codec.side_info.coefficient_coding`), and attacks (`codec.side_info.attacks`). After the network, the decoder
+    removes its offset (`codec.side_info.periodic_offset`), puts the coefficients that were sent into their place,
+    transforms the components back, each with the power that was sent, restores the levels of the channels
+    (`codec.side_info.level_restoration`), and turns down what is too loud before attacks. See `FrontEnd`.
+
+    Parameters
+    ----------
+    config : ModelConfig
+    framing : Framing
+    coefficient_units : int
+        Size of attacks and coefficients, as in the header of the stream; 0: there are none.
+    offset_period : int, optional
+        Samples after which the offset of the network repeats: by default those from one frame to the next behind
+        the first stage of its decoder. With 0, nothing is removed.
     """
 
     has_side_info = True
     keeps_channels = False
 
-    def __init__(self, config: ModelConfig, framing: Framing = STANDARD):
+    def __init__(
+        self,
+        config: ModelConfig,
+        framing: Framing = STANDARD,
+        coefficient_units: int = 0,
+        offset_period: int | None = None,
+    ):
         self._hop, self._sample_rate_hz, self._framing = config.hop, config.sample_rate_hz, framing
         self._channels, self._ambisonic = config.channels, config.signal_layout == "ambiX"
         self._band_widths = np.diff(band_edges(config.sample_rate_hz))
+        self._units = coefficient_units
+        self._offset_period = config.hop // config.strides[-1] if offset_period is None else offset_period
+        self._offset_reach = REACH * self._offset_period
         context_frames = exact_context_frames(config)
 
         frames = framing.packet_frames
-        packet_bits = 8 * side_info_bytes(config.channels, frames, framing)
-        replacing_bits = 8 * side_info_bytes(config.channels, PACKET_FRAMES)
-        codebooks_replaced = -(-replacing_bits // (config.bits_per_code * PACKET_FRAMES))
+        replacing = side_info_bytes(config.channels, PACKET_FRAMES) + coefficient_bytes(self._units, PACKET_FRAMES)
+        codebooks_replaced = -(-8 * replacing // (config.bits_per_code * PACKET_FRAMES))
         self.codebooks_available = max(1, config.codebooks - codebooks_replaced)
+        packet_bits = 8 * (self._parameter_bytes(frames) + coefficient_bytes(self._units, frames))
         self.side_info_bps = packet_bits * config.sample_rate_hz / (frames * config.hop)
         # the first packet that is kept begins with the gains of the last slot before it, in whose windows the
         # output of the network must be exact, and with the transform of the packet before it
-        window_frames = math.ceil((level_restoration.CONTEXT_SAMPLES + MDCT_HOP) / config.hop)
+        window_samples = level_restoration.CONTEXT_SAMPLES + MDCT_HOP + self._offset_reach
+        window_frames = math.ceil(window_samples / config.hop)
         self.lead_in_packets = 1 + math.ceil((context_frames + window_frames + SLOT_FRAMES) / frames)
+
+    def _parameter_bytes(self, frames: int) -> int:
+        return side_info_bytes(self._channels, frames, self._framing)
 
     def forward(
         self, signal: Iterable[Float32[ndarray, "channel time"]], packet_frames: Iterable[int]
     ) -> Iterator[NetworkInput]:
         """Measure each packet and transform it into principal components."""
         transform = ForwardKLT(self._hop, self._sample_rate_hz)
-        for samples, before, length in rechunk(signal, (frames * self._hop for frames in packet_frames), MDCT_HOP):
+        context = max(MDCT_HOP, CONTEXT_SAMPLES) if self._units else MDCT_HOP
+        for samples, before, length in rechunk(signal, (frames * self._hop for frames in packet_frames), context):
             yield on_one_thread(self._forward_packet, transform, samples, before, length)
 
     def _forward_packet(
         self, transform: ForwardKLT, samples: Float32[ndarray, "channel time"], before: int, length: int
     ) -> NetworkInput:
+        frames = length // self._hop
         measured = measure_parameters(samples, before, length, self._hop, self._sample_rate_hz)
-        side_info = self._coded(measured, side_info_bytes(self._channels, length // self._hop, self._framing))
+        parameters = self._coded(measured, self._parameter_bytes(frames))
         # of what the decoder will know, not of what was measured
-        basis = self._basis(self._decoded(side_info, length), length)
-        return NetworkInput(transform(samples, before, length, basis), side_info)
+        basis = self._basis(self._decoded(parameters, length), length)
+        components = transform.transformed(mdct_of_packet(samples, before, length), basis)
+        detail = b""
+        if self._units:
+            grid = transform.grid(components.shape[1], len(basis.gain))
+            attacks = find_attacks(samples, before, length)
+            detail = encode_detail(
+                attacks, components[:, 1:], basis.power, basis.gain, grid, coefficient_bytes(self._units, frames)
+            )
+        return NetworkInput(inverse_mdct(components)[:, :length], parameters + detail)
 
     def inverse(
         self,
@@ -190,30 +252,56 @@ class SpatialSideInfo:
 
         transform = InverseKLT(self._hop, self._sample_rate_hz)
         restorer = LevelRestorer(self._hop, self._sample_rate_hz)
-        waiting: deque[SpatialParameters | None] = deque()
+        waiting: deque[tuple[SpatialParameters | None, list[Attack]]] = deque()
 
         def channels() -> Iterator[Float32[ndarray, "channel time"]]:
+            network = self._without_offset(decoded) if self._offset_period else decoded
             for (samples, before, length), data in zip(
-                rechunk(decoded, lengths(), MDCT_HOP), side_info, strict=False
+                rechunk(network, lengths(), MDCT_HOP), side_info, strict=False
             ):
-                sent = self._decoded(data, length)
-                waiting.append(sent)
+                parameters, detail = self._split(data, length)
+                sent = self._decoded(parameters, length)
                 basis = self._basis(sent, length)
-                yield on_one_thread(transform, samples, before, length, basis, crc32(data))
+
+                def transformed(
+                    samples: ndarray, before: int, length: int, basis: KLTBasis, detail: bytes, seed: int
+                ) -> tuple[ndarray, list[Attack]]:
+                    spectrum = mdct_of_packet(samples, before, length)
+                    grid = transform.grid(spectrum.shape[1], len(basis.gain))
+                    attacks, coefficients = decode_detail(detail, basis.power, basis.gain, grid)
+                    result = transform.transformed(spectrum, basis, seed, coefficients)
+                    return inverse_mdct(result)[:, :length], attacks
+
+                result, attacks = on_one_thread(
+                    transformed, samples, before, length, basis, detail, crc32(parameters)
+                )
+                waiting.append((sent, attacks))
+                yield result
 
         for samples, before, length in rechunk(channels(), lengths(), level_restoration.CONTEXT_SAMPLES):
-            yield restorer.restore(samples, before, length, waiting.popleft())
+            sent, attacks = waiting.popleft()
+            restored = restorer.restore(samples, before, length, sent)
+            attenuate_before(restored, attacks)
+            yield restored
+
+    def _without_offset(
+        self, decoded: Iterable[Float32[ndarray, "channel time"]]
+    ) -> Iterator[Float32[ndarray, "channel time"]]:
+        """Remove the offset frame by frame, so that no stream waits for more than the periods that it takes."""
+        for samples, before, length in rechunk(decoded, repeat(self._hop), self._offset_reach):
+            yield without_periodic_offset(samples, before, length, self._offset_period)
 
     def reversed_side_info(self, side_info: bytes, frames: int, target_frames: int) -> bytes:
         """Levels and correlations in reverse order of the slots, again and again until they suffice.
 
         The decoder gives its output the levels of its slots, so that repeated codes need the levels they were
-        coded with.
+        coded with. There are no attacks and no coefficients.
         """
-        size = side_info_bytes(self._channels, target_frames, self._framing)
-        sent = self._decoded(side_info, frames * self._hop)
-        if sent is None:
-            return side_info[:size].ljust(size, b"\0")  # its beginning says that it has no parameters
+        size = self._parameter_bytes(target_frames)
+        parameters, _ = self._split(side_info, frames * self._hop)
+        sent = self._decoded(parameters, frames * self._hop)
+        if sent is None:  # its beginning says that it has no parameters
+            return parameters[:size].ljust(size, b"\0") + self._no_detail(target_frames)
         level_slots, slots = slot_counts(target_frames)
         levels_db, correlations = sent.levels_db[:, :, ::-1], sent.correlations[:, :, ::-1]
         backwards = SpatialParameters(
@@ -221,7 +309,16 @@ class SpatialSideInfo:
             levels_db.take(np.arange(level_slots), axis=2, mode="wrap"),
             correlations.take(np.arange(slots), axis=2, mode="wrap"),
         )
-        return self._coded(backwards, size)
+        return self._coded(backwards, size) + self._no_detail(target_frames)
+
+    def _no_detail(self, frames: int) -> bytes:
+        size = coefficient_bytes(self._units, frames)
+        return no_detail(size) if size else b""
+
+    def _split(self, side_info: bytes, length: int) -> tuple[bytes, bytes]:
+        """Levels and correlations of a packet of `length` samples, and the rest."""
+        size = self._parameter_bytes(length // self._hop)
+        return side_info[:size], side_info[size:]
 
     def _coded(self, parameters: SpatialParameters, size: int) -> bytes:
         return encode_parameters(parameters, size, self._ambisonic, self._band_widths)

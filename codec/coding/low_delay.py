@@ -37,6 +37,7 @@ from codec.coding.pipeline import DecoderSettings, decode_packets, encode_packet
 from codec.rvqgan.codec import RVQGAN
 from codec.side_info import level_restoration
 from codec.side_info.klt import MDCT_HOP
+from codec.side_info.periodic_offset import REACH
 from codec.streaming.stream_codec import StreamDecoder, StreamEncoder
 from render.common.errors import InputError
 
@@ -55,7 +56,8 @@ def delay_samples(model: RVQGAN, framing: Framing = LOW_DELAY) -> int:
     if not front_end_of(model.config, framing).has_side_info:
         return packet * (1 + math.ceil(encoder / packet) + math.ceil(decoder / packet))
     restored = math.ceil(level_restoration.CONTEXT_SAMPLES / packet)
-    packets = 1 + math.ceil(encoder / packet) + math.ceil((decoder + MDCT_HOP) / packet) + restored
+    offset = -(-REACH // model.config.strides[-1]) * model.config.hop
+    packets = 1 + math.ceil(encoder / packet) + math.ceil((decoder + offset + MDCT_HOP) / packet) + restored
     return packets * packet + MDCT_HOP
 
 

@@ -23,7 +23,7 @@ from numpy import ndarray
 
 from codec.bitstream.file import read_header, read_packets, write_stream
 from codec.bitstream.format import ABSENT, MAX_SAMPLE, NO_ORIGIN, Header, Origin, Packet
-from codec.coding.front_end import NetworkInput, front_end_of
+from codec.coding.front_end import FrontEnd, NetworkInput, front_end_of, usual_coefficient_units
 from codec.rvqgan.codec import RVQGAN
 from codec.rvqgan.config import ModelConfig
 from codec.streaming.rechunk import rechunk
@@ -173,6 +173,7 @@ def make_header(
     codebooks: int | None = None,
     range_coded: bool = False,
     origin: Origin = NO_ORIGIN,
+    coefficient_units: int | None = None,
 ) -> Header:
     """Return the header of a stream that is to be encoded.
 
@@ -188,6 +189,8 @@ def make_header(
         Compress the packets without loss, `codec.bitstream.range_coder`.
     origin : Origin
         Rate and order of the recording, where the signal was adapted to the model.
+    coefficient_units : int, optional
+        Size of attacks and coefficients, `Header.coefficient_units`; by default that of the model.
 
     Raises
     ------
@@ -208,6 +211,7 @@ def make_header(
         source_crc32=summary.crc32,
         range_coded=range_coded,
         origin=origin,
+        coefficient_units=usual_coefficient_units(config) if coefficient_units is None else coefficient_units,
         **_format_of(config),
     )
 
@@ -221,6 +225,11 @@ def check_model(header: Header, model: RVQGAN, digest: bytes, where: str) -> Non
         )
     if header != replace(header, **_format_of(model.config)):
         raise InputError(f"{where}: header contradicts its model; the file was tampered with")
+
+
+def front_end_for(header: Header, config: ModelConfig) -> FrontEnd:
+    """Front end of a stream, made with a model of this configuration."""
+    return front_end_of(config, header.framing, header.coefficient_units)
 
 
 def encode_packets(
@@ -264,7 +273,7 @@ def network_input(
             yield part * gain
         yield np.zeros((header.channels, -length % completed), np.float32)
 
-    return front_end_of(model.config, header.framing).forward(scaled(), _packet_frame_counts(header))
+    return front_end_for(header, model.config).forward(scaled(), _packet_frame_counts(header))
 
 
 def _packet_frame_counts(header: Header, first: int = 0) -> Sequence[int] | repeat[int]:
@@ -310,7 +319,7 @@ def decode_packets(
         have had; the blocks begin after them and have the same bits as when everything is decoded.
     settings : DecoderSettings
     """
-    front_end, packet_frames = front_end_of(model.config, header.framing), header.framing.packet_frames
+    front_end, packet_frames = front_end_for(header, model.config), header.framing.packet_frames
     decoder = StreamDecoder(model, settings.threads, packet_frames, first > 0, settings.bf16)
     side_info: deque[bytes] = deque()
 
@@ -352,7 +361,7 @@ def decode_range(
 ) -> Iterator[Float32[ndarray, "channel time"]]:
     """Decode samples `start` to before `stop`, with the same bits as when everything is decoded."""
     header = stream.header
-    lead_in = front_end_of(model.config, header.framing).lead_in_packets
+    lead_in = front_end_for(header, model.config).lead_in_packets
     packet_samples = header.framing.packet_frames * header.hop
     wanted = min(start // packet_samples, header.packets - 1)
     first = max(0, wanted - lead_in)

@@ -25,6 +25,7 @@ from scipy.fft import dct
 
 from codec.bitstream.sizes import SLOT_FRAMES
 from codec.side_info.analysis import BANDS, WINDOW, band_edges, window_grid
+from codec.side_info.coefficient_coding import CODED_BANDS, CodedCoefficients, CoefficientGrid, is_sent
 from codec.side_info.parameter_coding import SpatialParameters
 from codec.streaming.threads import matrix_product
 from render.common.compiled import compiled
@@ -33,6 +34,7 @@ MDCT_HOP = WINDOW // 2  # samples from one MDCT frame to the next, and coefficie
 _SINE_WINDOW = np.sin(np.pi * (np.arange(WINDOW) + 0.5) / WINDOW).astype(np.float32)
 _EIGENVALUE_GAP = 1e-3  # relative difference that keeps equal eigenvalues apart
 _MAX_COMPONENT_GAIN = 10 ** (9 / 20)  # of a component after the network
+_MAX_SENT_GAIN = 10 ** (3 / 20)  # where its coefficients are sent: few of them, amplified, would sound like tones
 _MAX_CREST = 6.0  # of the noise in a frame, relative to its slot
 _CORRELATION_SHRINKAGE = 0.95  # of measured correlations between components, so that no matrix is singular
 _MIN_POWER = 1e-20  # of a component, where it is a divisor
@@ -195,28 +197,46 @@ class _BandTransform(ABC):
         -------
         float32 (channel, length)
         """
-        frames = -(-length // MDCT_HOP) + 1
-        known = samples[:, max(before - MDCT_HOP, 0) : before + length + MDCT_HOP]
-        left = MDCT_HOP - min(before, MDCT_HOP)
-        padded = np.zeros((len(samples), (frames + 1) * MDCT_HOP), np.float32)
-        padded[:, left : left + known.shape[1]] = known[:, : padded.shape[1] - left]
-        coefficients = _mdct(padded)
-        slots = self._slot_transforms(coefficients[:, 1:], length, basis, noise_seed)
+        spectrum = mdct_of_packet(samples, before, length)
+        return inverse_mdct(self.transformed(spectrum, basis, noise_seed))[:, :length]
+
+    def transformed(
+        self,
+        coefficients: Float32[ndarray, "channel frame bin"],
+        basis: KLTBasis,
+        noise_seed: int = 0,
+        sent: CodedCoefficients | None = None,
+    ) -> Float32[ndarray, "channel frame bin"]:
+        """Transform the MDCT coefficients of a packet, `mdct_of_packet`.
+
+        `sent` are those which the packet sends (`codec.side_info.coefficient_coding`); the rest as in `__call__`.
+        """
+        slots = self._slot_transforms(coefficients[:, 1:], basis, noise_seed, sent)
         result = np.empty_like(coefficients)
         result[:, :1] = self._apply(coefficients[:, :1], self._last_slot or slots[0], 0, noise_seed)
-        slot_of_frame = self._slot_of_frame(frames - 1, len(slots))
+        slot_of_frame = self._slot_of_frame(coefficients.shape[1] - 1, len(slots))
         for slot in np.unique(slot_of_frame):
             first, last = 1 + np.flatnonzero(slot_of_frame == slot)[[0, -1]]
             part = coefficients[:, first : last + 1]
             result[:, first : last + 1] = self._apply(part, slots[slot], first, noise_seed)
         self._last_slot = slots[-1]
-        return _inverse_mdct(result)[:, :length]
+        return result
 
     @abstractmethod
     def _slot_transforms(
-        self, coefficients: Float32[ndarray, "channel frame bin"], length: int, basis: KLTBasis, noise_seed: int
+        self,
+        coefficients: Float32[ndarray, "channel frame bin"],
+        basis: KLTBasis,
+        noise_seed: int,
+        sent: CodedCoefficients | None,
     ) -> list[_SlotTransform]:
         """Return the transform of each slot of a packet; `coefficients` lack the frame at its beginning."""
+
+    def grid(self, frames: int, slots: int) -> CoefficientGrid:
+        """Where the coefficients that are sent lie, in a packet of `frames` MDCT frames and so many slots."""
+        starts = [band.start for band in self._bands[1:]]
+        edges = np.array(starts[CODED_BANDS.start : CODED_BANDS.stop + 1], np.int64)
+        return CoefficientGrid(self._slot_of_frame(frames - 1, slots), edges)
 
     def _slot_of_frame(self, frames: int, count: int) -> Int[ndarray, " frame"]:
         """Slot of each of the frames of a packet after the one at its beginning."""
@@ -241,7 +261,11 @@ class ForwardKLT(_BandTransform):
     """Transforms channels into principal components, packet after packet."""
 
     def _slot_transforms(
-        self, coefficients: Float32[ndarray, "channel frame bin"], length: int, basis: KLTBasis, noise_seed: int
+        self,
+        coefficients: Float32[ndarray, "channel frame bin"],
+        basis: KLTBasis,
+        noise_seed: int,
+        sent: CodedCoefficients | None,
     ) -> list[_SlotTransform]:
         matrices = basis.vectors.swapaxes(-1, -2) * basis.gain[:, :, None, None]
         return [_SlotTransform(_extended_below(of_slot)) for of_slot in matrices]
@@ -270,17 +294,45 @@ class InverseKLT(_BandTransform):
     sample_rate_hz : int
     """
 
+    def __init__(self, hop: int, sample_rate_hz: int):
+        super().__init__(hop, sample_rate_hz)
+        self._last_sent: CodedCoefficients | None = None
+
+    def transformed(
+        self,
+        coefficients: Float32[ndarray, "channel frame bin"],
+        basis: KLTBasis,
+        noise_seed: int = 0,
+        sent: CodedCoefficients | None = None,
+    ) -> Float32[ndarray, "channel frame bin"]:
+        """Put the coefficients that the packet sends into their place, and transform all."""
+        coefficients = coefficients.copy()
+        if self._last_sent is not None:
+            _replace(coefficients[:, :1], self._last_sent, self.grid(2, 1))
+        if sent is not None:
+            _replace(coefficients[:, 1:], sent, self.grid(coefficients.shape[1], len(basis.gain)))
+        self._last_sent = sent and CodedCoefficients(sent.values[:, -1:], sent.counts[-1:])
+        return super().transformed(coefficients, basis, noise_seed, sent)
+
     def _slot_transforms(
-        self, coefficients: Float32[ndarray, "channel frame bin"], length: int, basis: KLTBasis, noise_seed: int
+        self,
+        coefficients: Float32[ndarray, "channel frame bin"],
+        basis: KLTBasis,
+        noise_seed: int,
+        sent: CodedCoefficients | None,
     ) -> list[_SlotTransform]:
         vectors = basis.vectors / basis.gain[:, :, None, None]
         if basis.power is None:
             return [_SlotTransform(_extended_below(of_slot)) for of_slot in vectors]
         target_power = basis.power * basis.gain[:, :, None] ** 2
         slot_of_frame = self._slot_of_frame(coefficients.shape[1], len(target_power))
+        max_gain = np.full(target_power.shape, _MAX_COMPONENT_GAIN)
+        if sent is not None:
+            is_sent = np.arange(target_power.shape[2]) < sent.counts[:, :, None]
+            max_gain[:, CODED_BANDS.start : CODED_BANDS.stop][is_sent] = _MAX_SENT_GAIN
         return [
-            self._slot_transform(coefficients, np.flatnonzero(slot_of_frame == slot), of_slot, power, noise_seed)
-            for slot, (of_slot, power) in enumerate(zip(vectors, target_power, strict=True))
+            self._slot_transform(coefficients, np.flatnonzero(slot_of_frame == slot), *of_slot, noise_seed)
+            for slot, of_slot in enumerate(zip(vectors, target_power, max_gain, strict=True))
         ]
 
     def _slot_transform(
@@ -289,19 +341,21 @@ class InverseKLT(_BandTransform):
         frames: Int[ndarray, " own"],
         vectors: Float[ndarray, "band channel channel"],
         target_power: Float[ndarray, "band channel"],
+        max_gain: Float[ndarray, "band channel"],
         noise_seed: int,
     ) -> _SlotTransform:
         """Return the transform of a slot.
 
         `frames` are those of the slot, apart from the one at the beginning of the packet; in them its powers are
-        measured. `target_power` are the powers of the components as they were before the network.
+        measured. `target_power` are the powers of the components as they were before the network, and `max_gain`
+        limits their amplification.
         """
         if not len(frames):
             return _SlotTransform(_extended_below(vectors))
         coefficients = coefficients[:, frames]
         bands = self._bands[1:]
         power = np.stack([np.square(coefficients[:, :, b], dtype=np.float64).mean((1, 2)) for b in bands])
-        gains = np.minimum(np.sqrt(target_power / np.maximum(power, _MIN_POWER)), _MAX_COMPONENT_GAIN)
+        gains = np.minimum(np.sqrt(target_power / np.maximum(power, _MIN_POWER)), max_gain)
         missing = np.sqrt(np.maximum(target_power - gains**2 * power, 0))
         level = power.mean(1)
         below = vectors[0] * np.minimum(gains[0], 1)
@@ -412,7 +466,37 @@ def _fill_signs(seed, first, signs):  # pragma: no cover, compiled
                     z >>= np.uint64(1)
 
 
-def _mdct(samples: Float32[ndarray, "channel time"]) -> Float32[ndarray, "channel frame bin"]:
+def _replace(
+    coefficients: Float32[ndarray, "component frame bin"], sent: CodedCoefficients, grid: CoefficientGrid
+) -> None:
+    """Put the coefficients that are sent in the place of those that the network decoded."""
+    own = coefficients[:, :, grid.edges[0] : grid.edges[-1]]
+    np.copyto(own, sent.values, where=is_sent(sent.counts, grid, len(own)))
+
+
+def mdct_of_packet(
+    samples: Float32[ndarray, "channel time"], before: int, length: int
+) -> Float32[ndarray, "channel frame bin"]:
+    """MDCT frames centred in a packet, at its beginning and at its end.
+
+    Parameters
+    ----------
+    samples : float32 (channel, time)
+        The packet with up to `MDCT_HOP` samples of what comes before and after it.
+    before : int
+        Number of samples before the packet.
+    length : int
+        Samples of the packet.
+    """
+    frames = -(-length // MDCT_HOP) + 1
+    known = samples[:, max(before - MDCT_HOP, 0) : before + length + MDCT_HOP]
+    left = MDCT_HOP - min(before, MDCT_HOP)
+    padded = np.zeros((len(samples), (frames + 1) * MDCT_HOP), np.float32)
+    padded[:, left : left + known.shape[1]] = known[:, : padded.shape[1] - left]
+    return mdct(padded)
+
+
+def mdct(samples: Float32[ndarray, "channel time"]) -> Float32[ndarray, "channel frame bin"]:
     """Orthonormal MDCT of all windows of `samples`, one for every `MDCT_HOP` samples."""
     windows = np.lib.stride_tricks.sliding_window_view(samples, WINDOW, axis=1)[:, ::MDCT_HOP]
     result = np.empty((*windows.shape[:2], MDCT_HOP), np.float32)
@@ -423,7 +507,7 @@ def _mdct(samples: Float32[ndarray, "channel time"]) -> Float32[ndarray, "channe
     return result
 
 
-def _inverse_mdct(coefficients: Float32[ndarray, "channel frame bin"]) -> Float32[ndarray, "channel time"]:
+def inverse_mdct(coefficients: Float32[ndarray, "channel frame bin"]) -> Float32[ndarray, "channel time"]:
     """Samples between the centres of the first and of the last window."""
     result = np.empty((len(coefficients), coefficients.shape[1] - 1, MDCT_HOP), np.float32)
     for channel, own in enumerate(coefficients):

@@ -23,7 +23,7 @@ from codec.side_info.analysis import (
 from codec.side_info.parameter_coding import SpatialParameters
 
 CONTEXT_SAMPLES = WINDOW // 2 + HOP  # on either side of a packet, that its restored samples depend on
-_MIN_GAIN_DB, _MAX_GAIN_DB = -60.0, 12.0
+_MIN_GAIN_DB, _MAX_GAIN_DB = -60.0, 24.0
 
 
 class LevelRestorer:
@@ -87,7 +87,7 @@ class LevelRestorer:
     ) -> Float[ndarray, " band"]:
         """Bring the levels of a channel to those sent, in place; return its gains at the end of the packet.
 
-        Levels are raised by 12 dB at most, because more would only amplify noise. They are lowered by up to 60 dB:
+        Levels are raised by 24 dB at most, because more would only amplify noise. They are lowered by up to 60 dB:
         the inverse KLT sets powers for slots of 0.74 s and fills them with noise, also where a slot has a pause.
 
         The gains, in decibels, are interpolated linearly between the centres of the level slots. Windows 0 and 1

@@ -13,12 +13,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from scipy.fft import dctn, idctn
 
-from codec.bitstream.range_coder import shortest_bytes
 from codec.bitstream.sizes import LEVEL_SLOT_FRAMES, SLOT_FRAMES
+from codec.side_info.binary_coding import adaptive, bit_length, fair, finished, reader, writer
 from render.common.compiled import compiled
 
 STEPS = 32  # step sizes; the last index says that no parameters are sent
@@ -51,8 +51,6 @@ _NONZERO_SHARE = (
         16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16,
     ),
 )  # fmt: skip
-_WRITES, _READS = 0, 1  # direction of the range coder
-_MAX_COUNT = 512  # of a context; both of its counts are halved beyond
 
 
 def quantiser_step(index: int) -> float:
@@ -144,12 +142,11 @@ def decode_parameters(
     ambisonic : bool
         As in `encode_parameters`.
     """
-    state = np.array([_READS, 1 << 32, int.from_bytes(data[:4].ljust(4, b"\0"), "big"), 4], np.int64)
-    coded = np.frombuffer(data, np.uint8).copy()  # writable, so that one compilation serves both directions
+    state, coded = reader(data)
     index = 0
     for _ in range(5):
-        index = 2 * index + _fair(0, state, coded)
-    active = np.array([_fair(0, state, coded) for _ in range(channels)], bool)
+        index = 2 * index + fair(0, state, coded)
+    active = np.array([fair(0, state, coded) for _ in range(channels)], bool)
     if index == STEPS - 1:
         return None
     count = int(active.sum())
@@ -257,21 +254,15 @@ def _write(
     correlations: Int[ndarray, "row band slot"],
 ) -> bytes:
     # a coefficient takes at most 2 · 15 + 2 decisions, and a decision, at least 1/512 probable, at most 2 bytes
-    coded = np.zeros(2 * (5 + len(active) + 32 * (levels.size + correlations.size)), np.uint8)
-    state = np.array([_WRITES, 1 << 32, 0, 0], np.int64)
+    state, coded = writer(2 * (5 + len(active) + 32 * (levels.size + correlations.size)))
     for shift in range(4, -1, -1):
-        _fair(index >> shift & 1, state, coded)
+        fair(index >> shift & 1, state, coded)
     for flag in active:
-        _fair(int(flag), state, coded)
+        fair(int(flag), state, coded)
     counts = _initial_counts()
     _code_coefficients(0, levels, counts, state, coded)
     _code_coefficients(1, correlations, counts, state, coded)
-    return _finished(state, coded)
-
-
-def _finished(state: Int[ndarray, " 4"], coded: UInt8[ndarray, " byte"]) -> bytes:
-    _, width, last, count = state.tolist()
-    return shortest_bytes(int.from_bytes(coded[:count].tobytes(), "big") << 32 | last, width, count + 4)
+    return finished(state, coded)
 
 
 def _initial_counts() -> tuple[ndarray, ndarray]:
@@ -279,66 +270,6 @@ def _initial_counts() -> tuple[ndarray, ndarray]:
     ones = np.array(_NONZERO_SHARE, np.int64)
     flags = np.stack([32 - ones, ones], -1).reshape(2, _CONTEXTS, 2)
     return flags, np.full((2, 2, _MAX_PREFIX, 2), 4, np.int64)
-
-
-@compiled()
-def _decide(bit, zero, state, coded):  # pragma: no cover, compiled
-    """Code one binary decision that is 0 with probability `zero` / 2¹⁵, and return it.
-
-    It has the arithmetic of `codec.bitstream.range_coder`, whose integers of any length are here the bytes `coded`
-    followed by 32 bits. `state` is `_WRITES` or `_READS`, the range, those 32 bits of the lower limit (of the
-    value, when reading), and the number of bytes before them (read).
-    """
-    bound = (state[1] >> 15) * zero
-    if state[0] == _READS:
-        bit = 1 if state[2] >= bound else 0
-        state[2] -= bit * bound
-    elif bit:
-        state[2] += bound
-        if state[2] >= 1 << 32:
-            state[2] -= 1 << 32
-            place = state[3] - 1
-            while coded[place] == 255:
-                coded[place] = 0
-                place -= 1
-            coded[place] += 1
-    state[1] = state[1] - bound if bit else bound
-    while state[1] < 1 << 24:
-        if state[0] == _READS:
-            state[2] = state[2] << 8 | (coded[state[3]] if state[3] < len(coded) else 0)
-        else:
-            coded[state[3]] = state[2] >> 24
-            state[2] = (state[2] & 0xFFFFFF) << 8
-        state[1] <<= 8
-        state[3] += 1
-    return bit
-
-
-@compiled()
-def _fair(bit, state, coded):  # pragma: no cover, compiled
-    """Code a decision that is 0 or 1 with equal probability."""
-    return _decide(bit, 1 << 14, state, coded)
-
-
-@compiled()
-def _adaptive(bit, counts, state, coded):  # pragma: no cover, compiled
-    """Code a decision with the counts (zeros, ones) of its context, and count it."""
-    bit = _decide(bit, (counts[0] << 15) // (counts[0] + counts[1]), state, coded)
-    counts[bit] += 1
-    if counts[0] + counts[1] > _MAX_COUNT:
-        counts[0] = (counts[0] + 1) >> 1
-        counts[1] = (counts[1] + 1) >> 1
-    return bit
-
-
-@compiled()
-def _bit_length(k):  # pragma: no cover, compiled
-    """Number of binary digits of k: 0, 1, 2, 2, 3, 3, 3, 3, 4, ..."""
-    count = 0
-    while k:
-        k >>= 1
-        count += 1
-    return count
 
 
 @compiled()
@@ -354,21 +285,21 @@ def _code_coefficients(kind, numbers, counts, state, coded):  # pragma: no cover
                 near += abs(numbers[row, band, slot - 1]) if slot else 0
                 # for correlations the limits of the zone only keep the indices in bounds
                 if kind == 0:  # levels are also transformed over the channels
-                    zone = min(_bit_length(row) + _bit_length(band), 7) + 8 * min(_bit_length(slot), 4)
+                    zone = min(bit_length(row) + bit_length(band), 7) + 8 * min(bit_length(slot), 4)
                 else:
-                    zone = min(_bit_length(band), 4) + 5 * min(_bit_length(slot), 3)
-                if not _adaptive(1 if number else 0, flags[kind, 3 * zone + min(near, 2)], state, coded):
+                    zone = min(bit_length(band), 4) + 5 * min(bit_length(slot), 3)
+                if not adaptive(1 if number else 0, flags[kind, 3 * zone + min(near, 2)], state, coded):
                     numbers[row, band, slot] = 0
                     continue
-                negative = _fair(1 if number < 0 else 0, state, coded)
+                negative = fair(1 if number < 0 else 0, state, coded)
                 # exponential Golomb code of the magnitude: the number of its bits, then all but the first of them
                 magnitude, length = abs(number), 0
-                max_length = _bit_length(magnitude) - 1
-                while length < _MAX_PREFIX and _adaptive(
+                max_length = bit_length(magnitude) - 1
+                while length < _MAX_PREFIX and adaptive(
                     1 if length < max_length else 0, prefixes[kind, min(zone, 1), length], state, coded
                 ):
                     length += 1
                 value = 1
                 for shift in range(length - 1, -1, -1):
-                    value = value << 1 | _fair(magnitude >> shift & 1, state, coded)
+                    value = value << 1 | fair(magnitude >> shift & 1, state, coded)
                 numbers[row, band, slot] = -value if negative else value

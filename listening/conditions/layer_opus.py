@@ -54,7 +54,7 @@ def _layer(channels: int, sample_rate_hz: int) -> tuple[SpatialSideInfo, int]:
     from codec.rvqgan.config import ModelConfig
 
     config = replace(ModelConfig(), channels=channels, sample_rate_hz=sample_rate_hz, side_layers=True)
-    return SpatialSideInfo(config), config.hop
+    return SpatialSideInfo(config, offset_period=0), config.hop
 
 
 def encode(scene: Scene, kbps: int) -> bytes:

@@ -87,8 +87,8 @@ def levels_of(x):
 
 
 def restored(x, sent_db):
-    """The section "levels": gains from -60 to 12 dB, linear in decibels between the centres of the level slots."""
-    gains_db, e = np.clip(sent_db - levels_of(x), -60, 12), edges()
+    """The section "levels": gains from -60 to 24 dB, linear in decibels between the centres of the level slots."""
+    gains_db, e = np.clip(sent_db - levels_of(x), -60, 24), edges()
     centres = [slot * 8 + 3.5 for slot in range(LEVEL_SLOTS)]
     changed = spectra(x)
     for j in range(changed.shape[1]):
@@ -124,15 +124,15 @@ def main():
 
     x = signal(3)
     own = levels_of(x)
-    # 30 dB above what is there, 90 dB below it, and 6 to 18 dB above it from the lowest band to the highest
+    # 42 dB above what is there, 90 dB below it, and 18 to 30 dB above it from the lowest band to the highest
     wanted = own + np.stack(
-        [np.full_like(own[0], 30), np.full_like(own[0], -90), 6 + np.tile(bands, (2, 1)).T / 2]
+        [np.full_like(own[0], 42), np.full_like(own[0], -90), 18 + np.tile(bands, (2, 1)).T / 2]
     )
     data, levels_db, _ = layer([True] * 3, wanted, np.zeros((3, 12, 1)))
     after, gains_db = restored(x, levels_db)
-    assert (gains_db[0] == 12).all()
+    assert (gains_db[0] == 24).all()
     assert (gains_db[1] == -60).all()
-    assert 5 < (gains_db[2] == 12).sum() < 40
+    assert 5 < (gains_db[2] == 24).sum() < 40
     positions = list(range(0, LENGTH, 64))
     restoration = {
         "channels": 3, "frames": FRAMES, "hop": HOP, "sample_rate_hz": RATE_HZ, "layout": "",

@@ -15,13 +15,16 @@ from codec.bitstream.file import read_header, read_packets
 from codec.bitstream.sizes import side_info_bytes
 from codec.coding.model import Model
 from codec.coding.pipeline import encode
-from codec.side_info.klt import InverseKLT, klt_basis
+from codec.side_info.attacks import Attack, attenuate_before
+from codec.side_info.coefficient_coding import CodedCoefficients, CoefficientGrid, decode_detail, encode_detail
+from codec.side_info.klt import InverseKLT, inverse_mdct, klt_basis, mdct_of_packet
 from codec.side_info.parameter_coding import (
     _NONZERO_SHARE,
     SpatialParameters,
     decode_parameters,
     encode_parameters,
 )
+from codec.side_info.periodic_offset import without_periodic_offset
 from render.hoa.scene import Scene
 
 
@@ -31,7 +34,7 @@ def number(data, at, size):
 
 def read_by_the_document(data):
     """Header fields and, packet by packet, (side information, codes in file order)."""
-    assert data[:5] == b"ARVQ\x0a"
+    assert data[:5] == b"ARVQ\x0b"
     assert zlib.crc32(data[:52]) == number(data, 52, 4)
     flags, hop, channels, n, model_n, b = data[5], number(data, 6, 2), number(data, 20, 2), *data[22:25]
     low_delay = bool(flags & 4)
@@ -41,7 +44,8 @@ def read_by_the_document(data):
         f = 256 if index < count - 1 else frames - 256 * (count - 1)
         f = 16 if low_delay else f
         quarters = 5 * channels * (channels + 1) + 12 * channels + 48
-        side_bytes = math.ceil(quarters / (8 if low_delay else 4)) * max(1, f // 64) * (flags & 1)
+        side_bytes = math.ceil(quarters / (8 if low_delay else 4)) * (flags & 1)
+        side_bytes = (side_bytes + 25 * (flags >> 3)) * max(1, f // 64)
         side_bits = 8 * math.ceil(quarters / 4) * 4 * f // 256 if low_delay else 8 * side_bytes
         left_out = min((n - 1) * f, max(0, math.ceil(side_bits / b) - (model_n - n) * f))
         codes = n * f - left_out
@@ -223,6 +227,106 @@ def test_the_document_suffices_for_the_parameters(channels, level_slots, slots, 
     np.testing.assert_allclose(back, ours.correlations, atol=1e-9)
 
 
+def detail_by_the_document(data, channels, slot_of_frame, edges):
+    """Attacks, number of the step size, components sent in each slot and band, and the numbers of coefficients."""
+    decide = adaptive_decisions_of(data)
+
+    def fair(digits):
+        number = 0
+        for _ in range(digits):
+            number = 2 * number + decide(None)
+        return number
+
+    attacks = [(fair(16), (fair(6), fair(6), fair(6))) for _ in range(fair(4))]
+    j = fair(7)
+    if j == 127:
+        return attacks, j, None, None
+    slots, digits = max(slot_of_frame) + 1, len(f"{channels:b}")
+    sent = [[min(fair(digits), channels) for _ in range(4)] for _ in range(slots)]
+    numbers = {}
+    for k, slot in enumerate(slot_of_frame):
+        for band in range(4):
+            for i in range(sent[slot][band]):
+                for q in range(edges[band], edges[band + 1]):
+                    a = lambda dk, dq: min(abs(numbers.get((i, k + dk, q + dq), 0)), 3)  # noqa: B023, E731
+                    h = min(12, 2 * a(0, -1) + a(0, -2) + 2 * a(-1, 0) + a(-1, -1) + a(-1, 1))
+                    v = min(24, 1 + 2 * h)
+                    if not decide(("flag", min(i, 3), h), (32 - v, v)):
+                        continue
+                    sign, magnitude = -1 if decide(None) else 1, 1
+                    while magnitude <= 14 and decide(("more", h, magnitude), (4, 4)):
+                        magnitude += 1
+                    if magnitude == 15:
+                        length = 0
+                        while length < 15 and decide(None):
+                            length += 1
+                        magnitude = 14 + 2**length + fair(length)
+                    numbers[i, k, q] = sign * magnitude
+    return attacks, j, sent, numbers
+
+
+def test_the_document_suffices_for_attacks_and_coefficients():
+    random = np.random.default_rng(3)
+    channels, slot_of_frame, edges = 3, [0, 0, 0, 1, 1], np.array([43, 67, 100, 147, 215])
+    power, gain = 10.0 ** -random.uniform(0, 4, (2, 12, channels)), random.uniform(0.1, 9, (2, 12))
+    power = -np.sort(-power, axis=2)
+    coefficients = random.laplace(0, 1, (channels, 5, 1024)).astype(np.float32)
+    coefficients[0, 2, 60] = 4000
+    for slot, band in np.ndindex(2, 4):
+        frames, bins = np.equal(slot_of_frame, slot), slice(edges[band], edges[band + 1])
+        coefficients[:, frames, bins] *= (np.sqrt(power[slot, 4 + band]) * gain[slot, 4 + band])[:, None, None]
+    attacks = [Attack(1, (2, 3, 63)), Attack(60_000, (0, 1, 2))]
+    grid = CoefficientGrid(np.array(slot_of_frame), edges)
+    data = encode_detail(attacks, coefficients, power, gain, grid, 500)
+    found, j, sent, numbers = detail_by_the_document(data, channels, slot_of_frame, edges)
+    assert found == [tuple(attack) for attack in attacks]
+    assert max(map(abs, numbers.values())) > 100
+    ours_attacks, ours = decode_detail(data, power, gain, grid)
+    assert ours_attacks == attacks
+    assert ours.counts.tolist() == sent
+    expected = np.zeros_like(ours.values)
+    for (i, k, q), x in numbers.items():
+        slot, band = slot_of_frame[k], 4 + np.searchsorted(edges, q, "right") - 1
+        total = power[slot, band].sum()
+        expected[i, k, q - 43] = x * gain[slot, band] * 0.01 * 2 ** (j / 12) * total**0.35
+    np.testing.assert_allclose(ours.values, expected, rtol=1e-6)
+
+
+def test_the_document_suffices_for_the_offset_and_for_attacks():
+    random = np.random.default_rng(4)
+    y = random.standard_normal((2, 80 * 64)).astype(np.float32)
+    expected = y.astype(float)
+    for period in range(80):
+        mean, weights = np.zeros((2, 64)), 0.0
+        for n in range(1, 66):
+            at = period + n - 33
+            if 0 <= at < 80:
+                w = 0.5 - 0.5 * np.cos(2 * np.pi * n / 66)
+                mean, weights = mean + w * y[:, 64 * at : 64 * at + 64], weights + w
+        lines = np.fft.fft(mean / weights)
+        lines[:, [0, 1, 63]] = 0
+        expected[:, 64 * period : 64 * period + 64] -= np.fft.ifft(lines).real
+    np.testing.assert_allclose(without_periodic_offset(y, 0, 80 * 64, 64), expected, atol=1e-5)
+
+    gains = np.ones(80)
+    for block in range(80):
+        e = np.square(y[:, 64 * block : 64 * block + 64].astype(float)).mean()
+        for t, levels in ((50, (1, 5, 63)), (62, (2, 2, 4))):
+            for level, first, last in zip(levels, (36, 18, 7), (19, 8, 1), strict=True):
+                if t - first <= block <= t - last:
+                    gains[block] = min(gains[block], 0 if level == 63 else np.sqrt(10 ** (-0.3 * level) / e))
+    expected = np.empty_like(y)
+    for n in range(80 * 64):
+        block, place = n // 64, (n % 64 + 0.5) / 64
+        other = max(block - 1, 0) if place < 0.5 else min(block + 1, 79)
+        apart = (place < 0.5 and block in (50, 62)) or (place > 0.5 and block in (49, 61))
+        gain = gains[block] if apart else gains[block] + abs(place - 0.5) * (gains[other] - gains[block])
+        expected[:, n] = y[:, n] * gain
+    ours = y.copy()
+    attenuate_before(ours, [Attack(50, (1, 5, 63)), Attack(62, (2, 2, 4))])
+    np.testing.assert_allclose(ours, expected, atol=1e-6)
+
+
 def inverse_dct(x, axes):
     """x_n = Σ_k c_k X_k cos(π (2n + 1) k / 2N), c_0 = √(1/N), c_k = √(2/N)."""
     for axis in axes:
@@ -236,14 +340,17 @@ def inverse_dct(x, axes):
 
 
 def test_the_document_suffices_for_the_transform():
-    """Two packets of three channels, the transform by sums over cosines instead of fast transforms."""
+    """Two packets of three channels, the transform by sums over cosines instead of fast transforms.
+
+    Of one component in some slots and bands, and of its last frame in the next packet, coefficients are sent.
+    """
     hop, rate, channels = 64, 44_100, 3
     random = np.random.default_rng(5)
     lengths = [256 * hop, 300 * hop]
     transform, ours, before = InverseKLT(hop, rate), [], None
     y = (0.03 * random.standard_normal((channels, sum(lengths)))).astype(np.float32)
     theirs: list = []
-    start = 0
+    start, last_sent = 0, None
     for length in lengths:
         level_slots, slots = length // hop // 8, length // hop // 64
         sent = SpatialParameters(
@@ -253,7 +360,11 @@ def test_the_document_suffices_for_the_transform():
         )
         a, e = max(0, start - 1024), start + length + 1024
         axes, seed = klt_basis(sent, channels, length, hop, rate), 3_000_000_000 + length
-        ours.append(transform(y[:, a:e], start - a, length, axes, seed))
+        spectrum = mdct_of_packet(y[:, a:e], start - a, length)
+        count_sent = random.integers(0, 2, (slots, 4))
+        sent_values = 0.05 * random.standard_normal((channels, spectrum.shape[1] - 1, 172)).astype(np.float32)
+        coded = CodedCoefficients(sent_values, count_sent)
+        ours.append(inverse_mdct(transform.transformed(spectrum, axes, seed, coded))[:, :length])
         edges = edges_by_the_document(rate)
         bins = np.diff(edges)
         low = np.empty((slots, channels, channels))
@@ -285,6 +396,12 @@ def test_the_document_suffices_for_the_transform():
         slot_of = [min((1024 * k - 1) // (64 * hop), slots - 1) for k in range(1, count)]
         centres = 1024 * np.arange(1, count)
         coefficients = np.stack([padded[:, start + c : start + c + 2048] @ basis.T for c in (0, *centres)])
+        if last_sent is not None:
+            coefficients[0][0, last_sent[0]] = last_sent[1]
+        for k, (slot, values) in enumerate(zip(slot_of, sent_values[0], strict=True)):
+            is_sent = np.flatnonzero(np.isin(band_of, [4 + b for b in range(4) if count_sent[slot, b]]))
+            coefficients[k + 1][0, is_sent] = values[is_sent - 43]
+            last_sent = is_sent, values[is_sent - 43]
         wide = np.bincount(band_of[2:], minlength=12)
         total = powers.sum(2)
         level = ((total * wide).sum(1) / 1024)[:, None]
@@ -295,7 +412,10 @@ def test_the_document_suffices_for_the_transform():
             chosen = np.array(slot_of) == slot
             p = np.square(coefficients[1:][chosen][:, :, (band_of == band) & (q >= 2)]).mean((0, 2))
             w = powers[slot, band] * gain[slot, band] ** 2
-            g = np.minimum(10 ** (9 / 20), np.sqrt(w / p))
+            most = np.full(channels, 10 ** (9 / 20))
+            if 4 <= band < 8 and count_sent[slot, band - 4]:
+                most[0] = 10 ** (3 / 20)
+            g = np.minimum(most, np.sqrt(w / p))
             back = v[slot, band] / gain[slot, band]
             if band == 0:
                 low[slot] = back * np.minimum(1, g)

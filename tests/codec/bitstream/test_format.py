@@ -47,16 +47,30 @@ def test_packing_is_the_documented_one():
     ("channels", "frames", "size"), [(16, 256, 1600), (16, 511, 2800), (16, 1, 400), (4, 256, 196)]
 )
 def test_the_side_information_has_the_documented_size(channels, frames, size):
-    """400 bytes per slot for 16 channels, 49 for 4."""
+    """400 bytes per slot for 16 channels, 49 for 4; 25 more for each unit of coefficients."""
     assert make_header(channels=channels).side_info_bytes(frames) == size
+    more = make_header(channels=channels, coefficient_units=31)
+    assert more.side_info_bytes(frames) == size + 31 * 25 * max(1, frames // 64)
+    assert make_header(has_side_info=False).side_info_bytes(frames) == 0
 
 
 def test_the_header_is_the_documented_one():
     """Field by field, written down by hand from docs/bitstream.md."""
     header = make_header(
-        frames=862, has_side_info=True, range_coded=True, gain_q8_db=-256, source_crc32=0x01020304
+        frames=862,
+        has_side_info=True,
+        range_coded=True,
+        gain_q8_db=-256,
+        source_crc32=0x01020304,
+        coefficient_units=16,
     )
-    by_hand = b"ARVQ" + bytes([10, 3]) + (512).to_bytes(2, "little") + b"modelsha" + (44_100).to_bytes(4, "little")
+    by_hand = (
+        b"ARVQ"
+        + bytes([11, 3 | 16 << 3])
+        + (512).to_bytes(2, "little")
+        + b"modelsha"
+        + (44_100).to_bytes(4, "little")
+    )
     by_hand += (16).to_bytes(2, "little") + bytes([18, 18, 10, 3]) + b"\x00\xff"
     by_hand += (862 * 512 - 17).to_bytes(8, "little") + bytes([4, 3, 2, 1]) + b"ambiX\0\0\0" + bytes(4)
     assert header.pack() == by_hand + struct.pack("<I", zlib.crc32(by_hand))
@@ -70,7 +84,7 @@ def test_the_header_is_the_documented_one():
         dict(bits_per_code=17), dict(codebooks=19, model_codebooks=18), dict(sample_rate_hz=0), dict(length=0),
         dict(model_codebooks=65),
         dict(channels=15, layout="ambiX"), dict(layout="\x1b[31mX"), dict(layout="4+7\n"), dict(layout="a\0b"),
-        dict(gain_q8_db=-64 * 256 - 1), dict(gain_q8_db=-32768),
+        dict(gain_q8_db=-64 * 256 - 1), dict(gain_q8_db=-32768), dict(has_side_info=False, coefficient_units=1),
     ],
 )  # fmt: skip
 def test_impossible_headers_are_refused(values):
@@ -98,8 +112,8 @@ def test_random_bytes_are_refused(data):
 def test_messages_name_the_file_and_what_is_wrong():
     with pytest.raises(CorruptStream, match=r"x\.arvq: begins with b'RIFF'"):
         parse_header(b"RIFF" + bytes(60), "x.arvq")
-    newer = b"ARVQ" + bytes([11]) + bytes(60)
-    with pytest.raises(CorruptStream, match="version 11, this program reads 10"):
+    newer = b"ARVQ" + bytes([12]) + bytes(60)
+    with pytest.raises(CorruptStream, match="version 12, this program reads 11"):
         parse_header(newer, "x.arvq")
 
 
@@ -169,7 +183,7 @@ def test_packets_have_the_documented_numbers_of_frames(frames, counts):
 def test_the_origin_is_read_where_the_document_says():
     """48 kHz, 3 samples less, order 4: written here by the table's words alone."""
     data = make_header(origin=Origin(48_000, 3, 4)).pack()
-    assert data[4] == 10
+    assert data[4] == 11
     assert int.from_bytes(data[48:52], "little") == 48_000 + (3 << 24) + (4 << 29)
     header = parse_header(data, "x.arvq")
     assert header.origin == Origin(48_000, 3, 4)

@@ -117,7 +117,8 @@ def test_reversed_side_information_has_the_slots_backwards(scene):
 def test_a_start_after_packets_without_parameters_gives_the_same_bits(scene):
     """No state is carried over a packet whose encoder had no room for parameters (s = 31)."""
     four = np.concatenate([scene, scene], axis=1)
-    components, front_end, side_info = forward(four)
+    components, _, side_info = forward(four)
+    front_end = SpatialSideInfo(ModelConfig(side_layers=True), offset_period=0)
     active = np.ones(16, bool)
     size = len(side_info[0])
     without_parameters = encode_parameters(

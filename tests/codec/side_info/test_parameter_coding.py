@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from codec.bitstream import range_coder
 from codec.bitstream.sizes import side_info_bytes
-from codec.side_info import parameter_coding
+from codec.side_info import binary_coding, parameter_coding
 from codec.side_info.analysis import band_edges
 from codec.side_info.parameter_coding import (
     SpatialParameters,
@@ -299,29 +299,25 @@ FAIR = 1 << 14
 def test_the_compiled_coder_writes_the_bytes_of_the_plain_one(decisions):
     """Oracle: `codec.bitstream.range_coder`, whose Python integers need no carry."""
     plain, coded = range_coder._Encoder(), np.zeros(2 * len(decisions) + 1, np.uint8)
-    state = np.array([parameter_coding._WRITES, 1 << 32, 0, 0], np.int64)
+    state = np.array([binary_coding.WRITES, 1 << 32, 0, 0], np.int64)
     for bit, zero in decisions:
         plain.put(bit, zero)
-        parameter_coding._decide(bit, zero, state, coded)
-    data = parameter_coding._finished(state, coded)
+        binary_coding.decide(bit, zero, state, coded)
+    data = binary_coding.finished(state, coded)
     assert data == plain.finish()
-    back = np.array(
-        [parameter_coding._READS, 1 << 32, int.from_bytes(data[:4].ljust(4, b"\0"), "big"), 4], np.int64
-    )
+    back = np.array([binary_coding.READS, 1 << 32, int.from_bytes(data[:4].ljust(4, b"\0"), "big"), 4], np.int64)
     given_back = np.frombuffer(data, np.uint8).copy()
-    assert [parameter_coding._decide(0, zero, back, given_back) for _, zero in decisions] == [
-        b for b, _ in decisions
-    ]
+    assert [binary_coding.decide(0, zero, back, given_back) for _, zero in decisions] == [b for b, _ in decisions]
 
 
 def test_carries_run_through_many_bytes():
     """One decision above an interval that ends just below a power of two carries through all bytes of 255."""
     coded = np.array([7, 255, 255, 255, 255, 0, 0, 0], np.uint8)
-    state = np.array([parameter_coding._WRITES, 1 << 24, (1 << 32) - (1 << 20), 5], np.int64)
-    assert parameter_coding._decide(1, FAIR, state, coded) == 1
+    state = np.array([binary_coding.WRITES, 1 << 24, (1 << 32) - (1 << 20), 5], np.int64)
+    assert binary_coding.decide(1, FAIR, state, coded) == 1
     # (2²⁴ / 2¹⁵) · 2¹⁴ = 2²³ is added to 7·2⁶⁴ + 2⁶⁴ - 2²⁰; the range of 2²³ then calls for one byte more
     assert coded.tolist()[:6] == [8, 0, 0, 0, 0, 0]
-    assert state.tolist() == [parameter_coding._WRITES, 1 << 31, ((1 << 23) - (1 << 20)) << 8, 6]
+    assert state.tolist() == [binary_coding.WRITES, 1 << 31, ((1 << 23) - (1 << 20)) << 8, 6]
 
 
 def written_by_the_document(step_index, active, levels, correlations):

@@ -1,0 +1,246 @@
+"""Coding of the strongest components between 0.9 and 4.6 kHz: their MDCT coefficients, beside the network's codes.
+
+A small network carries the waveform of the components up to about 1 kHz. Above, partials and harmonics become
+noise with the right level. There the coefficients of the strongest components are sent themselves: quantised
+uniformly with a step size that follows the power of the band, and written by an adaptive range coder whose
+contexts are the magnitudes of the neighbours in frequency and time. The encoder takes the finest step size
+that fits into the bytes available. In the decoder they replace those that the network decodes.
+
+This is an extension that the paper does not have.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Int
+from numpy import ndarray
+
+from codec.side_info.attacks import Attack, read_attacks, write_attacks
+from codec.side_info.binary_coding import WRITES, adaptive, bit_length, fair, fair_number, finished, reader, writer
+from render.common.compiled import compiled
+
+CODED_BANDS = range(4, 8)  # 926 to 4630 Hz at 44.1 kHz
+STEPS = 128  # step sizes; the last index says that no coefficients are sent
+_ROUNDING = 0.36  # fractions of a step from 0.64 on are rounded up: a coefficient costs more than its square
+_POWER_EXPONENT = (
+    0.7  # of the squared step: 0 is the least squared error, 1 the same ratio to the noise in all bands
+)
+_MAX_NEIGHBOURS, _RANKS, _MAX_PREFIX = 12, 4, 14
+_MAX_MAGNITUDE = 1 << 16
+_STEP_BITS = 7
+_MIN_POWER = 0.06  # of a component that is sent, relative to the squared step: its peaks are larger
+_SPARE_BYTES = 4096  # more than attacks, counts and one coefficient take
+
+
+class CodedCoefficients(NamedTuple):
+    """Coefficients of the components that a packet sends.
+
+    Attributes
+    ----------
+    values : float32 (component, frame, bin)
+        Coefficients as the network is to give them, from the first bin of `CODED_BANDS` on; 0 where none are sent.
+    counts : int (slot, band)
+        In each slot and band of `CODED_BANDS` the coefficients of so many components, the first ones, are sent.
+    """
+
+    values: Float32[ndarray, "component frame bin"]
+    counts: Int[ndarray, "slot band"]
+
+
+class CoefficientGrid(NamedTuple):
+    """Where the coefficients of a packet lie.
+
+    Attributes
+    ----------
+    slot_of_frame : int (frame,)
+        Slot of each MDCT frame after the one at the beginning of the packet.
+    edges : int (edge,)
+        First bin of each of `CODED_BANDS`, and the one after the last.
+    """
+
+    slot_of_frame: Int[ndarray, " frame"]
+    edges: Int[ndarray, " edge"]
+
+
+def is_sent(
+    counts: Int[ndarray, "slot band"], grid: CoefficientGrid, components: int
+) -> Bool[ndarray, "component frame bin"]:
+    """Whether each coefficient of the coded bands is sent."""
+    by_bin = np.repeat(counts, np.diff(grid.edges), axis=1)[grid.slot_of_frame]
+    return np.arange(components)[:, None, None] < by_bin
+
+
+def step_size(index: int) -> float:
+    """Step size of a component of unit power without input gain, for index 0 (the finest) to `STEPS` - 2."""
+    return 0.01 * 2 ** (index / 12)
+
+
+def _steps(
+    index: int, power: Float[ndarray, "slot band component"], gain: Float[ndarray, "slot band"]
+) -> Float[ndarray, "slot band"]:
+    """Step size of the network's coefficients in the slots and coded bands of a packet."""
+    own = slice(CODED_BANDS.start, CODED_BANDS.stop)
+    total = np.maximum(power[:, own].sum(2), 1e-20)
+    return step_size(index) * gain[:, own] * total ** (_POWER_EXPONENT / 2)
+
+
+def encode_detail(
+    attacks: list[Attack],
+    coefficients: Float32[ndarray, "component frame bin"],
+    power: Float[ndarray, "slot band component"] | None,
+    gain: Float[ndarray, "slot band"],
+    grid: CoefficientGrid,
+    size: int,
+) -> bytes:
+    """Return `size` bytes: the attacks, and the coefficients with the finest quantisation that fits.
+
+    Where the attacks alone do not fit, there are none; without powers, there are no coefficients.
+
+    Parameters
+    ----------
+    attacks : list of Attack
+    coefficients : float32 (component, frame, bin)
+        All coefficients of the frames of `grid`.
+    power, gain : float (slot, band, component) and (slot, band)
+        Of `codec.side_info.klt.KLTBasis`.
+    grid : CoefficientGrid
+    size : int
+    """
+    if len(nothing := _written(attacks, size)) > size:
+        return no_detail(size)
+    if power is None:
+        return nothing.ljust(size, b"\0")
+    own = coefficients[:, :, grid.edges[0] : grid.edges[-1]]
+    strongest = (power * np.square(gain)[:, :, None])[:, CODED_BANDS.start : CODED_BANDS.stop]
+
+    def coded(index: int) -> bytes:
+        steps = _steps(index, power, gain)
+        counts = np.count_nonzero(strongest > _MIN_POWER * np.square(steps)[:, :, None], axis=2)
+        by_bin = np.repeat(steps, np.diff(grid.edges), axis=1)[grid.slot_of_frame]
+        numbers = np.minimum(np.floor(np.abs(own) / by_bin + _ROUNDING), _MAX_MAGNITUDE - 1).astype(np.int64)
+        np.negative(numbers, where=own < 0, out=numbers)
+        numbers[~is_sent(counts, grid, len(own))] = 0
+        return _written(attacks, size, index, counts, numbers, grid)
+
+    # bisection: the coarser the step, the fewer the bytes
+    low, high, best = 0, STEPS - 1, nothing
+    while low < high:
+        middle = (low + high) // 2
+        data = coded(middle)
+        if len(data) <= size:
+            high, best = middle, data
+        else:
+            low = middle + 1
+    return best.ljust(size, b"\0")
+
+
+def no_detail(size: int) -> bytes:
+    """Return `size` bytes that have neither attacks nor coefficients."""
+    return _written([], size).ljust(size, b"\0")
+
+
+def decode_detail(
+    data: bytes,
+    power: Float[ndarray, "slot band component"] | None,
+    gain: Float[ndarray, "slot band"],
+    grid: CoefficientGrid,
+) -> tuple[list[Attack], CodedCoefficients | None]:
+    """Return the attacks and coefficients of a packet; None if it has none. Any bytes decode to finite numbers.
+
+    Parameters
+    ----------
+    data : bytes
+        As from `encode_detail`; none at all have no attacks and no coefficients.
+    power, gain, grid
+        As there.
+    """
+    if not data:
+        return [], None
+    state, coded = reader(data)
+    attacks = read_attacks(state, coded)
+    index = int(fair_number(0, _STEP_BITS, state, coded))
+    if index == STEPS - 1 or power is None:
+        return attacks, None
+    slots, _, components = power.shape
+    counts = np.zeros((slots, len(CODED_BANDS)), np.int64)
+    bits = components.bit_length()
+    for place in np.ndindex(counts.shape):
+        counts[place] = min(int(fair_number(0, bits, state, coded)), components)
+    numbers = np.zeros((components, len(grid.slot_of_frame), grid.edges[-1] - grid.edges[0]), np.int64)
+    _code(numbers, counts, grid.slot_of_frame, grid.edges - grid.edges[0], _new_counts(), state, coded)
+    steps = np.repeat(_steps(index, power, gain), np.diff(grid.edges), axis=1)[grid.slot_of_frame]
+    return attacks, CodedCoefficients((numbers * steps).astype(np.float32), counts)
+
+
+def _written(
+    attacks: list[Attack],
+    size: int,
+    index: int = STEPS - 1,
+    counts: Int[ndarray, "slot band"] | None = None,
+    numbers: Int[ndarray, "component frame bin"] | None = None,
+    grid: CoefficientGrid | None = None,
+) -> bytes:
+    """Attacks and coefficients as bytes; those that do not fit into `size` are cut somewhere behind."""
+    state, data = writer(size + 2 * _SPARE_BYTES)
+    write_attacks(attacks, state, data)
+    fair_number(index, _STEP_BITS, state, data)
+    if counts is not None and numbers is not None and grid is not None:
+        for count in counts.ravel().tolist():
+            fair_number(count, len(numbers).bit_length(), state, data)
+        _code(numbers, counts, grid.slot_of_frame, grid.edges - grid.edges[0], _new_counts(), state, data)
+    return finished(state, data)
+
+
+def _new_counts() -> tuple[ndarray, ndarray]:
+    """Counts of zeros and ones: of "not 0" by rank of the component and neighbours, of prefixes by neighbours."""
+    share = np.arange(_MAX_NEIGHBOURS + 1)
+    flags = np.empty((_RANKS, _MAX_NEIGHBOURS + 1, 2), np.int64)
+    flags[:, :, 1] = np.minimum(1 + 2 * share, 24)
+    flags[:, :, 0] = 32 - flags[:, :, 1]
+    return flags, np.full((_MAX_NEIGHBOURS + 1, _MAX_PREFIX, 2), 4, np.int64)
+
+
+@compiled()
+def _code(numbers, components, slot_of_frame, edges, counts, state, coded):  # pragma: no cover, compiled
+    """Write the coefficients (component, frame, bin), or read them into `numbers`."""
+    flags, prefixes = counts
+    limit = len(coded) - 64  # more than a coefficient takes
+    for frame in range(numbers.shape[1]):
+        for band in range(len(edges) - 1):
+            for component in range(components[slot_of_frame[frame], band]):
+                rank = min(component, 3)
+                for k in range(edges[band], edges[band + 1]):
+                    if state[0] == WRITES and state[3] > limit:
+                        return  # it does not fit
+                    near = 0
+                    if k > 0:
+                        near += 2 * min(abs(numbers[component, frame, k - 1]), 3)
+                    if k > 1:
+                        near += min(abs(numbers[component, frame, k - 2]), 3)
+                    if frame > 0:
+                        near += 2 * min(abs(numbers[component, frame - 1, k]), 3)
+                        if k > 0:
+                            near += min(abs(numbers[component, frame - 1, k - 1]), 3)
+                        if k + 1 < numbers.shape[2]:
+                            near += min(abs(numbers[component, frame - 1, k + 1]), 3)
+                    near = min(near, 12)
+                    number = numbers[component, frame, k]
+                    if not adaptive(1 if number else 0, flags[rank, near], state, coded):
+                        numbers[component, frame, k] = 0
+                        continue
+                    negative = fair(1 if number < 0 else 0, state, coded)
+                    magnitude, value = abs(number), 1
+                    while value <= 14 and adaptive(
+                        1 if magnitude > value else 0, prefixes[near, value - 1], state, coded
+                    ):
+                        value += 1
+                    if value > 14:  # Elias gamma code of the rest
+                        rest = max(magnitude - 14, 1)
+                        length = 0
+                        while length < 15 and fair(1 if length < bit_length(rest) - 1 else 0, state, coded):
+                            length += 1
+                        rest = 1 << length | fair_number(rest, length, state, coded)
+                        value = 14 + rest
+                    numbers[component, frame, k] = -value if negative else value
