@@ -9,8 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from codec.bitstream.sizes import STANDARD
 from codec.checkpoints.model_file import load, save
 from codec.coding.front_end import front_end_of
+from codec.coding.low_delay import delay_samples
 from codec.coding.pipeline import check_signal, decode, encode
 from codec.losses.covariance import correlation_matrix
 from codec.losses.mel import MEL_SCALES, log_mel
@@ -64,6 +66,7 @@ def publish(
         "parameters": count_parameters(model),
         "code_bps": round(model.config.bitrate_bps(), 1),
         "layers_bps": round(front_end_of(model.config).side_info_bps, 1),
+        "delay_s": round(delay_samples(model, STANDARD) / model.config.sample_rate_hz, 3),
         "settings": settings,
     }
     save(output, model, card, force)

@@ -193,6 +193,8 @@ def test_every_format_is_trained_published_and_run(tmp_path, type_in, publish_ru
     assert ("mel_of_copied_w" in card["measured"][f"{material(channels).name}/Park.8"]) == (channels == 4)
     assert card["layers_bps"] == 0
     model, digest = load(tmp_path / "m.safetensors")
+    # Without side information three packets: a sample's own, and those that encoder and decoder look ahead into
+    assert card["delay_s"] == round(3 * 256 * model.config.hop / 44_100, 3)
     random = np.random.default_rng(1)
     samples = 0.05 * np.cumsum(random.standard_normal((channels, 8192)), axis=1).astype(np.float32)
     samples = (samples / np.abs(samples).max()).astype(np.float32)
