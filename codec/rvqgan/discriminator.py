@@ -1,9 +1,9 @@
 """The discriminators of the published codec for C channels: multi-period, multi-scale, multi-resolution.
 
 The architecture is Descript's (Kumar et al. 2023). Each discriminator has C channels at its input and C channels
-of logits at its output; for C = 1 the names and shapes of the parameters are the published ones. One thing differs
-for C > 1: the input is normalised with one gain for all channels, so that the level differences between them,
-which carry the spatial image, are preserved.
+of logits at its output; for C = 1 the names and shapes of the parameters are the published ones. For C > 1 the
+input is normalised with one gain for all channels, so that the level differences between them, which carry the
+spatial image, are preserved, or with one for each channel, as the published code does.
 """
 
 from __future__ import annotations
@@ -47,6 +47,9 @@ class DiscriminatorConfig:
         Bands of the spectrograms, as fractions of the Nyquist frequency.
     period_width, scale_width, spectrum_width : int
         Channels of the first convolution of each kind of discriminator; the other convolutions scale with it.
+    gain_per_channel : bool
+        Normalise each channel by itself, as the published code does, so that level differences between channels
+        are not seen; else each item with one gain.
     """
 
     channels: int = 16
@@ -58,6 +61,7 @@ class DiscriminatorConfig:
     period_width: int = 32
     scale_width: int = 16
     spectrum_width: int = 32
+    gain_per_channel: bool = False
 
     def __post_init__(self):
         limits = dict(
@@ -72,6 +76,8 @@ class DiscriminatorConfig:
             values = getattr(self, name)
             if not isinstance(values, tuple) or not all(type(v) is int and low <= v <= high for v in values):
                 raise _error(name, values, f"must be a tuple of integers from {low} to {high}")
+        if type(self.gain_per_channel) is not bool:
+            raise _error("gain_per_channel", self.gain_per_channel, "must be true or false")
         if not self.periods + self.rates + self.fft_sizes:
             raise InputError(
                 "discriminator configuration: periods, rates and fft_sizes are empty; at least one is needed"
@@ -259,12 +265,14 @@ class Discriminator(nn.Module):
                 f"discriminator: signal of shape {tuple(x.shape)}; it must be (items, {self.config.channels} "
                 f"channels, at least {self.config.min_length} samples)"
             )
-        x = normalised(x)
+        x = normalised(x, self.config.gain_per_channel)
         return [discriminator(x) for discriminator in self.discriminators]
 
 
-def normalised(x: Float[Tensor, "batch channel time"]) -> Float[Tensor, "batch channel time"]:
-    """Remove the mean of each channel, then scale each item to a peak of 0.8 with one gain for all channels."""
+def normalised(
+    x: Float[Tensor, "batch channel time"], gain_per_channel: bool = False
+) -> Float[Tensor, "batch channel time"]:
+    """Remove the mean of each channel, then scale each item, or each channel, to a peak of 0.8 with one gain."""
     x = x.float().contiguous()  # a decoder's output has the channels last in memory
     x = x - x.mean(-1, keepdim=True)
-    return PEAK * x / (x.abs().amax((1, 2), keepdim=True) + 1e-9)
+    return PEAK * x / (x.abs().amax(-1 if gain_per_channel else (1, 2), keepdim=True) + 1e-9)

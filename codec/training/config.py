@@ -74,6 +74,9 @@ class DataSettings(_Checked):
     mix : float
         Share of the items that are sums of two excerpts. Must be 0 for a model with `side_layers`: the sum of the
         principal components of two scenes is not the principal components of their sum.
+    phase_shift : bool
+        Shift all frequencies of an item, in all its channels, by one random phase, as the published training does.
+        Levels and correlations of the channels are unchanged.
     holdout : int or str
         Number of the recording, or name of the class, that is held out (`stimuli.eigenscape.corpus.split`).
     """
@@ -83,6 +86,7 @@ class DataSettings(_Checked):
     level_dbfs: float = bounded(-24.0, -100, 0)
     turn: bool = True
     mix: float = bounded(0.0, 0, 1)
+    phase_shift: bool = False
     holdout: int | str = 8
 
 
@@ -116,6 +120,8 @@ class ScheduleSettings(_Checked):
         samples with pictures. 0: only after the last step; audio samples never.
     validation_per_recording : int
         Excerpts of each held-out recording, evenly spaced; 0: as many as fit.
+    validation_seconds : float
+        Length of these excerpts, or that of the shortest recording.
     """
 
     steps: int = bounded(400_000, 1, 10**9)
@@ -131,6 +137,7 @@ class ScheduleSettings(_Checked):
     checkpoint_every: int = bounded(200, 0, 10**9)
     sample_every: int = bounded(0, 0, 10**9)
     validation_per_recording: int = bounded(1, 0, 10**6)
+    validation_seconds: float = bounded(6.0, 0.1, 600)
 
     def __post_init__(self):
         super().__post_init__()

@@ -57,7 +57,8 @@ def open_datasets(run: Run, group: Processes) -> tuple[Excerpts, ValidationSet]:
     training_paths, held_out_paths = training_and_held_out(run.data, config.holdout)
     signal_format = SignalFormat(model.channels, model.sample_rate_hz, model.layout)
     held_out = open_recordings(held_out_paths, signal_format, config.level_dbfs)
-    length = excerpt_length([r.length for r in held_out], model.sample_rate_hz, model.hop)
+    lengths = [recording.length for recording in held_out]
+    length = excerpt_length(lengths, model.sample_rate_hz, model.hop, config.validation_seconds)
     validation = ValidationSet(held_out, length, config.validation_per_recording)
     recordings = open_recordings(training_paths, signal_format, config.level_dbfs, config.excerpt_frames)
     # The components of a rotated scene are those of the scene
@@ -70,5 +71,5 @@ def open_datasets(run: Run, group: Processes) -> tuple[Excerpts, ValidationSet]:
         component_files(recordings[group.rank :: group.count], model, components)
         group.wait()
         recordings = component_files(recordings, model, components)
-    augmentation = Augmentation(rotate, config.mix)
+    augmentation = Augmentation(rotate, config.mix, config.phase_shift)
     return Excerpts(recordings, config.excerpt_frames, config.seed, augmentation), validation

@@ -30,7 +30,7 @@ PREFETCHED = 2  # draws that wait while one is in use
 MIX_RANGE_DB = 12.0  # the second excerpt of a mixture is up to this much quieter than the first
 # Uniform variables of an item, in this order. All of them are always drawn, so that no choice shifts another.
 # An excerpt takes four: recording, start, yaw, mirror.
-_FIRST, _SECOND, _IS_MIXED, _BALANCE, _VARIABLES = slice(0, 4), slice(4, 8), 8, 9, 10
+_FIRST, _SECOND, _IS_MIXED, _BALANCE, _PHASE, _VARIABLES = slice(0, 4), slice(4, 8), 8, 9, 10, 11
 
 
 class Purpose(IntEnum):
@@ -62,6 +62,8 @@ class Augmentation:
     mix : float
         Share of the items that are the sum of two excerpts, the second 0 to 12 dB quieter: sound fields add. The
         weights are cos θ and sin θ, so the sum of independent scenes has the level of one.
+    shift_phase : bool
+        Shift each item by a uniformly distributed phase (`shifted_phase`).
 
     Raises
     ------
@@ -71,6 +73,7 @@ class Augmentation:
 
     rotate: bool = False
     mix: float = 0.0
+    shift_phase: bool = False
 
     def __post_init__(self):
         if not 0 <= self.mix <= 1:
@@ -93,12 +96,15 @@ class Draw:
         ACN of degree -m for each ACN of degree m; empty if nothing is rotated.
     mixed : int64 tensor (mixture,)
         Items to which the second excerpts are added.
+    phase_rad : float32 tensor (item,)
+        Phase by which each item is shifted; empty if none is.
     """
 
     samples: Int16[Tensor, "excerpt time channel"]
     factors: Float[Tensor, "2 excerpt channel"]
     opposite: Int64[Tensor, " channel"]
     mixed: Int64[Tensor, " mixture"]
+    phase_rad: Float[Tensor, " item"]
 
     def to(self, device: torch.device | str = "cpu") -> Float[Tensor, "batch channel time"]:
         """Make the scenes on a device, full scale being 1; copies from pinned memory are asynchronous."""
@@ -111,9 +117,26 @@ class Draw:
         else:
             scenes.mul_(own)
         batch = len(scenes) - len(self.mixed)
-        if not len(self.mixed):
-            return scenes
-        return scenes[:batch].index_add(0, self.mixed.to(device, non_blocking=True), scenes[batch:])
+        if len(self.mixed):
+            scenes = scenes[:batch].index_add(0, self.mixed.to(device, non_blocking=True), scenes[batch:])
+        if len(self.phase_rad):
+            scenes = shifted_phase(scenes, self.phase_rad.to(device, non_blocking=True))
+        return scenes
+
+
+def shifted_phase(
+    scenes: Float[Tensor, "batch channel time"], phase_rad: Float[Tensor, " batch"]
+) -> Float[Tensor, "batch channel time"]:
+    """Shift all positive frequencies of each item by one phase, all negative ones by its opposite.
+
+    The result is cos φ x - sin φ H(x), H being Hilbert's transform over the excerpt taken as periodic. The same φ
+    for all channels leaves their covariances as they are. The published ``ShiftPhase`` does the same window by
+    window. The mean, which has no phase, is kept.
+    """
+    spectrum = torch.fft.rfft(scenes)
+    factor = torch.polar(torch.ones_like(phase_rad), phase_rad)[:, None, None]
+    spectrum[..., 1:] = spectrum[..., 1:] * factor
+    return torch.fft.irfft(spectrum, scenes.shape[-1])
 
 
 class Excerpts:
@@ -195,7 +218,9 @@ class Excerpts:
             recording.samples.copy(start, memory)
             weights[excerpt] *= recording.factor
         factors, opposite = self._factors(weights, variables[:, 2], variables[:, 3])
-        tensors = (torch.from_numpy(array) for array in (factors, opposite, mixed))
+        shifted = uniform[:, _PHASE] if self.augmentation.shift_phase else np.zeros(0)
+        phase_rad = (np.pi * (2 * shifted - 1)).astype(np.float32)
+        tensors = (torch.from_numpy(array) for array in (factors, opposite, mixed, phase_rad))
         return Draw(samples, *(tensor.pin_memory() if pin else tensor for tensor in tensors))
 
     def _position(self, variables: Float64[ndarray, " variable"]) -> tuple[NormalisedRecording, int]:

@@ -28,7 +28,6 @@ from codec.training.recordings import INT16_SCALE, NormalisedRecording
 from render.common.errors import InputError
 from render.hoa.layout import layout
 
-EXCERPT_S = 6.0
 LOW_HZ = 500.0
 
 
@@ -67,15 +66,15 @@ class ValidationSet:
             yield (samples.T[None].float() * recording.factor).contiguous()
 
 
-def excerpt_length(lengths: list[int], sample_rate_hz: int, hop: int) -> int:
-    """Return the length of validation excerpts in samples: 6 s or the shortest recording, a multiple of the hop.
+def excerpt_length(lengths: list[int], sample_rate_hz: int, hop: int, seconds: float) -> int:
+    """Return the length of validation excerpts in samples: `seconds` or the shortest recording, in whole hops.
 
     Raises
     ------
     InputError
         If the shortest of the recordings, whose lengths in samples are given, is too short for a spectrum.
     """
-    length = min(int(EXCERPT_S * sample_rate_hz), *lengths)
+    length = min(int(seconds * sample_rate_hz), *lengths)
     length -= length % hop
     if length < BAND_WINDOW:
         raise InputError(

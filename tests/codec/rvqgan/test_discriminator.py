@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,21 @@ def test_one_gain_for_all_channels_keeps_their_levels():
     torch.testing.assert_close(y.mean(-1), torch.zeros(3, 4), atol=1e-5, rtol=0)
     level = (x - x.mean(-1, keepdim=True)).square().mean(-1)
     torch.testing.assert_close(y.square().mean(-1) / level, (y.square().mean(-1) / level)[:, :1].expand(3, 4))
+
+
+def test_one_gain_for_each_channel_is_that_of_the_published_code():
+    """``0.8 x / (max |x| + 1e-9)`` over the time of each channel, after the mean was removed."""
+    x = signal(3, 4, 1000) * torch.tensor([1.0, 5.0, 0.01, 2.0])[:, None] + 0.3
+    centred = x - x.mean(dim=-1, keepdims=True)
+    expected = 0.8 * centred / (centred.abs().max(dim=-1, keepdim=True)[0] + 1e-9)
+    torch.testing.assert_close(normalised(x, gain_per_channel=True), expected)
+    with pytest.raises(InputError, match="gain_per_channel = 1 must be true or false"):
+        DiscriminatorConfig(gain_per_channel=1)
+    network = fill(Discriminator(replace(small(4).config, gain_per_channel=True)))
+    with torch.no_grad():  # levels of channels are not seen
+        louder = network(x * torch.tensor([1.0, 1.0, 1.0, 0.5])[:, None])
+        for a, b in zip(network(x), louder, strict=True):
+            torch.testing.assert_close(a[-1], b[-1], rtol=1e-4, atol=1e-5)
 
 
 def test_a_level_difference_between_channels_is_judged_and_a_common_gain_is_not():

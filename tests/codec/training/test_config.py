@@ -19,6 +19,7 @@ from codec.training.config import (
     settings_record,
 )
 from codec.training.trainer import learning_rate
+from codec.training.validation import excerpt_length
 from render.common.errors import InputError
 
 
@@ -125,7 +126,9 @@ def test_every_preset_can_be_read():
 def test_the_paper_preset_is_what_was_published():
     """44khz-16kbps.yml and base.yml of descript-audio-codec 1.0.0; the paper's batch, steps, covariance."""
     model, config = load_preset("paper")
-    assert config.discriminator_config(model) == DiscriminatorConfig(16, 44_100)
+    assert config.discriminator_config(model) == DiscriminatorConfig(16, 44_100, gain_per_channel=True)
+    assert (config.phase_shift, config.turn, config.mix, config.tf32, config.ema) == (True, False, 0.0, True, 0.0)
+    assert excerpt_length([10**7], 44_100, model.hop, config.validation_seconds) == config.excerpt_frames
     assert config.weights == {"mel": 15.0, "covariance": 1.0, "adversarial": 1.0, "feature": 2.0}
     assert (config.commitment, config.codebook, config.steps, config.batch) == (0.25, 1.0, 400_000, 24)
     assert learning_rate(config, 0) == 1e-4

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codec.training.excerpts import Augmentation, Excerpts, Purpose, random_generator
+from codec.training.excerpts import Augmentation, Excerpts, Purpose, random_generator, shifted_phase
 from codec.training.recordings import SignalFormat, open_recordings
 from render.common.errors import InputError
 from render.fileio.audio_file import read, writer
@@ -200,6 +200,46 @@ def test_rotation_and_mirroring_keep_the_energy_of_every_order(noises):
     for order in range(4):
         energies = [scenes[:, order**2 : (order + 1) ** 2].square().sum((1, 2)) for scenes in (plain, rotated)]
         torch.testing.assert_close(*energies)
+
+
+def test_a_phase_shift_is_that_of_every_frequency_and_keeps_covariances(noises):
+    """Against SciPy's analytic signal, and in closed form: a sine becomes a sine of another phase."""
+    from scipy.signal import hilbert
+
+    time = torch.arange(512) / 512
+    sine = torch.sin(2 * torch.pi * 20 * time)[None, None]
+    for phase in (0.7, -2.0, torch.pi):
+        shifted = shifted_phase(sine, torch.tensor([phase]))
+        torch.testing.assert_close(shifted[0, 0], torch.sin(2 * torch.pi * 20 * time + phase), atol=1e-5, rtol=0)
+    plain = excerpts(noises).batch(3, 3)
+    phases = torch.tensor([0.3, 2.0, -1.1])
+    shifted = shifted_phase(plain, phases)
+    without_mean = (plain - plain.mean(-1, keepdim=True)).double().numpy()
+    expected = np.real(hilbert(without_mean) * np.exp(1j * phases.double().numpy())[:, None, None])
+    assert shifted.numpy() == pytest.approx(expected + plain.mean(-1, keepdim=True).numpy(), abs=1e-6)
+
+    def covariance(x):
+        x = x - x.mean(-1, keepdim=True)
+        # The Nyquist bin has no partner that could keep its power
+        spectrum = torch.fft.rfft(x)[..., :-1]
+        return (spectrum @ spectrum.mH).real
+
+    torch.testing.assert_close(covariance(shifted), covariance(plain), atol=1e-3, rtol=1e-4)
+
+
+def test_phases_are_drawn_for_each_item_and_leave_the_excerpts_as_they_were(noises):
+    plain = excerpts(noises, mix=0.5)
+    shifting = Excerpts(plain.recordings, 256, 1, Augmentation(mix=0.5, shift_phase=True))
+    draws = plain.draw(5, 40), shifting.draw(5, 40)
+    assert torch.equal(draws[0].samples, draws[1].samples)
+    assert torch.equal(draws[0].factors, draws[1].factors)
+    assert len(draws[0].phase_rad) == 0
+    phases = draws[1].phase_rad
+    assert len(phases) == 40
+    assert phases.min() < -2
+    assert phases.max() > 2
+    assert phases.abs().max() <= torch.pi
+    torch.testing.assert_close(draws[1].to(), shifted_phase(draws[0].to(), phases))
 
 
 def test_a_share_outside_0_to_1_is_refused():

@@ -125,7 +125,8 @@ def test_held_out_excerpts_are_evenly_spaced_and_every_recording_counts(material
 
 
 def test_length_of_the_excerpts():
-    assert excerpt_length([10**6, 300_000], 44_100, 512) == 264_192  # 6 s = 264600, in whole frames
-    assert excerpt_length([10**6, 100_000], 44_100, 512) == 99_840
+    assert excerpt_length([10**6, 300_000], 44_100, 512, 6.0) == 264_192  # 6 s = 264600, in whole frames
+    assert excerpt_length([10**6, 300_000], 44_100, 512, 5.004) == 220_672  # the paper's excerpts
+    assert excerpt_length([10**6, 100_000], 44_100, 512, 6.0) == 99_840
     with pytest.raises(InputError, match="shortest held-out recording has 1000 samples"):
-        excerpt_length([10**6, 1000], 44_100, 512)
+        excerpt_length([10**6, 1000], 44_100, 512, 6.0)
