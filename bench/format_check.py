@@ -19,17 +19,12 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from analysis.format_check.diagnose import Finding, diagnose
+from analysis.format_check.diagnose import diagnose
 from analysis.format_check.planted_faults import FAULTS, plant_faults
 from analysis.metrics.framing import array_reader
 from render.fileio.scene_file import read_scene
 
 LOSSY = ("la", "ma", "opus", "prop", "pca", "cov_noise")
-
-
-def _found(reference: np.ndarray, test: np.ndarray, sample_rate_hz: int) -> list[Finding]:
-    readers = array_reader(reference), array_reader(test)
-    return diagnose(*readers, reference.shape[1], test.shape[1], sample_rate_hz)
 
 
 def main() -> None:

@@ -22,8 +22,6 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any, NamedTuple
 
-VARIABLE = "STOCK_DAC"  # environment variable that names the folder
-
 
 class Stock(NamedTuple):
     """The parts of the package that are used."""

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from codec.losses.adversarial import generator_pass
-from codec.losses.bands import BAND_COUNT, BAND_WINDOW, erb_bands
+from codec.losses.bands import BAND_COUNT, BAND_HOP, BAND_WINDOW, erb_bands
 from codec.losses.covariance import band_covariance_distance, covariance_distance, relative_covariance_distance
 from codec.losses.intensity import intensity_distance
 from codec.losses.mel import MEL_SCALES, mel_distance
@@ -65,7 +65,7 @@ def reconstruction_losses(
 
     def in_bands(distance: Callable[..., Tensor]) -> Tensor:
         bands = erb_bands(sample_rate_hz, BAND_WINDOW, BAND_COUNT).to(decoded.device)
-        return distance(*(of(BAND_WINDOW, BAND_WINDOW // 4) for of in spectra), bands)
+        return distance(*(of(BAND_WINDOW, BAND_HOP) for of in spectra), bands)
 
     reduction = "mean" if config.covariance_reduction == "mean" else "sum"
     known: dict[str, Callable[[], Tensor]] = {

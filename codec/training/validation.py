@@ -16,7 +16,7 @@ from torch import Tensor
 
 from codec.bitstream.sizes import packet_frame_counts
 from codec.coding.front_end import front_end_of
-from codec.losses.bands import BAND_COUNT, BAND_WINDOW, erb_bands
+from codec.losses.bands import BAND_COUNT, BAND_HOP, BAND_WINDOW, erb_bands
 from codec.losses.covariance import band_covariance_distance, covariance_distance
 from codec.losses.intensity import intensities
 from codec.losses.mel import mel_distance
@@ -117,7 +117,7 @@ def distances(
     """
     rate = config.sample_rate_hz
     bands = erb_bands(rate, BAND_WINDOW, BAND_COUNT).to(decoded.device)
-    x, y = (stft(signal, BAND_WINDOW, BAND_WINDOW // 4) for signal in (reference, decoded))
+    x, y = (stft(signal, BAND_WINDOW, BAND_HOP) for signal in (reference, decoded))
     pairs = max(config.channels * (config.channels - 1) / 2, 1)
     low = round(LOW_HZ * BAND_WINDOW / rate)
     found = {

@@ -24,7 +24,9 @@ def of(golden, names):
 
 
 def test_the_table_is_the_golden_one(table, golden):
-    assert selftest.deviations(table, of(golden, QUICK)) == []
+    assert (
+        selftest.deviations(table, of(golden, QUICK)) == selftest.deviations(table, selftest.as_csv(table)) == []
+    )
     assert [line.split(",")[0] for line in golden.splitlines()[1:]] == list(selftest.changes())
 
 

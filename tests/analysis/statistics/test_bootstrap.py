@@ -4,29 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.ratings.cells import Cells
-from analysis.ratings.table import read
 from analysis.statistics.bootstrap import SCHEMES, bca, bootstrap, draw_listeners, draw_listeners_and_items
-
-
-@pytest.fixture(scope="module")
-def ratings(reference_ratings):
-    return read(reference_ratings / "expected" / "A.csv").table
-
-
-def simulated(seed, listeners=6, items=5, conditions=3):
-    rng = np.random.default_rng(seed)
-    scores = (
-        50 + rng.normal(0, 8, (listeners, 1, 1)) + rng.normal(0, 7, (1, items, 1))
-        + rng.normal(0, 6, (listeners, 1, conditions)) + rng.normal(0, 6, (1, items, conditions))
-        + rng.normal(0, 5, (listeners, items, conditions))
-    )  # fmt: skip
-    return Cells(
-        tuple(map(str, range(listeners))),
-        tuple(map(str, range(items))),
-        tuple("abcdefgh"[:conditions]),
-        scores,
-    )
 
 
 def test_bca_and_percentile_equal_scipys():
@@ -43,7 +21,7 @@ def test_bca_and_percentile_equal_scipys():
     assert ours.high > plain[1]
 
 
-def test_bootstrap_variances_are_the_known_ones():
+def test_bootstrap_variances_are_the_known_ones(simulated):
     """Drawing n of n gives (n-1)/n^2 of the sum of squares; drawing both ways adds the parts (Owen 2007)."""
     scores = simulated(8, 9, 7, 1).scores
     rng = np.random.default_rng(1)
@@ -68,7 +46,7 @@ def test_bootstraps_are_repeatable_and_ordered(cube, ratings):
         assert width["rating"] < width["listener"]
 
 
-def test_bootstrap_of_gaps_and_of_one_listener():
+def test_bootstrap_of_gaps_and_of_one_listener(simulated):
     cube = simulated(2, 5, 4, 2)
     cube.scores[0, 1:, :] = np.nan
     drawn = draw_listeners_and_items(cube.scores, 200, np.random.default_rng(1))

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.ratings.cells import Cells, cells
-from analysis.ratings.table import read
+from analysis.ratings.cells import cells
 from analysis.statistics.crossed import crossed_interval, crossed_mean_with_gaps
 from analysis.statistics.interval import t_interval
 from analysis.statistics.intervals import (
@@ -28,11 +27,6 @@ R_MIXED = {"rel": 1e-3}
 def table_of_r(folder, name):
     with open(folder / "expected" / name, newline="") as file:
         return list(csv.DictReader(file))
-
-
-@pytest.fixture(scope="module")
-def ratings(reference_ratings):
-    return read(reference_ratings / "expected" / "A.csv").table
 
 
 @pytest.mark.parametrize(
@@ -69,22 +63,7 @@ def test_crossed_intervals_equal_lmer(reference_ratings, cube):
             assert [found.low, found.high] == pytest.approx(expected[1:], abs=1e-3)
 
 
-def simulated(seed, listeners=6, items=5, conditions=3):
-    rng = np.random.default_rng(seed)
-    scores = (
-        50 + rng.normal(0, 8, (listeners, 1, 1)) + rng.normal(0, 7, (1, items, 1))
-        + rng.normal(0, 6, (listeners, 1, conditions)) + rng.normal(0, 6, (1, items, conditions))
-        + rng.normal(0, 5, (listeners, items, conditions))
-    )  # fmt: skip
-    return Cells(
-        tuple(map(str, range(listeners))),
-        tuple(map(str, range(items))),
-        tuple("abcdefgh"[:conditions]),
-        scores,
-    )
-
-
-def test_crossed_interval_with_few_gaps_is_near_the_complete_one():
+def test_crossed_interval_with_few_gaps_is_near_the_complete_one(simulated):
     scores = simulated(4, 12, 12).scores[:, :, 0]
     complete = crossed_interval(scores)
     scores[3, 4] = scores[7, 1] = np.nan
@@ -131,7 +110,7 @@ def test_unknown_convention(cube):
         summarise(pd.DataFrame(), cube, "normal")
 
 
-def test_every_convention_gives_its_own_interval():
+def test_every_convention_gives_its_own_interval(simulated):
     cube = simulated(7)
     index = np.indices(cube.scores.shape).reshape(3, -1).T
     rows = [("s", str(i), str(j), "abc"[k], 1, cube.scores[i, j, k]) for i, j, k in index]
@@ -181,7 +160,7 @@ def test_crossed_interval_of_equal_scores_has_no_width():
 
 
 @given(st.integers(0, 2**31), st.floats(-50, 50), st.floats(0.1, 5))
-def test_intervals_follow_shift_and_scale(seed, shift, scale):
+def test_intervals_follow_shift_and_scale(simulated, seed, shift, scale):
     scores = simulated(seed).scores[:, :, 0]
     a, b = crossed_interval(scores), crossed_interval(scale * scores + shift)
     assert [b.mean, b.low, b.high] == pytest.approx(

@@ -10,7 +10,7 @@ from codec.bitstream.format import CorruptStream
 from codec.bitstream.sizes import PACKET_FRAMES
 from codec.coding.concealment import conceal
 from codec.coding.front_end import front_end_of
-from codec.coding.pipeline import decode, decode_packets, encode, encode_packets, make_header, summarise
+from codec.coding.pipeline import decode, decode_packets, encode_packets, make_header, summarise
 from render.hoa.scene import Scene
 
 DIGEST = b"12345678"
@@ -22,18 +22,6 @@ PACKET = PACKET_FRAMES * 512  # samples
 def scene(frames, seed=0, level=0.1):
     samples = level * np.random.default_rng(seed).standard_normal((4, frames))
     return Scene(samples.astype(np.float32), 44_100)
-
-
-@pytest.fixture(scope="module")
-def long_scene():
-    return scene(4 * PACKET + 3333)
-
-
-@pytest.fixture(scope="module", params=["paper", "side information"])
-def coded(request, model, side_info_model, long_scene):
-    chosen = model if request.param == "paper" else side_info_model
-    data = encode(chosen, DIGEST, long_scene)
-    return chosen, data, decode(chosen, DIGEST, data).samples
 
 
 def opened(data, allow_damage=False):
@@ -80,8 +68,8 @@ def test_where_nothing_is_intact_nothing_is_played(model):
         list(conceal([None, None, None], header, front_end_of(model.config), "x.arvq"))
 
 
-def test_damage_changes_its_packet_and_the_reach_of_the_network_around_it(coded):
-    model, data, whole = coded
+def test_damage_changes_its_packet_and_the_reach_of_the_network_around_it(coded_long_scene):
+    model, data, whole = coded_long_scene
     broken = bytearray(data)
     broken[len(data) * 2 // 5] ^= 1
     with pytest.raises(CorruptStream, match=r"packet 1 at byte \d+ .*--conceal"):

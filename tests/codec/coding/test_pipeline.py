@@ -41,18 +41,6 @@ def scene(frames, seed=0, level=0.1):
     return Scene(samples.astype(np.float32), 44_100)
 
 
-@pytest.fixture(scope="module")
-def long_scene():
-    return scene(4 * PACKET + 3333)
-
-
-@pytest.fixture(scope="module", params=["paper", "side information"])
-def coded(request, model, side_info_model, long_scene):
-    chosen = model if request.param == "paper" else side_info_model
-    data = encode(chosen, DIGEST, long_scene)
-    return chosen, data, decode(chosen, DIGEST, data).samples
-
-
 def opened(data, allow_damage=False):
     file = io.BytesIO(data)
     return file, read_header(file, "x.arvq", allow_damage)
@@ -124,8 +112,8 @@ def test_side_information_takes_the_place_of_the_last_codes(model, side_info_mod
         (4 * PACKET + 3000, 4 * PACKET + 3333),
     ],
 )
-def test_a_part_is_the_same_bits_as_in_the_whole(coded, start, stop):
-    model, data, whole = coded
+def test_a_part_is_the_same_bits_as_in_the_whole(coded_long_scene, start, stop):
+    model, data, whole = coded_long_scene
     file, header = opened(data)
     part = np.concatenate(list(decode_range(model, OpenStream(file, header, "x.arvq"), start, stop)), axis=1)
     assert np.array_equal(part, whole[:, start:stop])

@@ -116,8 +116,11 @@ class Client:
 
 @pytest.fixture
 def served(package, tmp_path):
-    """The test that `client` reaches; which closes it."""
-    return serving.open_test(package, tmp_path / "results.sqlite", None, None, "http://127.0.0.1:8714/")
+    """The test that `client` reaches. Its writer's thread would keep the process alive."""
+    opened = serving.open_test(package, tmp_path / "results.sqlite", None, None, "http://127.0.0.1:8714/")
+    yield opened
+    opened.writer.close()
+    opened.test.close()
 
 
 @pytest.fixture
@@ -129,3 +132,9 @@ def client(served):
     yield Client(accepting.getsockname()[1])
     served.ending = server.should_exit = True
     thread.join()
+
+
+@pytest.fixture
+def link(served):
+    """Address of the first listener's page."""
+    return "/" + served.test.overview()[0]["link"]

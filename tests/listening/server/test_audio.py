@@ -11,11 +11,6 @@ from listening.server import file_answer
 
 
 @pytest.fixture
-def link(served):
-    return "/" + served.test.overview()[0]["link"]
-
-
-@pytest.fixture
 def sound(client, served, link):
     """Address of the first trial's first stimulus, and the file."""
     page = next(page for page in client.get(f"{link}api/session").json()["pages"] if page["kind"] == "trial")

@@ -7,17 +7,10 @@ import json
 import re
 from pathlib import Path
 
-import pytest
-
 from listening.server import serving
 from render.common.files import read_json, sha256
 
 STATIC = Path(serving.__file__).with_name("static")
-
-
-@pytest.fixture
-def link(served):
-    return "/" + served.test.overview()[0]["link"]
 
 
 def trials(session):

@@ -5,11 +5,6 @@ import time
 import pytest
 
 
-@pytest.fixture
-def link(served):
-    return "/" + served.test.overview()[0]["link"]
-
-
 def no_defects(served):
     return [problem for problem in served.problems.newest_first() if problem["kind"] == "defect"] == []
 

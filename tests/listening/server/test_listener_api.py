@@ -14,11 +14,6 @@ def event(seq, kind="page", page=0, **own):
 
 
 @pytest.fixture
-def link(served):
-    return "/" + served.test.overview()[0]["link"]
-
-
-@pytest.fixture
 def send(client, link):
     """Send events of the window w; status and answer."""
     assert client.post(f"{link}api/open", OPEN).status == 200

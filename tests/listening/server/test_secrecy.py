@@ -37,11 +37,6 @@ TRAVERSALS = [f"static/{up}/{target}" for up in UP for target in TARGETS] + [
 
 
 @pytest.fixture
-def listener(served):
-    return "/" + served.test.overview()[0]["link"]
-
-
-@pytest.fixture
 def desk(served):
     return f"/d/{served.test.desk_token}/"
 
@@ -66,23 +61,23 @@ def test_every_other_path_is_the_same_404(client):
         assert same(client.get(path), nothing), path
 
 
-def test_methods_tell_nothing_of_what_there_is(client, listener, desk):
+def test_methods_tell_nothing_of_what_there_is(client, link, desk):
     nothing = client.get("/nothing")
-    paths = ("/", "/t/x/", "/t/x/api/events", "/t/x/api/session", f"{listener}api/session", f"{desk}api/overview")
+    paths = ("/", "/t/x/", "/t/x/api/events", "/t/x/api/session", f"{link}api/session", f"{desk}api/overview")
     for path in paths:
         for method in ("POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "PROPFIND"):
             assert same(client.ask(method, path), nothing), (method, path)
 
 
-def test_tokens_open_their_own_doors_only(client, served, listener, desk):
+def test_tokens_open_their_own_doors_only(client, served, link, desk):
     nothing = client.get("/nothing")
-    token, desk_token = listener.split("/")[2], served.test.desk_token
+    token, desk_token = link.split("/")[2], served.test.desk_token
     wrong = [f"/d/{token}/api/overview", f"/t/{desk_token}/api/session", f"/t/{token[:-1]}/api/session",
              f"/t/{token}x/api/session", f"/t/{token.swapcase()}/api/session", f"/t/%20{token}/api/session",
-             f"/t/{token}%00/api/session", f"/x{listener}api/session", f"/t/x/../{token}/api/session"]  # fmt: skip
+             f"/t/{token}%00/api/session", f"/x{link}api/session", f"/t/x/../{token}/api/session"]  # fmt: skip
     for path in wrong:
         assert same(client.get(path), nothing), path
-    assert client.get(f"{listener}api/session").status == 200
+    assert client.get(f"{link}api/session").status == 200
     assert client.get(f"{desk}api/overview").status == 200
 
 
@@ -92,26 +87,26 @@ def test_tokens_cannot_be_guessed(served):
     assert all(len(token) >= 22 for token in tokens)  # 128 bits in base 64
 
 
-def test_no_spelling_of_a_path_leads_out_of_the_static_files(client, listener, desk):
+def test_no_spelling_of_a_path_leads_out_of_the_static_files(client, link, desk):
     assert len(TRAVERSALS) >= 60
-    assert client.get(listener + "static/wav.js").status == 200
+    assert client.get(link + "static/wav.js").status == 200
     nothing = client.get("/nothing")
-    for door in (listener, desk):
+    for door in (link, desk):
         for path in TRAVERSALS:
             assert same(client.get(door + path), nothing), path
 
 
-def test_absolute_addresses_and_odd_request_lines_lead_nowhere(client, listener):
-    for path in ("http://evil.example/", f"http://evil.example{listener}"):
+def test_absolute_addresses_and_odd_request_lines_lead_nowhere(client, link):
+    for path in ("http://evil.example/", f"http://evil.example{link}"):
         assert client.get(path).status == 421
-    for path in ("*", f"http://localhost{listener}", "localhost"):
+    for path in ("*", f"http://localhost{link}", "localhost"):
         assert client.get(path).status == 404
     assert client.ask("OPTIONS", "*").status == 404
 
 
-def test_a_wrong_host_is_told_nothing(client, listener):
+def test_a_wrong_host_is_told_nothing(client, link):
     for host in ("evil.example", f"evil.example:{client.port}", ""):
-        refused = raw(client, f"GET {listener}api/session HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
+        refused = raw(client, f"GET {link}api/session HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
         assert refused.startswith(b"HTTP/1.1 421")
         assert b"title" not in refused
 
