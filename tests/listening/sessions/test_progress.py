@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 
 from listening.sessions.pages import Page, Trial
 from listening.sessions.plan import Field, SessionPlan
-from listening.sessions.progress import _EVENTS, Impossible, PageState, Progress, Session, SlotUse, after
+from listening.sessions.progress import (
+    _EVENTS,
+    Impossible,
+    PageState,
+    Progress,
+    Session,
+    SlotUse,
+    _answered,
+    after,
+)
 
 FRAMES = 48_000
 QUESTIONS = (
@@ -381,9 +390,52 @@ LARGEST = [
 
 @pytest.mark.parametrize(("name", "largest"), LARGEST)
 def test_numbers_of_a_device_have_a_largest(name, largest):
-    assert fold([*BEFORE[:5], device(**{name: largest})]).device[name] == largest
-    with pytest.raises(Impossible, match=name):
-        fold([*BEFORE[:5], device(**{name: largest + 1})])
+    for value in (0, largest):
+        assert fold([*BEFORE[:5], device(**{name: value})]).device[name] == value
+    for value in (-1, largest + 1):
+        with pytest.raises(Impossible, match=name):
+            fold([*BEFORE[:5], device(**{name: value})])
+
+
+def test_underruns_have_a_largest_number_and_duration(at_trial):
+    for events, duration_s in ((0, 0), (10**9, 10**6)):
+        state = fold([e("underruns", TRIAL, events=events, duration_s=duration_s)], at_trial)
+        assert state.pages[TRIAL].underruns == (events, 1000 * duration_s)
+    for events, duration_s in ((10**9 + 1, 0), (0, 10**6 + 1)):
+        with pytest.raises(Impossible, match="underruns"):
+            fold([e("underruns", TRIAL, events=events, duration_s=duration_s)], at_trial)
+
+
+def test_a_page_that_is_shown_again_begins_with_no_underruns_of_its_own(at_trial):
+    state = fold([e("underruns", TRIAL, events=2, duration_s=0.25), e("page", TRIAL)], at_trial)
+    assert (state.pages[TRIAL].underruns, state.pages[TRIAL].all_underruns) == ((0, 0.0), (2, 250.0))
+
+
+def test_what_begins_and_ends_in_one_millisecond_was_not_heard_and_time_begins_at_0(at_trial):
+    state = fold([e("play", TRIAL, slot=1, position=0), e("stop", TRIAL, position=0)], at_trial)
+    assert state.pages[TRIAL].slots[1].listen_ms == 0
+    assert fold([e("done", WELCOME, at_ms=0)]).last_ms == 0
+    with pytest.raises(Impossible, match="at_ms"):
+        fold([e("done", WELCOME, at_ms=-1)])
+
+
+def test_texts_may_have_10_000_characters(at_trial):
+    text = "x" * 10_000
+    assert fold([e("comment", TRIAL, text=text)], at_trial).pages[TRIAL].comment == text
+    answer = e("answer", QUESTIONNAIRE, field="words", value=text)
+    assert fold([*BEFORE[:3], answer]).pages[QUESTIONNAIRE].answers == {"words": text}
+
+
+def test_a_number_without_limits_is_any_that_a_database_stores():
+    asked = Field("n", "N?", "number")
+    for value in (-1e300, -5.5, 1e300):
+        assert _answered(asked, value) == value
+    for value in (-1.1e300, 1.1e300):
+        with pytest.raises(Impossible):
+            _answered(asked, value)
+    assert _answered(Field("n", "N?", "number", minimum=0), 1e9) == 1e9
+    with pytest.raises(Impossible):
+        _answered(Field("n", "N?", "number", maximum=0), 1)
 
 
 def test_details_may_have_4000_characters_as_json():
