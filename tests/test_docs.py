@@ -37,6 +37,10 @@ def test_every_link_leads_to_a_file_and_a_heading_that_are_there(page):
         name, _, heading = target.partition("#")
         file = page.parent / name if name else page
         assert file.exists(), target
+        is_page_of_site = file.resolve().parent == ROOT / "docs"
+        assert page.parent.name != "docs" or file.suffix != ".md" or is_page_of_site, (
+            f"{target}: no page of the site"
+        )
         assert not heading or heading in anchors(file), target
 
 
