@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import NullFormatter, StrMethodFormatter
 from numpy import ndarray
 
 from render.common.errors import InputError, did_you_mean
@@ -194,6 +194,7 @@ def _label(axes: Axes, name: str, size: float) -> None:
     values = np.concatenate([line.get_ydata() for line in axes.lines] or [np.ones(1)])
     if name.endswith(LOGARITHMIC) and (values > 0).all():
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_xlim(left=0)
 

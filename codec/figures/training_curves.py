@@ -199,7 +199,7 @@ def draw(curves: list[Curve], summary: dict[str, Any], caption: list[str]) -> Fi
         axes.annotate(text, (end, height), color=colour, **placement)
     axes.set_xlim(0, end)
     axes.set_xlabel("training steps")
-    axes.set_ylabel("validation mel distance (sum of 7 scales, log$_{10}$)")
+    axes.set_ylabel("validation mel distance (sum of 7 scales, log₁₀)")
     axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.grid(axis="y", color="0.9", linewidth=0.6)
     axes.legend(frameon=False, loc="upper right")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ STYLE = {
     "pdf.fonttype": 42,  # TrueType, which journals accept and editors can edit
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "hoa-rvqgan",
+    "text.parse_math": False,  # a $ in the name of an item or a condition is a dollar
 }
 COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7")
 """Colours of Okabe and Ito (2008), which colour-blind readers can tell apart."""
@@ -152,8 +152,10 @@ def _use_style(style: str) -> None:
         raise InputError(f"--style {style}: neither a file nor a style of matplotlib{known}") from None
     except (ValueError, UnicodeDecodeError) as error:
         raise InputError(f"--style {style}: not a style of matplotlib: {error}") from None
-    if mpl.rcParams["text.usetex"] and not shutil.which("latex"):
-        raise InputError(f"--style {style}: it sets text by LaTeX, which is not installed")
+    if mpl.rcParams["text.usetex"]:
+        raise InputError(f"--style {style}: sets text by LaTeX (text.usetex), which would read names as commands; "
+                         "leave that out and choose the font of the paper")  # fmt: skip
+    mpl.rcParams["text.parse_math"] = False
 
 
 def _installed(family: str) -> str:

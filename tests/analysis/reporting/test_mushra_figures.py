@@ -125,6 +125,14 @@ def test_incomplete_designs_are_drawn(name, tmp_path):
     assert ">nan<" not in text
 
 
+def test_names_are_no_formulas(tmp_path):
+    table = simulate({"a$\\frac$b": 40.0, "c_$x^$": 60.0}, 3, ["$\\x$"], 1)
+    test = drawing(analyse(Ratings(table), Settings(screening="none")))
+    for name in figures.drawable(test):
+        figures.save(test, name, tmp_path, ("svg",))
+    assert "a$\\frac$b" in (tmp_path / "mushra.svg").read_text()
+
+
 def test_intervals_that_leave_the_scale_are_drawn_whole():
     results = analyse(Ratings(simulate({"a": 97.0, "b": 50.0}, 3, ["x", "y"], 3)), Settings(screening="none"))
     figure = figures.overall(drawing(results))

@@ -59,6 +59,15 @@ def test_font_and_size_are_used(tmp_path):
             assert mpl.rcParams["axes.spines.top"] == bool(chosen.style)
 
 
+def test_a_style_that_sets_text_by_latex_is_refused(tmp_path):
+    (tmp_path / "tex.mplstyle").write_text("text.usetex: True\n")
+    with (
+        pytest.raises(InputError, match=r"text\.usetex"),
+        figure_style(10, Look(style=str(tmp_path / "tex.mplstyle"))),
+    ):
+        pass
+
+
 @pytest.mark.parametrize(
     ("chosen", "message"),
     [
