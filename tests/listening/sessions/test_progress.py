@@ -415,8 +415,15 @@ def test_what_begins_and_ends_in_one_millisecond_was_not_heard_and_time_begins_a
     state = fold([e("play", TRIAL, slot=1, position=0), e("stop", TRIAL, position=0)], at_trial)
     assert state.pages[TRIAL].slots[1].listen_ms == 0
     assert fold([e("done", WELCOME, at_ms=0)]).last_ms == 0
-    with pytest.raises(Impossible, match="at_ms"):
-        fold([e("done", WELCOME, at_ms=-1)])
+    assert fold([e("done", WELCOME, at_ms=2**53)]).last_ms == 2**53
+    for at_ms in (-1, 2**53 + 2):
+        with pytest.raises(Impossible, match="at_ms"):
+            fold([e("done", WELCOME, at_ms=at_ms)])
+
+
+def test_a_session_begins_on_its_first_page():
+    with pytest.raises(Impossible, match="page 1, but page 0 is not done"):
+        fold([e("page", CONSENT)])
 
 
 def test_texts_may_have_10_000_characters(at_trial):
