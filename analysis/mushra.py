@@ -9,9 +9,9 @@ Netflix's listening-test-app (and ODAQ), BeaqleJS, long and wide tables.
 
 Written are summary.csv, summary.json, pairs.csv, items.csv, contrasts.csv (mixed models), outliers.csv,
 listeners.csv, laboratories.csv (of several), item_pairs.csv (where conditions and items interact), planned.csv
-(with --plan), tables.tex and sentences.txt for a paper, and the figure mushra (mean and 95 % CI of each
-condition), each figure with its caption as text. The same ratings give the same bytes. docs/analysis.md says how
-everything is computed, docs/figures.md shows the figures.
+(with --plan), ordinal.csv (with --ordinal), tables.tex and sentences.txt for a paper, and the figure mushra
+(mean and 95 % CI of each condition), each figure with its caption as text. The same ratings give the same bytes.
+docs/analysis.md says how everything is computed, docs/figures.md shows the figures.
 
     python -m analysis.mushra results.csv --figures mushra differences --width 89mm --no-caption -o figures
 """

@@ -25,6 +25,7 @@ from analysis.reporting.report_statistics import (
     items_section,
     laboratories_section,
     omnibus_section,
+    ordinal_section,
     panel_section,
 )
 from analysis.statistics.intervals import CONVENTIONS
@@ -90,6 +91,7 @@ def report(test: AnalysedTest, facts: Mapping[str, str], figures: Mapping[str, R
                 *laboratories_section(results),
                 *comparisons_section(test, placed(figures, "differences")),
                 *items_section(results),
+                *ordinal_section(results),
                 *placed(figures, "items", "ranks"),
                 *_deviations(test),
             ]

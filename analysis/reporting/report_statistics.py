@@ -216,6 +216,24 @@ def comparisons_section(test: AnalysedTest, figures: Sequence[str]) -> list[str]
     return parts
 
 
+def ordinal_section(results: Results) -> list[str]:
+    """Report the model of ordered categories, if it was asked for."""
+    ordinal = results.ordinal
+    if ordinal is None:
+        return []
+    named = labels(results.cube.conditions)
+    pair = [f"{named[a]} − {named[b]}" for a, b in zip(ordinal.pairs["a"], ordinal.pairs["b"], strict=True)]
+    return [
+        "<h2>Scores as ordered categories</h2>",
+        "<p>A cumulative mixed model uses the order of the systems' scores alone and knows the ends of the scale; "
+        "listeners and items are random, so that it holds for other items of the kind. Expected scores with 95 % "
+        "intervals:</p>",
+        html_table(ordinal.means.assign(condition=ordinal.means["condition"].map(named))),
+        "<p>Log odds by which the first of a pair is rated above the second; p after Holm over these pairs:</p>",
+        html_table(ordinal.pairs.assign(pair=pair)[["pair", "log_odds", "ci_low", "ci_high", "p", "p_holm"]]),
+    ]
+
+
 def items_section(results: Results) -> list[str]:
     """Report the significant differences on single items, if conditions and items interact."""
     if results.item_pairs is None:

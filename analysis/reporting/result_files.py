@@ -27,6 +27,8 @@ def write_tables(test: AnalysedTest, folder: Path, force: bool = False) -> list[
     tables["listeners"] = results.panel.listeners
     if results.laboratories is not None:
         tables["laboratories"] = results.laboratories.means
+    if results.ordinal is not None:
+        tables["ordinal"] = results.ordinal.pairs
     if results.item_pairs is not None:
         tables["item_pairs"] = results.item_pairs
     if results.planned is not None:

@@ -37,6 +37,7 @@ def lines(test: AnalysedTest) -> Iterator[str]:
     yield from _omnibus_tests(results)
     yield from _planned(test, names)
     yield from _pairs(results, names)
+    yield from _ordinal(results, names)
     yield from _bootstraps(results, names)
     if len(results.outliers):
         yield (
@@ -193,6 +194,18 @@ def _pairs(results: Results, names: Mapping[str, str]) -> Iterator[str]:
         yield f"Wilcoxon and sign flip: {sentence('items', len(results.cube.items))}"
     agreeing = int(pairs["agree"].sum())
     yield f"t and Wilcoxon tests (Holm, 5 %) agree on {agreeing} of {len(pairs)} pairs"
+
+
+def _ordinal(results: Results, names: Mapping[str, str]) -> Iterator[str]:
+    ordinal = results.ordinal
+    if ordinal is None:
+        return
+    yield "\nscores as ordered categories (cumulative mixed model, listeners and items random)"
+    for row in ordinal.means.itertuples():
+        yield f"{names[str(row.condition)]:<34}expected score {row.mean:.2f} {_interval(row)}"
+    for row in ordinal.pairs.head(MAX_PAIRS).itertuples():
+        pair = f"{shorten(names[str(row.a)], 24)} - {shorten(names[str(row.b)], 24)}"
+        yield f"{pair:<34}log odds {row.log_odds:.2f} {_interval(row)}   p {row.p_holm:.2g} (Holm)"
 
 
 def _bootstraps(results: Results, names: Mapping[str, str]) -> Iterator[str]:

@@ -39,6 +39,7 @@ from analysis.study.design_warnings import (
 from analysis.study.laboratories import compare_laboratories, screen_each, tell_apart
 from analysis.study.omnibus import differences_on_items, item_pair_warnings, omnibus_tests
 from analysis.study.options import DEFAULTS, INTERVAL_OF_CLAIM, Settings, chosen_settings, renamed_conditions
+from analysis.study.ordinal import Ordinal, ordinal_model
 from analysis.study.panel import describe_panel
 from analysis.study.preregistration import Plan, deviations, read_plan
 from analysis.study.results import Results
@@ -145,6 +146,7 @@ def analyse(ratings: Ratings, settings: Settings = DEFAULTS, plan: Plan | None =
     effect = omnibus.effects[0] if omnibus.effects else None
     laboratories, laboratory_warnings = compare_laboratories(cube, laboratory) if laboratory else (None, [])
     item_pairs = differences_on_items(cube, omnibus)
+    ordinal, ordinal_warnings = _ordinal(cube) if settings.ordinal else (None, [])
     return Results(
         table=table,
         cube=cube,
@@ -161,6 +163,7 @@ def analyse(ratings: Ratings, settings: Settings = DEFAULTS, plan: Plan | None =
         item_pairs=item_pairs,
         panel=describe_panel(table, cube),
         laboratories=laboratories,
+        ordinal=ordinal,
         outliers=outliers(table),
         omnibus=omnibus,
         claim=settings.claim,
@@ -184,6 +187,7 @@ def analyse(ratings: Ratings, settings: Settings = DEFAULTS, plan: Plan | None =
             *attainable_warnings(pairs, planned, plan, residuals_warned(omnibus), settings.claim),
             *_claim_warnings(settings, plan, len(cube.items)),
             *model_warnings,
+            *ordinal_warnings,
             *_scale_warnings(summary, spread, len(cube.items)),
         ),
     )
@@ -270,6 +274,14 @@ def _mixed_models(cube: Cells) -> tuple[dict[str, ConditionModel], list[str]]:
     return models, warnings
 
 
+def _ordinal(cube: Cells) -> tuple[Ordinal | None, list[str]]:
+    """Fit the model of ordered categories; also return why it could not be fitted."""
+    try:
+        return ordinal_model(cube), []
+    except InputError as error:
+        return None, [str(error)]
+
+
 def _missing_score_warnings(unscored: tuple[str, ...], not_rated: int, complete: int) -> list[str]:
     warnings = []
     if unscored:
@@ -315,7 +327,7 @@ def _scale_warnings(summary: pd.DataFrame, spread: pd.DataFrame, items: int) -> 
     if outside := summary["condition"][(summary["ci_low"] < 0) | (summary["ci_high"] > 100)].tolist():
         warnings.append(
             f"intervals that leave the scale of 0 to 100: {listed(outside)}; bounded_ci_low and bounded_ci_high "
-            "in summary.csv are limits on the logistic scale, which do not"
+            "in summary.csv are limits on the logistic scale, which do not; --ordinal fits a model that knows them"
         )
     systems = summary[~summary["condition"].isin(list(REFERENCE_AND_ANCHORS))]
     if len(systems) and (systems["mean"] > 80).mean() > 0.5:

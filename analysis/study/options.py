@@ -50,6 +50,8 @@ class Settings:
         too.
     laboratory
         Column of the ratings that names the laboratories; None for ``laboratory``, if there is such a column.
+    ordinal
+        Whether the systems are compared by a model of ordered categories, too.
     """
 
     screening: str = "bs1534-3"
@@ -60,6 +62,7 @@ class Settings:
     leave_out: tuple[str, ...] = ()
     claim: str = "items"
     laboratory: str | None = None
+    ordinal: bool = False
 
 
 DEFAULTS = Settings()
@@ -84,6 +87,9 @@ def add_options(command: argparse.ArgumentParser, files: str = "+") -> None:
                          metavar="COLUMN=VALUE",
                          help="analyse only these ratings, as transducer=headphones or "
                          "attribute=timbral_quality; of several all must hold")  # fmt: skip
+    command.add_argument("--ordinal", action="store_const", const=True,
+                         help="compare the systems by a model of ordered categories too, which knows the ends of "
+                         "the scale")  # fmt: skip
     command.add_argument(
         "--laboratory",
         type=canonical,

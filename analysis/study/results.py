@@ -20,6 +20,7 @@ from analysis.statistics.paired_tests import Friedman
 from analysis.statistics.screening import Screening
 from analysis.study.claims import QuotedTest, sentence
 from analysis.study.laboratories import Laboratories
+from analysis.study.ordinal import Ordinal
 from analysis.study.panel import Panel
 
 
@@ -84,6 +85,8 @@ class Results:
         The listeners, how far they agree, and what repeated ratings scatter.
     laboratories
         Means and tests of each laboratory; None if there is one.
+    ordinal
+        The systems by a model of ordered categories; None if it was not asked for or could not be fitted.
     outliers
         Ratings far from the others of their item and condition.
     omnibus
@@ -117,6 +120,7 @@ class Results:
     item_pairs: pd.DataFrame | None
     panel: Panel
     laboratories: Laboratories | None
+    ordinal: Ordinal | None
     outliers: pd.DataFrame
     omnibus: OmnibusTests
     claim: str
@@ -177,6 +181,7 @@ def as_json(results: Results) -> dict[str, Any]:
         "item_pairs": None if results.item_pairs is None else results.item_pairs.to_dict("records"),
         "panel": _panel(results.panel),
         "laboratories": None if results.laboratories is None else _laboratories(results.laboratories),
+        "ordinal": None if results.ordinal is None else _ordinal(results.ordinal),
         "outliers": results.outliers.to_dict("records"),
         "bootstraps": results.bootstraps,
     })  # fmt: skip
@@ -193,6 +198,14 @@ def _panel(panel: Panel) -> dict[str, Any]:
         "icc_consistency": panel.consistency,
         "repeat_sd": panel.repeat_sd,
         "listeners": panel.listeners.to_dict("records"),
+    }
+
+
+def _ordinal(ordinal: Ordinal) -> dict[str, Any]:
+    return {
+        "means": ordinal.means.to_dict("records"),
+        "pairs": ordinal.pairs.to_dict("records"),
+        "deviations": ordinal.deviations,
     }
 
 
