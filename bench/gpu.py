@@ -178,7 +178,7 @@ def print_step(preset: str, device_name: str) -> None:
     state.learning_rate = 1e-6
     batch = scene(config.batch, config.excerpt_frames, 0).to(device)
     times = []
-    for index in range(4):
+    for index in range(3):
         begin = time.perf_counter()
         update(state, batch, config, Processes(0, 1, device))  # it waits for the losses
         if index:  # the first one compiles, and tries algorithms

@@ -372,15 +372,29 @@ def opus():
 
 
 def parametric():
-    """Files of the conditions layer_opus, layer_only and dirac_opus, changed under their CRC."""
-    from listening.conditions import dirac_opus, layer_opus
+    """Files of the conditions layer_opus, layer_only, dirac_opus and pca_opus, changed under their CRCs."""
+    from listening.conditions import dirac_opus, layer_opus, pca_opus
     from render.hoa.scene import Scene
 
     noise = (0.05 * np.random.default_rng(0).standard_normal((4, 3000))).astype(np.float32)
     scene = Scene(noise, 16_000)
+    codecs = {layer_opus.MAGIC: layer_opus, dirac_opus.MAGIC: dirac_opus, b"PCAO": pca_opus}
     seeds = [layer_opus.encode(scene, 0), layer_opus.encode(scene, 40), dirac_opus.encode(scene, 24)]
+    seeds.append(pca_opus.encode(scene, 40))
+
+    def with_changed_packet(random, data):
+        """Change one Opus packet of pca_opus and the last byte of its CRC-32 behind it."""
+        header = pca_opus.parse_header(data, "x")
+        at = pca_opus.HEADER_BYTES + header.bases * header.components * header.channels + 4
+        which = random.randrange(header.packets)
+        at += sum(header.packet_bytes(index) + 1 for index in range(which))
+        packet = data[at : at + header.packet_bytes(which)]
+        new = changed(random, packet, [packet])[: len(packet)].ljust(len(packet), b"\0")
+        return data[:at] + new + bytes([zlib.crc32(new) & 0xFF]) + data[at + len(new) + 1 :]
 
     def mutate(random, data, others):
+        if data[:4] == b"PCAO":
+            return with_changed_packet(random, data) if random.randrange(4) else changed(random, data, others)
         body = data[:-4]
         if random.randrange(2):  # the header
             body = changed(random, body[:28], others, low=4, times=2) + body[28:]
@@ -390,7 +404,7 @@ def parametric():
 
     def read(path):
         data = path.read_bytes()
-        (dirac_opus if data[:4] == dirac_opus.MAGIC else layer_opus).decode(data)
+        codecs.get(data[:4], layer_opus).decode(data)
 
     return Target(seeds, read, mutate, "x.lyop")
 
