@@ -117,13 +117,14 @@ def command(name: str, *words: object) -> None:
 def setup(given: argparse.Namespace) -> None:
     """Print versions and GPU; stop if a library, the GPU or the compiler for Snake's kernel is missing."""
     missing = [name for name in LIBRARIES if importlib.util.find_spec(name) is None]
-    if not given.dry_run:
-        missing += [] if importlib.util.find_spec("triton") else ["triton"]
-        missing += [] if any(map(shutil.which, ("cc", "gcc", "clang"))) else ["a C compiler"]
     if missing:
         raise SystemExit(f"missing: {', '.join(missing)}")
     import torch
 
+    from codec.training.distributed import require_compiler
+
+    if not given.dry_run:
+        require_compiler()
     if not given.dry_run and not torch.cuda.is_available():
         raise SystemExit(f"PyTorch {torch.__version__} finds no GPU: it needs a CUDA build that suits the driver")
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"

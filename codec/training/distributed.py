@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Iterable, Iterator
@@ -95,6 +97,19 @@ def is_first_process() -> bool:
     return int(os.environ.get("RANK", 0)) == 0
 
 
+def require_compiler() -> None:
+    """Raise `InputError` unless PyTorch can compile kernels for CUDA, as the training of Snake needs there."""
+    found = any(map(shutil.which, (os.environ.get("CC", "cc"), "gcc", "clang")))
+    if not found or importlib.util.find_spec("triton") is None:
+        missing = (
+            "Triton, which PyTorch's CUDA builds for Linux bring with them" if found else "a C compiler, as gcc"
+        )
+        raise InputError(
+            f"device cuda: training compiles kernels there, and this machine lacks {missing}; install it, or "
+            "train with --device cpu"
+        )
+
+
 @contextmanager
 def join_processes(device: str | None = None) -> Iterator[Processes]:
     """Join the process group that torchrun started; without torchrun this process is the only one.
@@ -107,7 +122,7 @@ def join_processes(device: str | None = None) -> Iterator[Processes]:
     Raises
     ------
     InputError
-        If the device is unknown or not available.
+        If the device is unknown or not available, or if nothing can be compiled for it.
     """
     if device not in (None, "cpu", "cuda"):
         raise InputError(f"device {device!r}; possible are cpu and cuda")
@@ -116,6 +131,7 @@ def join_processes(device: str | None = None) -> Iterator[Processes]:
         raise InputError("device cuda: PyTorch finds none here; leave it out, or install PyTorch's CUDA build")
     own = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if kind == "cuda" else torch.device("cpu")
     if kind == "cuda":
+        require_compiler()
         torch.cuda.set_device(own)
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         yield Processes(0, 1, own)

@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import importlib.util
 import json
 import multiprocessing
 import os
@@ -24,7 +25,7 @@ from codec.rvqgan.codec import RVQGAN
 from codec.rvqgan.config import ModelConfig
 from codec.training import checkpoint
 from codec.training.config import TrainConfig, load_preset
-from codec.training.distributed import Processes
+from codec.training.distributed import Processes, require_compiler
 from codec.training.export import newest_model
 from codec.training.metrics import Metrics
 from codec.training.run_folder import Run, locked
@@ -311,6 +312,24 @@ def test_tf32_is_for_the_convolutions_of_training_only(tmp_path, type_in, materi
     validate(RVQGAN(model), WatchedExcerpts(held_out.recordings, 4096, 1), True, alone)
     assert allowed == [False, False]
     assert torch.backends.cudnn.allow_tf32 is tf32
+
+
+def test_on_cuda_a_missing_compiler_is_named_before_anything_begins(tmp_path, monkeypatch):
+    """Triton cannot be installed everywhere; here it stands for any module that can be found or not."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delenv("CC", raising=False)
+    (tmp_path / "gcc").write_text("#!/bin/sh\n")
+    (tmp_path / "gcc").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    with pytest.raises(InputError, match="lacks a C compiler"):
+        require_compiler()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    if importlib.util.find_spec("triton") is None:
+        with pytest.raises(InputError, match="lacks Triton"):
+            require_compiler()
+    (tmp_path / "triton.py").write_text("")
+    importlib.invalidate_caches()
+    require_compiler()
 
 
 def test_schedule():
