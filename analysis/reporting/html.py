@@ -90,8 +90,8 @@ def report(test: AnalysedTest, facts: Mapping[str, str], figures: Mapping[str, R
                 *omnibus_section(results),
                 *laboratories_section(results),
                 *comparisons_section(test, placed(figures, "differences")),
-                *items_section(results),
                 *ordinal_section(results),
+                *items_section(results),
                 *placed(figures, "items", "ranks"),
                 *_deviations(test),
             ]

@@ -1,5 +1,7 @@
 """Figures: marked when simulated, equal bytes, nothing overlaps."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -121,7 +123,8 @@ def test_incomplete_designs_are_drawn(name, tmp_path):
         figures.save(test, figure, tmp_path, ("svg",))
         assert (tmp_path / f"{figure}.svg").stat().st_size > 1000
     text = report(AnalysedTest(results), {}, {})
-    assert text.count("<h2>") == 13
+    heads = re.findall("<h2>([^<]*)", text)
+    assert {"Summary", "Panel", "Results", "Tests of all conditions", "Comparisons", "Conclusions"} <= set(heads)
     assert ">nan<" not in text
 
 
