@@ -2,49 +2,37 @@
 
 import pytest
 
-from analysis.ratings.table import read
 from render.common.errors import InputError
-
-
-def load(tmp_path, text, name="results.csv", **options):
-    path = tmp_path / name
-    path.write_text(text, encoding="utf-8")
-    return read(path, **options).table
-
-
-def rows(table):
-    return table[["listener", "item", "condition", "score"]].values.tolist()
-
 
 BEAQLE = """[{"TestID": "s1", "Runtime": 3000, "rating": {"Reference": 100, "A": 20}},
  {"TestID": "s2", "Runtime": 2000, "rating": {"A": 30.5, "Reference": 99}},
  {"UserName": "anna", "UserComment": ""}]"""
 
 
-def test_beaqle(tmp_path):
-    assert rows(load(tmp_path, BEAQLE, "x.txt")) == [
+def test_beaqle(load, rows):
+    assert rows(load(BEAQLE, "x.txt")) == [
         ["anna", "s1", "href", 100], ["anna", "s1", "A", 20],
         ["anna", "s2", "A", 30.5], ["anna", "s2", "href", 99],
     ]  # fmt: skip
-    assert load(tmp_path, BEAQLE, "x.txt")["time_ms"].tolist() == ["3000", "3000", "2000", "2000"]
-    told = load(tmp_path, BEAQLE.replace('"UserComment": ""', '"UserComment": "loud", "Age": 31'), "x.txt")
+    assert load(BEAQLE, "x.txt")["time_ms"].tolist() == ["3000", "3000", "2000", "2000"]
+    told = load(BEAQLE.replace('"UserComment": ""', '"UserComment": "loud", "Age": 31'), "x.txt")
     assert set(told["questionnaire_UserComment"]) == {"loud"}
     assert set(told["questionnaire_Age"]) == {"31"}
 
 
-def test_beaqle_with_a_test_that_this_listener_was_not_given(tmp_path):
+def test_beaqle_with_a_test_that_this_listener_was_not_given(load, rows):
     """BeaqleJS writes every test's name, and ratings of those only that were played (MaxTestsPerRun)."""
     text = BEAQLE.replace(' {"TestID": "s2"', ' {"TestID": "s3"},\n {"TestID": "s2"')
-    assert rows(load(tmp_path, text, "x.txt")) == rows(load(tmp_path, BEAQLE, "x.txt"))
+    assert rows(load(text, "x.txt")) == rows(load(BEAQLE, "x.txt"))
     with pytest.raises(InputError, match=r":3: score '-' is not a number"):
-        load(tmp_path, text.replace("30.5", '"-"'), "x.txt")
+        load(text.replace("30.5", '"-"'), "x.txt")
 
 
-def test_beaqle_with_escaped_names_loses_no_test(tmp_path):
+def test_beaqle_with_escaped_names_loses_no_test(load, rows):
     escaped = BEAQLE.replace('"TestID": "s1"', '"Test\\u0049D": "s1"').replace('"rating"', '"r\\u0061ting"')
-    assert rows(load(tmp_path, escaped, "x.txt")) == rows(load(tmp_path, BEAQLE, "x.txt"))
+    assert rows(load(escaped, "x.txt")) == rows(load(BEAQLE, "x.txt"))
     quoting = BEAQLE.replace('"UserComment": ""', '"UserComment": "\\"TestID\\": [, {"')
-    assert rows(load(tmp_path, quoting, "x.txt")) == rows(load(tmp_path, BEAQLE, "x.txt"))
+    assert rows(load(quoting, "x.txt")) == rows(load(BEAQLE, "x.txt"))
 
 
 @pytest.mark.parametrize(
@@ -66,6 +54,6 @@ def test_beaqle_with_escaped_names_loses_no_test(tmp_path):
         ("}]", "}", r"x\.txt:3: not JSON"),
     ],
 )
-def test_beaqle_errors(tmp_path, old, new, what):
+def test_beaqle_errors(old, new, what, load):
     with pytest.raises(InputError, match=what):
-        load(tmp_path, BEAQLE.replace(old, new), "x.txt")
+        load(BEAQLE.replace(old, new), "x.txt")

@@ -2,19 +2,7 @@
 
 import pytest
 
-from analysis.ratings.table import read
 from render.common.errors import InputError
-
-
-def load(tmp_path, text, name="results.csv", **options):
-    path = tmp_path / name
-    path.write_text(text, encoding="utf-8")
-    return read(path, **options).table
-
-
-def rows(table):
-    return table[["listener", "item", "condition", "score"]].values.tolist()
-
 
 XML = """<?xml version="1.0" encoding="UTF-8"?>
 <MUSHRA>
@@ -31,33 +19,33 @@ XML = """<?xml version="1.0" encoding="UTF-8"?>
 """
 
 
-def test_listening_test_app(tmp_path):
-    assert rows(load(tmp_path, XML, "a.xml")) == [
+def test_listening_test_app(load, rows):
+    assert rows(load(XML, "a.xml")) == [
         ["A", "s1", "codec1_br1", 93], ["A", "s1", "href", 100], ["A", "s1", "la", 10], ["A", "s1", "ma", 29.5],
     ]  # fmt: skip
 
 
-def test_listening_test_app_times_and_plays(tmp_path):
-    table = load(tmp_path, XML, "a.xml")
+def test_listening_test_app_times_and_plays(load):
+    table = load(XML, "a.xml")
     assert table["plays"].tolist() == ["27", "31", "5", "5"]
     assert set(table["time_ms"]) == {"142000"}
     assert set(table["date"]) == {"2022-04-19T11:27:26.611-07:00"}
-    assert set(load(tmp_path, XML.replace('"142.0"', '"nan"'), "b.xml")["time_ms"]) == {"nan"}
+    assert set(load(XML.replace('"142.0"', '"nan"'), "b.xml")["time_ms"]) == {"nan"}
 
 
-def test_xml_of_odaq_names_conditions_without_the_trial(tmp_path):
+def test_xml_of_odaq_names_conditions_without_the_trial(load):
     text = XML.replace("s1_codec1_br1", "PE_Q3").replace("s1_reference_m24", "reference")
     text = text.replace("s1_35anchor", "LP35").replace("s1_7anchor", "LP70")
-    assert load(tmp_path, text, "a.xml")["condition"].tolist() == ["PE_Q3", "href", "la", "ma"]
+    assert load(text, "a.xml")["condition"].tolist() == ["PE_Q3", "href", "la", "ma"]
 
 
-def test_xml_errors_name_the_line(tmp_path):
+def test_xml_errors_name_the_line(load):
     with pytest.raises(InputError, match=r"a\.xml:6: score"):
-        load(tmp_path, XML.replace("93.0", "x"), "a.xml")
+        load(XML.replace("93.0", "x"), "a.xml")
     with pytest.raises(InputError, match=r"a\.xml:\d+: not well-formed"):
-        load(tmp_path, XML.replace("</trials>", ""), "a.xml")
+        load(XML.replace("</trials>", ""), "a.xml")
     with pytest.raises(InputError, match=r"a\.xml:1: is <html>"):
-        load(tmp_path, "<html></html>", "a.xml")
+        load("<html></html>", "a.xml")
 
 
 @pytest.mark.parametrize("attack", [
@@ -65,6 +53,6 @@ def test_xml_errors_name_the_line(tmp_path):
     '<?xml version="1.0"?><!DOCTYPE M [<!ENTITY x SYSTEM "file:///etc/passwd">]><MUSHRA>&x;</MUSHRA>',
     '<!DOCTYPE M SYSTEM "http://example.org/x.dtd"><MUSHRA/>',
 ])  # fmt: skip
-def test_xml_with_a_document_type_is_refused(tmp_path, attack):
+def test_xml_with_a_document_type_is_refused(attack, load):
     with pytest.raises(InputError, match="declares a document type"):
-        load(tmp_path, attack, "a.xml")
+        load(attack, "a.xml")

@@ -8,16 +8,6 @@ from analysis.ratings.table import read
 from render.common.errors import InputError
 
 
-def load(tmp_path, text, name="results.csv", **options):
-    path = tmp_path / name
-    path.write_text(text, encoding="utf-8")
-    return read(path, **options).table
-
-
-def rows(table):
-    return table[["listener", "item", "condition", "score"]].values.tolist()
-
-
 def test_real_golisten(reference_ratings):
     ratings = read(reference_ratings / "drc_golisten" / "mushra.csv")
     table = ratings.table
@@ -29,23 +19,23 @@ def test_real_golisten(reference_ratings):
     assert table["date"].iloc[0] == "2023-09-06 01:50:43"
 
 
-def test_golisten_with_headings(tmp_path):
+def test_golisten_with_headings(load, rows):
     text = (
         '"Tags","","","a","b"\n"","Sound filename","","x_ref.wav","x_opus.wav","y_ref.wav","y_opus.wav"\n'
         '"Name","Date","Q","","","",""\n"T","2023-01-01","No","100","40","90","50"\n'
     )
-    assert rows(load(tmp_path, text)) == [
+    assert rows(load(text)) == [
         ["01", "x", "ref", 100], ["01", "x", "opus", 40], ["01", "y", "ref", 90], ["01", "y", "opus", 50],
     ]  # fmt: skip
 
 
-def test_golisten_of_the_generation_before_sound_filename(tmp_path):
+def test_golisten_of_the_generation_before_sound_filename(load, rows):
     """As its server wrote it: file names under the headings, a column of times after each example."""
     text = (
         "Tags,,speech,,,noise,,\nName,Date,Example 1,,Time (s),Example 2,,Time (s)\n"
         ",,x_ref.wav,x_opus.wav,,y_ref.wav,y_opus.wav,\nT,2022-01-01 10:00:00,100,40,12,90,50,9\n"
     )
-    table = load(tmp_path, text)
+    table = load(text)
     assert rows(table) == [
         ["01", "x", "ref", 100], ["01", "x", "opus", 40], ["01", "y", "ref", 90], ["01", "y", "opus", 50],
     ]  # fmt: skip
@@ -58,22 +48,22 @@ def test_golisten_of_the_generation_before_sound_filename(tmp_path):
     (",Sound filename,x_a.wav,x_b.wav\nT,d,5,105\n", r":2: score 105 is outside"),
     (",Sound filename,x_a.wav,b.wav\nT,d,5,6\n", r":1: .* do not split"),
 ])  # fmt: skip
-def test_golisten_errors(tmp_path, text, what):
+def test_golisten_errors(text, what, load):
     with pytest.raises(InputError, match=what):
-        load(tmp_path, text)
+        load(text)
 
 
-def test_long_table_under_other_headings(tmp_path):
+def test_long_table_under_other_headings(load, rows):
     text = "participant;track;system;rating\nanna;x;A;87,5\n"
-    assert rows(load(tmp_path, text)) == [["anna", "x", "A", 87.5]]
+    assert rows(load(text)) == [["anna", "x", "A", 87.5]]
     with pytest.raises(InputError, match="may both be the condition"):
-        load(tmp_path, "participant,track,system,codec,rating\nanna,x,A,B,87\n")
+        load("participant,track,system,codec,rating\nanna,x,A,B,87\n")
 
 
-def test_lists_in_cells(tmp_path):
+def test_lists_in_cells(load, rows):
     text = "subject,trial,system,rating\nanna,x,\"['A', 'B']\",\"[10, 20.5]\"\n"
-    assert rows(load(tmp_path, text)) == [["anna", "x", "A", 10], ["anna", "x", "B", 20.5]]
-    assert rows(load(tmp_path, 'subject,trial,system,rating\nanna,x,"[""it\'s"", \'B\\\'s\']","[ 10,20]"\n')) == [
+    assert rows(load(text)) == [["anna", "x", "A", 10], ["anna", "x", "B", 20.5]]
+    assert rows(load('subject,trial,system,rating\nanna,x,"[""it\'s"", \'B\\\'s\']","[ 10,20]"\n')) == [
         ["anna", "x", "it's", 10], ["anna", "x", "B's", 20],
     ]  # fmt: skip
     for bad in (
@@ -89,7 +79,7 @@ def test_lists_in_cells(tmp_path):
         "[10",
     ):
         with pytest.raises(InputError, match=r":2: "):
-            load(tmp_path, f"subject,trial,system,rating\nanna,x,\"['A', 'B']\",{bad}\n")
+            load(f"subject,trial,system,rating\nanna,x,\"['A', 'B']\",{bad}\n")
 
 
 def test_names_that_are_no_grid(tmp_path):
@@ -100,33 +90,33 @@ def test_names_that_are_no_grid(tmp_path):
         split_names(tmp_path, 1, ["a_x", "a_y", "b_x", "c_y"])
 
 
-def test_lists_of_listeners_and_scores(tmp_path):
+def test_lists_of_listeners_and_scores(load, rows):
     text = "item,signal,participant_ids,ratings\nx,A,\"['anna', 'ben']\",\"[10, 20.5]\"\nx,B,\"['ben']\",[30]\n"
-    assert rows(load(tmp_path, text)) == [["anna", "x", "A", 10], ["ben", "x", "A", 20.5], ["ben", "x", "B", 30]]
+    assert rows(load(text)) == [["anna", "x", "A", 10], ["ben", "x", "A", 20.5], ["ben", "x", "B", 30]]
     with pytest.raises(InputError, match=":2: 1 listeners, but 2 scores"):
-        load(tmp_path, 'item,signal,participant_ids,ratings\nx,A,"[\'anna\']","[10, 20]"\n')
+        load('item,signal,participant_ids,ratings\nx,A,"[\'anna\']","[10, 20]"\n')
     with pytest.raises(InputError, match=":2: has a list of scores, but none of listeners, items or conditions"):
-        load(tmp_path, 'item,signal,participant,ratings\nx,A,anna,"[10, 20]"\n')
+        load('item,signal,participant,ratings\nx,A,anna,"[10, 20]"\n')
 
 
-def test_signal_is_item_or_condition_by_what_else_there_is(tmp_path):
-    assert rows(load(tmp_path, "participant,signal,system,rating\nanna,x,A,87\n")) == [["anna", "x", "A", 87]]
-    assert rows(load(tmp_path, "participant,item,signal,rating\nanna,x,A,87\n")) == [["anna", "x", "A", 87]]
+def test_signal_is_item_or_condition_by_what_else_there_is(load, rows):
+    assert rows(load("participant,signal,system,rating\nanna,x,A,87\n")) == [["anna", "x", "A", 87]]
+    assert rows(load("participant,item,signal,rating\nanna,x,A,87\n")) == [["anna", "x", "A", 87]]
     with pytest.raises(InputError, match="may both be the condition"):
-        load(tmp_path, "participant,item,signal,system,rating\nanna,x,A,B,87\n")
+        load("participant,item,signal,system,rating\nanna,x,A,B,87\n")
 
 
-def test_what_listeners_told_is_kept(tmp_path):
-    table = load(tmp_path, "participant,track,system,rating,Age,Replicate\nanna,x,A,87,31,2\n")
+def test_what_listeners_told_is_kept(load):
+    table = load("participant,track,system,rating,Age,Replicate\nanna,x,A,87,31,2\n")
     assert (table["questionnaire_age"].tolist(), table["replicate"].tolist()) == (["31"], [2])
-    wide = load(tmp_path, "listener,item,age,a,b\nanna,x,31,10,20\n")
+    wide = load("listener,item,age,a,b\nanna,x,31,10,20\n")
     assert wide["questionnaire_age"].tolist() == ["31", "31"]
     text = (
         '"Tags","","","a","b",""\n"","Sound filename","","x_ref.wav","x_opus.wav",""\n'
         '"Name","Date","Trained?","","","Time (s)"\n"T","2023-01-01","No","100","40","9"\n'
         '"T","2023-01-02","Yes","90","41","8"\n'
     )
-    golisten = load(tmp_path, text)
+    golisten = load(text)
     assert golisten["questionnaire_Trained?"].tolist() == ["No", "No", "Yes", "Yes"]
     assert not [name for name in golisten.columns if "ime" in name]
 
