@@ -54,6 +54,7 @@ def main() -> None:
 
     plan = plan_builder.without_conditions(load_plan(arguments.plan), arguments.skip)
     plan_builder.refuse_commands(plan, arguments.allow_commands)
+    plan_builder.check_conditions(plan, arguments.model)
     engine = parse_engine(arguments.engine, arguments.workers, arguments.output)
     if arguments.input:
         items = plan_builder.prepare_input(named_files(arguments.input), arguments.output / "prepared", engine)

@@ -10,13 +10,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from codec.checkpoints.pretrained import PRETRAINED
 from codec.checkpoints.state_dict import assemble
 from codec.rvqgan.codec import RVQGAN
 from codec.rvqgan.config import ModelConfig
 from render.common.errors import InputError
 from render.common.files import read_json, sha256, whole_file, write_json
 
-PRETRAINED = Path(__file__).parents[1] / "pretrained" / "hoa16-small.safetensors"
 _CONVERT = "python -m codec.weights convert makes one of published weights"
 
 

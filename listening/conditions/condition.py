@@ -101,8 +101,11 @@ class ConditionKind:
     forms : tuple of IdForm
         Ids of this kind.
     needs_libopus : bool
+    needs_codec : bool
+        Whether it imports `codec`, and PyTorch with it, when it is applied.
     """
 
     create: Callable[[ConditionId, Mapping[str, Any]], Condition]
     forms: tuple[IdForm, ...] = ()
     needs_libopus: bool = False
+    needs_codec: bool = False

@@ -126,8 +126,6 @@ def create(condition_id: ConditionId, _parameters: Mapping[str, Any]) -> Conditi
     InputError
         If libopus is missing or the rate is out of range.
     """
-    import codec.coding.pipeline  # noqa: F401  here, so that worker processes find it imported
-
     kbps = condition_id.number or 0
     if condition_id.form == LAYER_ONLY.template:
         return Condition(
@@ -155,5 +153,5 @@ def _rendition(scene: Scene, kbps: int) -> Rendition:
     return Rendition(shifted, payload, ".lyop", {"lag_compensated_samples": lag})
 
 
-KIND = ConditionKind(create, (LAYER_OPUS,), needs_libopus=True)
-KIND_WITHOUT_OPUS = ConditionKind(create, (LAYER_ONLY,))
+KIND = ConditionKind(create, (LAYER_OPUS,), needs_libopus=True, needs_codec=True)
+KIND_WITHOUT_OPUS = ConditionKind(create, (LAYER_ONLY,), needs_codec=True)

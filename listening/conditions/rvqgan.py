@@ -1,7 +1,7 @@
 """``prop``, ``prop_<n>cb`` and ``prop_low_delay``: the proposed codec as a condition.
 
 Besides `layer_opus` and the model card, this is the only module of `listening` that imports `codec`, and with it
-PyTorch: only where such a condition is made, as the import takes longer than many a build of others.
+PyTorch: only where it is applied, since the import takes longer than many a build of other conditions.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
+from codec.checkpoints.pretrained import PRETRAINED
 from listening.conditions.condition import Condition, ConditionKind, ExpectedProperties, Rendition
 from listening.conditions.condition_id import ConditionId, IdForm
 from render.common.errors import InputError
@@ -44,8 +45,6 @@ def create(condition_id: ConditionId, parameters: Mapping[str, Any]) -> Conditio
     InputError
         If there is no such model file, or the model has fewer codebooks or no side information for low delay.
     """
-    import codec.coding.model  # noqa: F401  here, so that worker processes find it imported
-
     model = Path(parameters["model"]) if "model" in parameters else shipped_model()
     codebooks = parameters.get("codebooks") or condition_id.number
     check_codebooks(model, codebooks)
@@ -90,8 +89,6 @@ def _load(path: Path) -> tuple[RVQGAN, bytes]:
 
 def shipped_model() -> Path:
     """Path of the model that comes with the package."""
-    from codec.checkpoints.model_file import PRETRAINED
-
     return PRETRAINED
 
 
@@ -124,4 +121,4 @@ def model_card(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-KIND = ConditionKind(create, (ALL_CODEBOOKS, FIRST_CODEBOOKS, LOW_DELAY))
+KIND = ConditionKind(create, (ALL_CODEBOOKS, FIRST_CODEBOOKS, LOW_DELAY), needs_codec=True)

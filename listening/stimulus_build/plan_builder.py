@@ -9,7 +9,7 @@ from typing import Any
 
 from analysis.metrics.built_test import MANIFEST
 from listening.conditions.foreground import check_objects
-from listening.conditions.registry import condition, is_proposed_codec, needs_libopus
+from listening.conditions.registry import condition, is_proposed_codec, kind_of, needs_libopus
 from listening.conditions.rvqgan import model_card, shipped_model
 from listening.opus_codec.codec import library_path, version
 from listening.stimulus_build.cache_key import LIBRARIES
@@ -19,6 +19,7 @@ from listening.test_design.items import Item, item_of
 from listening.test_design.test_plan import Plan
 from render.common.errors import InputError
 from render.common.files import versions, write_json
+from render.common.parallel import workers_need
 from render.common.progress import progress
 from stimuli.eigenscape.corpus import HOLDOUT
 from stimuli.preparation.conversion import prepare_file
@@ -42,6 +43,15 @@ def prepare_input(files: list[tuple[str, Path]], folder: Path, engine: Engine) -
     for _ in progress(engine.run(prepare_file, jobs), "prepare recording", len(jobs)):
         pass
     return [item_of(name, target) for name, target in targets.items()]
+
+
+def check_conditions(plan: Plan, model: Path | None) -> None:
+    """Raise `InputError` if anything is missing that a condition of a plan needs."""
+    check_objects(plan.objects)
+    for name in plan.conditions:
+        condition(name, model, plan.parameters.get(name))
+        if kind_of(name, plan.parameters.get(name))[0].needs_codec:
+            workers_need("codec.coding.model")
 
 
 def build_plan(
@@ -68,9 +78,7 @@ def build_plan(
         If anything that a condition needs is missing, which is found before the work begins; see also
         `item_builder.build_item`.
     """
-    check_objects(plan.objects)
-    for name in plan.conditions:
-        condition(name, model, plan.parameters.get(name))
+    check_conditions(plan, model)
     if plan.excerpts and (unknown := set(plan.excerpts) - {item.id for item in items}):
         raise InputError(
             f"plan: excerpts of {', '.join(sorted(unknown))} are frozen, but these items were not given"

@@ -22,15 +22,26 @@ Key = TypeVar("Key", bound=Hashable)
 Result = TypeVar("Result")
 
 
+_needed: set[str] = set()
+
+
+def workers_need(module: str) -> None:
+    """Have a module imported for all workers of `in_parallel`, before they are forked, but not in this process.
+
+    To be called before the first of them is started: one import of PyTorch then serves them all.
+    """
+    _needed.add(module)
+
+
 def in_parallel(
     function: Callable[..., Result], jobs: Mapping[Key, tuple], workers: int
 ) -> Iterator[tuple[Key, Result]]:
     """Call ``function(*jobs[key])`` for every key, `workers` at a time; yield (key, result) as they end.
 
-    Worker processes are forked from a server that has started no threads and has imported once what this process
-    has imported of this project. Heavy imports thus cost their time only once, for all calls of this function, and
-    no state of the caller leaks into the jobs. The first error cancels all jobs that have not begun and is raised
-    here. Workers never outlive this process.
+    Worker processes are forked from a server that has started no threads. It has imported once what this process
+    has imported of this project, and what `workers_need` was told: heavy imports cost their time only once, for
+    all calls of this function, and no state of the caller leaks into the jobs. The first error cancels all jobs
+    that have not begun and is raised here. Workers never outlive this process.
 
     Raises
     ------
@@ -41,7 +52,7 @@ def in_parallel(
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
     context = multiprocessing.get_context("forkserver")
     ours = [name for name in sys.modules if name.partition(".")[0] in PACKAGES]
-    context.set_forkserver_preload([function.__module__, *ours])
+    context.set_forkserver_preload([function.__module__, *ours, *_needed])
     processes = max(1, min(workers, len(jobs)))
     with _pool(processes, mp_context=context, initializer=_prepare_worker, initargs=(inputs(),)) as pool:
         futures = {pool.submit(function, *arguments): key for key, arguments in jobs.items()}

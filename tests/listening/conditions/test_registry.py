@@ -171,11 +171,13 @@ def test_every_condition_of_the_plans_that_come_with_the_package_can_be_made(pla
     assert [condition(name).id for name in names] == list(names)
 
 
-def test_a_build_without_the_codec_does_not_wait_for_pytorch():
+def test_only_worker_processes_import_pytorch_before_one_of_them_is_forked():
     script = (
-        "import sys; from listening.stimulus_build.plan_builder import condition\n"
-        "for name in ('href', 'la', 'order_1', 'cov_noise'): condition(name)\n"
-        "assert 'torch' not in sys.modules; condition('prop'); assert 'torch' in sys.modules"
+        "import sys; from listening.stimulus_build.plan_builder import Plan, check_conditions\n"
+        "from render.common.parallel import in_parallel\n"
+        "check_conditions(Plan(('href', 'la', 'prop')), None)\n"
+        "assert 'torch' not in sys.modules\n"
+        "list(in_parallel(exec, {1: ('import sys; assert \"torch\" in sys.modules',)}, 1))"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
