@@ -300,5 +300,6 @@ def _checklist(test: AnalysedTest, facts: Mapping[str, str]) -> list[str]:
         f"<tr><td>{escape(what)}</td><td>{'given' if there else '<span class=missing>MISSING</span>'}</td></tr>"
         for what, there in given.items()
     )
+    head = "<thead><tr><th>point</th><th></th></tr></thead>"
     return ["<h2>Checklist of BS.1534-3, section 10</h2>",
-            f"<table><thead><tr><th>point</th><th></th></tr></thead><tbody>{rows}</tbody></table>"]  # fmt: skip
+            f"<table class=wide>{head}<tbody>{rows}</tbody></table>"]  # fmt: skip
