@@ -164,7 +164,7 @@ format: $(READY)
 	$(VENV)/bin/ruff format -q .
 
 bench: $(READY)
-	for script in bench/*.py; do $(VENV)/bin/python "$$script"; done
+	$(RUN) bench
 
 FUZZ_SECONDS ?= 60
 fuzz: $(READY)
