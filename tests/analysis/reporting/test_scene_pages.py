@@ -53,5 +53,9 @@ def test_a_page_has_every_panel(item):
     titles = {axes.get_title() for axes in page.axes}
     assert {"half - reference", "reference, 200 to 800 Hz", "half, 3150 to 12500 Hz", "difference"} <= titles
     labels = {axes.get_ylabel() for axes in page.axes}
-    assert {"W\nHz", "order 3, ACN 15\nHz", "loudspeaker U-135\nHz", "diffuseness", "azimuth (deg)"} <= labels
+    signals = {f"{name}\nfrequency (Hz)" for name in ("W", "order 3, ACN 15", "loudspeaker U-135")}
+    assert signals | {"diffuseness", "azimuth (deg)"} <= labels
+    sheet = scene_pages.contact_sheet(prepared, {"half": scene_view(prepared, "half")}, reference)
+    under = {axes.get_xlabel() for axes in sheet.axes}
+    assert {"time (s)", "azimuth (deg), left is positive", "channel (ACN)", *scene_pages.COLOUR_BARS} <= under
     assert "synthetic" in page.get_suptitle()
