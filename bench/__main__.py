@@ -3,7 +3,7 @@
 Each measurement runs in a process of its own. In every round all subjects run one after the other, and the ratios
 are taken within a round, so that other programs on the machine disturb them less than the times. Processor time is
 that of all threads; the network runs on one thread unless `--threads` says more. The peers are installed apart, in
-.venv.peers; those that cannot be installed are left out. `--write` also writes the table to docs/performance.md.
+.venv.peers; those that cannot be installed are left out.
 """
 
 from __future__ import annotations
@@ -121,7 +121,6 @@ def main() -> None:
     arguments.add_argument("--rounds", type=int, default=3, help="default 3")
     arguments.add_argument("--threads", type=int, default=1, help="of the network (default 1)")
     arguments.add_argument("--bf16", action="store_true", help="OpenVINO in bfloat16 too")
-    arguments.add_argument("--write", action="store_true", help="write docs/performance.md")
     given = arguments.parse_args()
 
     load = [os.getloadavg()[0]]
@@ -136,9 +135,6 @@ def main() -> None:
         "",
     ]
     print("\n".join([*head, *lines]))
-    if given.write:
-        title = ["# Performance", "", "`python -m bench --write` measured this.", ""]
-        (ROOT / "docs" / "performance.md").write_text("\n".join([*title, *head, *lines]) + "\n")
 
 
 if __name__ == "__main__":
