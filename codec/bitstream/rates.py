@@ -7,6 +7,8 @@ from dataclasses import replace
 from codec.bitstream.format import Header, packet_bytes
 from render.common.errors import InputError
 
+_MIN_CODEBOOKS = 4  # without which the coefficients between 0.9 and 4.6 kHz have nothing below to stand on
+
 
 def kbps_of(header: Header) -> float:
     """Bit rate of a whole file in kbit/s, headers included; the largest possible one if it is range-coded.
@@ -36,6 +38,21 @@ def codebooks_within(header: Header, kbps: float, where: str) -> int:
     if not fitting:
         raise InputError(f"{where}: no rate up to {kbps:g} kbit/s can be reached; there are {rates_text(header)}")
     return max(fitting)
+
+
+def within_rate(header: Header, kbps: float, where: str) -> Header:
+    """Header of a stream that is to be encoded, with as many codebooks as the rate allows.
+
+    Where fewer than `_MIN_CODEBOOKS` fit beside the coefficients, these are left out.
+
+    Raises
+    ------
+    InputError
+        If no rate up to `kbps` can be reached; the message lists those that can.
+    """
+    if reachable_kbps(header).get(_MIN_CODEBOOKS, 0.0) > kbps:
+        header = replace(header, coefficient_units=0)
+    return replace(header, codebooks=codebooks_within(header, kbps, where))
 
 
 def rates_text(header: Header) -> str:

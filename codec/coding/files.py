@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from numpy import ndarray
 
 from codec.bitstream.file import read_header, read_intact_packets, write_stream
 from codec.bitstream.format import Header, Packet
-from codec.bitstream.rates import codebooks_within
+from codec.bitstream.rates import within_rate
 from codec.checkpoints.model_file import load
 from codec.coding.adaptation import Recording, adapted, length_at
 from codec.coding.concealment import conceal
@@ -186,7 +186,7 @@ def encode_file(source: Path, target: Path, model: RVQGAN, digest: bytes, option
         summary = summarise(signal.read())
         header = make_header(model, digest, summary, options.codebooks, options.range_coded, signal.origin)
         if options.kbps is not None:
-            header = replace(header, codebooks=codebooks_within(header, options.kbps, str(source)))
+            header = within_rate(header, options.kbps, str(source))
         packets = encode_packets(model, header, unchanged(signal.read(), summary, str(source)))
         with output_path(target, ".arvq", options.force) as temporary, open(temporary, "wb") as file:
             size = write_stream(file, header, progress(packets, f"encoding {name}", header.packets))

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from codec.bitstream.file import read_header, read_packets, write_stream
 from codec.bitstream.format import ABSENT, Header, Packet
-from codec.bitstream.rates import codebooks_within
+from codec.bitstream.rates import within_rate
 from codec.checkpoints import model_file
 from codec.coding.adaptation import Recording, adapted, length_at
 from codec.coding.low_delay import write_low_delay
@@ -222,13 +222,13 @@ class Model:
                 raise InputError(f"signal: {signal.sample_rate_hz} Hz; a stream of low delay is not resampled")
             header = low_delay_header(self._network, self._digest, codebooks, coded.origin.order)
             if kbps is not None:
-                header = replace(header, codebooks=codebooks_within(header, kbps, "signal"))
+                header = within_rate(header, kbps, "signal")
             write_low_delay(file, self._network, header, coded.read(), "signal")
             return Stream(file.getvalue(), coded.changes)
         summary = summarise(coded.read())
         header = make_header(self._network, self._digest, summary, codebooks, range_coded, coded.origin)
         if kbps is not None:
-            header = replace(header, codebooks=codebooks_within(header, kbps, "signal"))
+            header = within_rate(header, kbps, "signal")
         write_stream(file, header, encode_packets(self._network, header, coded.read()))
         return Stream(file.getvalue(), coded.changes)
 

@@ -1,0 +1,156 @@
+"""What each part of the shipped codec contributes, and what coefficients cost in direction.
+
+    python -m stimuli.events --seed 7171 --seconds 6 -o data/events/card
+    python bench/ablation.py data/events/card/*.wav [-o out/trade.png]
+
+Every row is the first 5 s of scenes of third order at 44.1 kHz through real bytes, or through what its name says;
+columns are those of docs/measures.md, means over the scenes. ``-o`` draws fine structure against direction for
+several sizes of the coefficients at the same rate, beside Opus behind the layer and DirAC with Opus.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from analysis.metrics.registry import measure_all
+from codec.checkpoints.model_file import load
+from codec.coding.front_end import front_end_of
+from codec.coding.pipeline import (
+    decode_packets,
+    encode_packets,
+    front_end_for,
+    make_header,
+    network_input,
+    summarise,
+)
+from codec.rvqgan.codec import RVQGAN
+from codec.side_info.klt import InverseKLT, KLTBasis, klt_basis
+from codec.side_info.parameter_coding import decode_parameters
+from listening.conditions.registry import condition
+from render.common.figure_style import figure_style, write_figure
+from render.fileio.scene_file import read_scene
+from render.hoa.scene import Scene
+
+COLUMNS = (
+    "fine_W_mid", "fine_ears_mid", "env_W_mid", "env_ears_mid", "tone_noise_db", "line_64_db", "pre_25_db",
+    "doa_deg", "covband_mean", "mel_train", "ild_db", "snr_lf_db",
+)  # fmt: skip
+UNITS = (0, 6, 9, 12, 16, 20, 24)  # of 0.27 kbit/s
+SECONDS = 5
+
+
+def main() -> None:
+    """Print the table."""
+    command = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    command.add_argument("scenes", nargs="+", type=Path, metavar="SCENE.wav")
+    command.add_argument("-o", "--output", type=Path, metavar="TRADE.png")
+    given = command.parse_args()
+    model, _ = load()
+    tables = []
+    for name, scene in scenes(given.scenes):
+        print(f"measuring {name}", flush=True)
+        tables.append(measure_all(scene, dict(variants(model, scene))))
+    print(f"{'mean of ' + str(len(tables)):<28}" + "".join(f"{column:>15}" for column in COLUMNS))
+    means = {row: [mean(table[row][column] for table in tables) for column in COLUMNS] for row in tables[0]}
+    for row, values in means.items():
+        print(f"{row:<28}" + "".join(f"{value:>15.3f}" for value in values))
+    if given.output:
+        draw(means, given.output)
+
+
+def mean(values: Iterator[float | None]) -> float:
+    """Mean of the values that there are."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else float("nan")
+
+
+def scenes(paths: list[Path]) -> Iterator[tuple[str, Scene]]:
+    """The first seconds of scenes of third order at 44.1 kHz."""
+    for path in paths:
+        scene = read_scene(path)
+        yield path.stem, Scene(scene.samples[:16, : SECONDS * 44_100], scene.sample_rate_hz)
+
+
+def variants(model: RVQGAN, scene: Scene) -> Iterator[tuple[str, Scene]]:
+    """The codec in parts, with several sizes of the coefficients, and its rivals."""
+    for units in UNITS:
+        header = make_header(model, bytes(8), summarise([scene.samples]), coefficient_units=units)
+        packets = list(encode_packets(model, header, [scene.samples]))
+        yield f"coefficients {units * 0.269:.1f} kbit/s", joined(scene, decode_packets(model, header, packets))
+    header = make_header(model, bytes(8), summarise([scene.samples]))
+    inputs = list(network_input(model, header, [scene.samples]))
+    side_info, counts = [packet.side_info for packet in inputs], header.packet_frame_counts
+    exact = np.concatenate([packet.samples for packet in inputs], axis=1)
+    with torch.inference_mode():
+        tensor = torch.from_numpy(exact)[None]
+        unquantised = model.decoder(model.encoder(tensor))[0].numpy()[:, : exact.shape[1]]
+        latents = model.quantizer.decode(model.quantizer.encode(model.encoder(tensor), None))
+        coded = model.decoder(latents)[0].numpy()[:, : exact.shape[1]]
+    full, parts = front_end_for(header, model.config), front_end_of(model.config)
+    parameters = [
+        data[: len(data) - 400 * max(1, count // 64)] for data, count in zip(side_info, counts, strict=True)
+    ]
+    gain = np.float32(header.gain)
+    for name, network, front_end, data in (
+        ("exact components", exact, parts, parameters),
+        ("network not quantised", unquantised, parts, parameters),
+        ("18 codebooks, 19.8 kbit/s", coded, parts, parameters),
+        ("coefficients, no network", np.zeros_like(exact), full, side_info),
+    ):
+        yield name, joined(scene, (part / gain for part in front_end.inverse([network], counts, iter(data))))
+    yield (
+        "network, layer's axes only",
+        joined(scene, (part / gain for part in along_axes(coded, counts, parameters))),
+    )
+    for name in ("layer_only", "layer_opus_16", "dirac_opus_16"):
+        yield name, condition(name).apply(scene).scene
+
+
+def joined(scene: Scene, parts: Iterator[np.ndarray]) -> Scene:
+    """Blocks of a decoder as a scene of the same length."""
+    return Scene(np.concatenate(list(parts), axis=1)[:, : scene.length].astype(np.float32), scene.sample_rate_hz)
+
+
+def along_axes(network: np.ndarray, counts: list[int], parameters: list[bytes]) -> Iterator[np.ndarray]:
+    """The network's components along their axes, with neither powers nor levels restored, and without noise."""
+    transform, start, hop = InverseKLT(512, 44_100), 0, 512
+    for frames, data in zip(counts, parameters, strict=True):
+        length = frames * hop
+        sent = decode_parameters(data, 16, (24, max(1, frames // 8)), (12, max(1, frames // 64)), ambisonic=True)
+        basis = klt_basis(sent, 16, length, hop, 44_100)
+        known = network[:, max(start - 1024, 0) : start + length + 1024]
+        yield transform(known, min(start, 1024), length, KLTBasis(basis.vectors, None, basis.gain))
+        start += length
+
+
+def draw(means: dict[str, list[float]], path: Path) -> None:
+    """Fine structure against direction."""
+    import matplotlib.pyplot as plt
+
+    at: dict[str, Any] = {row: dict(zip(COLUMNS, values, strict=True)) for row, values in means.items()}
+    sizes = [row for row in at if row.startswith("coefficients ") and row.endswith("kbit/s")]
+    with figure_style(8):
+        figure, axes = plt.subplots(1, 2, figsize=(7.2, 3.2), sharex=True, layout="constrained")
+        for axis, (column, label) in zip(
+            axes, (("fine_W_mid", "W, 0.9 to 4.5 kHz"), ("fine_ears_mid", "ears, 0.9 to 4.5 kHz")), strict=True
+        ):
+            x, y = ([at[row][c] for row in sizes] for c in ("doa_deg", column))
+            axis.plot(x, y, "o-", label="codec, 15.6 kbit/s, by kbit/s of coefficients")
+            for row, px, py in zip(sizes, x, y, strict=True):
+                axis.annotate(row.split()[1], (px, py), xytext=(4, -10), textcoords="offset points", fontsize=7)
+            for row, marker in (("layer_opus_16", "s"), ("dirac_opus_16", "^"), ("layer_only", "v")):
+                axis.plot(at[row]["doa_deg"], at[row][column], marker, label=row)
+            axis.set_xlabel("direction error / degrees")
+            axis.set_ylabel(f"fine structure kept\n{label}")
+        axes[1].legend(fontsize=7, loc="best")
+        write_figure(figure, path, force=True)
+
+
+if __name__ == "__main__":
+    main()
