@@ -41,7 +41,7 @@ COLUMNS = (
     "fine_W_mid", "fine_ears_mid", "env_W_mid", "env_ears_mid", "tone_noise_db", "line_64_db", "pre_25_db",
     "doa_deg", "covband_mean", "mel_train", "ild_db", "snr_lf_db",
 )  # fmt: skip
-UNITS = (0, 6, 9, 12, 16, 20, 24)  # of 0.27 kbit/s
+UNITS = (0, 6, 12, 18, 24, 31)  # of 0.27 kbit/s
 SECONDS = 5
 
 
@@ -93,9 +93,7 @@ def variants(model: RVQGAN, scene: Scene) -> Iterator[tuple[str, Scene]]:
         latents = model.quantizer.decode(model.quantizer.encode(model.encoder(tensor), None))
         coded = model.decoder(latents)[0].numpy()[:, : exact.shape[1]]
     full, parts = front_end_for(header, model.config), front_end_of(model.config)
-    parameters = [
-        data[: len(data) - 400 * max(1, count // 64)] for data, count in zip(side_info, counts, strict=True)
-    ]
+    parameters = [data[: 400 * max(1, count // 64)] for data, count in zip(side_info, counts, strict=True)]
     gain = np.float32(header.gain)
     for name, network, front_end, data in (
         ("exact components", exact, parts, parameters),

@@ -30,9 +30,9 @@ def main() -> None:
         "--kbps",
         type=float,
         metavar="R",
-        help="the highest rate up to R kbit/s, before range coding. With the shipped model 12.1 to 15.5 in steps "
-        "of 0.86: 4 to 8 codebooks beside 8.6 kbit/s of side information, which takes the place of 9 to 18; and "
-        "5.2 to 11.2 without coefficients, 1 to 8 codebooks beside 4.3 kbit/s",
+        help="the highest rate up to R kbit/s, before range coding. With the shipped model 5.2 to 15.5: 1 to 3 "
+        "codebooks beside 4.3 kbit/s of side information, and from 7.2 on in steps of 0.27 more of the "
+        "coefficients, which take the place of codebooks 4 to 13",
     )
     arguments.add_argument(
         "--low-delay",

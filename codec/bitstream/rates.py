@@ -7,7 +7,7 @@ from dataclasses import replace
 from codec.bitstream.format import Header, packet_bytes
 from render.common.errors import InputError
 
-_MIN_CODEBOOKS = 4  # without which the coefficients between 0.9 and 4.6 kHz have nothing below to stand on
+_CODEBOOKS_KEPT = 3  # where coefficients take the place of others
 
 
 def kbps_of(header: Header) -> float:
@@ -43,15 +43,17 @@ def codebooks_within(header: Header, kbps: float, where: str) -> int:
 def within_rate(header: Header, kbps: float, where: str) -> Header:
     """Header of a stream that is to be encoded, with as many codebooks as the rate allows.
 
-    Where fewer than `_MIN_CODEBOOKS` fit beside the coefficients, these are left out.
+    The coefficients get what three codebooks leave, at most what `header` gives them.
 
     Raises
     ------
     InputError
         If no rate up to `kbps` can be reached; the message lists those that can.
     """
-    if reachable_kbps(header).get(_MIN_CODEBOOKS, 0.0) > kbps:
-        header = replace(header, coefficient_units=0)
+    fewest = replace(header, codebooks=min(_CODEBOOKS_KEPT, header.codebooks))
+    sizes = range(header.coefficient_units, 0, -1)
+    units = next((n for n in sizes if kbps_of(replace(fewest, coefficient_units=n)) <= kbps), 0)
+    header = replace(header, coefficient_units=units)
     return replace(header, codebooks=codebooks_within(header, kbps, where))
 
 

@@ -45,7 +45,7 @@ from codec.streaming.rechunk import rechunk
 from codec.streaming.stream_layers import exact_context_frames
 from codec.streaming.threads import on_one_thread
 
-_CODEBOOKS_KEPT, _USUAL_UNITS = 8, 16  # 4.3 kbit/s
+_CODEBOOKS_KEPT, _USUAL_UNITS = 3, 31  # 8.3 kbit/s
 
 
 class NetworkInput(NamedTuple):
@@ -112,7 +112,7 @@ def front_end_of(config: ModelConfig, framing: Framing = STANDARD, coefficient_u
 
 
 def usual_coefficient_units(config: ModelConfig) -> int:
-    """Size of attacks and coefficients that leaves room for eight codebooks, at most that for 16 channels."""
+    """Size of attacks and coefficients that leaves room for three codebooks, at most that for 16 channels."""
     if not config.side_layers:
         return 0
     codebook_bytes = SLOT_FRAMES * config.bits_per_code // 8  # in a slot
@@ -159,7 +159,7 @@ class SpatialSideInfo:
 
     Before the network, the encoder measures each packet (`codec.side_info.analysis`), codes what it measured
     (`codec.side_info.parameter_coding`) and transforms the channels into the principal components of what it coded
-    (`codec.side_info.klt`), of which it codes the strongest between 0.9 and 4.6 kHz
+    (`codec.side_info.klt`), of which it codes the strongest between 0.35 and 4.6 kHz
     (`codec.side_info.coefficient_coding`), and attacks (`codec.side_info.attacks`). After the network, the decoder
     removes its offset (`codec.side_info.periodic_offset`), puts the coefficients that were sent into their place,
     transforms the components back, each with the power that was sent, restores the levels of the channels

@@ -1,10 +1,10 @@
-"""Coding of the strongest components between 0.9 and 4.6 kHz: their MDCT coefficients, beside the network's codes.
+"""Coding of the strongest components from 0.35 to 4.6 kHz: their MDCT coefficients, beside the network's codes.
 
-A small network carries the waveform of the components up to about 1 kHz. Above, partials and harmonics become
-noise with the right level. There the coefficients of the strongest components are sent themselves: quantised
-uniformly with a step size that follows the power of the band, and written by an adaptive range coder whose
-contexts are the magnitudes of the neighbours in frequency and time. The encoder takes the finest step size
-that fits into the bytes available. In the decoder they replace those that the network decodes.
+A small network carries the waveform of the components up to about 1 kHz, and roughly. Above, partials and
+harmonics become noise with the right level. There the coefficients of the strongest components are sent
+themselves: quantised uniformly with a step size that follows the power of the band, and written by an adaptive
+range coder whose contexts are the magnitudes of the neighbours in frequency and time. The encoder takes the finest
+step size that fits into the bytes available. In the decoder they replace those that the network decodes.
 
 This is an extension that the paper does not have.
 """
@@ -21,12 +21,11 @@ from codec.side_info.attacks import Attack, read_attacks, write_attacks
 from codec.side_info.binary_coding import WRITES, adaptive, bit_length, fair, fair_number, finished, reader, writer
 from render.common.compiled import compiled
 
-CODED_BANDS = range(4, 8)  # 926 to 4630 Hz at 44.1 kHz
+CODED_BANDS = range(2, 8)  # 345 to 4630 Hz at 44.1 kHz
 STEPS = 128  # step sizes; the last index says that no coefficients are sent
 _ROUNDING = 0.36  # fractions of a step from 0.64 on are rounded up: a coefficient costs more than its square
-_POWER_EXPONENT = (
-    0.7  # of the squared step: 0 is the least squared error, 1 the same ratio to the noise in all bands
-)
+_POWER_EXPONENT = 0.6  # of the squared step: 0 is the least squared error, 1 one ratio to the noise in all bands
+
 _MAX_NEIGHBOURS, _RANKS, _MAX_PREFIX = 12, 4, 14
 _MAX_MAGNITUDE = 1 << 16
 _STEP_BITS = 7

@@ -242,10 +242,10 @@ def detail_by_the_document(data, channels, slot_of_frame, edges):
     if j == 127:
         return attacks, j, None, None
     slots, digits = max(slot_of_frame) + 1, len(f"{channels:b}")
-    sent = [[min(fair(digits), channels) for _ in range(4)] for _ in range(slots)]
+    sent = [[min(fair(digits), channels) for _ in range(6)] for _ in range(slots)]
     numbers = {}
     for k, slot in enumerate(slot_of_frame):
-        for band in range(4):
+        for band in range(6):
             for i in range(sent[slot][band]):
                 for q in range(edges[band], edges[band + 1]):
                     a = lambda dk, dq: min(abs(numbers.get((i, k + dk, q + dq), 0)), 3)  # noqa: B023, E731
@@ -267,14 +267,14 @@ def detail_by_the_document(data, channels, slot_of_frame, edges):
 
 def test_the_document_suffices_for_attacks_and_coefficients():
     random = np.random.default_rng(3)
-    channels, slot_of_frame, edges = 3, [0, 0, 0, 1, 1], np.array([43, 67, 100, 147, 215])
+    channels, slot_of_frame, edges = 3, [0, 0, 0, 1, 1], np.array([16, 27, 43, 67, 100, 147, 215])
     power, gain = 10.0 ** -random.uniform(0, 4, (2, 12, channels)), random.uniform(0.1, 9, (2, 12))
     power = -np.sort(-power, axis=2)
     coefficients = random.laplace(0, 1, (channels, 5, 1024)).astype(np.float32)
     coefficients[0, 2, 60] = 4000
-    for slot, band in np.ndindex(2, 4):
+    for slot, band in np.ndindex(2, 6):
         frames, bins = np.equal(slot_of_frame, slot), slice(edges[band], edges[band + 1])
-        coefficients[:, frames, bins] *= (np.sqrt(power[slot, 4 + band]) * gain[slot, 4 + band])[:, None, None]
+        coefficients[:, frames, bins] *= (np.sqrt(power[slot, 2 + band]) * gain[slot, 2 + band])[:, None, None]
     attacks = [Attack(1, (2, 3, 63)), Attack(60_000, (0, 1, 2))]
     grid = CoefficientGrid(np.array(slot_of_frame), edges)
     data = encode_detail(attacks, coefficients, power, gain, grid, 500)
@@ -286,9 +286,9 @@ def test_the_document_suffices_for_attacks_and_coefficients():
     assert ours.counts.tolist() == sent
     expected = np.zeros_like(ours.values)
     for (i, k, q), x in numbers.items():
-        slot, band = slot_of_frame[k], 4 + np.searchsorted(edges, q, "right") - 1
+        slot, band = slot_of_frame[k], 2 + np.searchsorted(edges, q, "right") - 1
         total = power[slot, band].sum()
-        expected[i, k, q - 43] = x * gain[slot, band] * 0.01 * 2 ** (j / 12) * total**0.35
+        expected[i, k, q - 16] = x * gain[slot, band] * 0.01 * 2 ** (j / 12) * total**0.3
     np.testing.assert_allclose(ours.values, expected, rtol=1e-6)
 
 
@@ -361,8 +361,8 @@ def test_the_document_suffices_for_the_transform():
         a, e = max(0, start - 1024), start + length + 1024
         axes, seed = klt_basis(sent, channels, length, hop, rate), 3_000_000_000 + length
         spectrum = mdct_of_packet(y[:, a:e], start - a, length)
-        count_sent = random.integers(0, 2, (slots, 4))
-        sent_values = 0.05 * random.standard_normal((channels, spectrum.shape[1] - 1, 172)).astype(np.float32)
+        count_sent = random.integers(0, 2, (slots, 6))
+        sent_values = 0.05 * random.standard_normal((channels, spectrum.shape[1] - 1, 199)).astype(np.float32)
         coded = CodedCoefficients(sent_values, count_sent)
         ours.append(inverse_mdct(transform.transformed(spectrum, axes, seed, coded))[:, :length])
         edges = edges_by_the_document(rate)
@@ -399,9 +399,9 @@ def test_the_document_suffices_for_the_transform():
         if last_sent is not None:
             coefficients[0][0, last_sent[0]] = last_sent[1]
         for k, (slot, values) in enumerate(zip(slot_of, sent_values[0], strict=True)):
-            is_sent = np.flatnonzero(np.isin(band_of, [4 + b for b in range(4) if count_sent[slot, b]]))
-            coefficients[k + 1][0, is_sent] = values[is_sent - 43]
-            last_sent = is_sent, values[is_sent - 43]
+            is_sent = np.flatnonzero(np.isin(band_of, [2 + b for b in range(6) if count_sent[slot, b]]))
+            coefficients[k + 1][0, is_sent] = values[is_sent - 16]
+            last_sent = is_sent, values[is_sent - 16]
         wide = np.bincount(band_of[2:], minlength=12)
         total = powers.sum(2)
         level = ((total * wide).sum(1) / 1024)[:, None]
@@ -413,7 +413,7 @@ def test_the_document_suffices_for_the_transform():
             p = np.square(coefficients[1:][chosen][:, :, (band_of == band) & (q >= 2)]).mean((0, 2))
             w = powers[slot, band] * gain[slot, band] ** 2
             most = np.full(channels, 10 ** (9 / 20))
-            if 4 <= band < 8 and count_sent[slot, band - 4]:
+            if 2 <= band < 8 and count_sent[slot, band - 2]:
                 most[0] = 10 ** (3 / 20)
             g = np.minimum(most, np.sqrt(w / p))
             back = v[slot, band] / gain[slot, band]

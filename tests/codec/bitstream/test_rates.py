@@ -3,7 +3,7 @@
 import pytest
 
 from codec.bitstream.format import Header
-from codec.bitstream.rates import codebooks_within, kbps_of, rates_text, reachable_kbps, replaced_text
+from codec.bitstream.rates import codebooks_within, kbps_of, rates_text, reachable_kbps, replaced_text, within_rate
 from render.common.errors import InputError
 
 
@@ -39,3 +39,15 @@ def test_which_codebooks_side_information_replaces():
     assert replaced_text(header()) == "side information takes the place of codebooks 14 to 18 of the model's 18"
     assert replaced_text(header(codebooks=3)) == replaced_text(header())
     assert replaced_text(header(has_side_info=False)) == ""
+
+
+def test_coefficients_get_what_three_codebooks_leave():
+    """A slot: 400 bytes of levels and correlations, 80 for a codebook, 25 for a unit of coefficients."""
+    given = header(coefficient_units=31)
+    found = {kbps: within_rate(given, kbps, "x") for kbps in (5.2, 7.0, 8.0, 12.0, 15.0, 15.6, 1000)}
+    assert [(h.coefficient_units, h.codebooks) for h in found.values()] == [
+        (0, 1), (0, 3), (4, 3), (18, 3), (30, 3), (31, 18), (31, 18),
+    ]  # fmt: skip
+    for kbps, chosen in found.items():
+        assert kbps_of(chosen) <= kbps
+    assert within_rate(header(), 10, "x").codebooks == codebooks_within(header(), 10, "x")

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from codec.coding.front_end import Identity, SpatialSideInfo, front_end_of
+from codec.coding.front_end import Identity, SpatialSideInfo, front_end_of, usual_coefficient_units
 from codec.rvqgan.config import ModelConfig
 from codec.side_info.analysis import band_edges, windowed_spectra
 from codec.side_info.parameter_coding import SpatialParameters, decode_parameters, encode_parameters
@@ -164,6 +164,42 @@ def test_side_information_takes_the_place_of_five_codebooks():
     assert front_end.codebooks_available == 13
     assert front_end.side_info_bps == pytest.approx(1600 * 8 * 44_100 / (256 * 512))
     assert front_end_of(ModelConfig(side_layers=True, codebooks=2)).codebooks_available == 1
+
+
+@pytest.mark.parametrize(
+    ("config", "units"),
+    [
+        (ModelConfig(side_layers=True), 31),
+        (ModelConfig(side_layers=True, codebooks=9), 3),
+        (ModelConfig(side_layers=True, codebooks=8), 0),
+        (ModelConfig(side_layers=True, channels=36), 0),
+        (ModelConfig(), 0),
+    ],
+)
+def test_coefficients_leave_three_codebooks(config, units):
+    """80 bytes for a codebook in a slot, 400 for the levels and correlations of 16 channels, 25 for a unit."""
+    assert usual_coefficient_units(config) == units
+
+
+def test_coefficients_bring_back_the_waveform_without_a_network():
+    """A plane wave of noise between 0.5 and 4 kHz: its first component is sent well above the noise."""
+    spectrum = np.fft.rfft(np.random.default_rng(3).standard_normal(2 * PACKET))
+    hz = np.fft.rfftfreq(2 * PACKET, 1 / RATE_HZ)
+    spectrum[(hz < 500) | (hz > 4000)] = 0
+    source = np.fft.irfft(spectrum, 2 * PACKET)
+    wave = spherical_harmonics(3, np.array([1.0]), np.array([0.3]))[0]
+    x = (0.1 * np.outer(wave, source / source.std())).astype(np.float32)
+    front_end = SpatialSideInfo(ModelConfig(side_layers=True), coefficient_units=31)
+    packets = list(front_end.forward([x], [256, 256]))
+    silent = np.zeros_like(x)
+    decoded = np.concatenate(
+        list(front_end.inverse([silent], [256, 256], iter([p.side_info for p in packets]))), 1
+    )
+    inner = slice(2048, 2 * PACKET - 2048)
+    error = np.square(decoded[:, inner] - x[:, inner]).sum() / np.square(x[:, inner]).sum()
+    assert error < 0.4  # 1.2 bits for a coefficient; noise of the same power has 2
+    assert front_end.codebooks_available == 3
+    assert front_end.side_info_bps == pytest.approx((1600 + 3100) * 8 * RATE_HZ / PACKET)
 
 
 @pytest.mark.parametrize("before_border_s", [0.5, 0.2, 0.1, 0.02, 0.0, -0.04, -0.1])

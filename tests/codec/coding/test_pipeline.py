@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from codec.bitstream.file import read_header, read_packets
+from codec.bitstream.file import read_header, read_packets, write_stream
 from codec.bitstream.format import ABSENT, MIN_GAIN_Q8_DB, CorruptStream
 from codec.bitstream.sizes import PACKET_FRAMES
 from codec.coding.pipeline import (
@@ -236,3 +236,31 @@ def test_a_file_that_changes_between_the_passes_is_refused(side_info_model, chan
         list(encode_packets(side_info_model, header, unchanged(parts, about, "x.wav")))
     halves = unchanged([before[:, :70_000], before[:, 70_000:]], about, "x.wav")
     assert np.array_equal(np.concatenate(list(halves), axis=1), before)
+
+
+def test_a_stream_with_coefficients_and_attacks_is_the_same_for_every_cut_and_in_parts(codec_of):
+    """A tone that begins after two seconds; its coefficients cross the border of the packets."""
+    codec = codec_of(side_layers=True, codebooks=12)
+    x = scene(3 * PACKET + 700)
+    x.samples[:, : 2 * 44_100] *= 1e-4
+    header = make_header(codec, DIGEST, summarise([x.samples]))
+    assert header.coefficient_units == 15  # 9 · 48 bytes of codebooks less 49 of levels and correlations
+    packets = list(encode_packets(codec, header, [x.samples]))
+    parts = [x.samples[:, start : start + 30_011] for start in range(0, x.length, 30_011)]
+    for a, b in zip(encode_packets(codec, header, parts), packets, strict=True):
+        assert all(np.array_equal(one, other) for one, other in zip(a, b, strict=True))
+    file = io.BytesIO()
+    write_stream(file, header, packets)
+    data = file.getvalue()
+    whole = decode(codec, DIGEST, data).samples
+    stream = OpenStream(io.BytesIO(data), header, "x.arvq")
+    part = np.concatenate(list(decode_range(codec, stream, PACKET + 5, 3 * PACKET + 600)), axis=1)
+    assert np.array_equal(part, whole[:, PACKET + 5 : 3 * PACKET + 600])
+    # without them the same model decodes something else, and as loud
+    plain = make_header(codec, DIGEST, summarise([x.samples]), coefficient_units=0)
+    other = np.concatenate(list(decode_packets(codec, plain, encode_packets(codec, plain, [x.samples]))), axis=1)
+    loud = slice(2 * 44_100 + 4096, None)
+    error, other_error = (np.square(y[:, loud] - x.samples[:, loud]).sum() for y in (whole, other))
+    assert error < 0.8 * other_error
+    quiet = slice(2 * 44_100 - 1000, 2 * 44_100 - 100)  # 2 to 23 ms before the attack
+    assert np.square(whole[:, quiet]).mean() < 0.01 * np.square(other[:, quiet]).mean()

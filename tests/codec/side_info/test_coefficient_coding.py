@@ -18,7 +18,7 @@ from codec.side_info.coefficient_coding import (
     step_size,
 )
 
-EDGES = np.array([43, 67, 100, 147, 215])
+EDGES = np.array([16, 27, 43, 67, 100, 147, 215])
 GRID = CoefficientGrid(np.repeat([0, 1], 12), EDGES)
 ATTACKS = [Attack(3, (1, 2, 63)), Attack(65_535, (0, 0, 0))]
 
@@ -31,7 +31,7 @@ def material(components=3, seed=0):
     gain = random.uniform(0.5, 2, (2, 12))
     rms = np.zeros((components, 24, 1024), np.float32)
     for band, (low, high) in enumerate(pairwise(EDGES)):
-        own = np.sqrt(power[:, 4 + band]) * gain[:, 4 + band, None]
+        own = np.sqrt(power[:, 2 + band]) * gain[:, 2 + band, None]
         rms[:, :, low:high] = own[GRID.slot_of_frame].T[:, :, None]
     return (rms * random.laplace(0, 0.5**0.5, rms.shape)).astype(np.float32), power, gain
 
@@ -52,12 +52,12 @@ def test_what_is_sent_comes_back_within_the_step_size(size):
     assert where.any()
     assert not sent.values[~where].any()
     index = _index_of(data)
-    steps = step_size(index) * gain[:, 4:8] * power[:, 4:8].sum(2) ** 0.35
+    steps = step_size(index) * gain[:, 2:8] * power[:, 2:8].sum(2) ** 0.3
     by_bin = np.repeat(steps, np.diff(EDGES), axis=1)[GRID.slot_of_frame]
     error = np.abs(sent.values - own) / by_bin
     assert error[where].max() < 0.6401
     assert error[where & (sent.values != 0)].max() > 0.5
-    expected = np.count_nonzero(power[:, 4:8] * gain[:, 4:8, None] ** 2 > 0.06 * steps[:, :, None] ** 2, axis=2)
+    expected = np.count_nonzero(power[:, 2:8] * gain[:, 2:8, None] ** 2 > 0.06 * steps[:, :, None] ** 2, axis=2)
     assert np.array_equal(sent.counts, expected)
 
 
@@ -80,14 +80,14 @@ def test_more_bytes_give_a_smaller_error():
         errors.append(np.square(sent.values - own).sum() / np.square(own).sum())
     assert all(np.diff(errors) < 0)
     assert errors[0] < 1
-    assert errors[-1] < 1e-3
+    assert errors[-1] < 2e-3
 
 
 def test_the_rate_is_near_that_of_an_ideal_coder():
-    """Oracle: the entropy of independent quantised Laplacian values, 172 bins of 24 frames at one step size."""
+    """Oracle: the entropy of independent quantised Laplacian values, 199 bins of 24 frames at one step size."""
     random = np.random.default_rng(1)
     power, gain = np.zeros((2, 12, 1)), np.ones((2, 12))
-    power[:, 4:8] = 1
+    power[:, 2:8] = 1
     coefficients = random.laplace(0, 0.5**0.5, (1, 24, 1024)).astype(np.float32)
     size = 900
     data = encode_detail([], coefficients, power, gain, GRID, size)
