@@ -241,8 +241,9 @@ def test_a_file_that_changes_between_the_passes_is_refused(side_info_model, chan
 def test_a_stream_with_coefficients_and_attacks_is_the_same_for_every_cut_and_in_parts(codec_of):
     """A tone that begins after two seconds; its coefficients cross the border of the packets."""
     codec = codec_of(side_layers=True, codebooks=12)
-    x = scene(3 * PACKET + 700)
-    x.samples[:, : 2 * 44_100] *= 1e-4
+    x = scene(3 * PACKET + 700, level=1e-4)
+    time = np.arange(2 * 44_100, x.length) / 44_100
+    x.samples[:, 2 * 44_100 :] += 0.1 * np.sin(2 * np.pi * np.outer([900, 1700, 2600, 3300], time))
     header = make_header(codec, DIGEST, summarise([x.samples]))
     assert header.coefficient_units == 15  # 9 · 48 bytes of codebooks less 49 of levels and correlations
     packets = list(encode_packets(codec, header, [x.samples]))
