@@ -206,7 +206,7 @@ def test_every_format_is_trained_published_and_run(tmp_path, type_in, publish_ru
 
 
 def test_command_line_refusals(tmp_path, type_in):
-    (tmp_path / "runs" / "taken").mkdir(parents=True)
+    (tmp_path / "runs" / "taken" / "checkpoints" / "0000004").mkdir(parents=True)
     (tmp_path / "runs" / "taken" / "metrics.csv").touch()  # of a first step
     with pytest.raises(InputError, match="use --resume"):
         type_in("--run", "taken")
