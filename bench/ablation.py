@@ -146,7 +146,8 @@ def draw(means: dict[str, list[float]], path: Path) -> None:
                 axis.plot(at[row]["doa_deg"], at[row][column], marker, label=row)
             axis.set_xlabel("direction error / degrees")
             axis.set_ylabel(f"fine structure kept\n{label}")
-        axes[1].legend(fontsize=7, loc="best")
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, fontsize=7, loc="outside lower center", ncols=4)
         write_figure(figure, path, force=True)
 
 
