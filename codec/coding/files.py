@@ -59,12 +59,15 @@ class EncodeOptions:
         Replace an existing output that differs.
     kbps : float, optional
         Instead of `codebooks`: use as many as this rate allows, before range coding.
+    coefficients : bool
+        Send attacks and coefficients beside the codes (`codec.side_info`), if the model has room for them.
     """
 
     codebooks: int | None = None
     range_coded: bool = False
     force: bool = False
     kbps: float | None = None
+    coefficients: bool = True
 
 
 @dataclass(frozen=True)
@@ -184,7 +187,8 @@ def encode_file(source: Path, target: Path, model: RVQGAN, digest: bytes, option
         signal = adapted(recording, model.config, str(source))
         check_codebooks(model.config, options.codebooks)
         summary = summarise(signal.read())
-        header = make_header(model, digest, summary, options.codebooks, options.range_coded, signal.origin)
+        units = None if options.coefficients else 0
+        header = make_header(model, digest, summary, options.codebooks, options.range_coded, signal.origin, units)
         if options.kbps is not None:
             header = within_rate(header, options.kbps, str(source))
         packets = encode_packets(model, header, unchanged(signal.read(), summary, str(source)))

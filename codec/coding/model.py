@@ -149,9 +149,9 @@ class Model:
     >>> decoded = model.decode(stream)
     >>> decoded.samples.shape, decoded.sample_rate_hz
     ((16, 24000), 48000)
-    >>> tokens = model.tokens(stream)
+    >>> tokens = model.tokens(stream)  # of its codebooks the fourth gave way to coefficients
     >>> tokens.codes.shape, tokens.codes.dtype, bool(tokens.mask.all())
-    (torch.Size([4, 44]), torch.int64, True)
+    (torch.Size([4, 44]), torch.int64, False)
     >>> bool((model.decode(tokens).samples == decoded.samples).all())
     True
     """
@@ -180,6 +180,7 @@ class Model:
         kbps: float | None = None,
         range_coded: bool = False,
         low_delay: bool = False,
+        coefficients: bool = True,
     ) -> Stream:
         """Encode a scene, or a feed with a model of its layout.
 
@@ -197,6 +198,9 @@ class Model:
             Compress the packets without loss.
         low_delay : bool
             Make the stream that `codec.encode --low-delay` makes of the same samples as they arrive.
+        coefficients : bool
+            Send attacks and the strongest components from 0.35 to 4.6 kHz beside the codes (`codec.side_info`).
+            Without them the codes of more codebooks have room.
 
         Raises
         ------
@@ -226,7 +230,8 @@ class Model:
             write_low_delay(file, self._network, header, coded.read(), "signal")
             return Stream(file.getvalue(), coded.changes)
         summary = summarise(coded.read())
-        header = make_header(self._network, self._digest, summary, codebooks, range_coded, coded.origin)
+        units = None if coefficients else 0
+        header = make_header(self._network, self._digest, summary, codebooks, range_coded, coded.origin, units)
         if kbps is not None:
             header = within_rate(header, kbps, "signal")
         write_stream(file, header, encode_packets(self._network, header, coded.read()))
@@ -258,14 +263,16 @@ class Model:
         )
 
     def tokens(self, signal: Scene | Feed | Stream, codebooks: int | None = None) -> Tokens:
-        """Return the codes of a scene, which is encoded with `codebooks` codebooks, or of a stream as it is.
+        """Return the codes of a scene, or of a stream as it is.
+
+        A scene is encoded with `codebooks` codebooks and without coefficients, so that its codes tell what it is.
 
         Raises
         ------
         InputError
             As `encode`, or if a stream was made by another model or is damaged.
         """
-        stream = signal if isinstance(signal, Stream) else self.encode(signal, codebooks)
+        stream = signal if isinstance(signal, Stream) else self.encode(signal, codebooks, coefficients=False)
         if codebooks not in (None, stream.header.codebooks):
             raise InputError(f"the stream has {stream.header.codebooks} codebooks, not {codebooks}")
         check_model(stream.header, self._network, self._digest, "stream")

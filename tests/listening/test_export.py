@@ -1,5 +1,6 @@
 """The blinded package: what is measured, named and refused on the way to it."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -365,6 +366,13 @@ def whole(four_items, tmp_path_factory, command):
     return content(build)
 
 
+def is_there(build, name):
+    """Whether the export has begun a file of this name, while folders come and go."""
+    with contextlib.suppress(FileNotFoundError):
+        return any(any(place.rglob(name)) for place in (build / "package-7.1.4", *build.glob(".key-*")))
+    return False
+
+
 def killed(build, sent, moment):
     """Start an export with its real process pool and send a signal as soon as a file is there."""
     words = [sys.executable, "-m", "listening.export", "--build", build, *BUNDLE, "--workers", "2"]
@@ -372,10 +380,8 @@ def killed(build, sent, moment):
         list(map(str, words)), cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    places = (build / "package-7.1.4", *build.glob(".key-*"))
-    while export.poll() is None and not any(any(place.rglob(moment)) for place in places):
+    while export.poll() is None and not is_there(build, moment):
         time.sleep(0.002)
-        places = (build / "package-7.1.4", *build.glob(".key-*"))
     # A terminal sends Ctrl-C to the whole group, workers too
     os.killpg(export.pid, sent) if sent == signal.SIGINT else export.send_signal(sent)
     return export.wait(60)
