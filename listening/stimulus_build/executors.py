@@ -30,6 +30,7 @@ Key = TypeVar("Key", bound=Hashable)
 Result = TypeVar("Result")
 
 _POLL_S = 0.5
+_CONNECT_TIMEOUT = "20s"  # until a dask scheduler answers
 _JOB_MIN = 120  # after which SLURM ends a job
 # How long a job may stay in a state in which it would otherwise be waited for without end: where sacct does not
 # answer, submitit goes on with what it knew before, at first with nothing
@@ -124,7 +125,7 @@ class DaskExecutor(Executor):
         from distributed import Client  # pyrefly: ignore[missing-import]
 
         try:
-            self._client = Client(address, timeout="20s")
+            self._client = Client(address, timeout=_CONNECT_TIMEOUT)
         except (OSError, ValueError) as error:
             raise InputError(f"--engine dask:{address}: no scheduler answers there ({error})") from None
         self._pool = self._client.get_executor(pure=False)

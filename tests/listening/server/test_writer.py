@@ -98,8 +98,15 @@ def test_what_a_client_that_went_away_had_sent_is_stored(storage, writer):
 def test_closing_waits_for_all_that_was_given(storage):
     writer = Writer(storage.append_many)
 
+    begun = threading.Event()
+
+    def hold():
+        begun.set()
+        storage.released.wait(10)
+
     async def give():
-        asyncio.create_task(writer.change(storage.released.wait, 10))  # noqa: RUF006
+        asyncio.create_task(writer.change(hold))  # noqa: RUF006
+        await asyncio.to_thread(begun.wait, 10)
         for n in range(300):
             asyncio.create_task(writer.append("L1", "w", [n]))  # noqa: RUF006
         await asyncio.sleep(0.05)

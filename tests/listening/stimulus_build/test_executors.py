@@ -74,7 +74,8 @@ def test_jobs_of_a_dask_cluster():
         assert results(DaskExecutor(cluster.scheduler_address)) == {0: 0, 1: 1, 2: 4, 3: 9}
 
 
-def test_a_scheduler_that_does_not_answer_is_told():
+def test_a_scheduler_that_does_not_answer_is_told(monkeypatch):
+    monkeypatch.setattr(executors, "_CONNECT_TIMEOUT", "1s")
     with pytest.raises(InputError, match="no scheduler answers"):
         DaskExecutor("tcp://127.0.0.1:1")
 
