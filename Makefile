@@ -132,10 +132,11 @@ figures: figure2
 # A browser and a sound system for the tests of the listening test; the tests that need them skip where they are missing.
 SOUND_PACKAGES := chromium pulseaudio pulseaudio-utils libportaudio2 libasound2-plugins
 
-# One thread in each worker: workers that share the cores wait for each other in every parallel loop otherwise.
+# One thread in each worker: workers that share the cores wait for each other in every parallel loop otherwise. One
+# worker more than cores, since tests of playback wait for sound in real time.
 # Where Python is told to keep no compiled modules, every command that a test starts would compile all of them anew.
 test: $(READY) sound
-	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(RUN) pytest -n $(WORKERS)
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(RUN) pytest -n $$(($(WORKERS) + 1))
 
 sound: | libraries
 	@if ! { command -v chromium && command -v pulseaudio && command -v parec \
