@@ -7,6 +7,8 @@ the value, when reading), and the number of bytes before them (read). One compil
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from jaxtyping import Int, UInt8
 from numpy import ndarray
@@ -33,6 +35,22 @@ def finished(state: Int[ndarray, " 4"], coded: UInt8[ndarray, " byte"]) -> bytes
     """Return the shortest bytes that are read as what was written."""
     _, width, last, count = state.tolist()
     return shortest_bytes(int.from_bytes(coded[:count].tobytes(), "big") << 32 | last, width, count + 4)
+
+
+def finest(coded: Callable[[int], bytes], size: int, steps: int, nothing: bytes) -> bytes:
+    """Return what the smallest of the indices 0 to `steps` - 1 codes in `size` bytes, or `nothing` if none fits.
+
+    A bisection: the coarser the step, the fewer the bytes.
+    """
+    low, high, best = 0, steps, nothing
+    while low < high:
+        middle = (low + high) // 2
+        data = coded(middle)
+        if len(data) <= size:
+            high, best = middle, data
+        else:
+            low = middle + 1
+    return best
 
 
 @compiled()

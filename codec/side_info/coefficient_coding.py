@@ -18,7 +18,17 @@ from jaxtyping import Bool, Float, Float32, Int
 from numpy import ndarray
 
 from codec.side_info.attacks import Attack, read_attacks, write_attacks
-from codec.side_info.binary_coding import WRITES, adaptive, bit_length, fair, fair_number, finished, reader, writer
+from codec.side_info.binary_coding import (
+    WRITES,
+    adaptive,
+    bit_length,
+    fair,
+    fair_number,
+    finest,
+    finished,
+    reader,
+    writer,
+)
 from render.common.compiled import compiled
 
 CODED_BANDS = range(2, 8)  # 345 to 4630 Hz at 44.1 kHz
@@ -123,16 +133,7 @@ def encode_detail(
         numbers[~is_sent(counts, grid, len(own))] = 0
         return _written(attacks, size, index, counts, numbers, grid)
 
-    # bisection: the coarser the step, the fewer the bytes
-    low, high, best = 0, STEPS - 1, nothing
-    while low < high:
-        middle = (low + high) // 2
-        data = coded(middle)
-        if len(data) <= size:
-            high, best = middle, data
-        else:
-            low = middle + 1
-    return best.ljust(size, b"\0")
+    return finest(coded, size, STEPS - 1, nothing).ljust(size, b"\0")
 
 
 def no_detail(size: int) -> bytes:

@@ -18,7 +18,7 @@ from numpy import ndarray
 from scipy.fft import dctn, idctn
 
 from codec.bitstream.sizes import LEVEL_SLOT_FRAMES, SLOT_FRAMES
-from codec.side_info.binary_coding import adaptive, bit_length, fair, finished, reader, writer
+from codec.side_info.binary_coding import adaptive, bit_length, fair, finest, finished, reader, writer
 from render.common.compiled import compiled
 
 STEPS = 32  # step sizes; the last index says that no parameters are sent
@@ -111,17 +111,8 @@ def encode_parameters(
         numbers = _refined(_quantised(correlations, step), correlations / step, shares)
         return _write(index, parameters.active, levels, numbers)
 
-    # bisection: the coarser the step, the fewer the bytes
-    low, high = 0, STEPS - 1
-    best = _write(STEPS - 1, parameters.active, *(np.zeros((0, 1, 1), np.int64),) * 2)
-    while low < high:
-        middle = (low + high) // 2
-        data = coded(middle)
-        if len(data) <= size:
-            high, best = middle, data
-        else:
-            low = middle + 1
-    return best[:size].ljust(size, b"\0")
+    nothing = _write(STEPS - 1, parameters.active, *(np.zeros((0, 1, 1), np.int64),) * 2)
+    return finest(coded, size, STEPS - 1, nothing)[:size].ljust(size, b"\0")
 
 
 def decode_parameters(
