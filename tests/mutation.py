@@ -155,7 +155,8 @@ def tried(module: str, text: str | None) -> int:
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 1)
     os.dup2(quiet, 2)
-    if "@compiled(" in (ROOT / module).read_text():  # a function that was compiled before would hide the change
+    # a function that was compiled before would hide the change
+    if any(mark in (ROOT / module).read_text() for mark in ("@compiled(", "@intrinsic")):
         import numba
 
         compile_function = numba.njit

@@ -8,50 +8,60 @@ compares the two.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 
 import numpy as np
-from jaxtyping import Complex64, Float32, Float64
+from jaxtyping import Float32, Float64
 from numpy import ndarray
 
-from analysis.metrics.framing import CHUNK, WINDOW, Segment, accumulate, array_reader, frames_in, segments, spectra
+from analysis.metrics.framing import CONTEXT, WINDOW, Segment, accumulate, array_reader, frames_in, segments
+from analysis.metrics.side_by_side import (
+    Bank,
+    Frames,
+    absolute_differences,
+    all_magnitudes,
+    bank_of,
+    level_differences,
+    log_mel_magnitudes,
+    side_by_side,
+)
+from render.common.vectors import LANES
 from render.hoa.layout import layout
+from render.hoa.scene import order_of
 from render.loudspeakers.design import decoding_matrix
 
 TRAINING_SCALES = ((32, 5), (64, 10), (128, 20), (256, 40), (512, 80), (1024, 160), (2048, 320))
 """Window and mel bands of the seven scales of the published training configuration; the hop is window / 4."""
 EVALUATION_SCALES = ((2048, 150), (512, 80))
 """Window and mel bands of the published evaluation script: the defaults of audiotools' MelSpectrogramLoss."""
-FLOOR = np.float32(1e-5)
+FLOOR = 1e-5
 """Magnitudes are clamped at this before the logarithm."""
 LEVEL_FLOOR_DB = -100.0
 """Floor of the log-spectral distance, re the largest power of the reference's spectra."""
 
-_BANDS_PER_GROUP = 32
-
 
 @dataclass(frozen=True, eq=False)
 class Magnitudes:
-    """Magnitude spectra of one segment.
+    """Magnitude spectra of one segment in groups of 16 signals (`analysis.metrics.side_by_side`).
 
     Attributes
     ----------
-    training : tuple of float32 (acn, frame, band)
-        log10 of the mel magnitudes of each scale.
-    loudspeakers : tuple of float32 (loudspeaker, frame, band)
-        The same of the loudspeaker feeds of 7.1.4 without the LFE.
-    evaluation : tuple of float32 (acn, frame, band)
-        Linear mel magnitudes of the two evaluation windows.
-    linear : tuple of float32 (acn, frame, bin)
-        Magnitudes of the two evaluation windows.
+    log_mel : tuple of tuple of float32 (frame, band, lane)
+        log10 of the mel magnitudes of each scale, for each group: the channels, and the loudspeaker feeds of 7.1.4
+        without the LFE.
+    evaluation : tuple of tuple of float32 (frame, band, lane)
+        Linear mel magnitudes of the two evaluation windows, for each group of channels.
+    linear : tuple of tuple of float32 (frame, bin, lane)
+        Magnitudes of the two evaluation windows, likewise.
+    channels : int
     """
 
-    training: tuple[Float32[ndarray, "acn frame band"], ...]
-    loudspeakers: tuple[Float32[ndarray, "loudspeaker frame band"], ...]
-    evaluation: tuple[Float32[ndarray, "acn frame band"], ...]
-    linear: tuple[Float32[ndarray, "acn frame bin"], ...]
+    log_mel: tuple[tuple[Float32[ndarray, "frame band lane"], ...], ...]
+    evaluation: tuple[tuple[Float32[ndarray, "frame band lane"], ...], ...]
+    linear: tuple[tuple[Float32[ndarray, "frame bin lane"], ...], ...]
+    channels: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,29 +98,8 @@ def _mel_to_hz(mel: ndarray) -> ndarray:
 
 
 @cache
-def _filters(
-    sample_rate_hz: int, window: int, bands: int
-) -> list[tuple[slice, slice, Float32[ndarray, "bin band"]]]:
-    """Return the mel filters in groups of bands, each with the bins that it covers, as most of the matrix is 0."""
-    filters = mel_filter_bank(sample_rate_hz, window, bands).astype(np.float32)
-    groups = []
-    for first in range(0, bands, _BANDS_PER_GROUP):
-        rows = slice(first, min(first + _BANDS_PER_GROUP, bands))
-        used = np.flatnonzero(filters[rows].any(axis=0))
-        bins = slice(used[0], used[-1] + 1) if used.size else slice(0, 1)
-        groups.append((rows, bins, np.ascontiguousarray(filters[rows, bins].T)))
-    return groups
-
-
-def _mel(
-    magnitude: Float32[ndarray, "acn frame bin"], sample_rate_hz: int, bands: int
-) -> Float32[ndarray, "acn frame band"]:
-    """Return the mel magnitudes of magnitude spectra."""
-    window = 2 * (magnitude.shape[2] - 1)
-    result = np.empty((*magnitude.shape[:2], bands), np.float32)
-    for rows, bins, filters in _filters(sample_rate_hz, window, bands):
-        result[:, :, rows] = magnitude[:, :, bins] @ filters
-    return result
+def _mel_bank(sample_rate_hz: int, window: int, bands: int) -> Bank:
+    return bank_of(mel_filter_bank(sample_rate_hz, window, bands))
 
 
 @cache
@@ -122,57 +111,43 @@ def loudspeaker_matrix(order: int) -> Float32[ndarray, "loudspeaker acn"]:
 
 
 def log_mel(segment: Segment, bands: int) -> Float32[ndarray, "acn frame band"]:
-    """Return log10 of the mel magnitudes of the shared spectrum, clamped at `FLOOR`."""
-    chunks = (np.abs(chunk) for chunk in _chunks(segment, WINDOW))
-    return np.concatenate([_log(_mel(chunk, segment.sample_rate_hz, bands)) for chunk in chunks], axis=1)
+    """Return log10 of the mel magnitudes of the frames of the shared spectrum, clamped at `FLOOR`."""
+    bank = _mel_bank(segment.sample_rate_hz, WINDOW, bands)
+    groups = [
+        log_mel_magnitudes(group, _frames(segment, WINDOW), bank, FLOOR)
+        for group in side_by_side(segment.extended)
+    ]
+    return np.concatenate(groups, axis=2).transpose(2, 0, 1)[: len(segment.extended)]
 
 
-def _log(magnitude: Float32[ndarray, "*shape"]) -> Float32[ndarray, "*shape"]:
-    # NumPy vectorises the natural logarithm but not log10
-    return np.log(np.maximum(magnitude, FLOOR)) * np.float32(1 / np.log(10))
+def _frames(segment: Segment, window: int) -> Frames:
+    """Frames of a segment with the hop window / 4."""
+    return Frames(CONTEXT - window // 2, window // 4, frames_in(segment, window // 4), window)
 
 
 def describe(segment: Segment) -> Magnitudes:
     """Return mel and linear magnitudes of a segment at all scales."""
-    evaluation_bands = dict(EVALUATION_SCALES)
-    training, loudspeakers, evaluation, linear = [], [], {}, {}
+    rate_hz, evaluation_bands = segment.sample_rate_hz, dict(EVALUATION_SCALES)
+    channels = side_by_side(segment.extended)
+    feeds = side_by_side(loudspeaker_matrix(segment.order) @ segment.extended)
+    logs, evaluation, linear = [], {}, {}
     for window, bands in TRAINING_SCALES:
-        parts = list(zip(*(_at_scale(chunk, segment, bands, evaluation_bands.get(window))
-                           for chunk in _chunks(segment, window)), strict=True))  # fmt: skip
-        joined = [np.concatenate(part, axis=1) for part in parts]
-        training.append(joined[0])
-        loudspeakers.append(joined[1])
+        frames, bank = _frames(segment, window), _mel_bank(rate_hz, window, bands)
         if window in evaluation_bands:
-            evaluation[window], linear[window] = joined[2:]
+            other = _mel_bank(rate_hz, window, evaluation_bands[window])
+            found = [all_magnitudes(group, frames, bank, FLOOR, other) for group in channels]
+            of_channels, evaluation[window], linear[window] = zip(*found, strict=True)
+        else:
+            of_channels = tuple(log_mel_magnitudes(group, frames, bank, FLOOR) for group in channels)
+        of_feeds = (log_mel_magnitudes(group, frames, bank, FLOOR) for group in feeds)
+        logs.append((*of_channels, *of_feeds))
     windows = tuple(evaluation_bands)
     return Magnitudes(
-        tuple(training),
-        tuple(loudspeakers),
+        tuple(logs),
         tuple(evaluation[window] for window in windows),
         tuple(linear[window] for window in windows),
+        len(segment.extended),
     )
-
-
-def _chunks(segment: Segment, window: int) -> Iterator[Complex64[ndarray, "acn frame bin"]]:
-    """Yield the spectra of a segment with the hop window / 4, some frames at a time."""
-    step = CHUNK // window
-    for first in range(0, frames_in(segment, window // 4), step):
-        if window == WINDOW:
-            yield np.ascontiguousarray(segment.field[:, first : first + step])
-        else:
-            yield spectra(segment, window, window // 4, first, first + step)
-
-
-def _at_scale(
-    spectrum: Complex64[ndarray, "acn frame bin"], segment: Segment, bands: int, evaluation_bands: int | None
-) -> tuple[ndarray, ...]:
-    """Return log mel magnitudes of channels and loudspeakers; for evaluation also linear ones, mel and STFT."""
-    rate_hz, decoder = segment.sample_rate_hz, loudspeaker_matrix(segment.order)
-    parts = spectrum.view(np.float32)
-    feeds = (decoder @ parts.reshape(len(parts), -1)).reshape(len(decoder), *parts.shape[1:])
-    magnitude = np.abs(spectrum)
-    found = _log(_mel(magnitude, rate_hz, bands)), _log(_mel(np.abs(feeds.view(np.complex64)), rate_hz, bands))
-    return found if evaluation_bands is None else (*found, _mel(magnitude, rate_hz, evaluation_bands), magnitude)
 
 
 def largest_power(segment: Segment) -> float:
@@ -182,29 +157,41 @@ def largest_power(segment: Segment) -> float:
 
 def compare(reference: Magnitudes, test: Magnitudes, largest: float) -> SpectralSums:
     """Return the sums of a segment; `largest` is the `largest_power` of the whole reference."""
-    floor = np.float32(max(largest * 10 ** (LEVEL_FLOOR_DB / 10), 1e-30))
-    decibels = [10 / np.log(10) * np.log(np.maximum(np.square(of.linear[0]), floor)) for of in (reference, test)]
+    level_floor = np.sqrt(max(largest * 10 ** (LEVEL_FLOOR_DB / 10), 1e-30))
+    mel = np.array([_absolute(a, b) for a, b in zip(reference.log_mel, test.log_mel, strict=True)])
+    evaluation, _ = _as_evaluated(reference.evaluation, test.evaluation, level_floor)
+    linear, roots = _as_evaluated(reference.linear, test.linear, level_floor)
+    channels = reference.channels
+    first_feed = len(reference.linear[0]) * LANES
     return SpectralSums(
-        np.array([_absolute(a, b) for a, b in zip(reference.training, test.training, strict=True)]),
-        np.array([_absolute(a, b) for a, b in zip(reference.loudspeakers, test.loudspeakers, strict=True)]),
-        np.array([_as_evaluated(a, b) for a, b in zip(reference.evaluation, test.evaluation, strict=True)]),
-        np.array([_as_evaluated(a, b) for a, b in zip(reference.linear, test.linear, strict=True)]),
-        np.sqrt(np.square(decibels[0] - decibels[1]).mean(axis=2)).sum(axis=1, dtype=np.float64),
-        np.array([scale.shape[1] for scale in reference.training], float),
+        mel[:, :channels],
+        mel[:, first_feed : first_feed + len(loudspeaker_matrix(order_of(channels)))],
+        evaluation[:, :channels],
+        linear[:, :channels],
+        20 / np.log(10) * roots[0, :channels],
+        np.array([len(scale[0]) for scale in reference.log_mel], float),
     )
 
 
-def _absolute(
-    a: Float32[ndarray, "acn frame band"], b: Float32[ndarray, "acn frame band"]
-) -> Float64[ndarray, " acn"]:
-    return np.abs(a - b).mean(axis=2).sum(axis=1, dtype=np.float64)
+def _absolute(a: Sequence[ndarray], b: Sequence[ndarray]) -> Float64[ndarray, " signal"]:
+    """Return Σ |a - b| over frames, mean over bands, of the signals of all groups."""
+    return np.concatenate([absolute_differences(x, y) / x.shape[1] for x, y in zip(a, b, strict=True)])
 
 
 def _as_evaluated(
-    a: Float32[ndarray, "acn frame bin"], b: Float32[ndarray, "acn frame bin"]
-) -> Float64[ndarray, " acn"]:
-    """Return |Δ log10(m²)| + |Δ m|, with the weights and the exponent that are the defaults of audiotools."""
-    return 2 * _absolute(_log(a), _log(b)) + _absolute(a, b)
+    a: Sequence[Sequence[ndarray]], b: Sequence[Sequence[ndarray]], level_floor: float
+) -> tuple[Float64[ndarray, "scale signal"], Float64[ndarray, "scale signal"]]:
+    """Return |Δ log10(m²)| + |Δ m|, as is the default of audiotools, and the root of the mean of (Δ ln m)²."""
+    distances, roots = [], []
+    for of_a, of_b in zip(a, b, strict=True):
+        found = [
+            (*level_differences(x, y, FLOOR, level_floor), x.shape[1]) for x, y in zip(of_a, of_b, strict=True)
+        ]
+        distances.append(
+            np.concatenate([(2 / np.log(10) * logs + linear) / bins for logs, linear, _, bins in found])
+        )
+        roots.append(np.concatenate([root for _, _, root, _ in found]))
+    return np.array(distances), np.array(roots)
 
 
 def conclude(sums: SpectralSums) -> dict[str, float | None]:

@@ -1,5 +1,8 @@
 """One public call for each module: together they give all measures, with the same values."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -17,12 +20,24 @@ from analysis.metrics import (
 )
 from analysis.metrics.framing import LENGTH
 from analysis.metrics.registry import MEASURES, by_name, columns, measure
-from analysis.metrics.selftest import scene
+from analysis.metrics.selftest import changes, scene
 from render.hoa.scene import Scene
 
 MODULES = (
     covariance, waveform, spectral, spatial, banded, interaural, ambiqual, fine_structure, onsets, tonality,
 )  # fmt: skip
+
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "measures.json"
+"""All measures of the self-test's scene with noise at 20 dB, by NumPy and SciPy alone."""
+
+
+def test_the_values_are_those_of_plain_numpy():
+    reference = scene()
+    test = changes()["noise at 20 dB SNR"](reference.samples.astype(float)).astype(np.float32)
+    expected = json.loads(GOLDEN.read_text())
+    found = measure(reference, Scene(test, 44100))
+    assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-6)
 
 
 def test_the_modules_and_the_registry_give_the_same_values():

@@ -1,0 +1,161 @@
+"""Vectors of 16 float32 for functions that Numba compiles: one value of each of 16 signals.
+
+LLVM turns their operations into AVX-512, AVX2, SSE or NEON instructions, whatever the processor has. An array of
+signals that lie side by side, float32 (..., 16), is used flat: ``load(array, i)`` takes the 16 values from index i
+on. ``+``, ``-`` and ``*`` work on two vectors. After a change here, remove the compiled functions that use it from
+``__pycache__``: Numba only sees changes of the module that a function stands in.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.imputils import lower_builtin
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import intrinsic, models, register_model
+
+LANES = 16
+_FLOATS = ir.VectorType(ir.FloatType(), LANES)
+_INTEGERS = ir.VectorType(ir.IntType(32), LANES)
+
+# P of log(1 + z) = z - z²/2 + z³ P(z) for √½ <= 1 + z < √2 (Cephes' logf, Moshier), the highest power first
+_LOG = (7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1,
+        -1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1)  # fmt: skip
+_LOG_2 = 0.693359375, -2.12194440e-4
+"""ln 2 in two parts, of which the first has few digits, so that its products with exponents are exact."""
+_SQRT_HALF_BITS = 0x3F3504F3
+
+
+class _VectorType(types.Type):
+    def __init__(self):
+        super().__init__("vector of 16 float32")
+
+
+_vector = _VectorType()
+
+
+@register_model(_VectorType)
+class _VectorModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, kind: Any):
+        super().__init__(manager, kind, _FLOATS)
+
+
+def _repeated(kind: ir.VectorType, value: float) -> ir.Constant:
+    return ir.Constant(kind, [value] * LANES)
+
+
+def _call(builder: Any, name: str, *values: Any) -> Any:
+    kind = ir.FunctionType(_FLOATS, [_FLOATS] * len(values))
+    function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}.v{LANES}f32")
+    return builder.call(function, values)
+
+
+def _place(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:
+    """Pointer to the 16 values of a flat array from an index on."""
+    data = context.make_array(kind)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [index]), _FLOATS.as_pointer())
+
+
+@intrinsic
+def load(_typing: Any, array: Any, _index: Any) -> Any:
+    """Return the 16 values of a flat float32 array from an index on."""
+
+    def generate(context: Any, builder: Any, kinds: Any, values: Any) -> Any:
+        return builder.load(_place(context, builder, kinds.args[0], *values), align=4)
+
+    return _vector(array, types.intp), generate
+
+
+@intrinsic
+def store(_typing: Any, array: Any, _index: Any, _values: Any) -> Any:
+    """Write 16 values to a flat float32 array from an index on."""
+
+    def generate(context: Any, builder: Any, kinds: Any, values: Any) -> Any:
+        builder.store(values[2], _place(context, builder, kinds.args[0], *values[:2]), align=4)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, _vector), generate
+
+
+@intrinsic
+def filled(_typing: Any, _value: Any) -> Any:
+    """Return a vector whose 16 values are the same float32."""
+
+    def generate(_context: Any, builder: Any, _kinds: Any, values: Any) -> Any:
+        undefined = ir.Constant(_FLOATS, ir.Undefined)
+        one = builder.insert_element(undefined, values[0], ir.Constant(ir.IntType(32), 0))
+        return builder.shuffle_vector(one, undefined, _repeated(_INTEGERS, 0))
+
+    return _vector(types.float32), generate
+
+
+@intrinsic
+def product_sum(_typing: Any, _a: Any, _b: Any, _c: Any) -> Any:
+    """Return a·b + c, rounded once where the processor can."""
+    return _vector(_vector, _vector, _vector), lambda _context, builder, _kinds, v: _call(builder, "fmuladd", *v)
+
+
+@intrinsic
+def root(_typing: Any, _a: Any) -> Any:
+    """Return the square root."""
+    return _vector(_vector), lambda _context, builder, _kinds, v: _call(builder, "sqrt", *v)
+
+
+@intrinsic
+def absolute(_typing: Any, _a: Any) -> Any:
+    """Return the absolute value."""
+    return _vector(_vector), lambda _context, builder, _kinds, v: _call(builder, "fabs", *v)
+
+
+@intrinsic
+def larger(_typing: Any, _a: Any, _b: Any) -> Any:
+    """Return the larger of two values."""
+
+    def generate(_context: Any, builder: Any, _kinds: Any, values: Any) -> Any:
+        return builder.select(builder.fcmp_ordered(">", *values), *values)
+
+    return _vector(_vector, _vector), generate
+
+
+@intrinsic
+def logarithm(_typing: Any, _a: Any) -> Any:
+    """Return the natural logarithm of positive normal values, correct to 1e-7 of the larger of 1 and itself."""
+
+    def generate(_context: Any, builder: Any, _kinds: Any, values: Any) -> Any:
+        bits = builder.bitcast(values[0], _INTEGERS)
+        above = builder.sub(bits, _repeated(_INTEGERS, _SQRT_HALF_BITS))
+        exponent = builder.ashr(above, _repeated(_INTEGERS, 23))
+        mantissa = builder.sub(bits, builder.shl(exponent, _repeated(_INTEGERS, 23)))
+        z = builder.fsub(builder.bitcast(mantissa, _FLOATS), _repeated(_FLOATS, 1.0))
+        power = builder.sitofp(exponent, _FLOATS)
+        square = builder.fmul(z, z)
+        series = _repeated(_FLOATS, _LOG[0])
+        for coefficient in _LOG[1:]:
+            series = _call(builder, "fmuladd", series, z, _repeated(_FLOATS, coefficient))
+        rest = builder.fmul(series, builder.fmul(square, z))
+        rest = _call(builder, "fmuladd", power, _repeated(_FLOATS, _LOG_2[1]), rest)
+        rest = _call(builder, "fmuladd", square, _repeated(_FLOATS, -0.5), rest)
+        return _call(builder, "fmuladd", power, _repeated(_FLOATS, _LOG_2[0]), builder.fadd(z, rest))
+
+    return _vector(_vector), generate
+
+
+def _define(operation: Callable, instruction: str) -> None:
+    @infer_global(operation)
+    class _Template(AbstractTemplate):
+        def generic(self, args: Any, _kws: Any) -> Any:
+            return signature(_vector, *args) if args == (_vector, _vector) else None
+
+    @lower_builtin(operation, _vector, _vector)
+    def _lower(_context: Any, builder: Any, _kinds: Any, values: Any) -> Any:
+        return getattr(builder, instruction)(*values)
+
+
+_define(operator.add, "fadd")
+_define(operator.sub, "fsub")
+_define(operator.mul, "fmul")
