@@ -74,11 +74,13 @@ def _convolution(layer: Conv1d, activation: Snake1d | None, layers: ModuleType) 
     before = int(layer.padding[0])
     after = (kernel - 1) * dilation + 1 - stride - before
     compute = layers.convolution(layer, activation)
-    return StreamLayer(compute, before, after, 1, stride, stride, layer.out_channels)
+    step = stride * layers.TWO_TAP_STEP if kernel == 2 * stride else stride
+    return StreamLayer(compute, before, after, 1, stride, step, layer.out_channels)
 
 
 def _transposed(layer: ConvTranspose1d, activation: Snake1d | None, layers: ModuleType) -> StreamLayer:
-    return StreamLayer(layers.transposed(layer, activation), 1, 1, layer.stride[0], 1, 1, layer.out_channels)
+    compute = layers.transposed(layer, activation)
+    return StreamLayer(compute, 1, 1, layer.stride[0], 1, layers.TWO_TAP_STEP, layer.out_channels)
 
 
 def _residual(unit: ResidualUnit, layers: ModuleType) -> StreamLayer:
@@ -126,6 +128,7 @@ def exact_context_frames(config: ModelConfig) -> int:
     """
     rate, together = 1, 0.0
     for stride in reversed(config.strides):
+        together += vector_layers.TWO_TAP_STEP / rate
         rate *= stride
         together += sum(map(vector_layers.residual_step, config.dilations)) / rate
     return contextual_frames(config)[1] + math.ceil(together)

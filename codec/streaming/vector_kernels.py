@@ -19,7 +19,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from codec.rvqgan.snake import INVERSE_PI, PI_PARTS, SINE
-from codec.streaming.minimal_filtering import FILTER, OUTPUTS, PRODUCTS, TAPS
+from codec.streaming.minimal_filtering import SEVEN_TAPS, TWO_TAPS, MinimalFilter
 from render.common.compiled import compiled
 
 
@@ -74,6 +74,11 @@ class _Code:
 
     def at(self, pointer: Any, index: Any) -> Any:
         return self.builder.gep(pointer, [index])
+
+    def row(self, array: Any, index: Any) -> Any:
+        """Return where a row of an array begins."""
+        index = self.long(index) if isinstance(index, int) else index
+        return self.at(array[0], self.builder.mul(array[1][0], index))
 
     def load(self, pointer: Any, index: Any) -> Any:
         place = self.builder.bitcast(self.at(pointer, index), _VECTOR.as_pointer())
@@ -144,14 +149,14 @@ def _emitted(*arguments: Any, write: Any) -> Any:
 
 
 @intrinsic
-def tile_product(typing, a, b, bias, out):
-    """Write a · b + bias to a tile of `out`; a (row, inner), b (inner, width), out (row, width).
+def tile_product(typing, a, b, bias, skip, out):
+    """Write a · b + bias + skip to a tile of `out`; a (row, inner), b (inner, width), skip and out (row, width).
 
     `width` is a multiple of `LANES` for which `TILE_ROWS` has the number of rows. Each element is summed in the
-    order of `inner`. `bias` (width,) may be None.
+    order of `inner`. `bias` (width,) and `skip` may be None.
     """
 
-    def write(code: _Code, a: Any, b: Any, bias: Any, out: Any) -> None:
+    def write(code: _Code, a: Any, b: Any, bias: Any, skip: Any, out: Any) -> None:
         builder = code.builder
         after = builder.append_basic_block("after")
         switch = builder.switch(builder.sdiv(b[2][1], code.long(LANES)), after)
@@ -159,21 +164,21 @@ def tile_product(typing, a, b, bias, out):
             block = builder.append_basic_block(f"tile{vectors}")
             switch.add_case(code.long(vectors), block)
             builder.position_at_end(block)
-            _write_tile(code, a, b, bias, out, rows, vectors)
+            _write_tile(code, a, b, bias, skip, out, rows, vectors)
             builder.branch(after)
         builder.position_at_end(after)
 
-    return _emitted(a, b, bias, out, write=write)
+    return _emitted(a, b, bias, skip, out, write=write)
 
 
-def _write_tile(code: _Code, a: Any, b: Any, bias: Any, out: Any, rows: int, vectors: int) -> None:
+def _write_tile(code: _Code, a: Any, b: Any, bias: Any, skip: Any, out: Any, rows: int, vectors: int) -> None:
     builder = code.builder
     zero = code.constant(0.0)
     sums = [[cgutils.alloca_once_value(builder, zero) for _ in range(vectors)] for _ in range(rows)]
     for row in sums:
         for place in row:
             builder.store(zero, place)
-    starts = [code.at(a[0], builder.mul(a[1][0], code.long(row))) for row in range(rows)]
+    starts = [code.row(a, row) for row in range(rows)]
     offsets = [code.long(LANES * vector) for vector in range(vectors)]
     with cgutils.for_range(builder, b[2][0]) as inner:
         line = code.at(b[0], builder.mul(inner.index, code.long(LANES * vectors)))
@@ -184,76 +189,108 @@ def _write_tile(code: _Code, a: Any, b: Any, bias: Any, out: Any, rows: int, vec
                 place = sums[row][vector]
                 builder.store(code.fused(value, weights[vector], builder.load(place)), place)
     for row in range(rows):
-        line = code.at(out[0], builder.mul(out[1][0], code.long(row)))
+        line = code.row(out, row)
         for vector, offset in enumerate(offsets):
             total = builder.load(sums[row][vector])
             if bias is not None:
                 total = builder.fadd(total, code.load(bias[0], offset))
+            if skip is not None:
+                total = builder.fadd(total, code.load(code.row(skip, row), offset))
             code.store(total, line, offset)
 
 
 @intrinsic
-def snake_rows(typing, x, alpha, inverse):
-    """Apply Snake in place; x (row, channel), of which the channels are a multiple of `LANES`."""
+def snake_rows(typing, x, alpha, inverse, out):
+    """Write Snake(x) to `out`; both (row, channel), of which the channels are a multiple of `LANES`."""
 
-    def write(code: _Code, x: Any, alpha: Any, inverse: Any) -> None:
+    def write(code: _Code, x: Any, alpha: Any, inverse: Any, out: Any) -> None:
         with cgutils.for_range(code.builder, x[2][0]) as row:
-            line = code.at(x[0], code.builder.mul(x[1][0], row.index))
+            source, target = code.row(x, row.index), code.row(out, row.index)
             with code.columns(x[2][1]) as (index, _):
                 factors = code.load(alpha[0], index), code.load(inverse[0], index)
-                code.store(code.snake(code.load(line, index), *factors), line, index)
+                code.store(code.snake(code.load(source, index), *factors), target, index)
 
-    return _emitted(x, alpha, inverse, write=write)
-
-
-@intrinsic
-def filter_inputs(typing, x, out):
-    """Write FILTER.inputs · x to `out`; x (input, channel), out (product, channel), rows at any distance."""
-
-    def write(code: _Code, x: Any, out: Any) -> None:
-        builder = code.builder
-        with code.columns(x[2][1]) as (index, _):
-            rows = [code.load(code.at(x[0], builder.mul(x[1][0], code.long(i))), index) for i in range(PRODUCTS)]
-            # Of points p and -p, the products of even powers are equal and those of odd powers opposite.
-            for product in (0, *range(1, PRODUCTS - 1, 2), PRODUCTS - 1):
-                weights = FILTER.inputs[product].copy()
-                if product in (0, PRODUCTS - 1):
-                    results = [code.weighted(weights, rows)]
-                else:
-                    mirrored = FILTER.inputs[product + 1]
-                    same = code.weighted(np.where(weights == mirrored, weights, 0), rows)
-                    opposite = code.weighted(np.where(weights == mirrored, 0, weights), rows)
-                    results = [builder.fadd(same, opposite), builder.fsub(same, opposite)]
-                for offset, result in enumerate(results):
-                    code.store(result, code.at(out[0], builder.mul(out[1][0], code.long(product + offset))), index)
-
-    return _emitted(x, out, write=write)
+    return _emitted(x, alpha, inverse, out, write=write)
 
 
-@intrinsic
-def filter_outputs(typing, products, bias, alpha, inverse, out):
-    """Write Snake(FILTER.outputs · products + bias) to `out`; products (product, width), out (output, width)."""
+def _filter_inputs(filtering: MinimalFilter) -> Any:
+    products = len(filtering.inputs)
 
-    def write(code: _Code, products: Any, bias: Any, alpha: Any, inverse: Any, out: Any) -> None:
-        builder = code.builder
-        with code.columns(products[2][1]) as (index, _):
-            rows = [
-                code.load(code.at(products[0], builder.mul(products[1][0], code.long(i))), index)
-                for i in range(PRODUCTS)
-            ]
-            pairs = range(1, PRODUCTS - 1, 2)
-            sums = [builder.fadd(rows[i], rows[i + 1]) for i in pairs]
-            differences = [builder.fsub(rows[i], rows[i + 1]) for i in pairs]
-            factors = [code.load(array[0], index) for array in (bias, alpha, inverse)]
-            for output in range(OUTPUTS):
-                weights = FILTER.outputs[output]
-                parts = differences if output % 2 else sums
-                vectors = [rows[0], *parts, rows[PRODUCTS - 1]]
-                total = code.weighted(np.array([weights[0], *(weights[i] for i in pairs), weights[-1]]), vectors)
-                result = code.snake(builder.fadd(total, factors[0]), *factors[1:])
-                code.store(result, code.at(out[0], builder.mul(out[1][0], code.long(output))), index)
+    @intrinsic
+    def filter_inputs(typing, x, out):
+        """Write the inputs' matrix · x to `out`; x (input, channel), out (product, channel)."""
 
-    return _emitted(products, bias, alpha, inverse, out, write=write)
+        def write(code: _Code, x: Any, out: Any) -> None:
+            builder = code.builder
+            with code.columns(x[2][1]) as (index, _):
+                rows = [code.load(code.row(x, i), index) for i in range(products)]
+                # Of points p and -p, the products of even powers are equal and those of odd powers opposite.
+                for product in (0, *range(1, products - 1, 2), products - 1):
+                    weights = filtering.inputs[product].copy()
+                    if product in (0, products - 1):
+                        results = [code.weighted(weights, rows)]
+                    else:
+                        mirrored = filtering.inputs[product + 1]
+                        same = code.weighted(np.where(weights == mirrored, weights, 0), rows)
+                        opposite = code.weighted(np.where(weights == mirrored, 0, weights), rows)
+                        results = [builder.fadd(same, opposite), builder.fsub(same, opposite)]
+                    for offset, result in enumerate(results):
+                        code.store(result, code.row(out, product + offset), index)
+
+        return _emitted(x, out, write=write)
+
+    return filter_inputs
+
+
+def _filter_outputs(filtering: MinimalFilter) -> Any:
+    outputs, products = filtering.outputs.shape
+
+    @intrinsic
+    def filter_outputs(typing, made, bias, alpha, inverse, out):
+        """Write Snake(matrix · made + bias) to `out`; made (product, width), out (output, width).
+
+        The matrix is that of the outputs. Without Snake if `alpha` is None.
+        """
+
+        def write(code: _Code, made: Any, bias: Any, alpha: Any, inverse: Any, out: Any) -> None:
+            builder = code.builder
+            with code.columns(made[2][1]) as (index, _):
+                rows = [code.load(code.row(made, i), index) for i in range(products)]
+                pairs = range(1, products - 1, 2)
+                sums = [builder.fadd(rows[i], rows[i + 1]) for i in pairs]
+                differences = [builder.fsub(rows[i], rows[i + 1]) for i in pairs]
+                offset = code.load(bias[0], index)
+                factors = [code.load(array[0], index) for array in (alpha, inverse) if array is not None]
+                for output in range(outputs):
+                    weights = filtering.outputs[output]
+                    parts = differences if output % 2 else sums
+                    vectors = [rows[0], *parts, rows[products - 1]]
+                    total = code.weighted(
+                        np.array([weights[0], *(weights[i] for i in pairs), weights[-1]]), vectors
+                    )
+                    result = builder.fadd(total, offset)
+                    if factors:
+                        result = code.snake(result, *factors)
+                    code.store(result, code.row(out, output), index)
+
+        return _emitted(made, bias, alpha, inverse, out, write=write)
+
+    return filter_outputs
+
+
+OUTPUTS_OF_7, PRODUCTS_OF_7 = SEVEN_TAPS.outputs.shape
+OUTPUTS_OF_2, PRODUCTS_OF_2 = TWO_TAPS.outputs.shape
+_TWO_TAPS = TWO_TAPS.taps.astype(np.float32)
+_inputs_of_7, _outputs_of_7 = _filter_inputs(SEVEN_TAPS), _filter_outputs(SEVEN_TAPS)
+_inputs_of_2, _outputs_of_2 = _filter_inputs(TWO_TAPS), _filter_outputs(TWO_TAPS)
+
+
+@compiled(nogil=True, error_model="numpy")
+def _panel_product(a, rows, panel, out):
+    """Write a · panel to `out` (row, width), of which rows after the last are written, and of `a` read."""
+    step = ROWS_OF[panel.shape[1] // LANES]
+    for top in range(0, rows, step):
+        tile_product(a[top:], panel, None, None, out[top:])
 
 
 @compiled(nogil=True, error_model="numpy")
@@ -267,17 +304,20 @@ def _product(a, rows, weights, bias, skip, out, tile):
     for panel in range(panels):
         left = panel * width
         right = min(left + width, out.shape[1])
+        offset = bias[left : left + width]
         for top in range(0, rows, step):
             bottom = min(top + step, rows)
             block = out[top:bottom, left:right]
             whole = bottom - top == step and right - left == width
-            target = block if whole else tile
-            tile_product(a[top:], weights[panel], bias[left : left + width], target)
-            if whole and not len(skip):
+            if whole and len(skip):
+                tile_product(a[top:], weights[panel], offset, skip[top:bottom, left:right], block)
+                continue
+            tile_product(a[top:], weights[panel], offset, None, block if whole else tile)
+            if whole:
                 continue
             for row in range(bottom - top):
                 for column in range(right - left):
-                    block[row, column] = target[row, column]
+                    block[row, column] = tile[row, column]
                     if len(skip):
                         block[row, column] += skip[top + row, left + column]
 
@@ -286,36 +326,93 @@ def _product(a, rows, weights, bias, skip, out, tile):
 def _activated(x, alpha, inverse, out):
     """Write Snake(x), and zeros after its last row and channel."""
     rows, channels = x.shape
+    for row in range(rows, len(out)):
+        for channel in range(out.shape[1]):
+            out[row, channel] = 0
+    if len(alpha) and channels == out.shape[1]:
+        snake_rows(x, alpha, inverse, out)
+        return
     for row in range(rows):
         for channel in range(channels):
             out[row, channel] = x[row, channel]
         for channel in range(channels, out.shape[1]):
             out[row, channel] = 0
-    for row in range(rows, len(out)):
-        for channel in range(out.shape[1]):
-            out[row, channel] = 0
     if len(alpha):
-        snake_rows(out[:rows], alpha, inverse)
+        snake_rows(out[:rows], alpha, inverse, out)
 
 
 @compiled(nogil=True, error_model="numpy")
-def convolve(x, taps, stride, alpha, inverse, weights, bias, cut, out, block, activated, windows, products, tile):
-    """Write the convolution of Snake(x), without its first `cut` elements, to `out` (element,).
+def convolve(x, taps, stride, alpha, inverse, weights, bias, out, block, activated, windows, tile):
+    """Write the convolution of Snake(x) to `out` (row, column).
 
-    `windows` (row, tap · channel) are views of `activated`, of which a block has `block` rows; `products` has room
-    for what a block makes.
+    `windows` (row, tap · channel) are views of `activated`, of which a block has `block` rows.
     """
-    count = (len(x) - taps) // stride + 1
-    columns = products.shape[1]
-    for first in range(0, count, block):
-        rows = min(block, count - first)
+    for first in range(0, len(out), block):
+        rows = min(block, len(out) - first)
         begin = first * stride
         _activated(x[begin : begin + (rows - 1) * stride + taps], alpha, inverse, activated)
-        _product(windows, rows, weights, bias, products[:0], products, tile)
-        made = products[:rows].reshape(rows * columns)
-        start = first * columns - cut
-        for element in range(max(0, -start), min(len(made), len(out) - start)):
-            out[start + element] = made[element]
+        _product(windows, rows, weights, bias, out[:0], out[first : first + rows], tile)
+
+
+@compiled(nogil=True, error_model="numpy")
+def filter_two_taps(
+    x,
+    stride,
+    tiles,
+    alpha,
+    inverse,
+    weights,
+    bias,
+    cut,
+    columns,
+    out,
+    activated,
+    transformed,
+    taps,
+    products,
+    made,
+):
+    """Write the convolution of Snake(x) with two taps, without its first `cut` elements, to `out` (element,).
+
+    A row is `stride` samples of x. A tile makes `OUTPUTS_OF_2` rows of `columns` elements, and a block has `tiles`
+    of them. The weights (panel, tap, row, width) are transformed for each block anew: transformed they would take
+    three times the memory, and longer to be read.
+    """
+    count = len(x) // stride - 1
+    panels, _, inner, width = weights.shape
+    rows = activated.reshape(len(activated) // stride, inner)
+    flat = taps.reshape(inner * width)
+    skipped = (cut + columns - 1) // columns  # rows that are not whole
+    begin = skipped * columns - cut
+    whole = (len(out) - begin) // columns
+    whole_rows = out[begin : begin + whole * columns].reshape(whole, columns)
+    for first in range(0, count, tiles * OUTPUTS_OF_2):
+        number = min(tiles, (count - first + OUTPUTS_OF_2 - 1) // OUTPUTS_OF_2)
+        read = number * OUTPUTS_OF_2 + 1
+        _activated(x[first * stride : (first + read) * stride], alpha, inverse, activated[: read * stride])
+        for tile in range(number):
+            _inputs_of_2(rows[tile * OUTPUTS_OF_2 :], transformed[:, tile])
+        for panel in range(panels):
+            left = panel * width
+            kept = min(width, columns - left)
+            one, other = weights[panel, 0].reshape(inner * width), weights[panel, 1].reshape(inner * width)
+            for product in range(PRODUCTS_OF_2):
+                a, b = _TWO_TAPS[product, 0], _TWO_TAPS[product, 1]
+                for element in range(inner * width):
+                    flat[element] = a * one[element] + b * other[element]  # a and b are powers of two
+                _panel_product(transformed[product], number, taps, products[product])
+            offset = bias[left : left + width]
+            for tile in range(number):
+                top = first + tile * OUTPUTS_OF_2 - skipped
+                if top >= 0 and top + OUTPUTS_OF_2 <= whole and kept == width:
+                    block = whole_rows[top : top + OUTPUTS_OF_2, left : left + width]
+                    _outputs_of_2(products[:, tile], offset, None, None, block)
+                    continue
+                _outputs_of_2(products[:, tile], offset, None, None, made)
+                for row in range(min(OUTPUTS_OF_2, count - top - skipped)):
+                    start = (top + row) * columns + begin + left
+                    for column in range(max(0, -start), min(kept, len(out) - start)):
+                        out[start + column] = made[row, column]
 
 
 @compiled(nogil=True, error_model="numpy")
@@ -325,29 +422,27 @@ def residual_unit(
 ):  # fmt: skip
     """Write x + conv1(Snake(conv7(Snake(x)))) to `out`.
 
-    A group is `dilation` interleaved tiles, each of `OUTPUTS` samples; a block has `groups` of them.
+    A group is `dilation` interleaved tiles, each of `OUTPUTS_OF_7` samples; a block has `groups` of them.
     """
-    period = OUTPUTS * dilation
-    margin = (TAPS - 1) * dilation // 2
+    period = OUTPUTS_OF_7 * dilation
+    margin = 3 * dilation
     panels, _, _, width = wide.shape
-    step = ROWS_OF[width // LANES]
     for first in range(0, len(out), groups * period):
         rows = min(groups * period, len(out) - first)
         tiles = (rows + period - 1) // period * dilation
-        read = tiles * OUTPUTS + 2 * margin
+        read = tiles * OUTPUTS_OF_7 + 2 * margin
         _activated(x[first : first + read], alpha, inverse, activated[:read])
         for number in range(tiles):
             start = number // dilation * period + number % dilation
-            filter_inputs(activated[start::dilation], transformed[:, number])
+            _inputs_of_7(activated[start::dilation], transformed[:, number])
         for panel in range(panels):
             left = panel * width
             channels = slice(left, left + width)
-            for product in range(PRODUCTS):
-                for top in range(0, tiles, step):
-                    tile_product(transformed[product, top:], wide[panel, product], None, products[product, top:])
+            for product in range(PRODUCTS_OF_7):
+                _panel_product(transformed[product], tiles, wide[panel, product], products[product])
             for number in range(tiles):
                 start = number // dilation * period + number % dilation
-                filter_outputs(
+                _outputs_of_7(
                     products[:, number], wide_bias[channels], second_alpha[channels], second_inverse[channels],
                     hidden[start::dilation, channels],
                 )  # fmt: skip

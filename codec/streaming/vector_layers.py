@@ -2,7 +2,8 @@
 
 A layer passes over memory once: it takes as many samples as the cache of a core holds, applies Snake, multiplies,
 and writes the result. A convolution without dilation is a matrix product, since the samples under its taps lie
-one after the other in memory. The kernels of 7 taps in residual units are computed by minimal filtering.
+one after the other in memory. Minimal filtering computes the kernels of 7 taps in residual units, and those of
+twice the stride, which are two taps of a stride of samples.
 
 A matrix of weights (inner, column) is stored as panels (panel, inner, width), as `tile_product` reads them.
 Samples have as many channels as fill whole vectors, the last of them 0.
@@ -21,17 +22,31 @@ from torch import Tensor
 
 from codec.rvqgan.layers import Conv1d, ConvTranspose1d, ResidualUnit, Snake1d
 from codec.rvqgan.snake import EPSILON
-from codec.streaming.minimal_filtering import FILTER, OUTPUTS, PRODUCTS, TAPS
-from codec.streaming.vector_kernels import LANES, NAME, ROWS_OF, TILE_ROWS, convolve, residual_unit
+from codec.streaming.minimal_filtering import SEVEN_TAPS
+from codec.streaming.vector_kernels import (
+    LANES,
+    NAME,
+    OUTPUTS_OF_2,
+    OUTPUTS_OF_7,
+    PRODUCTS_OF_2,
+    PRODUCTS_OF_7,
+    ROWS_OF,
+    TILE_ROWS,
+    convolve,
+    filter_two_taps,
+    residual_unit,
+)
 
-__all__ = ["NAME", "convolution", "residual", "residual_step", "transposed"]
+__all__ = ["NAME", "TWO_TAP_STEP", "convolution", "residual", "residual_step", "transposed"]
 
 Rows = Float[Tensor, "time channel"]
 Compute = Callable[[Rows, Rows], None]
 
 BLOCK_ELEMENTS = 2**18  # samples times channels of the input of a convolution that are held in the cache
-FILTER_ELEMENTS = 2**17  # the same of the transformed samples of a residual unit, but at least
+FILTER_ELEMENTS = 2**17  # the same of the transformed samples of a minimal filter, but at least
 FILTER_TILES = 56  # so many tiles, since for fewer, reading the weights takes longer than the arithmetic
+TWO_TAP_TILES = 112  # the same for two taps, whose weights are also transformed
+TWO_TAP_STEP = OUTPUTS_OF_2  # rows that two taps make together, each of a stride of samples on the longer side
 _MAX_ROWS = max(ROWS_OF)
 _buffers = local()
 
@@ -95,7 +110,6 @@ def _windowed(
     bias: Float32[ndarray, " column"],
     activation: Snake1d | None,
     stride: int,
-    cut: int,
 ) -> Compute:
     taps, channels, columns = taps_weights.shape
     padded, width = _padded(channels), _panel_width(columns)
@@ -110,13 +124,42 @@ def _windowed(
     def compute(x: Rows, out: Rows) -> None:
         read = (block - 1) * stride + taps
         spare = _MAX_ROWS * stride
-        activated, products, tile = _divided((read + spare, padded), (block, columns), (_MAX_ROWS, width))
+        activated, tile = _divided((read + spare, padded), (_MAX_ROWS, width))
         windows = np.lib.stride_tricks.as_strided(
             activated, (block + _MAX_ROWS, taps * padded), (4 * stride * padded, 4)
         )
         convolve(
-            x.numpy(), taps, stride, *factors, weights, offset, cut, out.numpy().reshape(-1), block,
-            activated[:read], windows, products, tile,
+            x.numpy(), taps, stride, *factors, weights, offset, out.numpy(), block,
+            activated[:read], windows, tile,
+        )  # fmt: skip
+
+    return compute
+
+
+def _two_taps(
+    taps_weights: Float[ndarray, "tap row column"],
+    bias: Float32[ndarray, " column"],
+    activation: Snake1d | None,
+    stride: int,
+    cut: int,
+) -> Compute:
+    _, inner, columns = taps_weights.shape
+    width = _panel_width(columns)
+    weights = _panels(taps_weights, width)
+    offset = _vector(torch.from_numpy(bias), len(weights) * width)
+    factors = _snake_factors(activation, inner // stride)
+    tiles = max(TWO_TAP_TILES, FILTER_ELEMENTS // (PRODUCTS_OF_2 * inner))
+    step = TILE_ROWS[width // LANES]
+    room = -(-tiles // step) * step
+
+    def compute(x: Rows, out: Rows) -> None:
+        activated, transformed, taps, products, made = _divided(
+            ((tiles * OUTPUTS_OF_2 + 1) * stride, inner // stride), (PRODUCTS_OF_2, room, inner), (inner, width),
+            (PRODUCTS_OF_2, room, width), (OUTPUTS_OF_2, width),
+        )  # fmt: skip
+        filter_two_taps(
+            x.numpy(), stride, tiles, *factors, weights, offset, cut, columns, out.numpy().reshape(-1), activated,
+            transformed, taps, products, made,
         )  # fmt: skip
 
     return compute
@@ -124,8 +167,14 @@ def _windowed(
 
 def convolution(layer: Conv1d, activation: Snake1d | None) -> Compute:
     """Return what computes Snake and a convolution without dilation, possibly strided."""
-    weights = layer.weight.detach().permute(2, 1, 0).numpy()
-    return _windowed(weights, _vector(layer.bias, layer.out_channels), activation, layer.stride[0], 0)
+    stride, taps = layer.stride[0], layer.kernel_size[0]
+    weights = layer.weight.detach().permute(2, 1, 0).numpy()  # (tap, channel, column)
+    bias = _vector(layer.bias, layer.out_channels)
+    if taps != 2 * stride:
+        return _windowed(weights, bias, activation, stride)
+    padded = np.zeros((taps, _padded(layer.in_channels), layer.out_channels), np.float32)
+    padded[:, : layer.in_channels] = weights
+    return _two_taps(padded.reshape(2, -1, layer.out_channels), bias, activation, stride, 0)
 
 
 def transposed(layer: ConvTranspose1d, activation: Snake1d | None) -> Compute:
@@ -136,14 +185,15 @@ def transposed(layer: ConvTranspose1d, activation: Snake1d | None) -> Compute:
     """
     stride, channels = layer.stride[0], layer.out_channels
     halves = layer.weight.detach().unflatten(2, (2, stride)).flip(2)  # (channel, channel_out, tap, phase)
-    weights = halves.permute(2, 0, 3, 1).flatten(2).numpy()
+    weights = np.zeros((2, _padded(layer.in_channels), stride * channels), np.float32)
+    weights[:, : layer.in_channels] = halves.permute(2, 0, 3, 1).flatten(2).numpy()
     bias = np.tile(_vector(layer.bias, channels), stride)
-    return _windowed(weights, bias, activation, 1, int(layer.padding[0]) * channels)
+    return _two_taps(weights, bias, activation, 1, int(layer.padding[0]) * channels)
 
 
 def residual_step(dilation: int) -> int:
     """Return how many samples of a residual unit are computed together: tiles of its dilation, interleaved."""
-    return OUTPUTS * dilation
+    return OUTPUTS_OF_7 * dilation
 
 
 def residual(unit: ResidualUnit) -> Compute:
@@ -156,21 +206,21 @@ def residual(unit: ResidualUnit) -> Compute:
     channels, dilation = wide.in_channels, wide.dilation[0]
     padded, width = _padded(channels), _panel_width(channels)
     taps = wide.weight.detach().permute(2, 1, 0).double().numpy()
-    transformed_taps = np.tensordot(FILTER.taps, taps, 1)
+    transformed_taps = np.tensordot(SEVEN_TAPS.taps, taps, 1)
     wide_weights = _panels(transformed_taps, width)
     narrow_weights = _panels(narrow.weight.detach()[:, :, 0].t().numpy(), width)
     held = len(wide_weights) * width
     wide_bias, narrow_bias = _vector(wide.bias, held), _vector(narrow.bias, held)
     factors, second_factors = _snake_factors(first, padded), _snake_factors(second, held)
-    groups = -(-max(FILTER_TILES, FILTER_ELEMENTS // (PRODUCTS * padded)) // dilation)
+    groups = -(-max(FILTER_TILES, FILTER_ELEMENTS // (PRODUCTS_OF_7 * padded)) // dilation)
     step = TILE_ROWS[width // LANES]
     tiles = groups * dilation
     room = -(-tiles // step) * step
 
     def compute(x: Rows, out: Rows) -> None:
         activated, transformed, products, hidden, tile = _divided(
-            ((tiles * OUTPUTS) + (TAPS - 1) * dilation, padded), (PRODUCTS, room, padded), (PRODUCTS, room, width),
-            (tiles * OUTPUTS + _MAX_ROWS, held), (_MAX_ROWS, width),
+            (tiles * OUTPUTS_OF_7 + 6 * dilation, padded), (PRODUCTS_OF_7, room, padded),
+            (PRODUCTS_OF_7, room, width), (tiles * OUTPUTS_OF_7 + _MAX_ROWS, held), (_MAX_ROWS, width),
         )  # fmt: skip
         residual_unit(
             x.numpy(), dilation, groups, *factors, wide_weights, wide_bias, *second_factors, narrow_weights,

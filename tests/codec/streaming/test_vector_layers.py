@@ -69,7 +69,7 @@ def test_strided_convolution(channels, stride, length):
     x = torch.randn((length + 1) * stride, channels)
     inputs = deepcopy(snake).double()(exact(x))
     expected = conv1d(inputs, layer.weight.double(), layer.bias.double(), stride)[0].t()
-    assert relative_error(vector_layers.convolution(layer, snake), x, expected) < 1e-6
+    assert relative_error(vector_layers.convolution(layer, snake), x, expected) < 3e-6
 
 
 @pytest.mark.parametrize(("channels", "stride", "length"), [(12, 6, 50), (32, 2, 9000), (128, 8, 1)])
@@ -79,7 +79,7 @@ def test_transposed_convolution(channels, stride, length):
     inputs = deepcopy(snake).double()(exact(x))
     whole = conv_transpose1d(inputs, layer.weight.double(), layer.bias.double(), stride, stride // 2)[0].t()
     expected = whole[stride : stride + length * stride]
-    assert relative_error(vector_layers.transposed(layer, snake), x, expected) < 1e-6
+    assert relative_error(vector_layers.transposed(layer, snake), x, expected) < 3e-6
 
 
 def test_a_part_has_the_bits_of_the_whole():
@@ -94,14 +94,39 @@ def test_a_part_has_the_bits_of_the_whole():
     assert torch.equal(whole, parts)
 
 
-def test_the_bits_are_those_of_other_processors():
-    """AVX-512 and AVX2 gave this digest: sums have a fixed order, and products are rounded with them."""
+def test_a_part_of_a_strided_convolution_has_the_bits_of_the_whole():
+    compute = vector_layers.convolution(weights_of(downsample(24, 20, 4)), None)
+    x = torch.randn(4 * 700 + 4, 24)
+    whole, parts = torch.empty(700, 20), torch.empty(700, 20)
+    with torch.inference_mode():
+        compute(x, whole)
+        for start, stop in ((0, 5), (5, 600), (600, 700)):
+            compute(x[4 * start : 4 * stop + 4], parts[start:stop])
+    assert torch.equal(whole, parts)
+
+
+@pytest.mark.parametrize(
+    ("make", "layer", "digest"),
+    [
+        (
+            vector_layers.residual,
+            ResidualUnit(24, 3),
+            "60e191b7547d793f2de53fe300f0a6b8c90656736901c4a890316c9feaea1be3",
+        ),
+        (
+            lambda layer: vector_layers.transposed(layer, None),
+            upsample(24, 24, 2),
+            "74d65342ca15c3c5957771fb500d2b3f224a143969496c1dbe7ad835e609e683",
+        ),
+    ],
+    ids=["residual", "transposed"],
+)
+def test_the_bits_are_those_of_other_processors(make, layer, digest):
+    """AVX-512 and AVX2 gave these digests: sums have a fixed order, and products are rounded with them."""
     random = np.random.default_rng(0)
-    unit = ResidualUnit(24, 3).requires_grad_(False)
-    for parameter in unit.parameters():
+    for parameter in layer.requires_grad_(False).parameters():
         parameter.copy_(torch.from_numpy(random.uniform(0.1, 0.9, tuple(parameter.shape)).astype(np.float32)))
     x = torch.from_numpy(random.standard_normal((118, 24)).astype(np.float32))
     out = torch.empty(100, 24)
-    vector_layers.residual(unit)(x, out)
-    digest = "60e191b7547d793f2de53fe300f0a6b8c90656736901c4a890316c9feaea1be3"
+    make(layer)(x, out)
     assert hashlib.sha256(out.numpy().tobytes()).hexdigest() == digest
