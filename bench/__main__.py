@@ -49,9 +49,10 @@ def processor() -> str:
     return f"{name[1] if name else platform.processor()}, {os.cpu_count()} cores, {', '.join(vectors)}"
 
 
-def run(command: list[str]) -> str | None:
-    """Standard output of a command; None if it fails, which is said."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+def run(command: list[str], programs: str = "") -> str | None:
+    """Standard output of a command; None if it fails, which is said. `programs` is a folder of its peers."""
+    path = os.pathsep.join(filter(None, (programs, os.environ.get("PATH"))))
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PATH": path}
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
     if done.returncode:
         print(f"{command[2:4]} failed: {(done.stderr.strip().splitlines() or ['killed'])[-1]}", file=sys.stderr)
@@ -100,16 +101,18 @@ def network_table(given: argparse.Namespace) -> list[str]:
 
 def decoding_table() -> list[str]:
     """Rows of the table of decoding to loudspeakers, with ffmpeg and the EBU ADM Renderer where they are."""
-    folder = installed("ear-render")
+    ear, ffmpeg = installed("ear-render"), installed("ffmpeg")
     with tempfile.TemporaryDirectory() as temporary:
         command = Path(temporary) / "ear-render"
-        if folder:  # packages that were installed with --target have no command of their own
-            program = f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(folder)!r})\n"
+        if ear:  # packages that were installed with --target have no command of their own
+            program = f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(ear)!r})\n"
             command.write_text(program + "from ear.cmdline.render_file import main\nmain()\n")
             command.chmod(0o755)
-        answer = run(
-            [sys.executable, "-m", "bench.decode", "--seconds", "20", "--rounds", "2", "--ear", str(command)]
-        )
+        if ffmpeg:
+            binary = next((ffmpeg / "imageio_ffmpeg" / "binaries").glob("ffmpeg-*"))
+            (Path(temporary) / "ffmpeg").symlink_to(binary)
+        # short files would measure how long the programs take to start
+        answer = run([sys.executable, "-m", "bench.decode", "--seconds", "240", "--rounds", "3"], temporary)
     return ["```", answer.strip(), "```"] if answer else []
 
 

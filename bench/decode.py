@@ -38,6 +38,7 @@ with soundfile.SoundFile(sys.argv[1]) as scene, soundfile.SoundFile(
 _PEAK_MEMORY = """
 import sys
 from pathlib import Path
+import scipy.signal  # which the loudness meter imports
 from render.hoa.layout import layout
 from render.loudspeakers.renderer import Decoding, decode_file
 def peak_kb():

@@ -16,6 +16,7 @@ PACKAGES = {
     "onnxruntime": ["onnxruntime==1.32.0", "onnx==1.23.2"],
     "openvino": ["openvino==2026.4.1", "onnx==1.23.2"],
     "ear-render": ["ear==2.1.0", "setuptools<80"],
+    "ffmpeg": ["imageio-ffmpeg==0.8.1"],  # a binary of ffmpeg
 }
 
 

@@ -9,7 +9,6 @@ import numpy as np
 import soxr
 from jaxtyping import Float32
 from numpy import ndarray
-from scipy.signal import lfilter
 
 Blocks = Iterable[Float32[ndarray, "channel time"]]
 _MARGIN_S = 0.1  # longer than the impulse response of the resampler at 8 kHz and above
@@ -99,6 +98,8 @@ def scaled_and_delayed(
 
 def with_low_passed_w(signal: Blocks, sample_rate_hz: int) -> Iterator[Float32[ndarray, "channel time"]]:
     """Append the first channel (W), low-passed as libiamf does for its LFE: 120 Hz, second order, Q = 1."""
+    from scipy.signal import lfilter  # takes 0.4 s to import, which most commands save
+
     c = 1 / np.tan(np.pi * _LFE_CUTOFF_HZ / sample_rate_hz)
     numerator = np.array([1.0, 2.0, 1.0]) / (1 + c + c * c)
     denominator = np.array([1 + c + c * c, 2 * (1 - c * c), 1 - c + c * c]) / (1 + c + c * c)

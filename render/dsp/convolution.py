@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.fft
 from jaxtyping import Float, Float32
 from numpy import ndarray
 
@@ -32,11 +31,13 @@ class Filters:
 
     def following(self, first: Filters) -> Filters:
         """Filters that do what `first` does and then what these do."""
+        from scipy.fft import irfft, rfft
+
         if first.taps.shape[2] == 1:
             return Filters(self.after(first.taps[:, :, 0]).taps, self.origin + first.origin)
         length = first.taps.shape[2] + self.taps.shape[2] - 1
-        spectra = [scipy.fft.rfft(filters.taps, length, axis=-1) for filters in (self, first)]
-        taps = scipy.fft.irfft(np.einsum("oib,isb->osb", *spectra), length, axis=-1)
+        spectra = [rfft(filters.taps, length, axis=-1) for filters in (self, first)]
+        taps = irfft(np.einsum("oib,isb->osb", *spectra), length, axis=-1)
         return Filters(taps, self.origin + first.origin)
 
     def permuted(self, outputs: Sequence[int]) -> Filters:
@@ -76,14 +77,16 @@ def convolved(
             yield _product(block.T, matrix).T
         return
 
+    from scipy.fft import irfft, rfft  # takes 0.2 s to import, which a matrix saves
+
     size = 1 << (4 * length).bit_length()
-    spectra = scipy.fft.rfft(filters.taps.astype(np.float32), size, axis=-1)
+    spectra = rfft(filters.taps.astype(np.float32), size, axis=-1)
     waiting = np.zeros((inputs, length - 1), np.float32)
     skip = filters.origin
 
     def filtered(segment: ndarray) -> ndarray:
-        product = np.einsum("oib,ib->ob", spectra, scipy.fft.rfft(segment, size, axis=-1))
-        return scipy.fft.irfft(product, size, axis=-1)[:, length - 1 :]
+        product = np.einsum("oib,ib->ob", spectra, rfft(segment, size, axis=-1))
+        return irfft(product, size, axis=-1)[:, length - 1 :]
 
     for block in blocks:
         waiting = np.concatenate((waiting, block), axis=1)

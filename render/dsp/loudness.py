@@ -6,7 +6,6 @@ import numpy as np
 from jaxtyping import Float, Float32
 from numpy import ndarray
 from numpy.lib.stride_tricks import sliding_window_view
-from scipy.signal import firwin, sosfilt
 
 from render.common.errors import InputError
 from render.hoa.layout import Layout
@@ -80,6 +79,8 @@ class LoudnessMeter:
         """Add the next block of the signal."""
         if not block.size:
             return
+        from scipy.signal import sosfilt  # takes 0.4 s to import, which commands without loudness save
+
         weighted, self._state = sosfilt(self._filter, block[self._weighted], axis=1, zi=self._state)
         power = self._weights[self._weighted] @ np.square(weighted, out=weighted)
         position = 0
@@ -187,6 +188,8 @@ class TruePeakMeter:
     """
 
     def __init__(self, channels: int):
+        from scipy.signal import firwin
+
         length = 2 * _HALF_TAPS * _OVERSAMPLING
         taps = _OVERSAMPLING * firwin(length + 1, 1 / _OVERSAMPLING, window=("kaiser", 8.0))
         # Phase 0 is the sample itself and needs no filter

@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
-from scipy.signal import firwin
 
 from render.dsp.convolution import Filters
 from render.hoa.layout import Layout
@@ -52,6 +51,8 @@ def crossed_over(
     low: Float[ndarray, "loudspeaker acn"], high: Float[ndarray, "loudspeaker acn"], sample_rate_hz: int
 ) -> Filters:
     """Filters that decode with `low` below 500 Hz and `high` above; its linear-phase crossover sums to 1."""
+    from scipy.signal import firwin  # takes 0.4 s to import, which the other decoders save
+
     half = round(_HALF_LENGTH_S * sample_rate_hz)
     low_pass = firwin(2 * half + 1, CROSSOVER_HZ, window=("kaiser", 4.0), fs=sample_rate_hz)
     taps = (low - high)[:, :, None] * low_pass

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
-from scipy.optimize import minimize
 
 from render.hoa.layout import Layout
 from render.hoa.spherical_harmonics import fibonacci_sphere, sn3d_to_n3d, spherical_harmonics, unit_vectors
@@ -64,6 +63,8 @@ def optimised(
     Columns are N3D and LFE rows 0, in `start` as in the result, whose overall level is arbitrary. `whole_sphere`
     also holds |rE| and direction of layouts with height in directions that they do not cover.
     """
+    from scipy.optimize import minimize  # takes 0.1 s to import, which the other decoders save
+
     full_range = layout.full_range
     problem = _problem(layout, order, whole_sphere)
     decoder = start[full_range] / np.linalg.norm(start)
