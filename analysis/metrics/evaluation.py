@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,10 @@ import numpy as np
 from analysis.metrics.alignment import MIN_CORRELATION, Alignment, align
 from analysis.metrics.built_test import REFERENCE, BuiltTest
 from analysis.metrics.covariance import SILENCE, lost_channels
-from analysis.metrics.framing import SHORTEST, Reader, count, file_reader, segment
+from analysis.metrics.framing import SHORTEST, Reader, Segment, count, file_reader, segment
 from analysis.metrics.intelligibility import MAX_S, estoi
 from analysis.metrics.registry import (
     FACTS,
-    Description,
     ReferenceLevels,
     Sums,
     compare,
@@ -311,18 +311,26 @@ def is_speech(item: Item) -> bool:
 
 
 def _measure_segment(prepared: Prepared, number: int) -> dict[str, Sums]:
-    """Return the sums of one segment for every test; the reference is described once."""
+    """Return the sums of one segment for every test; the reference and tests that are alike are measured once."""
 
-    def described(condition: str | None) -> Description:
-        reader = prepared.reader(condition)
-        return describe(segment(reader, number, prepared.total, prepared.sample_rate_hz))
+    def read(condition: str | None) -> Segment:
+        return segment(prepared.reader(condition), number, prepared.total, prepared.sample_rate_hz)
 
-    reference = described(None)
+    of_reference = read(None)
+    reference = describe(of_reference)
+    by_samples = {_digest(of_reference): compare(reference, reference, prepared.levels)}
     found = {}
-    for condition, path in prepared.item.tests.items():
-        test = reference if path == prepared.item.reference else described(condition)
-        found[condition] = compare(reference, test, prepared.levels)
+    for condition in prepared.item.tests:
+        test = read(condition)
+        digest = _digest(test)
+        if digest not in by_samples:
+            by_samples[digest] = compare(reference, describe(test), prepared.levels)
+        found[condition] = by_samples[digest]
     return found
+
+
+def _digest(of: Segment) -> bytes:
+    return sha256(of.extended.tobytes()).digest()
 
 
 def _visqol_of_w(prepared: Prepared, condition: str) -> float | None:

@@ -29,10 +29,9 @@ def _correlation(reference: Scene, test: Scene, reach: int) -> tuple[np.ndarray,
     """Cross-correlation at lags -reach to reach, summed over channels, and the product of both scenes' norms."""
     inner = slice(reach, reference.length - reach)
     if reach <= 16:
-        shifted = (slice(lag, reference.length - 2 * reach + lag) for lag in range(2 * reach + 1))
-        correlation = np.array(
-            [float(np.vdot(reference.samples[:, inner], test.samples[:, part])) for part in shifted]
-        )
+        correlation = np.zeros(2 * reach + 1)
+        for channel, other in zip(reference.samples[:, inner], test.samples, strict=True):
+            correlation += np.correlate(other, channel)
     else:
         size = 1 << (reference.length + reach).bit_length()
         correlation = np.zeros(2 * reach + 1)

@@ -6,9 +6,10 @@ PyTorch: only where it is applied, since the import takes longer than many a bui
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,19 +66,40 @@ def create(condition_id: ConditionId, parameters: Mapping[str, Any]) -> Conditio
 
 def _rendition(scene: Scene, path: Path, codebooks: int | None, low_delay: bool) -> Rendition:
     from codec.coding.model import Model
-    from codec.coding.pipeline import decode, encode
+    from codec.coding.pipeline import decode
 
     model, digest = _load(path)
     if low_delay:
         payload = Model(model, digest).encode(scene, codebooks, low_delay=True).data
     else:
-        payload = encode(model, digest, scene, codebooks)
+        payload = _first_codebooks(_encoded(scene, path), codebooks)
     decoded = decode(model, digest, payload)
     if not isinstance(decoded, Scene):
         raise InputError(
             f"{path}: this model codes loudspeaker feeds, not Ambisonics; train one with --channels 16"
         )
     return Rendition(decoded, payload, ".arvq")
+
+
+@lru_cache(maxsize=1)  # the conditions of an item, which differ in their codebooks, share a stream
+def _encoded(scene: Scene, path: Path) -> bytes:
+    """Stream of a scene with all codebooks of the model."""
+    from codec.coding.pipeline import encode
+
+    return encode(*_load(path), scene)
+
+
+def _first_codebooks(stream: bytes, codebooks: int | None) -> bytes:
+    """What the encoder makes with these codebooks only; None: all of them."""
+    from codec.bitstream.file import keep_codebooks, read_header, read_packets, write_stream
+
+    if codebooks is None:
+        return stream
+    source, target = io.BytesIO(stream), io.BytesIO()
+    header = read_header(source, "stream")
+    packets = read_packets(source, header, "stream")
+    write_stream(target, *keep_codebooks(header, packets, codebooks, "stream"))
+    return target.getvalue()
 
 
 @cache  # the items that one process builds share a model

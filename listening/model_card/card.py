@@ -115,7 +115,9 @@ def make_card(
         folder = out / "work" / name
         where = parse_engine(*engine, folder)
         items = items_of(recording_set.files, folder / EXCERPTS, seconds, where)
-        print(*rate_lines(build_plan(items, plan, folder, path, where, strict=False)), sep="\n")
+        print(
+            *rate_lines(build_plan(items, plan, folder, path, where, strict=False, contact_sheets=False)), sep="\n"
+        )
         rows[name] = [row for row in measured(folder, engine[1]) if row["condition"] != REFERENCE]
         usage = usage_of(folder, path)
         reports[name] = report_of(rows[name], config.codebooks, recording_set.note, usage, refused(folder))

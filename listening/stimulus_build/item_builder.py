@@ -25,7 +25,9 @@ from stimuli.excerpts.window import Window
 CONTACT_SHEET_FILE = "contact_sheet.png"
 
 
-def build_item(item: Item, plan: Plan, out: Path, model: Path | None, strict: bool = True) -> dict[str, Any]:
+def build_item(
+    item: Item, plan: Plan, out: Path, model: Path | None, strict: bool = True, contact_sheet: bool = True
+) -> dict[str, Any]:
     """Make the stimuli of one item; return its entry in the manifest.
 
     Parameters
@@ -39,6 +41,8 @@ def build_item(item: Item, plan: Plan, out: Path, model: Path | None, strict: bo
     strict : bool
         Whether a stimulus without the properties that its condition promises stops the work. If not, its entry
         lists the ``violations``.
+    contact_sheet : bool
+        Whether one is drawn.
 
     Raises
     ------
@@ -54,7 +58,8 @@ def build_item(item: Item, plan: Plan, out: Path, model: Path | None, strict: bo
         if strict and "violations" in entry:
             raise InputError(f"{builder.path(name)}: {name} of {item.id} {'; '.join(entry['violations'])}")
     entries = {name: entries[name] for name in plan.conditions}
-    builder.draw_contact_sheet(entries)
+    if contact_sheet:
+        builder.draw_contact_sheet(entries)
     return {"material": item.material, "source": item.path.name, **source.record, "conditions": entries}
 
 

@@ -55,7 +55,13 @@ def check_conditions(plan: Plan, model: Path | None) -> None:
 
 
 def build_plan(
-    items: list[Item], plan: Plan, out: Path, model: Path | None, engine: Engine, strict: bool = True
+    items: list[Item],
+    plan: Plan,
+    out: Path,
+    model: Path | None,
+    engine: Engine,
+    strict: bool = True,
+    contact_sheets: bool = True,
 ) -> dict[str, Any]:
     """Build all stimuli of a plan, write the manifest and return it.
 
@@ -71,6 +77,8 @@ def build_plan(
         Where the work is done, one job for each item.
     strict : bool
         Whether a stimulus without the properties that its condition promises stops the build.
+    contact_sheets : bool
+        Whether one is drawn for each item.
 
     Raises
     ------
@@ -83,7 +91,7 @@ def build_plan(
         raise InputError(
             f"plan: excerpts of {', '.join(sorted(unknown))} are frozen, but these items were not given"
         )
-    jobs = {item.id: (item, plan, out, model, strict) for item in items}
+    jobs = {item.id: (item, plan, out, model, strict, contact_sheets) for item in items}
     entries = dict(progress(engine.run(build_item, jobs), "make all conditions of item", len(items)))
     manifest = {
         "plan": asdict(plan),

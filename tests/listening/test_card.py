@@ -303,6 +303,7 @@ def test_the_whole_card_and_again(place, capsys):
     scenes = out / "work" / "room" / "scenes" / "noise"
     with open(out / "card.csv", encoding="utf-8") as file:
         rows = {row["condition"]: row for row in csv.DictReader(file)}
+    assert not (scenes / "contact_sheet.png").exists()
     assert list(rows) == ["prop_1cb", "prop", *card_report.OTHERS]
     assert float(rows["cov_noise"]["fine_W_mid"]) < 0.3
     expected = measure(read_scene(scenes / "href.w64"), read_scene(scenes / "la.w64"))

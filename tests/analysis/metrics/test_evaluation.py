@@ -10,6 +10,7 @@ from scipy.signal import resample_poly
 from analysis.metrics.built_test import BuiltTest
 from analysis.metrics.evaluation import is_speech, items_of_build, items_of_files, measure_items, prepare
 from analysis.metrics.intelligibility import estoi
+from analysis.metrics.registry import measure
 from analysis.metrics.selftest import scene
 from listening.conditions.anchors import low_pass
 from render.common.errors import InputError
@@ -43,6 +44,16 @@ def test_the_result_does_not_depend_on_the_workers(item):
     alone, both = (list(measure_items(items, workers, take_as_aligned=False)) for workers in (1, 2))
     assert alone == both
     assert [row["condition"] for row in alone] == ["la", "quiet"]
+
+
+def test_tests_that_are_alike_have_the_values_of_each_alone(item):
+    low = low_pass(REFERENCE, 3500)
+    alone = measure(REFERENCE, low)
+    rows = {row["condition"]: row["values"]
+            for row in measure_items([item(a=low, b=low, copy=REFERENCE)], 1, take_as_aligned=False)}  # fmt: skip
+    assert rows["a"] == rows["b"]
+    assert {name: rows["a"][name] for name in alone} == alone
+    assert rows["copy"]["mel_train"] == 0 < alone["mel_train"]
 
 
 def test_noise_may_be_measured_as_it_is(item):

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from codec.checkpoints.model_file import save
+from codec.checkpoints.model_file import load, save
+from codec.coding.pipeline import encode
 from codec.rvqgan.codec import RVQGAN
 from codec.rvqgan.config import ModelConfig
 from listening.conditions import anchors
@@ -91,6 +92,8 @@ def test_the_proposed_codec_goes_through_its_bit_stream(scene, model, tmp_path):
         made = proposed.apply(scene)
         assert made.scene.samples.shape == scene.samples.shape
         sizes[name] = len(made.payload)
+        codebooks = given["codebooks"] if given else proposed.parameters["codebooks"]
+        assert made.payload == encode(*load(model), scene, codebooks)
     assert sizes["prop_1cb"] == sizes["small"] < sizes["prop"]
 
 
