@@ -12,13 +12,16 @@ right ruin its scores, while a low-pass at 3.5 kHz hardly changes them. Do not j
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
-import scipy.fft
 from jaxtyping import Float32, Float64
 from numpy import ndarray
 
 from analysis.metrics.framing import CONTEXT, LENGTH, Segment, accumulate
+from analysis.metrics.side_by_side import Transform, bin_of, half_spectrum, side_by_side, transform_with
+from render.common.compiled import compiled
+from render.common.vectors import LANES, filled, larger, load, product_sum, root, store
 from render.hoa.scene import order_of
 
 # Frames of the program, which was made for 48 kHz, at every sample rate
@@ -68,23 +71,24 @@ _C1, _C3 = (0.01 * _RANGE) ** 2, (0.03 * _RANGE) ** 2 / 2
 _EXPONENTS = {1: 0.999, 3: 0.999, 4: 0.034, 8: 0.034, 9: 0.078, 15: 0.078, 5: 0.001, 7: 0.001,
               10: 0.001, 14: 0.001, 11: 0.001, 13: 0.001, 2: 0.095 + 0.174, 6: 0.135}  # fmt: skip
 _MISSING = 0.1
+_KERNEL = np.array([0.6193, 0.0838, 0.0113]) / (0.6193 + 4 * 0.0838 + 4 * 0.0113)
+"""Weights of a point, of its four neighbours and of the four on the diagonals."""
 _ORDERS = (1, 3)
 
 
 @dataclass(frozen=True, eq=False)
 class Patches:
-    """Phases of the patches of a segment, with their local statistics.
+    """Phases of the patches of a segment, in groups of 16 channels (`analysis.metrics.side_by_side`).
 
     Attributes
     ----------
-    phases : float (patch, acn, bin, frame)
-    mean, variance : float (patch, acn, bin, frame)
-        Local mean and variance around every point, weighted by the kernel of `smooth`.
+    phases : tuple of float (patch, frame, bin, lane)
+        For each group.
+    channels : int
     """
 
-    phases: Float64[ndarray, "patch acn bin frame"]
-    mean: Float64[ndarray, "patch acn bin frame"]
-    variance: Float64[ndarray, "patch acn bin frame"]
+    phases: tuple[Float64[ndarray, "patch frame bin lane"], ...]
+    channels: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,50 +113,81 @@ def describe(segment: Segment) -> Patches:
         samples[:, : 2 * _HOP] = 0
     frames_left = -(-(segment.total - segment.start) // _HOP)
     count = (frames_left - 1) // _PATCH if segment.is_last else LENGTH // (_PATCH * _HOP)
-    phases = np.empty((count, len(samples), _BINS, _PATCH))
-    if count:
-        window = 0.54 - 0.46 * np.cos(2 * np.pi * np.arange(_WINDOW) / _WINDOW)
-        frames = np.lib.stride_tricks.sliding_window_view(samples, _WINDOW, axis=1)[:, ::_HOP]
-        for channel, of_channel in enumerate(frames):
-            spectra = scipy.fft.rfft(of_channel[: count * _PATCH] * window, _FFT)[:, 1 : _BINS + 1]
-            phases[:, channel] = np.angle(spectra).reshape(count, _PATCH, _BINS).transpose(0, 2, 1)
-    mean = smooth(phases)
-    return Patches(phases, mean, smooth(np.square(phases)) - np.square(mean))
+    found = []
+    for group in side_by_side(samples):
+        parts = np.empty((2, count, _PATCH, _BINS, LANES))
+        _spectra(group.reshape(-1), _tables(), *parts.reshape(2, -1))
+        found.append(np.arctan2(parts[1], parts[0], out=parts[0]))
+    return Patches(tuple(found), len(samples))
 
 
-def smooth(patches: Float64[ndarray, "*patch bin frame"]) -> Float64[ndarray, "*patch bin frame"]:
-    """Convolve with the 3 x 3 kernel of the program, which sums to 1; the edges are repeated."""
-    corner, edge, centre = np.array([0.0113, 0.0838, 0.6193]) / (4 * 0.0113 + 4 * 0.0838 + 0.6193)
-    beside = _beside(patches, -1)
-    columns = _beside(edge * patches + corner * beside, -2)
-    return centre * patches + edge * beside + columns
+@cache
+def _tables() -> Transform:
+    """Tables of the program's transform: a Hamming window, and zeros up to the length of the transform."""
+    window = np.zeros(_FFT)
+    window[:_WINDOW] = 0.54 - 0.46 * np.cos(2 * np.pi * np.arange(_WINDOW) / _WINDOW)
+    return transform_with(window)
 
 
-def _beside(patches: ndarray, axis: int) -> ndarray:
-    """Return the sum of both neighbours along an axis; the edges are repeated."""
-    moved = np.moveaxis(patches, axis, 0)
-    result = np.empty_like(patches)
-    summed = np.moveaxis(result, axis, 0)
-    np.add(moved[:-2], moved[2:], out=summed[1:-1])
-    np.add(moved[0], moved[1], out=summed[0])
-    np.add(moved[-1], moved[-2], out=summed[-1])
-    return result
+@compiled()
+def _spectra(samples, tables, real, imaginary):  # pragma: no cover, compiled
+    """Real and imaginary parts of the first bins but bin 0 of one frame after the other."""
+    work, zero = np.empty((4, (_FFT // 2 + 1) * LANES)), filled(np.float64(0))
+    for frame in range(real.size // (_BINS * LANES)):
+        z, z_i = half_spectrum(samples, frame * _HOP, tables, work[0], work[1], work[2], work[3])
+        for k in range(_BINS):
+            a, b = bin_of(z, z_i, tables, k + 1)
+            at = (frame * _BINS + k) * LANES
+            store(real, at, a + zero)  # no -0, of which the angle may be π
+            store(imaginary, at, b + zero)
 
 
-def similarities(a: Patches, b: Patches) -> Float64[ndarray, "patch acn"]:
+def similarities(
+    a: Float64[ndarray, "patch frame bin lane"], b: Float64[ndarray, "patch frame bin lane"]
+) -> Float64[ndarray, "patch lane"]:
     """Return the neurogram similarity (NSIM) of phases: mean over 32 bands of means over bins and frames."""
-    product = a.mean * b.mean
-    level = (2 * product + _C1) / (np.square(a.mean) + np.square(b.mean) + _C1)
-    spread = np.sqrt(np.maximum(a.variance * b.variance, 0))
-    structure = (smooth(a.phases * b.phases) - product + _C3) / (spread + _C3)
-    by_bin = np.einsum("...bf,...bf->...b", level, structure) / _PATCH
-    first_bins = np.concatenate([[0], np.cumsum(_BAND_BINS)[:-1]])
-    return (np.add.reduceat(by_bin, first_bins, axis=-1) / _BAND_BINS).mean(axis=-1)
+    found = np.zeros((len(a), LANES))
+    weights = np.repeat(1 / _BAND_BINS, _BAND_BINS) / (len(_BAND_BINS) * _PATCH)
+    for patch, of_a, of_b in zip(found, a, b, strict=True):
+        _similarity(of_a.reshape(-1), of_b.reshape(-1), weights, patch)
+    return found
+
+
+@compiled()
+def _similarity(a, b, weights, result):  # pragma: no cover, compiled
+    """Weighted sum over bins and frames of the similarity of two patches.
+
+    Means and variances around every point are those of the program's 3 x 3 kernel; the edges are repeated.
+    """
+    zero, two = filled(np.float64(0)), filled(np.float64(2))
+    c1, c3 = filled(np.float64(_C1)), filled(np.float64(_C3))
+    total = zero
+    for frame in range(_PATCH):
+        for k in range(_BINS):
+            mean_a, mean_b, square_a, square_b, product = zero, zero, zero, zero, zero
+            for by in range(-1, 2):
+                row = min(max(frame + by, 0), _PATCH - 1) * _BINS
+                for over in range(-1, 2):
+                    at = (row + min(max(k + over, 0), _BINS - 1)) * LANES
+                    weight = filled(_KERNEL[abs(by) + abs(over)])
+                    x, y = load(a, at), load(b, at)
+                    mean_a = product_sum(weight, x, mean_a)
+                    mean_b = product_sum(weight, y, mean_b)
+                    square_a = product_sum(weight, x * x, square_a)
+                    square_b = product_sum(weight, y * y, square_b)
+                    product = product_sum(weight, x * y, product)
+            means = mean_a * mean_b
+            level = (two * means + c1) / (mean_a * mean_a + mean_b * mean_b + c1)
+            spread = (square_a - mean_a * mean_a) * (square_b - mean_b * mean_b)
+            structure = (product - means + c3) / (root(larger(spread, zero)) + c3)
+            total = product_sum(filled(weights[k]), level * structure, total)
+    store(result, 0, total)
 
 
 def compare(reference: Patches, test: Patches) -> SimilaritySums:
     """Return the similarities of the patches of a segment, summed for each channel."""
-    return SimilaritySums(similarities(reference, test).sum(axis=0), len(reference.phases))
+    found = [similarities(a, b) for a, b in zip(reference.phases, test.phases, strict=True)]
+    return SimilaritySums(np.concatenate(found, axis=1).sum(axis=0)[: reference.channels], len(found[0]))
 
 
 def conclude(sums: SimilaritySums) -> dict[str, float | None]:

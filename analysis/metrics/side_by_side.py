@@ -11,7 +11,7 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Float, Float32, Float64, Int64
 from numpy import ndarray
 
 from analysis.metrics.framing import hann
@@ -34,11 +34,11 @@ class Frames(NamedTuple):
 class Transform(NamedTuple):
     """Tables of a real transform: the window, and the roots of unity of half and of all of its length."""
 
-    window: Float32[ndarray, " time"]
-    half_cos: Float32[ndarray, " bin"]
-    half_sin: Float32[ndarray, " bin"]
-    cos: Float32[ndarray, " bin"]
-    sin: Float32[ndarray, " bin"]
+    window: Float[ndarray, " time"]
+    half_cos: Float[ndarray, " bin"]
+    half_sin: Float[ndarray, " bin"]
+    cos: Float[ndarray, " bin"]
+    sin: Float[ndarray, " bin"]
 
 
 class Bank(NamedTuple):
@@ -51,10 +51,17 @@ class Bank(NamedTuple):
 
 @cache
 def transform_of(window: int) -> Transform:
-    """Return the tables for a window of 2^n samples, n at least 2."""
-    half, whole = (np.exp(-2j * np.pi * np.arange(window // 2 + 1) / of) for of in (window // 2, window))
-    return Transform(hann(window), *(np.ascontiguousarray(part, np.float32)
-                                     for of in (half, whole) for part in (of.real, of.imag)))  # fmt: skip
+    """Return the tables for a Hann window of 2^n samples, n at least 2."""
+    return transform_with(hann(window))
+
+
+def transform_with(window: Float[ndarray, " time"]) -> Transform:
+    """Return the tables for any window of 2^n samples, n at least 2, in its number format."""
+    bins = np.arange(len(window) // 2 + 1)
+    roots = (np.exp(-2j * np.pi * bins / length) for length in (len(window) // 2, len(window)))
+    return Transform(
+        window, *(np.ascontiguousarray(part, window.dtype) for of in roots for part in (of.real, of.imag))
+    )
 
 
 def bank_of(filters: Float64[ndarray, "band bin"]) -> Bank:
@@ -69,10 +76,10 @@ def bank_of(filters: Float64[ndarray, "band bin"]) -> Bank:
     return Bank(np.array(first, np.int64), np.array(position, np.int64), np.concatenate(weights))
 
 
-def side_by_side(signals: Float32[ndarray, "signal time"]) -> Float32[ndarray, "group time lane"]:
+def side_by_side(signals: Float[ndarray, "signal time"]) -> Float[ndarray, "group time lane"]:
     """Return signals in groups of `LANES`, the last group filled up with silence."""
     count, length = signals.shape
-    result = np.zeros((-(-count // LANES), length, LANES), np.float32)
+    result = np.zeros((-(-count // LANES), length, LANES), signals.dtype)
     for group, of_group in enumerate(result):
         part = signals[group * LANES : (group + 1) * LANES]
         of_group[:, : len(part)] = part.T
@@ -122,11 +129,11 @@ def _half_step(x, x_i, y, y_i, stride):  # pragma: no cover, compiled
 
 
 @compiled()
-def _magnitudes(samples, begin, tables, x, x_i, y, y_i, result):  # pragma: no cover, compiled
-    """Magnitudes of the spectrum of one frame that begins at a sample; x to y_i are for what is in between.
+def half_spectrum(samples, begin, tables, x, x_i, y, y_i):  # pragma: no cover, compiled
+    """Spectrum of one frame as that of a signal of half the length; all arrays but `samples` are written to.
 
-    The even samples are taken as the real parts and the odd ones as the imaginary parts of a signal z of half the
-    length h: then X[k] = (Z[k] + Z*[h-k]) / 2 - i w^k (Z[k] - Z*[h-k]) / 2, where w = exp(-2πi / 2h).
+    The even samples are the real parts and the odd ones the imaginary parts of that signal. `bin_of` takes the
+    spectrum of the frame from the two arrays that are returned.
     """
     half = tables.window.size // 2
     for k in range(half):
@@ -142,15 +149,30 @@ def _magnitudes(samples, begin, tables, x, x_i, y, y_i, result):  # pragma: no c
     if length == 2:
         _half_step(x, x_i, y, y_i, stride)
         x, x_i = y, y_i
-    two = np.float32(0.5)
-    for k in range(half + 1):
-        at, mirrored = (k % half) * LANES, ((half - k) % half) * LANES
-        a, a_i, b, b_i = load(x, at), load(x_i, at), load(x, mirrored), load(x_i, mirrored)
-        cos, sin = filled(tables.cos[k]), filled(tables.sin[k])
-        u, u_i = a - b, a_i + b_i
-        real = (a + b) + (cos * u_i + sin * u)
-        imaginary = (a_i - b_i) + (sin * u_i - cos * u)
-        store(result, k * LANES, filled(two) * root(real * real + imaginary * imaginary))
+    return x, x_i
+
+
+@compiled()
+def bin_of(z, z_i, tables, k):  # pragma: no cover, compiled
+    """Real and imaginary part of twice the spectrum in bin k.
+
+    2 X[k] = Z[k] + Z*[h-k] - i w^k (Z[k] - Z*[h-k]), where w = exp(-2πi / 2h) and h is half the length.
+    """
+    half = tables.window.size // 2
+    at, mirrored = (k % half) * LANES, ((half - k) % half) * LANES
+    a, a_i, b, b_i = load(z, at), load(z_i, at), load(z, mirrored), load(z_i, mirrored)
+    cos, sin = filled(tables.cos[k]), filled(tables.sin[k])
+    u, u_i = a - b, a_i + b_i
+    return (a + b) + (cos * u_i + sin * u), (a_i - b_i) + (sin * u_i - cos * u)
+
+
+@compiled()
+def _magnitudes(samples, begin, tables, x, x_i, y, y_i, result):  # pragma: no cover, compiled
+    """Magnitudes of the spectrum of one frame that begins at a sample; x to y_i are for what is in between."""
+    z, z_i = half_spectrum(samples, begin, tables, x, x_i, y, y_i)
+    for k in range(tables.window.size // 2 + 1):
+        real, imaginary = bin_of(z, z_i, tables, k)
+        store(result, k * LANES, filled(np.float32(0.5)) * root(real * real + imaginary * imaginary))
 
 
 @compiled()

@@ -47,6 +47,8 @@ from stimuli.preparation.conversion import CHANNELS, RATE_HZ, recording_info
 
 MEASUREMENT = "analysis.metrics.evaluation"
 EXCERPTS, SCENES, MEASURED = "excerpts", "scenes", "measured"  # folders in that of a set
+MEASURED_AT_A_TIME = 4
+"""Items between two records of measurements: every start of the worker processes costs as much as half an item."""
 
 
 @dataclass(frozen=True)
@@ -213,16 +215,19 @@ def measured(build: Path, workers: int) -> Iterator[dict[str, Any]]:
     """Rows of all items of a build; items that were measured before are not measured again."""
     test = read_built_test(build)
     items = items_of_build(test)
-    for number, item in enumerate(items, 1):
-        path = build / MEASURED / item.id
-        key = sha256_of([test.items[item.id], code_digest(MEASUREMENT), versions(*LIBRARIES)])
-        kept: dict[str, Any] = read_record(path)
-        if kept.get("key") != key:
-            print(f"{build.name}: item {number} of {len(items)}, {item.id}", file=sys.stderr)
-            rows = list(measure_items([item], workers, take_as_aligned=True))
-            kept = {"key": key, "rows": rows}
-            write_json(record_path(path), kept, force=True)
-        yield from kept["rows"]
+    records = {item.id: record_path(build / MEASURED / item.id) for item in items}
+    code = [code_digest(MEASUREMENT), versions(*LIBRARIES)]
+    keys = {item.id: sha256_of([test.items[item.id], *code]) for item in items}
+    missing = [item for item in items if read_record(build / MEASURED / item.id).get("key") != keys[item.id]]
+    for first in range(0, len(missing), MEASURED_AT_A_TIME):
+        some = missing[first : first + MEASURED_AT_A_TIME]
+        print(f"{build.name}: {', '.join(item.id for item in some)}", file=sys.stderr)
+        rows = list(measure_items(some, workers, take_as_aligned=True))
+        for item in some:
+            own = [row for row in rows if row["item"] == item.id]
+            write_json(records[item.id], {"key": keys[item.id], "rows": own}, force=True)
+    for item in items:
+        yield from read_record(build / MEASURED / item.id)["rows"]
 
 
 def refused(build: Path) -> list[str]:

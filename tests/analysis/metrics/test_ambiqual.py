@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import convolve
 
-from analysis.metrics import selftest
-from analysis.metrics.ambiqual import smooth
+from analysis.metrics import ambiqual, selftest
 from analysis.metrics.registry import measure, measure_all
 from render.hoa.scene import Scene
 from render.hoa.spherical_harmonics import yaw_matrix
@@ -33,10 +32,26 @@ def test_the_published_programs_values():
         assert found["aq_la"] == pytest.approx(la, rel=1e-12)
 
 
-def test_smoothing_is_the_programs_convolution():
+def test_similarity_is_the_programs():
+    """NSIM with the program's 3 x 3 kernel by SciPy, mean over 32 bands of the means over their bins."""
     kernel = np.array([[0.0113, 0.0838, 0.0113], [0.0838, 0.6193, 0.0838], [0.0113, 0.0838, 0.0113]])
-    patch = np.random.default_rng(0).standard_normal((640, 30))
-    assert np.allclose(smooth(patch), convolve(patch, kernel / kernel.sum(), mode="reflect"), rtol=0, atol=1e-14)
+    a, b = np.random.default_rng(0).uniform(-np.pi, np.pi, (2, 2, 30, 640, 16))
+    b[..., 8:] = 0.8 * a[..., 8:] + 0.1 * b[..., 8:]
+
+    def smooth(patch):
+        return convolve(patch, kernel / kernel.sum(), mode="reflect")
+
+    c1, c3 = (0.01 * 2 * np.pi) ** 2, (0.03 * 2 * np.pi) ** 2 / 2
+    found = ambiqual.similarities(a, b)
+    for patch, lane in ((0, 0), (1, 15)):
+        x, y = (of[patch, :, :, lane].T for of in (a, b))
+        mx, my = smooth(x), smooth(y)
+        vx, vy = smooth(x * x) - mx * mx, smooth(y * y) - my * my
+        level = (2 * mx * my + c1) / (mx * mx + my * my + c1)
+        structure = (smooth(x * y) - mx * my + c3) / (np.sqrt(vx * vy) + c3)
+        by_bin = (level * structure).mean(axis=1)
+        bands = [of.mean() for of in np.split(by_bin, np.cumsum(ambiqual._BAND_BINS)[:-1])]
+        assert found[patch, lane] == pytest.approx(np.mean(bands), rel=1e-12)
 
 
 def test_it_hears_phase_and_nothing_but_phase():
