@@ -128,9 +128,9 @@ def playwright():
 
 
 @pytest.fixture(scope="module")
-def chromium(chromium_path):
+def chromium(headless_path):
     root = ["--no-sandbox"] if os.geteuid() == 0 else []
-    return {"executable_path": chromium_path, "args": [*ARGUMENTS, *root]}
+    return {"executable_path": headless_path, "args": [*ARGUMENTS, *root]}
 
 
 @pytest.fixture(scope="module")
