@@ -55,11 +55,12 @@ def main() -> None:
 
     from codec.coding.files import AudioOutput, DecodeOptions, decode_file
     from codec.coding.low_delay_files import decode_low_delay_file
-    from codec.descript.dac_decode import decode_dac_file
     from codec.descript.dac_file import is_dac_file
+    from render.common.memory import return_freed_arrays
     from render.common.stdio import input_path
     from render.hoa.scene import check_rate
 
+    return_freed_arrays()
     if given.rate is not None:
         check_rate(given.rate)
     output = AudioOutput(given.output, given.subtype, given.force)
@@ -76,6 +77,8 @@ def main() -> None:
                         f"{where}: a .dac file is decoded whole and at its rate; leave --conceal, --start, "
                         "--seconds and --rate out"
                     )
+                from codec.descript.dac_decode import decode_dac_file
+
                 made = decode_dac_file(path, where, output, given.model)
             else:
                 made = decode_file(path, where, output, options)

@@ -78,7 +78,7 @@ def main() -> None:
     if given.preset:
         model = RVQGAN(load_preset(given.preset)[0], weight_norm=False).eval().requires_grad_(False)
     else:
-        model, _ = load(given.model)
+        model, _ = load(given.model, streamed=True)
     found = profile(model, given.seconds)
     print(json.dumps(found, indent=1) if given.json else report(found))
 

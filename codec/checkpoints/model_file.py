@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+from mmap import mmap
 from pathlib import Path
 from typing import Any
+from weakref import finalize
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from codec.checkpoints.pretrained import PRETRAINED
 from codec.checkpoints.state_dict import assemble
@@ -17,6 +21,7 @@ from codec.rvqgan.config import ModelConfig
 from render.common.errors import InputError
 from render.common.files import read_json, sha256, whole_file, write_json
 
+_DTYPES = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64}
 _CONVERT = "python -m codec.weights convert makes one of published weights"
 
 
@@ -43,7 +48,7 @@ def save(path: Path, model: RVQGAN, card: dict[str, Any], force: bool = False, e
     write_json(path.with_suffix(".json"), {"sha256": sha256(path), **card}, force=force)
 
 
-def load(path: Path | None = None, device: str = "cpu") -> tuple[RVQGAN, bytes]:
+def load(path: Path | None = None, device: str = "cpu", streamed: bool = False) -> tuple[RVQGAN, bytes]:
     """Read a model, ready to run: float32, evaluation mode, no gradients.
 
     Parameters
@@ -51,6 +56,10 @@ def load(path: Path | None = None, device: str = "cpu") -> tuple[RVQGAN, bytes]:
     path : Path, optional
         A file written by `save`; the shipped 16-channel model by default.
     device : {"cpu", "cuda"}
+    streamed : bool
+        Whether the model shall only run as a stream (`codec.streaming`). On a CPU, encoder and decoder then stay
+        in the file until a stream reads them, so that no weight is held twice. The file is kept open: it may be
+        replaced or removed.
 
     Returns
     -------
@@ -84,11 +93,35 @@ def load(path: Path | None = None, device: str = "cpu") -> tuple[RVQGAN, bytes]:
                 raise InputError(f"{path}: not a model file of this package; {_CONVERT}")
             config = _configuration(description, path)
             shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-            model = assemble(config, shapes, file.get_tensor, str(path))
+        model = assemble(config, shapes, _Tensors(path), str(path), streamed and device == "cpu")
     except SafetensorError as error:
         raise InputError(f"{path}: not a model file ({error}); {_CONVERT}") from error
     model.takes_channels = not config.side_layers
-    return model.to(device), bytes.fromhex(digest[:16])
+    return model if device == "cpu" else model.to(device), bytes.fromhex(digest[:16])
+
+
+class _Tensors:
+    """Reads tensors of a safetensors file, which stays open, into memory of their own.
+
+    safetensors maps the file, and what is read of a map counts as memory of the process as long as it is mapped.
+    """
+
+    def __init__(self, path: Path):
+        self._path, self._file = path, os.open(path, os.O_RDONLY)
+        finalize(self, os.close, self._file)
+        length = int.from_bytes(os.pread(self._file, 8, 0), "little")
+        self._begin = 8 + length
+        self._about = json.loads(os.pread(self._file, length, 8))
+
+    def __call__(self, name: str) -> Tensor:
+        about = self._about[name]
+        if about["dtype"] not in _DTYPES:
+            raise InputError(f"{self._path}: {name} has elements of type {about['dtype']}, not floating point")
+        begin, end = about["data_offsets"]
+        data = mmap(-1, end - begin)  # which leaves no hole in the heap
+        if os.preadv(self._file, [data], self._begin + begin) < len(data):
+            raise InputError(f"{self._path}: changed while it was in use")
+        return torch.frombuffer(data, dtype=_DTYPES[about["dtype"]]).reshape(about["shape"])
 
 
 def is_model_file(path: Path) -> bool:

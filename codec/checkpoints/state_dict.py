@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
+from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from codec.rvqgan.codec import RVQGAN, convolutions, meta_model
 from codec.rvqgan.config import ModelConfig
@@ -15,7 +17,11 @@ GAIN, DIRECTION = "parametrizations.weight.original0", "parametrizations.weight.
 
 
 def assemble(
-    config: ModelConfig, shapes: Mapping[str, tuple[int, ...]], tensor: Callable[[str], Tensor], where: str
+    config: ModelConfig,
+    shapes: Mapping[str, tuple[int, ...]],
+    tensor: Callable[[str], Tensor],
+    where: str,
+    streamed: bool = False,
 ) -> RVQGAN:
     """Return a model ready to run: float32, weight norm folded, evaluation mode, no gradients.
 
@@ -28,6 +34,9 @@ def assemble(
         Reads the tensor of a name. It is called only after all names and shapes have been checked.
     where : str
         Name of the file in error messages.
+    streamed : bool
+        Whether encoder and decoder stay without memory for their weights, which `RVQGAN.stored` reads with
+        `tensor`. It concerns folded weights only.
 
     Raises
     ------
@@ -47,18 +56,33 @@ def assemble(
             f"{where}: {len(wrong)} tensors do not fit the configuration, the first is {name}: its shape is "
             f"{tuple(shapes[name])}, expected is {expected[name]}"
         )
-    with torch.random.fork_rng(devices=[]):  # initialisation must not advance the caller's random generator
-        model = RVQGAN(config, weight_norm)
+    if streamed and not weight_norm:
+        model = meta_model(config)
+        model.quantizer.to_empty(device="cpu")
+        model.stored = partial(_with_weights, {layer: name for name, layer in model.named_modules()}, tensor)
+    else:
+        with torch.random.fork_rng(devices=[]):  # initialisation must not advance the caller's random generator
+            model = RVQGAN(config, weight_norm)
     for name, parameter in model.state_dict().items():
-        parameter.copy_(tensor(name))
-        if not parameter.isfinite().all():
+        values = tensor(name)
+        if not all(bound.float().isfinite() for bound in torch.aminmax(values)):  # without a copy of the values
             raise InputError(f"{where}: {name} is not finite; train or download the model again")
+        if not parameter.is_meta:
+            parameter.copy_(values)
     # Folding makes parameters only of weights with gradients, so these are switched off afterwards.
     model.fold_weight_norm().eval().requires_grad_(False)
     for name, parameter in model.state_dict().items():  # a zero kernel has no direction
-        if not parameter.isfinite().all():
+        if not parameter.is_meta and not parameter.isfinite().all():
             raise InputError(f"{where}: {name} is not finite after its weight norm is folded")
     return model
+
+
+def _with_weights(names: Mapping[nn.Module, str], tensor: Callable[[str], Tensor], layer: nn.Module) -> nn.Module:
+    """Return a copy of a layer that has no memory for its weights, with the weights."""
+    present = deepcopy(layer)
+    weights = {name: tensor(f"{names[layer]}.{name}").float() for name in present.state_dict()}
+    present.load_state_dict(weights, assign=True)
+    return present.requires_grad_(False)
 
 
 def shapes_of(config: ModelConfig, weight_norm: bool) -> dict[str, tuple[int, ...]]:

@@ -87,6 +87,6 @@ def profile(model: RVQGAN, seconds: float) -> dict[str, Any]:
         "latency_s": delay_samples(model, STANDARD) / config.sample_rate_hz,
         "low_delay_latency_s": delay_samples(model, LOW_DELAY) / config.sample_rate_hz,
         "threads": torch.get_num_threads(),
-        "kernel": fastest_layers(next(model.parameters()).device).NAME,
+        "kernel": fastest_layers(next(model.quantizer.parameters()).device).NAME,
         **measure(model, seconds),
     }

@@ -209,7 +209,7 @@ def decode_file(path: Path, where: str, output: AudioOutput, options: DecodeOpti
     """
     with open(path, "rb") as file:
         header = read_header(file, where, allow_damage=options.conceal)
-        model, digest = load(options.model, options.device)
+        model, digest = load(options.model, options.device, streamed=True)
         check_model(header, model, digest, where)
         rate_hz = options.rate_hz or header.original_rate_hz
         start, stop = _sample_range(

@@ -95,7 +95,7 @@ def decode_low_delay_file(source: Path, output: AudioOutput, options: DecodeOpti
         If it is damaged, ends too early or is not of low delay.
     """
     where = "standard input" if str(source) == "-" else str(source)
-    model, digest = load(options.model, options.device)
+    model, digest = load(options.model, options.device, streamed=True)
     with ExitStack() as stack:
         if str(source) == "-":
             file = standard_input()

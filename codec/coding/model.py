@@ -307,4 +307,4 @@ def load(path: Path | str | None = None, device: str = "cpu") -> Model:
     InputError
         If the file is missing or damaged, or there is no such device.
     """
-    return Model(*model_file.load(Path(path) if path else None, device))
+    return Model(*model_file.load(Path(path) if path else None, device, streamed=True))

@@ -105,7 +105,7 @@ def decode_dac_file(path: Path, where: str, output: AudioOutput, model_path: Pat
         As in `decode_dac`, or if the file is damaged.
     """
     dac = read_dac(path)
-    model, _ = load(model_path)
+    model, _ = load(model_path, streamed=dac.padding)  # chunks without padding are no stream
     sample_rate_hz = model.config.sample_rate_hz
     output.write(decode_dac_at_level(model, dac, where), dac.channels, sample_rate_hz)
     return DecodedAudio(dac.channels, decoded_length(model, dac), sample_rate_hz)

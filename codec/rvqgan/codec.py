@@ -7,6 +7,7 @@ as the paper proposes it for Ambisonics. A model of 7.1.4 loudspeaker signals is
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
 
@@ -58,12 +59,16 @@ class RVQGAN(nn.Module):
         Whether the network codes channels of audio. It is false for a model file that was made for a front end,
         whose network codes what that makes of the channels: `encode`, `decode` and `forward` then raise
         `InputError`, because with channels they would silently give something else than the codec.
+    stored : callable, optional
+        Reads a layer of the encoder or the decoder with its weights, where these stay in the model file. Such a
+        network only runs as a stream (`codec.streaming`), which holds them in the form that it computes with.
     """
 
     def __init__(self, config: ModelConfig, weight_norm: bool = True):
         super().__init__()
         self.config = config
         self.takes_channels = True
+        self.stored: Callable[[nn.Module], nn.Module] | None = None
         self.encoder = Encoder(config)
         self.quantizer = ResidualVectorQuantizer(config)
         self.decoder = Decoder(config)
@@ -88,12 +93,12 @@ class RVQGAN(nn.Module):
             Number of codebooks to use, counted from the first; all by default. A number that the model does not
             have raises `InputError`.
         """
-        self._check_takes_channels()
+        self._check_runs()
         return self.quantizer.encode(self.encoder(audio), codebooks)
 
     def decode(self, codes: Int[Tensor, "batch codebook frame"]) -> Float[Tensor, "batch channel time"]:
         """Return the audio of codes of the first 1 to all codebooks; invalid codes raise `InputError`."""
-        self._check_takes_channels()
+        self._check_runs()
         return self.decoder(self.quantizer.decode(codes))
 
     def forward(
@@ -117,7 +122,7 @@ class RVQGAN(nn.Module):
         quantize : bool
             Whether the latents are quantised; otherwise they enter the decoder as they are.
         """
-        self._check_takes_channels()
+        self._check_runs()
         latents = self.encoder(audio).float()
         if not quantize:
             return Reconstruction(self.decoder(latents).float(), latents)
@@ -131,7 +136,11 @@ class RVQGAN(nn.Module):
             quantized.codebook_loss,
         )
 
-    def _check_takes_channels(self) -> None:
+    def _check_runs(self) -> None:
+        if self.stored is not None:
+            raise InputError(
+                "the weights of this network are in its file, for streams; load it without `streamed`"
+            )
         if not self.takes_channels:
             raise InputError(
                 "this network codes what its front end makes of the channels, not the channels; hoa.load() gives "

@@ -7,17 +7,38 @@ whole signal pushed at once (`codec.streaming.stream_layers`).
 from __future__ import annotations
 
 from collections.abc import Iterable
+from types import ModuleType
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from jaxtyping import Float32, Int
 from numpy import ndarray
+from torch import nn
 
 from codec.bitstream.format import ABSENT
 from codec.rvqgan.codec import RVQGAN
-from codec.streaming.stream_layers import TILE_FRAMES, Stream, fastest_layers, stream_layers
+from codec.streaming.stream_layers import CPU, TILE_FRAMES, Stream, StreamLayer, fastest_layers, stream_layers
 from codec.streaming.threads import thread_pool
 from render.common.errors import InputError
+
+SEGMENT_FRAMES = 64  # with fewer, reading the weights takes longer than the arithmetic
+_kept: WeakKeyDictionary[nn.Sequential, dict[ModuleType, list[StreamLayer]]] = WeakKeyDictionary()
+
+
+def _layers(model: RVQGAN, network: nn.Sequential, computed_by: ModuleType) -> list[StreamLayer]:
+    """Return the layers of the encoder or the decoder; those that are stored in a file are read once and kept."""
+    if model.stored is None:
+        return stream_layers(network, computed_by)
+    kept = _kept.setdefault(network, {})
+    if computed_by not in kept:
+        kept[computed_by] = stream_layers(network, computed_by, model.stored)
+    return kept[computed_by]
+
+
+def _segments(tile_frames: int, device: torch.device) -> int:
+    """Return into how many segments a tile is cut: one where it is short, and on a GPU."""
+    return tile_frames // SEGMENT_FRAMES if device == CPU and tile_frames % SEGMENT_FRAMES == 0 else 1
 
 
 class StreamEncoder:
@@ -49,9 +70,10 @@ class StreamEncoder:
         self._hop, self._length = config.hop, 0
         self._threads = threads or torch.get_num_threads()
         self._tile = tile_frames * config.hop
-        device = next(model.parameters()).device
-        layers = stream_layers(model.encoder.block, fastest_layers(device))
-        self._stream = Stream(layers, config.channels, self._tile, self._threads, device=device)
+        device = next(model.quantizer.parameters()).device
+        layers = _layers(model, model.encoder.block, fastest_layers(device))
+        segments = _segments(tile_frames, device)
+        self._stream = Stream(layers, config.channels, self._tile, self._threads, device=device, segments=segments)
 
     @property
     def latency_samples(self) -> int:
@@ -112,9 +134,12 @@ class StreamDecoder:
         self._config = config
         self._threads = threads or torch.get_num_threads()
         self._tile = tile_frames
-        device = next(model.parameters()).device
-        layers = stream_layers(model.decoder.model, fastest_layers(device, bf16))
-        self._stream = Stream(layers, config.latent_dim, self._tile, self._threads, running, device, bf16)
+        device = next(model.quantizer.parameters()).device
+        layers = _layers(model, model.decoder.model, fastest_layers(device, bf16))
+        segments = _segments(tile_frames, device)
+        self._stream = Stream(
+            layers, config.latent_dim, self._tile, self._threads, running, device, bf16, segments
+        )
         self._tables = thread_pool(self._threads).submit(code_tables, model).result()
 
     @property

@@ -97,15 +97,19 @@ def _pointwise(function: nn.Module, channels: int) -> StreamLayer:
     return StreamLayer(compute, 0, 0, 1, 1, 1, channels)
 
 
-def stream_layers(network: nn.Sequential, computed_by: ModuleType) -> list[StreamLayer]:
+def stream_layers(
+    network: nn.Sequential, computed_by: ModuleType, stored: Callable[[nn.Module], nn.Module] | None = None
+) -> list[StreamLayer]:
     """Return the layers of a folded encoder or decoder (`Encoder.block`, `Decoder.model`).
 
-    They are computed by `vector_layers` or `torch_layers`; see `fastest_layers`.
+    They are computed by `vector_layers` or `torch_layers`; see `fastest_layers`. Where the weights are stored in a
+    file (`RVQGAN.stored`), they are read for one layer after the other.
     """
     layers: list[StreamLayer] = []
     activation = None
     for item in network:
-        for layer in item.block if isinstance(item, Block) else [item]:
+        for described in item.block if isinstance(item, Block) else [item]:
+            layer = stored(described) if stored else described
             if isinstance(layer, Snake1d):
                 activation = layer
                 continue
@@ -160,12 +164,16 @@ class Stream:
         Where the weights are. Threads and parts concern the CPU; a GPU processes each tile as a whole.
     bf16 : bool
         Whether to convolve in bfloat16.
+    segments : int
+        Number of equal parts of a tile that pass all layers one after the other, so that the samples between two
+        layers take less memory.
     """
 
     def __init__(
         self, layers: list[StreamLayer], channels: int, tile: int, threads: int, running: bool = False,
-        device: torch.device = CPU, bf16: bool = False,
+        device: torch.device = CPU, bf16: bool = False, segments: int = 1,
     ):  # fmt: skip
+        self._segments = segments
         self._layers, self._tile, self._threads = layers, tile, threads
         self._device, self._bf16 = device, bf16
         widths = [channels, *(layer.channels_out for layer in layers)]
@@ -211,10 +219,23 @@ class Stream:
 
     @torch.inference_mode()
     def _run(self, rows: Rows, last: bool) -> Rows:
+        """Return the output of a tile, whose segments pass all layers one after the other."""
+        size = self._tile // self._segments
+        starts = range(0, max(1, len(rows)), size)
+        ends = [start == starts[-1] for start in starts]
+        outputs = [
+            self._pass(rows[start : start + size], end, last and end)
+            for start, end in zip(starts, ends, strict=True)
+        ]
+        return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+
+    def _pass(self, rows: Rows, end: bool, last: bool) -> Rows:
+        """Pass samples through all layers, each of which computes whole steps, at the end of a tile all."""
         x, held = self._input(0, len(rows), last)
         x[len(self._tails[0]) : len(self._tails[0]) + len(rows)] = rows
         for index, layer in enumerate(self._layers):
-            usable = max(0, held - layer.before - layer.after) // layer.down * layer.down
+            usable = max(0, held - layer.before - layer.after)
+            usable -= usable % (layer.down if end else layer.step)
             produced = usable * layer.up // layer.down
             if index + 1 < len(self._layers):
                 following, held_there = self._input(index + 1, produced, last)
@@ -233,6 +254,7 @@ class Stream:
         held = len(tail) + incoming + layer.after * last
         elements = held * tail.shape[1]
         if self._scratch[index % 2].numel() < elements:
+            self._scratch[index % 2] = torch.empty(0)  # given back before more is taken
             self._scratch[index % 2] = torch.empty(elements, device=self._device)
         x = self._scratch[index % 2][:elements].view(held, tail.shape[1])
         x[: len(tail)] = tail

@@ -11,7 +11,7 @@ Samples have as many channels as fill whole vectors, the last of them 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from threading import local
 
 import numpy as np
@@ -48,6 +48,7 @@ FILTER_TILES = 56  # so many tiles, since for fewer, reading the weights takes l
 TWO_TAP_TILES = 112  # the same for two taps, whose weights are also transformed
 TWO_TAP_STEP = OUTPUTS_OF_2  # rows that two taps make together, each of a stride of samples on the longer side
 _MAX_ROWS = max(ROWS_OF)
+_NOTHING = np.empty(0, np.float32)
 _buffers = local()
 
 
@@ -62,13 +63,15 @@ def _panel_width(columns: int) -> int:
     return min(widths, key=lambda width: -(-columns // width) * width)
 
 
-def _panels(weights: Float[ndarray, "... inner column"], width: int) -> Float32[ndarray, "panel ... inner width"]:
-    """Cut the columns into panels; those of the last panel that are missing are 0."""
-    *outer, columns = weights.shape
-    panels = np.zeros((-(-columns // width), *outer, width), np.float32)
-    for panel, cut in enumerate(range(0, columns, width)):
-        part = weights[..., cut : cut + width]
-        panels[panel, ..., : part.shape[-1]] = part
+def _panels(
+    matrices: Iterable[Float[ndarray, "inner column"]], count: int, inner: int, columns: int, width: int
+) -> Float32[ndarray, "panel matrix inner width"]:
+    """Cut the columns of `count` matrices into panels; rows and columns that are missing are 0."""
+    panels = np.zeros((-(-columns // width), count, inner, width), np.float32)
+    for number, matrix in enumerate(matrices):  # one after the other, so that little memory is needed
+        for panel, cut in enumerate(range(0, columns, width)):
+            part = matrix[:, cut : cut + width]
+            panels[panel, number, : len(part), : part.shape[1]] = part
     return panels
 
 
@@ -90,7 +93,8 @@ def _snake_factors(activation: Snake1d | None, count: int) -> tuple[Float32[ndar
 
 def _buffer(elements: int) -> Float32[ndarray, " element"]:
     """Return memory of this thread, which the next call may return again."""
-    if getattr(_buffers, "memory", np.empty(0)).size < elements:
+    if getattr(_buffers, "memory", _NOTHING).size < elements:
+        _buffers.memory = None  # given back before more is taken
         _buffers.memory = np.empty(elements, np.float32)
     return _buffers.memory
 
@@ -113,9 +117,8 @@ def _windowed(
 ) -> Compute:
     taps, channels, columns = taps_weights.shape
     padded, width = _padded(channels), _panel_width(columns)
-    inner = np.zeros((taps, padded, columns), np.float32)
-    inner[:, :channels] = taps_weights
-    weights = _panels(inner.reshape(taps * padded, columns), width)
+    panels = _panels(taps_weights, taps, padded, columns, width)
+    weights = panels.reshape(len(panels), taps * padded, width)
     offset = _vector(torch.from_numpy(bias), len(weights) * width)
     factors = _snake_factors(activation, padded)
     step = TILE_ROWS[width // LANES]
@@ -137,15 +140,16 @@ def _windowed(
 
 
 def _two_taps(
-    taps_weights: Float[ndarray, "tap row column"],
+    matrices: Iterable[Float[ndarray, "row column"]],
+    inner: int,
     bias: Float32[ndarray, " column"],
     activation: Snake1d | None,
     stride: int,
     cut: int,
 ) -> Compute:
-    _, inner, columns = taps_weights.shape
+    columns = len(bias)
     width = _panel_width(columns)
-    weights = _panels(taps_weights, width)
+    weights = _panels(matrices, 2, inner, columns, width)
     offset = _vector(torch.from_numpy(bias), len(weights) * width)
     factors = _snake_factors(activation, inner // stride)
     tiles = max(TWO_TAP_TILES, FILTER_ELEMENTS // (PRODUCTS_OF_2 * inner))
@@ -172,9 +176,10 @@ def convolution(layer: Conv1d, activation: Snake1d | None) -> Compute:
     bias = _vector(layer.bias, layer.out_channels)
     if taps != 2 * stride:
         return _windowed(weights, bias, activation, stride)
-    padded = np.zeros((taps, _padded(layer.in_channels), layer.out_channels), np.float32)
-    padded[:, : layer.in_channels] = weights
-    return _two_taps(padded.reshape(2, -1, layer.out_channels), bias, activation, stride, 0)
+    padded = _padded(layer.in_channels)
+    weights = np.pad(weights, ((0, 0), (0, padded - layer.in_channels), (0, 0)))
+    rows = weights.reshape(2, stride * padded, layer.out_channels)
+    return _two_taps(rows, stride * padded, bias, activation, stride, 0)
 
 
 def transposed(layer: ConvTranspose1d, activation: Snake1d | None) -> Compute:
@@ -184,11 +189,10 @@ def transposed(layer: ConvTranspose1d, activation: Snake1d | None) -> Compute:
     input j - 1: a convolution with two taps and s times as many channels.
     """
     stride, channels = layer.stride[0], layer.out_channels
-    halves = layer.weight.detach().unflatten(2, (2, stride)).flip(2)  # (channel, channel_out, tap, phase)
-    weights = np.zeros((2, _padded(layer.in_channels), stride * channels), np.float32)
-    weights[:, : layer.in_channels] = halves.permute(2, 0, 3, 1).flatten(2).numpy()
+    first, second = layer.weight.detach().unflatten(2, (2, stride)).unbind(2)  # (channel, channel_out, phase)
+    matrices = (half.transpose(1, 2).flatten(1).numpy() for half in (second, first))
     bias = np.tile(_vector(layer.bias, channels), stride)
-    return _two_taps(weights, bias, activation, 1, int(layer.padding[0]) * channels)
+    return _two_taps(matrices, _padded(layer.in_channels), bias, activation, 1, int(layer.padding[0]) * channels)
 
 
 def residual_step(dilation: int) -> int:
@@ -205,10 +209,10 @@ def residual(unit: ResidualUnit) -> Compute:
     assert isinstance(narrow, Conv1d)
     channels, dilation = wide.in_channels, wide.dilation[0]
     padded, width = _padded(channels), _panel_width(channels)
-    taps = wide.weight.detach().permute(2, 1, 0).double().numpy()
-    transformed_taps = np.tensordot(SEVEN_TAPS.taps, taps, 1)
-    wide_weights = _panels(transformed_taps, width)
-    narrow_weights = _panels(narrow.weight.detach()[:, :, 0].t().numpy(), width)
+    taps = wide.weight.detach().permute(2, 1, 0).contiguous().numpy()
+    products = (np.einsum("t,tio->io", row, taps) for row in SEVEN_TAPS.taps)
+    wide_weights = _panels(products, PRODUCTS_OF_7, channels, channels, width)
+    narrow_weights = _panels(narrow.weight.detach().permute(2, 1, 0).numpy(), 1, channels, channels, width)[:, 0]
     held = len(wide_weights) * width
     wide_bias, narrow_bias = _vector(wide.bias, held), _vector(narrow.bias, held)
     factors, second_factors = _snake_factors(first, padded), _snake_factors(second, held)

@@ -106,7 +106,7 @@ def _first_codebooks(stream: bytes, codebooks: int | None) -> bytes:
 def _load(path: Path) -> tuple[RVQGAN, bytes]:
     from codec.checkpoints.model_file import load
 
-    return load(path)
+    return load(path, streamed=True)
 
 
 def shipped_model() -> Path:

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codec.bitstream.format import ABSENT
-from codec.checkpoints.model_file import load
+from codec.checkpoints.model_file import load, save
 from codec.rvqgan.codec import RVQGAN, contextual_frames
 from codec.rvqgan.config import ModelConfig
-from codec.streaming import torch_layers, vector_kernels, vector_layers
+from codec.streaming import stream_codec, torch_layers, vector_kernels, vector_layers
 from codec.streaming.stream_codec import StreamDecoder, StreamEncoder
 from codec.streaming.stream_layers import Stream, exact_context_frames, stream_layers
 from render.common.errors import InputError
@@ -31,6 +31,13 @@ def processor(request, monkeypatch):
     elif vector_kernels.INSTRUCTION_SET is None:
         pytest.skip("no vector code for this processor")
     return request.param
+
+
+@pytest.fixture(scope="module", autouse=True)
+def two_segments_of_a_tile():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stream_codec, "SEGMENT_FRAMES", TILE // 2)
+        yield
 
 
 def noise(frames, channels=4, seed=0):
@@ -116,6 +123,24 @@ def test_vectors_and_onednn_choose_the_same_codes_but_for_ties():
         excess = distances.gather(1, chosen[:, None])[:, 0] - distances.min(1).values
         assert (excess <= 1e-4 * distances.mean(1)).all()
         residual = residual - book.out_proj(book.look_up(chosen[None]))
+
+
+@torch.inference_mode()
+def test_weights_that_stay_in_the_file_are_read_once_and_give_the_same_bits(model, tmp_path, processor):
+    path = tmp_path / "m.safetensors"
+    save(path, model, {}, exact=True)
+    stored, _ = load(path, streamed=True)
+    path.unlink()
+    assert all(parameter.is_meta for part in (stored.encoder, stored.decoder) for parameter in part.parameters())
+    x = noise(20 * HOP)
+    codes = [pushed(StreamEncoder(m, tile_frames=TILE), [x]) for m in (model, stored)]
+    assert np.array_equal(*codes)
+    samples = [pushed(StreamDecoder(m, tile_frames=TILE), [codes[0]]) for m in (model, stored)]
+    assert np.array_equal(*samples)
+    layers = [StreamDecoder(stored, tile_frames=TILE)._stream._layers for _ in range(2)]
+    assert layers[0] is layers[1]
+    with pytest.raises(InputError, match="in its file"):
+        stored.encode(torch.from_numpy(x)[None])
 
 
 @settings(deadline=None, max_examples=12)
