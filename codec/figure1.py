@@ -6,8 +6,8 @@ Trains the same model on the same excerpts from transferred and from random weig
 mel distance on the held-out recordings against the steps. Give the published mono model if you have it (python -m
 codec.weights fetch, then convert); without --mono one is trained first, on channel 0 of the same recordings. The
 runs are written to runs/NAME-..., where NAME is that of the output. Runs that are finished are not repeated, and
-an interrupted command continues where it was. --draw draws the runs as far as they are. Writes NAME.pdf and .png,
-the numbers as NAME.json and all validations as NAME.csv.
+an interrupted command continues where it was. --draw draws the runs as far as they are. Writes NAME.pdf, .png and
+.svg, the caption as NAME.txt, the numbers as NAME.json and all validations as NAME.csv.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from render.common.cli import parser, run
 from render.common.errors import InputError
+from render.common.figure_style import add_look_options, chosen_look
 
 
 def main() -> None:
@@ -31,6 +32,7 @@ def main() -> None:
     arguments.add_argument("--draw", action="store_true", help="train nothing, draw the runs that are there")
     arguments.add_argument("-o", "--output", type=Path, default=Path("figures/figure1"), metavar="DIR/NAME")
     arguments.add_argument("--force", action="store_true", help="replace an existing figure that differs")
+    add_look_options(arguments)
     given = arguments.parse_args()
     if not given.draw and not given.data:
         raise InputError("--data DIR is needed to train, or --draw to draw the runs that are there")
@@ -43,7 +45,7 @@ def main() -> None:
     )
     if not given.draw:
         run_experiment(experiment)
-    caption = write_figure_1(experiment.record_path, given.output, given.force)
+    caption = write_figure_1(experiment.record_path, given.output, given.force, chosen_look(given))
     print("\n".join(caption))
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from render.common.cli import parser, run
 from render.common.errors import InputError
+from render.common.figure_style import add_look_options, chosen_look
 
 REGIONS_DEG = {"sphere": (-90.0, 90.0), "above -10": (-10.0, 90.0), "horizon": (-10.0, 10.0)}  # elevation
 
@@ -26,9 +27,10 @@ def main() -> None:
     arguments.add_argument("--layout", required=True, help="7.1.4, 5.1, ... or a .toml or .json file")
     arguments.add_argument("--decoder", nargs="+", help="one or more, see render.decode (default: all but allrad)")
     arguments.add_argument("--ambisonic-order", type=int, default=3, metavar="N", help="default 3")
-    arguments.add_argument("-o", "--output", type=Path, metavar="PICTURE", help="maps to draw: .png or .pdf")
+    arguments.add_argument("-o", "--output", type=Path, metavar="PICTURE", help="maps to draw: .png, .pdf or .svg")
     arguments.add_argument("--force", action="store_true", help="replace an existing picture that differs")
     arguments.add_argument("--front", action="store_true", help="print the trade-off that pareto chooses from")
+    add_look_options(arguments, caption=False)
     given = arguments.parse_args()
 
     from render.hoa.layout import layout
@@ -55,7 +57,7 @@ def main() -> None:
     if given.output:
         from render.loudspeakers.decoder_maps import write_decoder_maps
 
-        write_decoder_maps(matrices, to, given.output, given.force)
+        write_decoder_maps(matrices, to, given.output, given.force, chosen_look(given))
 
 
 def _print_table(matrices, to) -> None:

@@ -22,6 +22,7 @@ from scipy.special import spence
 from analysis.metrics import fine_structure, onsets, tonality
 from analysis.metrics.covariance import correlation, correlation_distance
 from analysis.metrics.framing import WINDOW, hann
+from analysis.metrics.intelligibility import estoi
 from analysis.metrics.registry import measure_all
 from render.hoa.scene import Scene
 from render.hoa.spherical_harmonics import (
@@ -229,6 +230,22 @@ def fine_structure_forms() -> list[ClosedForm]:
     return forms
 
 
+def intelligibility_forms() -> list[ClosedForm]:
+    """Measure the ESTOI of noises, where theory gives it."""
+    signal, unrelated = np.random.Generator(np.random.Philox(6)).standard_normal((2, 8 * RATE_HZ))
+    late = np.where(np.arange(8 * RATE_HZ) < 4 * RATE_HZ, signal, unrelated)
+    cases = (
+        ("estoi_W: a gain", 0.1 * signal, 1.0, 1e-9),
+        ("estoi_W: unrelated noise", unrelated, 0.0, 0.02),
+        ("estoi_W: one half unrelated, mean of both", late, 0.5, 0.02),
+    )
+    found = (estoi(signal, test, RATE_HZ) for _, test, _, _ in cases)
+    return [
+        ClosedForm(name, np.nan if value is None else value, expected, tolerance)
+        for value, (name, _, expected, tolerance) in zip(found, cases, strict=True)
+    ]
+
+
 def _of_w(evaluate: Callable[..., dict[str, Any]], x: ndarray, y: ndarray) -> dict[str, Any]:
     return evaluate(x[None].astype(np.float32), y[None].astype(np.float32), RATE_HZ)
 
@@ -287,7 +304,7 @@ def print_selftest() -> bool:
     """Print the closed forms and the table of changes; return whether all values are as they should be."""
     closed_forms_hold = True
     print("Closed forms (found, expected)\n")
-    for form in closed_forms() + fine_structure_forms():
+    for form in closed_forms() + fine_structure_forms() + intelligibility_forms():
         closed_forms_hold &= form.holds
         print(f"{'ok  ' if form.holds else 'FAIL'} {form.name:<62}{form.found:>10.4f}{form.expected:>10.4f}")
     table = invariances()

@@ -10,6 +10,7 @@ from typing import Any
 from analysis.ratings.comparisons import Comparisons
 from analysis.ratings.csv_text import write_rows
 from analysis.study.comparison import CAVEATS
+from render.common.errors import InputError
 from render.common.files import write_json
 
 _MAX_LINES = 40
@@ -23,7 +24,14 @@ def write_tables(
     scale: Sequence[Mapping[str, Any]] = (),
     force: bool = False,
 ) -> None:
-    """Write ``summary.csv``, ``summary.json`` and, if there is a scale, ``scale.csv``; simulated rows say so."""
+    """Write ``summary.csv``, ``summary.json`` and, if there is a scale, ``scale.csv``; simulated rows say so.
+
+    Where there is none, the ``scale.csv`` of an earlier analysis is removed (`force`) or refused.
+    """
+    if not scale and (earlier := folder / "scale.csv").is_file():
+        if not force:
+            raise InputError(f"{earlier}: is of another analysis, this one has no scale; --force removes it")
+        earlier.unlink()
     mark = ["SIMULATED"] if test.simulated else []
     for name, table in (("summary", rows), ("scale", scale)):
         if table:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from jaxtyping import Float64, Int64
 from matplotlib.figure import Figure
@@ -15,10 +16,12 @@ from matplotlib.ticker import ScalarFormatter
 from numpy import ndarray
 
 from render.common.errors import InputError
-from render.common.figure_style import figure_style, write_figure
+from render.common.figure_style import DEFAULT_LOOK, Look, figure_style, write_captioned_figure
 from render.common.files import read_json, whole_file, write_json
 
 SETTLED_PERCENT = 2.0
+WIDE_IN = 5.0
+"""Width in inches from which there is room for all words."""
 # Colour, line style and label of each initialisation: colours of Okabe and Ito, which colour-blind readers can
 # tell apart, and line styles for print in grey
 CURVE_STYLES = {"random": ("#0072B2", "--", "random start"), "transfer": ("#D55E00", "-", "transfer from mono")}
@@ -176,22 +179,27 @@ def caption_lines(record: dict[str, Any], summary: dict[str, Any]) -> list[str]:
     ]
 
 
-def draw(curves: list[Curve], summary: dict[str, Any], caption: list[str]) -> Figure:
+def draw(curves: list[Curve], summary: dict[str, Any], caption: list[str], look: Look = DEFAULT_LOOK) -> Figure:
     """Draw the mean over the seeds as a thick line, each seed as a thin one, and the caption below.
 
     The abscissa is linear, so that the steps that transfer saves can be read as a distance.
     """
-    caption = [line for text in caption for line in textwrap.wrap(text, 96)]
-    figure = Figure(figsize=(6.4, 4.0 + 0.17 * len(caption)))
-    below = (0.62 + 0.17 * len(caption)) / figure.get_figheight()
-    axes = figure.add_axes((0.1, below, 0.72, 0.96 - below))
+    size, width = float(mpl.rcParams["font.size"]), look.width_in or 6.4
+    letters = int(width * 72 / (0.5 * size))
+    lines = [line for text in caption for line in textwrap.wrap(text, letters)] if look.caption else []
+    figure = Figure((width, min(4.0, 0.8 * width) + 0.016 * size * len(lines)), layout="constrained")
+    figure.set_label(" ".join(caption))
+    axes = figure.subplots()
+    is_wide = width >= WIDE_IN
+    thin = " (thin: each seed)" if is_wide else ""
     end = max(int(curve.steps[-1]) for curve in curves)
     for name, (colour, line, label) in CURVE_STYLES.items():
         own = [curve for curve in curves if curve.initialisation == name]
         for curve in own:
             axes.plot(curve.steps, curve.mel, line, color=colour, linewidth=0.7, alpha=0.55)
         mean = mean_curve(own)
-        axes.plot(mean.steps, mean.mel, line, color=colour, linewidth=2.0, label=f"{label} (thin: each seed)")
+        axes.plot(mean.steps, mean.mel, line, color=colour, linewidth=2.0, label=f"{label}{thin}")
+    axes.set_ylabel(f"validation mel distance{' (sum of 7 scales, log₁₀)' if is_wide else ''}")
     heights = _apart([summary[name]["mel"] for name in CURVE_STYLES], 0.05 * np.ptp(axes.get_ylim()))
     for (name, (colour, _, label)), height in zip(CURVE_STYLES.items(), heights, strict=True):
         text = f"{summary[name]['mel']:.2f}  {label.split()[0]}"
@@ -199,12 +207,11 @@ def draw(curves: list[Curve], summary: dict[str, Any], caption: list[str]) -> Fi
         axes.annotate(text, (end, height), color=colour, **placement)
     axes.set_xlim(0, end)
     axes.set_xlabel("training steps")
-    axes.set_ylabel("validation mel distance (sum of 7 scales, log₁₀)")
     axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.grid(axis="y", color="0.9", linewidth=0.6)
     axes.legend(frameon=False, loc="upper right")
-    for line, text in enumerate(reversed(caption)):
-        figure.text(0.1, (0.1 + 0.17 * line) / figure.get_figheight(), text, fontsize=7.5, color="0.25")
+    if lines:
+        figure.supxlabel("\n".join(lines), fontsize=0.8 * size, color="0.25", ha="left", x=0.01)
     return figure
 
 
@@ -215,10 +222,11 @@ def _apart(values: list[float], least: float) -> list[float]:
     return [middle + sign * half, middle - sign * half]
 
 
-def write_figure_1(record_path: Path, output: Path, force: bool = False) -> list[str]:
+def write_figure_1(record_path: Path, output: Path, force: bool = False, look: Look = DEFAULT_LOOK) -> list[str]:
     """Draw Figure 1 from the runs of an experiment; return its caption.
 
-    Writes ``output.pdf``, ``output.png``, the numbers as ``output.json`` and all validations as ``output.csv``.
+    Writes ``output.pdf``, ``.svg`` and ``.png``, the caption as ``output.txt``, the numbers as ``output.json`` and
+    all validations as ``output.csv``.
 
     Parameters
     ----------
@@ -228,6 +236,7 @@ def write_figure_1(record_path: Path, output: Path, force: bool = False) -> list
         Path of the files without suffix.
     force : bool
         Replace existing files that differ.
+    look : Look
 
     Raises
     ------
@@ -244,8 +253,9 @@ def write_figure_1(record_path: Path, output: Path, force: bool = False) -> list
     caption = caption_lines(record, summary)
     write_table(curves, output.with_name(f"{output.name}.csv"), force)
     write_json(output.with_name(f"{output.name}.json"), summary | record, force)
-    with figure_style(9):
-        for suffix in ("pdf", "png"):
-            path = output.with_name(f"{output.name}.{suffix}")
-            write_figure(draw(curves, summary, caption), path, "validation mel distance against steps", force)
+    with figure_style(9, look):
+        figure = draw(curves, summary, caption, look)
+        write_captioned_figure(
+            figure, output, ("pdf", "png", "svg"), "validation mel distance against steps", force
+        )
     return caption

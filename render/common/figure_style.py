@@ -73,8 +73,8 @@ class Look:
 DEFAULT_LOOK = Look()
 
 
-def add_look_options(command: argparse.ArgumentParser) -> None:
-    """Add the options from which `chosen_look` makes a `Look`."""
+def add_look_options(command: argparse.ArgumentParser, caption: bool = True) -> None:
+    """Add the options from which `chosen_look` makes a `Look`; `caption`: whether the figures have one."""
     group = command.add_argument_group("look of the figures")
     group.add_argument("--width", type=_width_in, metavar="LENGTH",
                        help="width of a figure, such as 89mm, 18.3cm or 3.5in (default: what its content "
@@ -82,7 +82,10 @@ def add_look_options(command: argparse.ArgumentParser) -> None:
     group.add_argument("--font", type=_font, default=("", None), metavar="FONT",
                        help=f"family and size in points, such as 'Times New Roman 9' (default: DejaVu Sans; "
                        f"{COLUMN_FONT_SIZE:g} points with --width)")  # fmt: skip
-    group.add_argument("--no-caption", action="store_true", help="write the caption into the text file only")
+    if caption:
+        group.add_argument("--no-caption", action="store_true", help="write the caption into the text file only")
+    else:
+        group.set_defaults(no_caption=True)
     group.add_argument("--style", default="", metavar="STYLE", help="matplotlib style, by name or file")
 
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy import ndarray
 
-from render.common.figure_style import figure_style, write_figure
+from render.common.figure_style import DEFAULT_LOOK, Look, figure_style, write_figure
 from render.hoa.layout import Layout
 from render.loudspeakers.decoder_quality import quality
 from render.loudspeakers.optimised import covered_elevation_deg
@@ -25,36 +25,48 @@ _MAPS = (
 
 
 def write_decoder_maps(
-    matrices: dict[str, Float[ndarray, "loudspeaker acn"]], layout: Layout, path: Path, force: bool = False
+    matrices: dict[str, Float[ndarray, "loudspeaker acn"]],
+    layout: Layout,
+    path: Path,
+    force: bool = False,
+    look: Look = DEFAULT_LOOK,
 ) -> None:
-    """Draw energy, length and direction error of rE over the sphere, one column per decoder, to .png or .pdf."""
-    with figure_style(10):
-        write_figure(_maps(matrices, layout), path, force=force)
+    """Draw energy, length and direction error of rE over the sphere, decoder by decoder, as .png, .pdf or .svg."""
+    with figure_style(10, look):
+        write_figure(_maps(matrices, layout, look), path, force=force)
 
 
-def _maps(matrices: dict[str, ndarray], layout: Layout) -> Figure:
+def _maps(matrices: dict[str, ndarray], layout: Layout, look: Look) -> Figure:
     azimuth_deg, elevation_deg = np.arange(180, -181, -2.0), np.arange(-90, 91, 2.0)
     grid = np.meshgrid(np.radians(azimuth_deg), np.radians(elevation_deg))
     found = {name: quality(matrix, layout, grid[0].ravel(), grid[1].ravel()) for name, matrix in matrices.items()}
-    figure = Figure(figsize=(1.6 + 3.3 * len(matrices), 7.0), layout="constrained")
+    natural = 1.6 + 3.3 * len(matrices)
+    width = look.width_in or natural
+    is_narrow = width < 0.8 * natural
+    figure = Figure((width, max(4.5, 7.0 * min(1.0, width / natural))), layout="constrained")
     axes = figure.subplots(len(_MAPS), len(matrices), squeeze=False, sharex=True, sharey=True)
     for row, (measure, meaning, low, high, colours, beyond) in zip(axes, _MAPS, strict=True):
         for axis, of_decoder in zip(row, found.values(), strict=True):
             values = getattr(of_decoder, measure).reshape(grid[0].shape)
-            image = axis.pcolormesh(azimuth_deg, elevation_deg, values, vmin=low, vmax=high, cmap=colours)
-            _draw_loudspeakers(axis, layout)
+            # as points, or a vector figure would hold 16,000 rectangles for each map
+            image = axis.pcolormesh(
+                azimuth_deg, elevation_deg, values, vmin=low, vmax=high, cmap=colours, rasterized=True
+            )
+            _draw_loudspeakers(axis, layout, 3 if is_narrow else 5)
             axis.set(xlim=(180, -180), xticks=range(-90, 181, 90), yticks=range(-90, 91, 45))
         figure.colorbar(image, ax=row, extend=beyond, label=meaning, aspect=12)
-        row[0].set_ylabel("elevation, degrees")
     for axis, name in zip(axes[0], matrices, strict=True):
         axis.set_title(name)
     figure.supxlabel("azimuth, degrees (left is positive)", fontsize="medium")
+    figure.supylabel("elevation, degrees", fontsize="medium")
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper left", ncols=2, frameon=False, title=f"layout {layout.name}")
+    columns = 1 if is_narrow else 2
+    title = f"layout {layout.name}"
+    figure.legend(handles, labels, loc="outside upper left", ncols=columns, frameon=False, title=title)
     return figure
 
 
-def _draw_loudspeakers(axis: Axes, layout: Layout) -> None:
+def _draw_loudspeakers(axis: Axes, layout: Layout, size: float) -> None:
     low_deg, high_deg = covered_elevation_deg(layout)
     inner = [deg for deg in (low_deg, high_deg) if abs(deg) < 90]
     for deg in inner:
@@ -63,7 +75,7 @@ def _draw_loudspeakers(axis: Axes, layout: Layout) -> None:
     axis.plot(
         *(np.degrees(angles[layout.full_range]) for angles in layout.directions_rad()),
         "o",
-        markersize=5,
+        markersize=size,
         markerfacecolor="white",
         markeredgecolor="black",
         label="loudspeaker",

@@ -143,8 +143,12 @@ def test_three_systems_are_placed_on_one_scale(tmp_path, run):
     assert found["prop"]["df"] == 1
     assert "prop: strength" in printed
     assert len((tmp_path / "out" / "scale.csv").read_text().splitlines()) == 4
-    summary, printed = run(write(tmp_path / "r.csv", header, rows[:1] + rows[6:7] + rows[12:13]), "--force")
+    fewer = write(tmp_path / "r.csv", header, rows[:1] + rows[6:7] + rows[12:13])
+    with pytest.raises(InputError, match=r"scale\.csv: is of another analysis"):
+        run(fewer)
+    summary, printed = run(fewer, "--force")
     assert summary["scale"] == []
+    assert not (tmp_path / "out" / "scale.csv").exists()
     assert "no scale of preference" in printed
 
 

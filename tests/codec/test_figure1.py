@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from codec import figure1
 from codec.figures.training_curves import read_curve
@@ -95,9 +96,18 @@ def test_numbers_of_known_curves(runs, type_in, capsys):
         rows = list(csv.DictReader(file))
     assert len(rows) == 40
     assert rows[0] == {"initialisation": "random", "seed": "1", "step": "100", "val_mel": "12.5"}
-    for form, begin in (("pdf", b"%PDF"), ("png", b"\x89PNG")):
+    for form, begin in (("pdf", b"%PDF"), ("png", b"\x89PNG"), ("svg", b"<?xml")):
         assert (runs / f"figures/f.{form}").read_bytes().startswith(begin)
     type_in("--draw", "-o", "figures/f")  # the same bytes again
+
+
+def test_a_figure_for_a_column_of_a_paper(runs, type_in):
+    type_in("--draw", "-o", "figures/f", "--width", "89mm", "--no-caption")
+    with Image.open(runs / "figures/f.png") as picture:
+        assert picture.width == int(89 / 25.4 * 200)
+    drawn = (runs / "figures/f.svg").read_text(encoding="utf-8")
+    assert "8 synthetic scenes" not in drawn
+    assert "8 synthetic scenes" in (runs / "figures/f.txt").read_text(encoding="utf-8")
 
 
 def test_partial_and_missing_runs(runs, type_in):

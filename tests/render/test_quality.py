@@ -1,6 +1,7 @@
 import sys
 
 import numpy as np
+from PIL import Image
 
 from render.quality import main
 
@@ -8,12 +9,26 @@ from render.quality import main
 def test_the_command_prints_the_table_and_draws(tmp_path, monkeypatch, capsys):
     picture = tmp_path / "maps.png"
     monkeypatch.setattr(
-        sys, "argv", ["render.quality", "--layout", "5.1.4", "--decoder", "adm", "maxre", "-o", str(picture)]
+        sys,
+        "argv",
+        [
+            "render.quality",
+            "--layout",
+            "5.1.4",
+            "--decoder",
+            "adm",
+            "maxre",
+            "-o",
+            str(picture),
+            "--width",
+            "89mm",
+        ],
     )
     main()
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[2:]] == ["adm"] * 3 + ["maxre"] * 3
-    assert picture.read_bytes().startswith(b"\x89PNG")
+    with Image.open(picture) as drawn:
+        assert (drawn.format, drawn.width) == ("PNG", int(89 / 25.4 * 200))
 
 
 def test_the_comparison_with_the_standard_is_printed(monkeypatch, capsys):

@@ -44,6 +44,10 @@ def test_closed_forms_of_attacks_partials_lines_and_fine_structure():
     }  # fmt: skip
 
 
+def test_closed_forms_of_intelligibility():
+    assert [form.name for form in selftest.intelligibility_forms() if not form.holds] == []
+
+
 def test_a_changed_value_is_noticed(table, golden):
     row = dict(table["mirror left/right"])
     row["doa_deg"] *= 1.2
