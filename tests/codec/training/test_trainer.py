@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import resource
 import signal
+import socket
 import sys
 import time
 import uuid
@@ -77,10 +78,10 @@ run(importlib.import_module(words[0]).main)
 class Command:
     """A command line in a process of its own with one thread, forked from a server that has imported PyTorch."""
 
-    def __init__(self, *words):
+    def __init__(self, *words, **environment):
         list(in_parallel(os.getpid, {1: ()}, 1))  # starts the server with all that this process has imported
         self.output = Path(f"{uuid.uuid4()}.txt").absolute()
-        environment = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+        environment = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)} | environment
         given = {"words": list(map(str, words)), "folder": os.getcwd(), "output": str(self.output)}
         context = multiprocessing.get_context("forkserver")
         self.process = context.Process(target=exec, args=(COMMAND, given | {"environment": environment}))
@@ -244,9 +245,21 @@ def test_invalid_settings_are_refused_before_anything_is_written(tmp_path, type_
     assert not (tmp_path / "runs").exists()  # the name is free for the next attempt
 
 
+def two_processes(words, by_torchrun):
+    """Start a command in two processes: by torchrun, or with its environment, which imports nothing anew."""
+    if by_torchrun:
+        torchrun = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", words[0], "--")
+        return [Command(*torchrun, *words[1:])]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    place = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    return [Command(*words, RANK=rank, LOCAL_RANK=rank, **place) for rank in "01"]
+
+
 @pytest.mark.parametrize("layers", [False, True])
 def test_two_processes_train_what_one_trains(tmp_path, type_in, material, layers):
-    """torchrun as the README types it, gloo, one item each, against both items in one process.
+    """gloo, one item each, against both items in one process; without layers by torchrun as the README types it.
 
     The sums are made in another order, and AdamW's first steps have the size of the rate whatever the gradient; so
     the rate is small. Another draw, a gradient of one process or codes of its own would show in losses and norms.
@@ -257,13 +270,13 @@ def test_two_processes_train_what_one_trains(tmp_path, type_in, material, layers
             "intensity", "waveform"
         )
     (tmp_path / "slow.toml").write_text(text)
-    tiny = ("--preset", "slow.toml", "--data", material(4))
-    torchrun = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "codec.train", "--")
+    slow = ("codec.train", "--preset", "slow.toml", "--data", material(4), "--run")
     # alone with one thread, too: PCA's weakest components turn with rounding
-    runs = [Command(*torchrun, *tiny, "--run", "two"), Command("codec.train", *tiny, "--run", "one")]
-    status, said = zip(*(each.ended() for each in runs), strict=True)
-    assert status == (0, 0), said
-    assert [text.count("step 8/8") for text in said] == [1, 1], said  # only the first process speaks
+    alone = Command(*slow, "one")
+    ends = [each.ended() for each in [*two_processes([*slow, "two"], by_torchrun=not layers), alone]]
+    status, said = zip(*ends, strict=True)
+    assert set(status) == {0}, said
+    assert "".join(said[:-1]).count("step 8/8") == 1, said  # only the first process speaks
     one, two = (table(tmp_path / "runs" / name) for name in ("one", "two"))
     assert [row[0] for row in one] == [row[0] for row in two]
     assert len(one) == 9
