@@ -41,7 +41,7 @@ from codec.side_info.klt import MDCT_HOP, ForwardKLT, InverseKLT, KLTBasis, inve
 from codec.side_info.level_restoration import LevelRestorer
 from codec.side_info.parameter_coding import SpatialParameters, decode_parameters, encode_parameters
 from codec.side_info.periodic_offset import REACH, without_periodic_offset
-from codec.streaming.rechunk import rechunk
+from codec.streaming.rechunk import rechunk, whole_units
 from codec.streaming.stream_layers import exact_context_frames
 from codec.streaming.threads import on_one_thread
 
@@ -287,8 +287,8 @@ class SpatialSideInfo:
     def _without_offset(
         self, decoded: Iterable[Float32[ndarray, "channel time"]]
     ) -> Iterator[Float32[ndarray, "channel time"]]:
-        """Remove the offset frame by frame, so that no stream waits for more than the periods that it takes."""
-        for samples, before, length in rechunk(decoded, repeat(self._hop), self._offset_reach):
+        """Remove the offset of all frames whose periods are there, so that no stream waits for more than these."""
+        for samples, before, length in whole_units(decoded, self._hop, self._offset_reach):
             yield without_periodic_offset(samples, before, length, self._offset_period)
 
     def reversed_side_info(self, side_info: bytes, frames: int, target_frames: int) -> bytes:

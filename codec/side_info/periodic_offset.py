@@ -34,30 +34,32 @@ def without_periodic_offset(
     period : int
         Samples.
     """
-    periods = np.ascontiguousarray(samples).reshape(len(samples), -1, period)
     first, count = before // period, length // period
-    pattern = np.empty((len(samples), count, period), np.float32)
-    _mean_periods(periods, first, _WEIGHTS, pattern)
-    lines = np.fft.rfft(pattern, axis=2)
-    lines[:, :, :2] = 0
-    pattern = np.fft.irfft(lines, period, axis=2).astype(np.float32)
-    return (periods[:, first : first + count] - pattern).reshape(len(samples), length)
+    result = np.empty((len(samples), length), np.float32)
+    pattern = np.empty((count, period), np.float32)
+    for channel, own in enumerate(samples):  # one at a time stays in the cache
+        periods = np.ascontiguousarray(own).reshape(-1, period)
+        _mean_periods(periods, first, _WEIGHTS, pattern)
+        lines = np.fft.rfft(pattern, axis=1)
+        lines[:, :2] = 0
+        result[channel] = (periods[first : first + count] - np.fft.irfft(lines, period, axis=1)).reshape(length)
+    return result
 
 
 @compiled(nogil=True)
 def _mean_periods(periods, first, weights, means):  # pragma: no cover, compiled
-    """Weighted mean of the periods around each one from number `first` on, of those that there are."""
+    """Weighted mean of the `periods` (period, sample) around each one from number `first` on, where there are."""
     reach = len(weights) // 2
-    for channel in range(means.shape[0]):
-        for place in range(means.shape[1]):
-            row = means[channel, place]
-            row[:] = 0
-            total = np.float32(0)
-            for tap in range(2 * reach + 1):
-                at = first + place + tap - reach
-                if 0 <= at < periods.shape[1]:
-                    total += weights[tap]
-                    for n in range(periods.shape[2]):
-                        row[n] += weights[tap] * periods[channel, at, n]
-            for n in range(periods.shape[2]):
-                row[n] /= total
+    for place in range(len(means)):
+        row = means[place]
+        row[:] = 0
+        total = np.float32(0)
+        for tap in range(2 * reach + 1):
+            at = first + place + tap - reach
+            if 0 <= at < len(periods):
+                weight, period = weights[tap], periods[at]
+                total += weight
+                for n in range(len(period)):
+                    row[n] += weight * period[n]
+        for n in range(len(row)):
+            row[n] /= total

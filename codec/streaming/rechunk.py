@@ -25,19 +25,41 @@ def rechunk(
     length : int
         Columns of the block without its context.
     """
-    buffer, before, exhausted = None, 0, False
+    waiting: list[ndarray] = []
+    before, columns, exhausted = 0, 0, False
     iterator = iter(parts)
     for block in lengths:
-        while not exhausted and (buffer is None or buffer.shape[1] < before + block + context):
+        while not exhausted and columns < before + block + context:
             part = next(iterator, None)
             if part is None:
                 exhausted = True
             else:
-                buffer = part if buffer is None else np.concatenate([buffer, part], axis=1)
-        if buffer is None or buffer.shape[1] == before:
+                waiting.append(part)
+                columns += part.shape[1]
+        if columns == before:
             return
+        buffer = waiting[0] if len(waiting) == 1 else np.concatenate(waiting, axis=1)
         length = min(block, buffer.shape[1] - before)
         yield buffer[:, : before + length + context], before, length
         keep_from = max(0, before + length - context)
         before = before + length - keep_from
-        buffer = buffer[:, keep_from:]
+        waiting, columns = [buffer[:, keep_from:]], columns - keep_from
+
+
+def whole_units(
+    parts: Iterable[Shaped[ndarray, "row column"]], unit: int, context: int
+) -> Iterator[tuple[Shaped[ndarray, "row column"], int, int]]:
+    """Cut a stream into blocks of as many units of columns as can be had without waiting for more parts.
+
+    It yields what `rechunk` yields, at the end all the rest.
+    """
+    buffer, before = None, 0
+    for part in parts:
+        buffer = part if buffer is None else np.concatenate([buffer, part], axis=1)
+        length = (buffer.shape[1] - before - context) // unit * unit
+        if length > 0:
+            yield buffer[:, : before + length + context], before, length
+            keep_from = max(0, before + length - context)
+            before, buffer = before + length - keep_from, buffer[:, keep_from:]
+    if buffer is not None and buffer.shape[1] > before:
+        yield buffer, before, buffer.shape[1] - before
