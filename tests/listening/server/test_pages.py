@@ -881,71 +881,122 @@ def test_every_text_is_used_and_there_is_every_text_that_is_used():
         assert key in keys, key
 
 
+# Elements that stick out of the page, or whose text does not fit into them
+OVERFLOW = """() => {
+  const found = [];
+  const width = document.documentElement.clientWidth;
+  if (document.documentElement.scrollWidth > width) found.push(`page ${document.documentElement.scrollWidth}`);
+  for (const each of document.querySelectorAll("body *")) {
+    if (each.closest("svg, .visually-hidden, .wave") || !each.getClientRects().length) continue;
+    const box = each.getBoundingClientRect();
+    const out = box.right > width + 1 || box.left < -1;
+    const cut = each.matches("button, label, p, h1, th, td, .label") && each.scrollWidth > each.clientWidth + 1
+      && each.clientWidth > 0;
+    if (out || cut) found.push(`${each.tagName}.${each.className} ${each.textContent.slice(0, 30)}`);
+  }
+  return found;
+}"""
+
+# What is operated and is smaller than 44 pixels, without what lies in a label that is large enough
+SMALL_TARGETS = """() => [...document.querySelectorAll("*")]
+  .filter((each) => each.matches("button, select, summary, input, textarea, [role=slider]"))
+  .filter((each) => each.getClientRects().length)
+  .map((each) => each.closest("label.option, label.check, label.chip") ?? each)
+  .filter((each) => {
+    const {width, height} = each.getBoundingClientRect();
+    return width < 43.9 || height < 43.9;
+  }).map((each) => each.outerHTML.slice(0, 90))"""
+
+# The server's answers, with any page and language: loading the page anew for each of them is dear
+ANSWERS = """(sessions) => {
+  globalThis.shown = {page: 0, language: "en", elsewhere: false};
+  const answers = {
+    session: (url) => {
+      const session = structuredClone(sessions[url.searchParams.get("language") ?? shown.language]);
+      session.state.page = shown.page;
+      return session;
+    },
+    events: (_, {events}) => ({stored: events.at(-1)?.seq ?? 0}),
+    open: () => ({stored: 0}),
+    poll: () => ({withdrawn: false, elsewhere: shown.elsewhere, paused: false}),
+  };
+  const {fetch} = globalThis;
+  globalThis.fetch = async (address, options) => {
+    const url = new URL(address), answer = answers[url.pathname.split("/api/")[1]];
+    return answer ? Response.json(answer(url, JSON.parse(options?.body ?? "null"))) : fetch(address, options);
+  };
+}"""
+
+# Show a page in all languages and list what is wrong with it. Another page, and a language where the page offers
+# no choice of it, comes by taking the window over from another one.
+VISIT = """async ({page, kind, languages, overflow, smallTargets}) => {
+  const appears = async (selector) => {
+    const end = performance.now() + 8000;
+    while (!document.querySelector(selector)) {
+      if (performance.now() > end) throw new Error(`there is no ${selector}`);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    return document.querySelector(selector);
+  };
+  const takeOver = async () => {
+    shown.elsewhere = true;
+    dispatchEvent(new Event("focus"));
+    const go = await appears("main.page-message #go");
+    shown.elsewhere = false;
+    go.click();
+    await appears(`main.page-${kind}`);
+  };
+  const wrong = [];
+  shown.page = page;
+  await takeOver();
+  for (const language of languages) {
+    shown.language = language;
+    const select = document.getElementById("language");
+    const chip = document.querySelector(`.languages input[value=${language}]`);
+    if (select) {
+      select.value = language;
+      select.dispatchEvent(new Event("change"));
+    } else if (chip) chip.click();
+    else await takeOver();
+    await appears(`:root[lang=${language}] main.page-${kind}`);
+    for (const each of document.querySelectorAll("details")) each.open = true;
+    wrong.push(...overflow().map((each) => [language, each]));
+    const checked = ["en", "de"].includes(language) && ["training", "device", "questionnaire"].includes(kind);
+    if (checked) wrong.push(...smallTargets().map((each) => [language, each]));
+    if (kind === "training") {
+      document.getElementById("help").click();
+      await appears("dialog.help");
+      wrong.push(...overflow().map((each) => [language, "help", each]));
+      document.querySelector("dialog.help").close();
+    }
+  }
+  return wrong;
+}"""
+
+
 @pytest.mark.parametrize("method", ["mushra", "bs1116", "ab", "abx"])
 def test_every_page_in_every_language_fits(page, server, method):
     plan = EVERY_PAGE if method == "mushra" else f'method = "{method}"\ntraining = ["Beach"]\n'
     served = server(plan)
     complaints = []
     page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
-    shown = {}
-
-    def altered(route):
-        """What the server says, with another page and language."""
-        answer = served.test.session("L01", shown["language"])
-        answer["state"]["page"] = shown["number"]
-        route.fulfill(json=answer)
-
-    def stored(route):
-        events = json.loads(route.request.post_data)["events"]
-        route.fulfill(json={"stored": events[-1]["seq"] if events else 0})
-
-    page.route("**/api/session*", altered)
-    page.route("**/api/events", stored)
-    page.route("**/api/open", lambda route: route.fulfill(json={"stored": 0}))
-    kinds = [each["kind"] for each in served.test.session("L01")["pages"]]
+    sessions = {language: served.test.session("L01", language) for language in texts()}
+    page.add_init_script(f"({ANSWERS})({json.dumps(sessions)})")
+    page.goto(served.link())
+    on_page(page, "welcome")
+    kinds = [each["kind"] for each in sessions["en"]["pages"]]
     wanted = set(kinds) - {"trial"} if method == "mushra" else {"instruction", "training"}
-    for number in sorted(map(kinds.index, wanted)):
-        kind = kinds[number]
-        for language in texts():
-            shown.update(language=language, number=number)
-            if page.locator(f"main.page-{kind} ~ footer").count() and page.locator("#language").count():
-                page.locator("#language").select_option(language)
-            else:
-                page.goto(served.link())
-                if kind_of(page) == "message":
-                    page.click("#go")
-            page.locator(f":root[lang={language}] main.page-{kind}").wait_for()
-            page.evaluate("document.querySelectorAll('details').forEach((each) => (each.open = true))")
-            for width, height in ((1366, 768), (683, 384)):
-                page.set_viewport_size({"width": width, "height": height})
-                assert overflow(page) == [], (language, kind, width)
-            if language in ("en", "de") and kind in ("training", "device", "questionnaire"):
-                assert small_targets(page) == [], (language, kind)
-            if kind == "training":
-                page.click("#help")
-                page.locator("dialog.help").wait_for()
-                assert overflow(page) == [], (language, "help")
-                page.keyboard.press("Escape")
-            page.set_viewport_size({"width": 1366, "height": 768})
+    for width, height in ((1366, 768), (683, 384)):
+        page.set_viewport_size({"width": width, "height": height})
+        for number in sorted(map(kinds.index, wanted)):
+            visit = f"(of) => ({VISIT})({{...of, overflow: {OVERFLOW}, smallTargets: {SMALL_TARGETS}}})"
+            wrong = page.evaluate(visit, {"page": number, "kind": kinds[number], "languages": list(sessions)})
+            assert wrong == [], (kinds[number], width)
     assert complaints == []
 
 
 def overflow(page):
-    """Elements that stick out of the page, or whose text does not fit into them."""
-    return page.evaluate("""() => {
-      const found = [];
-      const width = document.documentElement.clientWidth;
-      if (document.documentElement.scrollWidth > width) found.push(`page ${document.documentElement.scrollWidth}`);
-      for (const each of document.querySelectorAll("body *")) {
-        if (each.closest("svg, .visually-hidden, .wave") || !each.getClientRects().length) continue;
-        const box = each.getBoundingClientRect();
-        const out = box.right > width + 1 || box.left < -1;
-        const cut = each.matches("button, label, p, h1, th, td, .label") && each.scrollWidth > each.clientWidth + 1
-          && each.clientWidth > 0;
-        if (out || cut) found.push(`${each.tagName}.${each.className} ${each.textContent.slice(0, 30)}`);
-      }
-      return found;
-    }""")
+    return page.evaluate(OVERFLOW)
 
 
 def next_is_in_sight(page):
@@ -954,15 +1005,7 @@ def next_is_in_sight(page):
 
 
 def small_targets(page):
-    """What is operated and is smaller than 44 pixels, without what lies in a label that is large enough."""
-    return page.evaluate("""() => [...document.querySelectorAll("*")]
-      .filter((each) => each.matches("button, select, summary, input, textarea, [role=slider]"))
-      .filter((each) => each.getClientRects().length)
-      .map((each) => each.closest("label.option, label.check, label.chip") ?? each)
-      .filter((each) => {
-        const {width, height} = each.getBoundingClientRect();
-        return width < 43.9 || height < 43.9;
-      }).map((each) => each.outerHTML.slice(0, 90))""")
+    return page.evaluate(SMALL_TARGETS)
 
 
 def test_twelve_stimuli_fit_on_a_small_screen(page, server, tmp_path):
