@@ -116,6 +116,13 @@ def decoding_table() -> list[str]:
     return ["```", answer.strip(), "```"] if answer else []
 
 
+def shipped_table(given: argparse.Namespace) -> list[str]:
+    """Rows of the table of the shipped model, beside an older checkout if there is one."""
+    words = [sys.executable, "-m", "bench.shipped_path", "--rounds", str(given.rounds)]
+    answer = run([*words, *(["--old", str(given.old.resolve())] if given.old else [])])
+    return ["```", answer.strip(), "```"] if answer else []
+
+
 def main() -> None:
     """Measure and print."""
     arguments = argparse.ArgumentParser("bench", description=__doc__)
@@ -124,11 +131,18 @@ def main() -> None:
     arguments.add_argument("--rounds", type=int, default=3, help="default 3")
     arguments.add_argument("--threads", type=int, default=1, help="of the network (default 1)")
     arguments.add_argument("--bf16", action="store_true", help="OpenVINO in bfloat16 too")
+    arguments.add_argument("--old", type=Path, metavar="FOLDER", help="older checkout, for the shipped model")
     given = arguments.parse_args()
 
     load = [os.getloadavg()[0]]
     lines = network_table(given)
     load.append(os.getloadavg()[0])
+    lines += [
+        "",
+        "The shipped model, times as above and the ratio to an older checkout:",
+        "",
+        *shipped_table(given),
+    ]
     lines += ["", "Decoding to loudspeakers, time of whole commands:", "", *decoding_table()]
     head = [
         f"{date.today():%d %B %Y}: {processor()}; load {load[0]:.1f} before and {load[1]:.1f} after the network. "
