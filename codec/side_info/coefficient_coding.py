@@ -127,10 +127,8 @@ def encode_detail(
     def coded(index: int) -> bytes:
         steps = _steps(index, power, gain)
         counts = np.count_nonzero(strongest > _MIN_POWER * np.square(steps)[:, :, None], axis=2)
-        by_bin = np.repeat(steps, np.diff(grid.edges), axis=1)[grid.slot_of_frame]
-        numbers = np.minimum(np.floor(np.abs(own) / by_bin + _ROUNDING), _MAX_MAGNITUDE - 1).astype(np.int64)
-        np.negative(numbers, where=own < 0, out=numbers)
-        numbers[~is_sent(counts, grid, len(own))] = 0
+        numbers = np.zeros(own.shape, np.int64)
+        _quantise(own, counts, steps, grid.slot_of_frame, grid.edges - grid.edges[0], numbers)
         return _written(attacks, size, index, counts, numbers, grid)
 
     return finest(coded, size, STEPS - 1, nothing).ljust(size, b"\0")
@@ -200,6 +198,21 @@ def _new_counts() -> tuple[ndarray, ndarray]:
     flags[:, :, 1] = np.minimum(1 + 2 * share, 24)
     flags[:, :, 0] = 32 - flags[:, :, 1]
     return flags, np.full((_MAX_NEIGHBOURS + 1, _MAX_PREFIX, 2), 4, np.int64)
+
+
+@compiled()
+def _quantise(coefficients, components, steps, slot_of_frame, edges, numbers):  # pragma: no cover, compiled
+    """Write the numbers of the coefficients (component, frame, bin) that are sent."""
+    for component in range(numbers.shape[0]):
+        for frame in range(numbers.shape[1]):
+            slot = slot_of_frame[frame]
+            for band in range(len(edges) - 1):
+                if component < components[slot, band]:
+                    step = steps[slot, band]
+                    for k in range(edges[band], edges[band + 1]):
+                        value = coefficients[component, frame, k]
+                        number = int(min(np.floor(abs(value) / step + _ROUNDING), _MAX_MAGNITUDE - 1))
+                        numbers[component, frame, k] = -number if value < 0 else number
 
 
 @compiled()
