@@ -1,5 +1,6 @@
 """What all tests share: a command line without a process of its own, which would import PyTorch anew."""
 
+import gc
 import importlib
 import io
 import sys
@@ -10,7 +11,15 @@ import pytest
 
 from render.common.cli import run
 
+gc.disable()  # until all tests are collected: what they import and are stays to the end
+
 Done = namedtuple("Done", "returncode stdout stderr")
+
+
+def pytest_collection_finish():
+    """Leave what is there to the end out of every search for garbage, half a second each."""
+    gc.freeze()
+    gc.enable()
 
 
 def _command(verb, *arguments):
