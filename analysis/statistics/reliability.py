@@ -47,10 +47,14 @@ def agreement(scores: Float64[np.ndarray, "stimulus listener"]) -> Icc:
     """Return ICC(2,1) and ICC(2,k): how far listeners give the same scores, their level included.
 
     With n stimuli this is ``(MS_S - MS_E) / (MS_S + (k - 1) MS_E + k (MS_L - MS_E) / n)`` for a listener.
-    Sources and errors as for `consistency`.
+    Sources and errors as for `consistency`; another error where two listeners only exchange the scores of two
+    stimuli, so that the denominator is 0.
     """
     (n, k), of_stimuli, of_listeners, error = _mean_squares(scores)
-    single = (of_stimuli - error) / (of_stimuli + (k - 1) * error + k * (of_listeners - error) / n)
+    total = of_stimuli + (k - 1) * error + k * (of_listeners - error) / n
+    if total <= 1e-12 * error:
+        raise InputError("an intraclass correlation needs means that differ, of stimuli or of listeners")
+    single = (of_stimuli - error) / total
     # Satterthwaite's degrees of freedom of what is not the stimuli's (Shrout and Fleiss 1979, p. 424)
     a, b = k * single * of_listeners / error, n * (1 + (k - 1) * single) - k * single
     df = (k - 1) * (n - 1) * (a + b) ** 2 / ((n - 1) * a**2 + b**2)

@@ -43,3 +43,11 @@ def test_what_has_no_correlation(scores):
     for coefficient in (agreement, consistency):
         with pytest.raises(InputError, match="an intraclass correlation needs"):
             coefficient(scores)
+
+
+def test_exchanged_scores_agree_in_nothing():
+    """MS_S = MS_L = 0 and n = k = 2: ICC(2,1) is -MS_E / 0, ICC(3,1) is -1."""
+    exchanged = np.array([[0.0, 50.0], [50.0, 0.0]])
+    with pytest.raises(InputError, match="means that differ"):
+        agreement(exchanged)
+    assert consistency(exchanged).single == -1
