@@ -1,7 +1,9 @@
 """What the codec's tests share: a small network with random weights, noise to train on, the training command."""
 
 import importlib
+import io
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -50,6 +52,22 @@ def run_codec():
             importlib.import_module(f"codec.{name}").main()
         finally:
             sys.argv = before
+
+    return run
+
+
+@pytest.fixture
+def piped(run_codec, monkeypatch):
+    """Run a command of the codec with bytes on standard input; returns those on standard output."""
+
+    def run(name, data, *words):
+        output = io.BytesIO()
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(data)))
+        monkeypatch.setattr(
+            sys, "stdout", SimpleNamespace(buffer=output, flush=lambda: None, write=lambda text: 0)
+        )
+        run_codec(name, *words)
+        return output.getvalue()
 
     return run
 

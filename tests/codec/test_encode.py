@@ -96,17 +96,12 @@ def test_a_part_of_a_resampled_decoding_is_that_of_the_whole(run_codec, coded_fi
     np.testing.assert_allclose(part, whole[:, 120_000:144_000], atol=1e-5 * np.abs(whole).max())
 
 
-def test_other_rates_pass_pipes(recording_48k, coded_files, tmp_path):
-    model = ["--model", str(coded_files / "model.safetensors")]
-
-    def piped(verb, data, *words):
-        command = [sys.executable, "-m", f"codec.{verb}", "-", "-o", "-", *model, *words]
-        return subprocess.run(command, input=data, capture_output=True, cwd=ROOT, check=True).stdout
-
-    coded = piped("encode", (recording_48k / "own.wav").read_bytes())
+def test_other_rates_pass_pipes(piped, recording_48k, coded_files, tmp_path):
+    words = ["-", "-o", "-", "--model", coded_files / "model.safetensors"]
+    coded = piped("encode", (recording_48k / "own.wav").read_bytes(), *words)
     assert coded == (recording_48k / "own.arvq").read_bytes()
     decoded = tmp_path / "decoded.wav"
-    decoded.write_bytes(piped("decode", coded, "--start", "3.9", "--rate", "32000"))
+    decoded.write_bytes(piped("decode", coded, *words, "--start", "3.9", "--rate", "32000"))
     about = info(decoded)
     assert (about.channels, about.sample_rate_hz, about.length) == (4, 32_000, 128_001 - round(3.9 * 32_000))
 

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -199,6 +199,7 @@ def test_a_table_without_residual_has_no_crossed_interval_and_says_so():
 
 @settings(max_examples=12)
 @given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 4), st.integers(0, 2**31))
+@example(2, 1, 2, 1193)  # two listeners exchange the scores of two stimuli
 def test_any_small_design_is_analysed(listeners, items, conditions, seed):
     rng = np.random.default_rng(seed)
     cells_ = [
@@ -259,16 +260,16 @@ def test_incomplete_design_is_analysed_with_a_word_about_it(ratings):
 
 def test_hundreds_of_conditions_are_summarised_and_their_pairs_left_out_with_a_word():
     rng = np.random.default_rng(4)
-    rows = [("s", f"L{i}", "I", f"c{k}", 1, float(rng.integers(0, 101))) for i in range(2) for k in range(300)]
+    rows = [("s", f"L{i}", "I", f"c{k}", 1, float(rng.integers(0, 101))) for i in range(2) for k in range(200)]
     results = analysed(pd.DataFrame(rows, columns=COLUMNS), draws=1000)
-    assert len(results.summary) == 300
+    assert len(results.summary) == 200
     assert len(results.pairs) == 0
-    assert [line for line in results.warnings if "300 conditions make 44850 pairs" in line]
+    assert [line for line in results.warnings if "200 conditions make 19900 pairs" in line]
     json.dumps(as_json(results), allow_nan=False)
-    alone = analysed(pd.DataFrame(rows[:300], columns=COLUMNS))
+    alone = analysed(pd.DataFrame(rows[:200], columns=COLUMNS))
     assert max(map(len, alone.warnings)) < 250
     assert [
         line
         for line in alone.warnings
-        if line.endswith("and 290 more: its ratings are too few for this convention")
+        if line.endswith("and 190 more: its ratings are too few for this convention")
     ]

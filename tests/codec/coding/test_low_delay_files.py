@@ -1,31 +1,11 @@
 """The commands on a pipe: what goes in as it arrives comes out, and equals what files give."""
 
-import io
-import sys
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
 from codec.coding.files import AudioOutput
 from render.common.errors import InputError
 from render.fileio.audio_file import read
-
-
-@pytest.fixture
-def piped(run_codec, monkeypatch):
-    """Run a command of the codec with bytes on standard input; returns those on standard output."""
-
-    def run(name, data, *words):
-        output = io.BytesIO()
-        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(data)))
-        monkeypatch.setattr(
-            sys, "stdout", SimpleNamespace(buffer=output, flush=lambda: None, write=lambda text: 0)
-        )
-        run_codec(name, *words)
-        return output.getvalue()
-
-    return run
 
 
 @pytest.fixture
