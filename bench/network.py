@@ -29,7 +29,6 @@ from codec.rvqgan.layers import Block, Conv1d, ConvTranspose1d, ResidualUnit, Sn
 from codec.streaming import torch_layers, vector_layers
 from codec.streaming.stream_codec import SEGMENT_FRAMES
 from codec.streaming.stream_layers import TILE_FRAMES, Stream, StreamLayer, stream_layers
-from render.common.memory import return_freed_arrays
 
 CONFIG = ModelConfig()
 PEAK = Path("/proc/self/clear_refs")
@@ -173,7 +172,6 @@ def main() -> None:
     arguments.add_argument("--times", type=int, default=1, help="calls, of which the fastest counts")
     given = arguments.parse_args()
     warnings.simplefilter("ignore")
-    return_freed_arrays()
     frames = round(given.seconds * CONFIG.sample_rate_hz / CONFIG.hop)
     if given.subject.startswith("ours"):
         encoder, decoder = streamed(torch_layers if "onednn" in given.subject else vector_layers, given.threads)

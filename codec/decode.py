@@ -56,11 +56,9 @@ def main() -> None:
     from codec.coding.files import AudioOutput, DecodeOptions, decode_file
     from codec.coding.low_delay_files import decode_low_delay_file
     from codec.descript.dac_file import is_dac_file
-    from render.common.memory import return_freed_arrays
     from render.common.stdio import input_path
     from render.hoa.scene import check_rate
 
-    return_freed_arrays()
     if given.rate is not None:
         check_rate(given.rate)
     output = AudioOutput(given.output, given.subtype, given.force)

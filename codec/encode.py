@@ -65,9 +65,7 @@ def main() -> None:
     from codec.checkpoints.model_file import load
     from codec.coding.files import EncodeOptions, encode_file
     from codec.coding.low_delay_files import encode_low_delay_file
-    from render.common.memory import return_freed_arrays
 
-    return_freed_arrays()
     model, digest = load(given.model, given.device, streamed=True)
     options = EncodeOptions(
         given.codebooks, given.range_coding, given.force, given.kbps, coefficients=not given.no_coefficients

@@ -340,8 +340,9 @@ def decode_packets(
         kept = min(left, samples.shape[1])
         left -= kept
         if first == 0 or index >= front_end.lead_in_packets:
-            scaled = np.ascontiguousarray(samples[:, :kept]) / np.float32(header.gain)
-            yield scaled.clip(-MAX_SAMPLE, MAX_SAMPLE)  # codes and side information need not come from an encoder
+            scaled = np.divide(samples[:, :kept], np.float32(header.gain), order="C")
+            # codes and side information need not come from an encoder
+            yield scaled.clip(-MAX_SAMPLE, MAX_SAMPLE, out=scaled)
 
 
 class OpenStream(NamedTuple):

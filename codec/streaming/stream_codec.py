@@ -176,6 +176,8 @@ class StreamDecoder:
 
     def _samples(self, rows: Iterable[torch.Tensor]) -> Float32[ndarray, "channel time"]:
         parts = [part.cpu().numpy().T for part in rows]
+        if len(parts) == 1:
+            return parts[0]
         return np.concatenate([np.zeros((self._config.channels, 0), np.float32), *parts], axis=1)
 
 

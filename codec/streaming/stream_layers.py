@@ -26,6 +26,7 @@ from codec.rvqgan.config import ModelConfig
 from codec.rvqgan.layers import Block, Conv1d, ConvTranspose1d, ResidualUnit, Snake1d
 from codec.streaming import torch_layers, vector_kernels, vector_layers
 from codec.streaming.threads import thread_pool
+from render.common.memory import return_freed_memory
 
 CPU = torch.device("cpu")
 TILE_FRAMES = 256  # 3 s at 44.1 kHz; the weights are read once per tile, so shorter tiles are slower
@@ -122,6 +123,8 @@ def stream_layers(
             else:
                 layers.append(_pointwise(layer, layers[-1].channels_out))
             activation = None
+        if stored:
+            return_freed_memory()
     return layers
 
 
@@ -183,8 +186,13 @@ class Stream:
         # The end of the input of every layer, initially the zeros before the signal.
         sizes = zip(kept, widths, strict=False)
         self._tails = [torch.zeros(rows, width, device=device) for rows, width in sizes]
-        # Memory for the input and the output of a layer; the layers alternate between the two.
-        self._scratch = [torch.empty(0, device=device), torch.empty(0, device=device)]
+        # Memory for the input and the output of a layer; the layers alternate between the two. It is enough for
+        # nearly all, since blocks that grow leave holes in the heap.
+        rows, elements = tile // segments, 0
+        for layer, width in zip(layers, widths, strict=False):
+            elements = max(elements, (rows + layer.before + layer.after + 2 * layer.step) * width)
+            rows = (rows + layer.step) * layer.up // layer.down
+        self._scratch = [torch.empty(elements, device=device) for _ in range(2)]
         self._pending: list[Rows] = []
 
     @property

@@ -48,6 +48,7 @@ FILTER_TILES = 56  # so many tiles, since for fewer, reading the weights takes l
 TWO_TAP_TILES = 112  # the same for two taps, whose weights are also transformed
 TWO_TAP_STEP = OUTPUTS_OF_2  # rows that two taps make together, each of a stride of samples on the longer side
 _MAX_ROWS = max(ROWS_OF)
+BUFFER_ELEMENTS = 2**22  # enough for nearly all layers; what is not written takes no memory
 _NOTHING = np.empty(0, np.float32)
 _buffers = local()
 
@@ -95,7 +96,7 @@ def _buffer(elements: int) -> Float32[ndarray, " element"]:
     """Return memory of this thread, which the next call may return again."""
     if getattr(_buffers, "memory", _NOTHING).size < elements:
         _buffers.memory = None  # given back before more is taken
-        _buffers.memory = np.empty(elements, np.float32)
+        _buffers.memory = np.empty(max(elements, BUFFER_ELEMENTS), np.float32)
     return _buffers.memory
 
 

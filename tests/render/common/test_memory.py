@@ -9,23 +9,23 @@ import pytest
 PROGRAM = """
 import numpy as np
 from pathlib import Path
-from render.common.memory import return_freed_arrays
+from render.common.memory import return_freed_memory
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
-return_freed_arrays()
-np.ones(2**18)  # glibc would now keep freed arrays of this size
+np.ones(2**18)  # from now on glibc keeps freed arrays of this size
 before = resident()
 arrays = [np.ones(2**18) for _ in range(50)]
 held = resident() - before
 last = arrays.pop()  # at the top of the heap
 arrays.clear()
+return_freed_memory()
 print(held, resident() - before)
 """
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="Linux says how much memory a process has")
 def test_what_lies_below_an_array_in_use_is_returned_too():
-    """In a process of its own, since the setting is one of the process."""
+    """In a process of its own, whose memory is known."""
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
     held, left = map(int, done.stdout.split())
     assert held > 100e6
