@@ -314,16 +314,12 @@ def shown_score(page, slot):
     return int(page.locator(f".column[data-slot='{slot}'] .number").inner_text())
 
 
-def run(*command):
-    done = subprocess.run([sys.executable, "-m", *map(str, command)], capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 # ------------------------------------------------------------------------------------------------ whole sessions
 
 
-def test_a_session_by_mouse_and_keyboard_gives_the_ratings_that_were_made(page, process, package, tmp_path):
+def test_a_session_by_mouse_and_keyboard_gives_the_ratings_that_were_made(
+    page, process, package, tmp_path, command
+):
     started = process(EVERY_PAGE.replace('transducer = "headphones"\nscreening = true', ""))
     page.goto(started.link)
     on_page(page, "welcome")
@@ -398,7 +394,8 @@ def test_a_session_by_mouse_and_keyboard_gives_the_ratings_that_were_made(page, 
     started.kill(signal.SIGTERM)
 
     table = tmp_path / "results.csv"
-    run("listening.results", started.results, "-o", table, "--events", tmp_path / "events.csv")
+    done = command("listening.results", started.results, "-o", table, "--events", tmp_path / "events.csv")
+    assert done.returncode == 0, done.stderr
     with open(table, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     found = {}
@@ -413,17 +410,10 @@ def test_a_session_by_mouse_and_keyboard_gives_the_ratings_that_were_made(page, 
             assert int(row["plays"]) == 1
     assert rows[0]["questionnaire_experience"] == "none & <b>nothing</b>"
     assert rows[0]["questionnaire_age"] in ("33", "33.0")
-    text = run(
-        "analysis.mushra",
-        started.results,
-        "--key",
-        package.parent / "key-small.json",
-        "--screening",
-        "none",
-        "-o",
-        tmp_path / "out",
-    )
-    assert "opus3_160" in text
+    key = package.parent / "key-small.json"
+    done = command("analysis.mushra", started.results, "--key", key, "--screening", "none", "-o", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "opus3_160" in done.stdout
     assert (tmp_path / "out" / "summary.json").exists()
 
 
