@@ -33,7 +33,7 @@ from codec.bitstream.sizes import (
 from render.common.errors import InputError
 
 MAGIC = b"ARVQ"
-VERSION = 11
+VERSION = 12
 ABSENT = -1  # in place of a code that gave way to the side information
 _FIELDS = struct.Struct("<4sBBH8sIHBBBBhQI8sI")
 CRC = struct.Struct("<I")
@@ -114,8 +114,7 @@ class Header:
         Whether the packets have 16 frames and length and checksum follow after the last one, in a trailer.
     coefficient_units : int
         Size of the attacks and coefficients of a packet (`codec.side_info.coefficient_coding`), which follow the
-        levels and correlations: so many times 25 bytes per slot, 0 to 31; 0 without side information or with low
-        delay.
+        levels and correlations: so many times 32 bytes per slot, 0 to 31; 0 without side information.
     """
 
     model: bytes
@@ -186,7 +185,7 @@ class Header:
         if not self.has_side_info:
             return 0
         parameters = side_info_bytes(self.channels, frames, self.framing)
-        return parameters + coefficient_bytes(self.coefficient_units, frames)
+        return parameters + coefficient_bytes(self.coefficient_units, frames, self.framing)
 
     def absent_codes(self, frames: int) -> int:
         """Codes at the end of a packet that give way to its side information; the first codebook never does.
@@ -196,7 +195,9 @@ class Header:
         free = (self.model_codebooks - self.codebooks) * frames  # codes of the codebooks that this file leaves out
         side_info_bits = 8 * self.side_info_bytes(frames)
         if self.low_delay and self.has_side_info:
-            side_info_bits = 8 * side_info_bytes(self.channels, PACKET_FRAMES) * frames // PACKET_FRAMES
+            usual = side_info_bytes(self.channels, PACKET_FRAMES)
+            usual += coefficient_bytes(self.coefficient_units, PACKET_FRAMES)
+            side_info_bits = 8 * usual * frames // PACKET_FRAMES
         needed = -(-side_info_bits // self.bits_per_code) - free
         return min((self.codebooks - 1) * frames, max(0, needed))
 
@@ -287,7 +288,7 @@ def parse_header(data: bytes, where: str) -> Header:
     possible = (
         hop and rate_hz and 1 <= channels <= 256 and 1 <= codebooks <= model_codebooks <= 64 and 1 <= bits <= 16
         and bool(length) != header.low_delay and not (header.low_delay and header.range_coded)
-        and (not header.coefficient_units or (header.has_side_info and not header.low_delay))
+        and (not header.coefficient_units or header.has_side_info)
         and gain >= MIN_GAIN_Q8_DB
         and header.layout.isascii() and header.layout.isprintable()
         and (header.layout != "ambiX" or (order + 1) ** 2 == channels)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from codec.bitstream.format import Header, packet_bytes
 from render.common.errors import InputError
 
-_CODEBOOKS_KEPT = 3  # where coefficients take the place of others
+_CODEBOOKS_KEPT = 2  # where coefficients take the place of others
 
 
 def kbps_of(header: Header) -> float:
@@ -43,7 +43,7 @@ def codebooks_within(header: Header, kbps: float, where: str) -> int:
 def within_rate(header: Header, kbps: float, where: str) -> Header:
     """Header of a stream that is to be encoded, with as many codebooks as the rate allows.
 
-    The coefficients get what three codebooks leave, at most what `header` gives them.
+    The coefficients get what two codebooks leave, at most what `header` gives them.
 
     Raises
     ------

@@ -5,7 +5,7 @@ frames and their correlations in *slots* of 64 frames. The last packet of a stre
 also hold what is left over, so that no packet and no slot is shorter than the others unless it is the only one.
 
 A stream of low delay has packets of 16 frames, all of one size: the last one is completed with silence. A packet
-is one slot, and its side information takes half of a slot's bytes.
+is one slot, its levels and correlations take two thirds of a slot's bytes, and its attacks and coefficients a quarter.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 PACKET_FRAMES = 256  # 2.97 s at 44.1 kHz and a hop of 512 samples
 LEVEL_SLOT_FRAMES, SLOT_FRAMES = 8, 64  # 93 ms and 0.74 s
-COEFFICIENT_UNIT_BYTES = 25
+COEFFICIENT_UNIT_BYTES = 32
 
 
 class Framing(NamedTuple):
@@ -26,17 +26,17 @@ class Framing(NamedTuple):
         Frames of a packet, but for the last one of a stream without `equal_packets`.
     equal_packets : bool
         Whether the last packet is completed with silence; otherwise it takes what is left over.
-    slot_divisor : int
-        By which the bytes of the side information of a slot are divided.
+    parameter_sixteenths : int
+        Of the bytes 5C(C + 1) + 12C + 48, what the levels and correlations of C channels take in a slot.
     """
 
     packet_frames: int
     equal_packets: bool
-    slot_divisor: int
+    parameter_sixteenths: int
 
 
-STANDARD = Framing(PACKET_FRAMES, equal_packets=False, slot_divisor=1)
-LOW_DELAY = Framing(16, equal_packets=True, slot_divisor=2)
+STANDARD = Framing(PACKET_FRAMES, equal_packets=False, parameter_sixteenths=3)
+LOW_DELAY = Framing(16, equal_packets=True, parameter_sixteenths=2)
 
 
 def packet_frame_counts(frames: int) -> list[int]:
@@ -51,11 +51,16 @@ def slot_counts(frames: int) -> tuple[int, int]:
 
 
 def side_info_bytes(channels: int, frames: int, framing: Framing = STANDARD) -> int:
-    """Bytes of levels and correlations of a packet of `frames` frames: 400 per slot for 16 channels, or half."""
-    quarters = 5 * channels * (channels + 1) + 12 * channels + 48
-    return slot_counts(frames)[1] * -(-quarters // (4 * framing.slot_divisor))
+    """Bytes of levels and correlations of a packet of `frames` frames: 300 per slot for 16 channels, or 200."""
+    whole = 5 * channels * (channels + 1) + 12 * channels + 48
+    return slot_counts(frames)[1] * -(-whole * framing.parameter_sixteenths // 16)
 
 
-def coefficient_bytes(units: int, frames: int) -> int:
-    """Bytes of the attacks and coefficients of a packet of `frames` frames: `units` times 25 per slot."""
+def coefficient_bytes(units: int, frames: int, framing: Framing = STANDARD) -> int:
+    """Bytes of the attacks and coefficients of a packet of `frames` frames: `units` times 32 per slot.
+
+    A packet shorter than a slot has its share of them.
+    """
+    if framing.packet_frames < SLOT_FRAMES:
+        return -(-COEFFICIENT_UNIT_BYTES * units * framing.packet_frames // SLOT_FRAMES)
     return slot_counts(frames)[1] * COEFFICIENT_UNIT_BYTES * units

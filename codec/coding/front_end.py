@@ -45,7 +45,7 @@ from codec.streaming.rechunk import rechunk, whole_units
 from codec.streaming.stream_layers import exact_context_frames
 from codec.streaming.threads import on_one_thread
 
-_CODEBOOKS_KEPT, _USUAL_UNITS = 3, 31  # 8.3 kbit/s
+_CODEBOOKS_KEPT, _USUAL_UNITS = 2, 30  # 10.3 kbit/s
 
 
 class NetworkInput(NamedTuple):
@@ -69,6 +69,8 @@ class FrontEnd(Protocol):
         Codebooks that all frames of a packet have room for beside the side information.
     side_info_bps : float
         Rate of the side information in bit/s.
+    lookahead_samples : int
+        Samples after a packet that `forward` waits for.
     lead_in_packets : int
         Packets that a decoder which begins in the middle of a stream must decode and drop. After them all its
         output has the same bits as that of a decoder which began at the beginning.
@@ -78,6 +80,7 @@ class FrontEnd(Protocol):
     keeps_channels: bool
     codebooks_available: int
     side_info_bps: float
+    lookahead_samples: int
     lead_in_packets: int
 
     def forward(
@@ -112,12 +115,17 @@ def front_end_of(config: ModelConfig, framing: Framing = STANDARD, coefficient_u
 
 
 def usual_coefficient_units(config: ModelConfig) -> int:
-    """Size of attacks and coefficients that leaves room for three codebooks, at most that for 16 channels."""
+    """Size of attacks and coefficients that leaves room for two codebooks, at most that for 16 channels."""
     if not config.side_layers:
         return 0
     codebook_bytes = SLOT_FRAMES * config.bits_per_code // 8  # in a slot
     left = (config.codebooks - _CODEBOOKS_KEPT) * codebook_bytes - side_info_bytes(config.channels, SLOT_FRAMES)
     return min(max(left // COEFFICIENT_UNIT_BYTES, 0), _USUAL_UNITS)
+
+
+def usual_front_end(config: ModelConfig) -> FrontEnd:
+    """Front end of a file with as many coefficients as usual, which a model is trained for."""
+    return front_end_of(config, coefficient_units=usual_coefficient_units(config))
 
 
 class Identity:
@@ -126,6 +134,7 @@ class Identity:
     has_side_info = False
     keeps_channels = True
     side_info_bps = 0.0
+    lookahead_samples = 0
 
     def __init__(self, config: ModelConfig, framing: Framing = STANDARD):
         self._hop = config.hop
@@ -159,7 +168,7 @@ class SpatialSideInfo:
 
     Before the network, the encoder measures each packet (`codec.side_info.analysis`), codes what it measured
     (`codec.side_info.parameter_coding`) and transforms the channels into the principal components of what it coded
-    (`codec.side_info.klt`), of which it codes the strongest between 0.35 and 4.6 kHz
+    (`codec.side_info.klt`), of which it codes the strongest up to 4.6 kHz
     (`codec.side_info.coefficient_coding`), and attacks (`codec.side_info.attacks`). After the network, the decoder
     removes its offset (`codec.side_info.periodic_offset`), puts the coefficients that were sent into their place,
     transforms the components back, each with the power that was sent, restores the levels of the channels
@@ -190,6 +199,7 @@ class SpatialSideInfo:
         self._channels, self._ambisonic = config.channels, config.signal_layout == "ambiX"
         self._band_widths = np.diff(band_edges(config.sample_rate_hz))
         self._units = coefficient_units
+        self.lookahead_samples = max(MDCT_HOP, CONTEXT_SAMPLES) if coefficient_units else MDCT_HOP
         self._offset_period = config.hop // config.strides[-1] if offset_period is None else offset_period
         self._offset_reach = REACH * self._offset_period
         context_frames = exact_context_frames(config)
@@ -198,7 +208,7 @@ class SpatialSideInfo:
         replacing = side_info_bytes(config.channels, PACKET_FRAMES) + coefficient_bytes(self._units, PACKET_FRAMES)
         codebooks_replaced = -(-8 * replacing // (config.bits_per_code * PACKET_FRAMES))
         self.codebooks_available = max(1, config.codebooks - codebooks_replaced)
-        packet_bits = 8 * (self._parameter_bytes(frames) + coefficient_bytes(self._units, frames))
+        packet_bits = 8 * (self._parameter_bytes(frames) + self._detail_bytes(frames))
         self.side_info_bps = packet_bits * config.sample_rate_hz / (frames * config.hop)
         # the first packet that is kept begins with the gains of the last slot before it, in whose windows the
         # output of the network must be exact, and with the transform of the packet before it
@@ -209,13 +219,16 @@ class SpatialSideInfo:
     def _parameter_bytes(self, frames: int) -> int:
         return side_info_bytes(self._channels, frames, self._framing)
 
+    def _detail_bytes(self, frames: int) -> int:
+        return coefficient_bytes(self._units, frames, self._framing)
+
     def forward(
         self, signal: Iterable[Float32[ndarray, "channel time"]], packet_frames: Iterable[int]
     ) -> Iterator[NetworkInput]:
         """Measure each packet and transform it into principal components."""
         transform = ForwardKLT(self._hop, self._sample_rate_hz)
-        context = max(MDCT_HOP, CONTEXT_SAMPLES) if self._units else MDCT_HOP
-        for samples, before, length in rechunk(signal, (frames * self._hop for frames in packet_frames), context):
+        lengths = (frames * self._hop for frames in packet_frames)
+        for samples, before, length in rechunk(signal, lengths, self.lookahead_samples):
             yield on_one_thread(self._forward_packet, transform, samples, before, length)
 
     def _forward_packet(
@@ -231,9 +244,9 @@ class SpatialSideInfo:
         if self._units:
             grid = transform.grid(components.shape[1], len(basis.gain))
             attacks = find_attacks(samples, before, length)
-            detail = encode_detail(
-                attacks, components[:, 1:], basis.power, basis.gain, grid, coefficient_bytes(self._units, frames)
-            )
+            size = self._detail_bytes(frames)
+            detail, counts = encode_detail(attacks, components[:, 1:], basis.power, basis.gain, grid, size)
+            transform.turn_down_sent(components, counts)
         return NetworkInput(inverse_mdct(components)[:, :length], parameters + detail)
 
     def inverse(
@@ -280,7 +293,7 @@ class SpatialSideInfo:
 
         for samples, before, length in rechunk(channels(), lengths(), level_restoration.CONTEXT_SAMPLES):
             sent, attacks = waiting.popleft()
-            restored = restorer.restore(samples, before, length, sent)
+            restored = restorer.restore(samples, before, length, sent, bool(attacks))
             attenuate_before(restored, attacks)
             yield restored
 
@@ -312,7 +325,7 @@ class SpatialSideInfo:
         return self._coded(backwards, size) + self._no_detail(target_frames)
 
     def _no_detail(self, frames: int) -> bytes:
-        size = coefficient_bytes(self._units, frames)
+        size = self._detail_bytes(frames)
         return no_detail(size) if size else b""
 
     def _split(self, side_info: bytes, length: int) -> tuple[bytes, bytes]:

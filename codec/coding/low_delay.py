@@ -1,7 +1,7 @@
 """Streams for live use: encoded and decoded as they arrive, in one pass.
 
 Such a stream has packets of 16 frames (0.19 s at 44.1 kHz), and its length and checksum follow after the last one.
-A sample leaves the decoder when four packets and half a window have arrived after the beginning of its own
+A sample leaves the decoder when four packets and 0.1 s have arrived after the beginning of its own
 (`delay_samples`): the side information of a packet is known at its end; the encoder of the network looks ahead
 into the next packet, the decoder into the one after it, and the restored levels at the end of a packet depend on
 those at the beginning of the next one. The bytes are the same for every cut of the signal.
@@ -32,7 +32,7 @@ from codec.bitstream.format import (
     write_packet,
 )
 from codec.bitstream.sizes import LOW_DELAY, Framing
-from codec.coding.front_end import front_end_of
+from codec.coding.front_end import front_end_of, usual_coefficient_units
 from codec.coding.pipeline import DecoderSettings, decode_packets, encode_packets
 from codec.rvqgan.codec import RVQGAN
 from codec.side_info import level_restoration
@@ -44,21 +44,24 @@ from render.common.errors import InputError
 Blocks = Iterable[Float32[ndarray, "channel time"]]
 
 
-def delay_samples(model: RVQGAN, framing: Framing = LOW_DELAY) -> int:
+def delay_samples(model: RVQGAN, framing: Framing = LOW_DELAY, coefficient_units: int | None = None) -> int:
     """Samples that must have arrived after a sample of the signal before it leaves the decoder, at most.
 
     The samples that lie ahead are counted in whole packets, since codes and side information come in packets.
+    `coefficient_units` are those of the stream, by default as many as usual: attacks are sought ahead of a packet.
     """
     packet = framing.packet_frames * model.config.hop
     frames = framing.packet_frames
     encoder = StreamEncoder(model, tile_frames=frames).latency_samples - packet  # without the tile that fills up
     decoder = (StreamDecoder(model, tile_frames=frames).latency_frames - frames) * model.config.hop
-    if not front_end_of(model.config, framing).has_side_info:
+    units = usual_coefficient_units(model.config) if coefficient_units is None else coefficient_units
+    front_end = front_end_of(model.config, framing, units)
+    if not front_end.has_side_info:
         return packet * (1 + math.ceil(encoder / packet) + math.ceil(decoder / packet))
     restored = math.ceil(level_restoration.CONTEXT_SAMPLES / packet)
     offset = -(-REACH // model.config.strides[-1]) * model.config.hop
     packets = 1 + math.ceil(encoder / packet) + math.ceil((decoder + offset + MDCT_HOP) / packet) + restored
-    return packets * packet + MDCT_HOP
+    return packets * packet + front_end.lookahead_samples
 
 
 def write_low_delay(file: BinaryIO, model: RVQGAN, header: Header, parts: Blocks, where: str) -> Header:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from codec.bitstream.rates import codebooks_within
+from codec.bitstream.rates import within_rate
 from codec.checkpoints.model_file import load
 from codec.coding.adaptation import Recording, adapted
 from codec.coding.files import AudioOutput, DecodedAudio, DecodeOptions, EncodedFile, EncodeOptions, signal_of
@@ -52,9 +51,10 @@ def encode_low_delay_file(
             "of low delay is not resampled"
         )
     signal = adapted(recording, model.config, str(source))
-    header = low_delay_header(model, digest, options.codebooks, signal.origin.order)
+    units = None if options.coefficients else 0
+    header = low_delay_header(model, digest, options.codebooks, signal.origin.order, units)
     if options.kbps is not None:
-        header = replace(header, codebooks=codebooks_within(header, options.kbps, str(source)))
+        header = within_rate(header, options.kbps, str(source))
     with _binary_output(target, options.force) as file:
         whole = write_low_delay(file, model, header, signal.read(), str(source))
     return EncodedFile(whole.max_bytes, whole, signal.changes)

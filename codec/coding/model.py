@@ -219,18 +219,17 @@ class Model:
         samples = signal.samples
         recording = Recording(len(samples), signal.sample_rate_hz, signal.length, lambda: iter([samples]))
         coded = adapted(recording, config, "signal")
-        file = io.BytesIO()
+        file, units = io.BytesIO(), None if coefficients else 0
         if low_delay:
             check_low_delay(config, range_coded)
             if signal.sample_rate_hz != config.sample_rate_hz:
                 raise InputError(f"signal: {signal.sample_rate_hz} Hz; a stream of low delay is not resampled")
-            header = low_delay_header(self._network, self._digest, codebooks, coded.origin.order)
+            header = low_delay_header(self._network, self._digest, codebooks, coded.origin.order, units)
             if kbps is not None:
                 header = within_rate(header, kbps, "signal")
             write_low_delay(file, self._network, header, coded.read(), "signal")
             return Stream(file.getvalue(), coded.changes)
         summary = summarise(coded.read())
-        units = None if coefficients else 0
         header = make_header(self._network, self._digest, summary, codebooks, range_coded, coded.origin, units)
         if kbps is not None:
             header = within_rate(header, kbps, "signal")

@@ -142,14 +142,20 @@ def check_low_delay(config: ModelConfig, range_coded: bool) -> None:
         )
 
 
-def low_delay_header(model: RVQGAN, digest: bytes, codebooks: int | None = None, order: int = 0) -> Header:
+def low_delay_header(
+    model: RVQGAN,
+    digest: bytes,
+    codebooks: int | None = None,
+    order: int = 0,
+    coefficient_units: int | None = None,
+) -> Header:
     """Return the header of a stream of low delay, whose length and checksum follow when it ends.
 
     The gain is 0 dB: the front end brings every packet to one level, and nothing is known of the others.
 
     Parameters
     ----------
-    model, digest, codebooks
+    model, digest, codebooks, coefficient_units
         As in `make_header`.
     order : int
         Ambisonic order of the recording if it is higher than the model's, otherwise 0.
@@ -162,8 +168,13 @@ def low_delay_header(model: RVQGAN, digest: bytes, codebooks: int | None = None,
         length=0,
         origin=Origin(order=order),
         low_delay=True,
+        coefficient_units=_units(model.config, coefficient_units),
         **_format_of(model.config),
     )
+
+
+def _units(config: ModelConfig, given: int | None) -> int:
+    return usual_coefficient_units(config) if given is None else given
 
 
 def make_header(
@@ -211,7 +222,7 @@ def make_header(
         source_crc32=summary.crc32,
         range_coded=range_coded,
         origin=origin,
-        coefficient_units=usual_coefficient_units(config) if coefficient_units is None else coefficient_units,
+        coefficient_units=_units(config, coefficient_units),
         **_format_of(config),
     )
 

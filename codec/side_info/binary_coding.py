@@ -37,8 +37,10 @@ def finished(state: Int[ndarray, " 4"], coded: UInt8[ndarray, " byte"]) -> bytes
     return shortest_bytes(int.from_bytes(coded[:count].tobytes(), "big") << 32 | last, width, count + 4)
 
 
-def finest(coded: Callable[[int], bytes], size: int, steps: int, nothing: bytes) -> bytes:
-    """Return what the smallest of the indices 0 to `steps` - 1 codes in `size` bytes, or `nothing` if none fits.
+def finest(coded: Callable[[int], bytes], size: int, steps: int, nothing: bytes) -> tuple[int, bytes]:
+    """Return the smallest of the indices 0 to `steps` - 1 that codes in `size` bytes, and what it codes.
+
+    If none fits, these are `steps` and `nothing`.
 
     A bisection: the coarser the step, the fewer the bytes.
     """
@@ -50,7 +52,7 @@ def finest(coded: Callable[[int], bytes], size: int, steps: int, nothing: bytes)
             high, best = middle, data
         else:
             low = middle + 1
-    return best
+    return high, best
 
 
 @compiled()

@@ -1,10 +1,11 @@
-"""Coding of the strongest components from 0.35 to 4.6 kHz: their MDCT coefficients, beside the network's codes.
+"""Coding of the strongest components up to 4.6 kHz: their MDCT coefficients, beside the network's codes.
 
 A small network carries the waveform of the components up to about 1 kHz, and roughly. Above, partials and
-harmonics become noise with the right level. There the coefficients of the strongest components are sent
+harmonics become noise with the right level. So the coefficients of the strongest components are sent
 themselves: quantised uniformly with a step size that follows the power of the band, and written by an adaptive
-range coder whose contexts are the magnitudes of the neighbours in frequency and time. The encoder takes the finest
-step size that fits into the bytes available. In the decoder they replace those that the network decodes.
+range coder whose contexts are the magnitudes of the neighbours in frequency and time, and those of the stronger
+components. The encoder takes the finest step size that fits into the bytes available. In the decoder they replace
+those that the network decodes.
 
 This is an extension that the paper does not have.
 """
@@ -31,12 +32,12 @@ from codec.side_info.binary_coding import (
 )
 from render.common.compiled import compiled
 
-CODED_BANDS = range(2, 8)  # 345 to 4630 Hz at 44.1 kHz
+CODED_BANDS = range(8)  # 43 to 4630 Hz at 44.1 kHz
 STEPS = 128  # step sizes; the last index says that no coefficients are sent
 _ROUNDING = 0.36  # fractions of a step from 0.64 on are rounded up: a coefficient costs more than its square
 _POWER_EXPONENT = 0.6  # of the squared step: 0 is the least squared error, 1 one ratio to the noise in all bands
 
-_MAX_NEIGHBOURS, _RANKS, _MAX_PREFIX = 12, 4, 14
+_MAX_NEAR, _CONTEXTS, _RANKS, _MAX_PREFIX = 12, 22, 4, 14
 _MAX_MAGNITUDE = 1 << 16
 _STEP_BITS = 7
 _MIN_POWER = 0.06  # of a component that is sent, relative to the squared step: its peaks are larger
@@ -102,10 +103,11 @@ def encode_detail(
     gain: Float[ndarray, "slot band"],
     grid: CoefficientGrid,
     size: int,
-) -> bytes:
-    """Return `size` bytes: the attacks, and the coefficients with the finest quantisation that fits.
+) -> tuple[bytes, Int[ndarray, "slot band"]]:
+    """Return `size` bytes with the attacks and the coefficients, which have the finest quantisation that fits.
 
-    Where the attacks alone do not fit, there are none; without powers, there are no coefficients.
+    Also return of how many components they are, as in `CodedCoefficients`. Where the attacks alone do not fit,
+    there are none; without powers, there are no coefficients.
 
     Parameters
     ----------
@@ -117,21 +119,26 @@ def encode_detail(
     grid : CoefficientGrid
     size : int
     """
+    no_counts = np.zeros((len(gain), len(CODED_BANDS)), np.int64)
     if len(nothing := _written(attacks, size)) > size:
-        return no_detail(size)
+        return no_detail(size), no_counts
     if power is None:
-        return nothing.ljust(size, b"\0")
+        return nothing.ljust(size, b"\0"), no_counts
     own = coefficients[:, :, grid.edges[0] : grid.edges[-1]]
     strongest = (power * np.square(gain)[:, :, None])[:, CODED_BANDS.start : CODED_BANDS.stop]
 
-    def coded(index: int) -> bytes:
-        steps = _steps(index, power, gain)
-        counts = np.count_nonzero(strongest > _MIN_POWER * np.square(steps)[:, :, None], axis=2)
-        numbers = np.zeros(own.shape, np.int64)
-        _quantise(own, counts, steps, grid.slot_of_frame, grid.edges - grid.edges[0], numbers)
-        return _written(attacks, size, index, counts, numbers, grid)
+    def counts(index: int) -> Int[ndarray, "slot band"]:
+        squared = np.square(_steps(index, power, gain))
+        return np.count_nonzero(strongest > _MIN_POWER * squared[:, :, None], axis=2)
 
-    return finest(coded, size, STEPS - 1, nothing).ljust(size, b"\0")
+    def coded(index: int) -> bytes:
+        steps, own_counts = _steps(index, power, gain), counts(index)
+        numbers = np.zeros(own.shape, np.int64)
+        _quantise(own, own_counts, steps, grid.slot_of_frame, grid.edges - grid.edges[0], numbers)
+        return _written(attacks, size, index, own_counts, numbers, grid)
+
+    index, data = finest(coded, size, STEPS - 1, nothing)
+    return data.ljust(size, b"\0"), no_counts if index == STEPS - 1 else counts(index)
 
 
 def no_detail(size: int) -> bytes:
@@ -193,11 +200,10 @@ def _written(
 
 def _new_counts() -> tuple[ndarray, ndarray]:
     """Counts of zeros and ones: of "not 0" by rank of the component and neighbours, of prefixes by neighbours."""
-    share = np.arange(_MAX_NEIGHBOURS + 1)
-    flags = np.empty((_RANKS, _MAX_NEIGHBOURS + 1, 2), np.int64)
-    flags[:, :, 1] = np.minimum(1 + 2 * share, 24)
+    flags = np.empty((_RANKS, _CONTEXTS, 2), np.int64)
+    flags[:, :, 1] = 1 + np.arange(_CONTEXTS)
     flags[:, :, 0] = 32 - flags[:, :, 1]
-    return flags, np.full((_MAX_NEIGHBOURS + 1, _MAX_PREFIX, 2), 4, np.int64)
+    return flags, np.full((_MAX_NEAR + 1, _MAX_PREFIX, 2), 4, np.int64)
 
 
 @compiled()
@@ -221,6 +227,7 @@ def _code(numbers, components, slot_of_frame, edges, counts, state, coded):  # p
     flags, prefixes = counts
     limit = len(coded) - 64  # more than a coefficient takes
     for frame in range(numbers.shape[1]):
+        above = np.zeros(numbers.shape[2], np.int64)  # magnitudes of the stronger components in this frame
         for band in range(len(edges) - 1):
             for component in range(components[slot_of_frame[frame], band]):
                 rank = min(component, 3)
@@ -239,8 +246,11 @@ def _code(numbers, components, slot_of_frame, edges, counts, state, coded):  # p
                         if k + 1 < numbers.shape[2]:
                             near += min(abs(numbers[component, frame - 1, k + 1]), 3)
                     near = min(near, 12)
+                    context = near + 2 * min(above[k], 3)
+                    if frame > 1:
+                        context += min(abs(numbers[component, frame - 2, k]), 3)
                     number = numbers[component, frame, k]
-                    if not adaptive(1 if number else 0, flags[rank, near], state, coded):
+                    if not adaptive(1 if number else 0, flags[rank, context], state, coded):
                         numbers[component, frame, k] = 0
                         continue
                     negative = fair(1 if number < 0 else 0, state, coded)
@@ -257,3 +267,4 @@ def _code(numbers, components, slot_of_frame, edges, counts, state, coded):  # p
                         rest = 1 << length | fair_number(rest, length, state, coded)
                         value = 14 + rest
                     numbers[component, frame, k] = -value if negative else value
+                    above[k] += value

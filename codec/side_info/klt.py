@@ -35,6 +35,7 @@ _SINE_WINDOW = np.sin(np.pi * (np.arange(WINDOW) + 0.5) / WINDOW).astype(np.floa
 _EIGENVALUE_GAP = 1e-3  # relative difference that keeps equal eigenvalues apart
 _MAX_COMPONENT_GAIN = 10 ** (9 / 20)  # of a component after the network
 _MAX_SENT_GAIN = 10 ** (3 / 20)  # where its coefficients are sent: few of them, amplified, would sound like tones
+_SENT_INPUT_GAIN = np.float32(10 ** (-20 / 20))  # of what need not pass the network
 _MAX_CREST = 6.0  # of the noise in a frame, relative to its slot
 _CORRELATION_SHRINKAGE = 0.95  # of measured correlations between components, so that no matrix is singular
 _MIN_POWER = 1e-20  # of a component, where it is a divisor
@@ -260,6 +261,10 @@ class _BandTransform(ABC):
 class ForwardKLT(_BandTransform):
     """Transforms channels into principal components, packet after packet."""
 
+    def __init__(self, hop: int, sample_rate_hz: int):
+        super().__init__(hop, sample_rate_hz)
+        self._last_counts: Int[ndarray, "slot band"] | None = None
+
     def _slot_transforms(
         self,
         coefficients: Float32[ndarray, "channel frame bin"],
@@ -269,6 +274,19 @@ class ForwardKLT(_BandTransform):
     ) -> list[_SlotTransform]:
         matrices = basis.vectors.swapaxes(-1, -2) * basis.gain[:, :, None, None]
         return [_SlotTransform(_extended_below(of_slot)) for of_slot in matrices]
+
+    def turn_down_sent(
+        self, coefficients: Float32[ndarray, "component frame bin"], counts: Int[ndarray, "slot band"]
+    ) -> None:
+        """Turn down what a packet sends (`CodedCoefficients.counts`) in its components, in place.
+
+        The network need not code it. It is not removed, since the mel distance compares logarithms of levels.
+        """
+        for part, own in ((coefficients[:, :1], self._last_counts), (coefficients[:, 1:], counts)):
+            if part.shape[1] and own is not None:
+                grid = self.grid(1 + part.shape[1], len(own))
+                part[:, :, grid.edges[0] : grid.edges[-1]][is_sent(own, grid, len(part))] *= _SENT_INPUT_GAIN
+        self._last_counts = counts[-1:]
 
 
 class InverseKLT(_BandTransform):

@@ -49,6 +49,7 @@ class LevelRestorer:
         before: int,
         length: int,
         sent: SpatialParameters | None,
+        has_attacks: bool = False,
     ) -> Float32[ndarray, "channel time"]:
         """Restore the `length` samples of a packet.
 
@@ -62,6 +63,8 @@ class LevelRestorer:
             Samples of the packet.
         sent : SpatialParameters or None
             Decoded side information; None if the packet has none.
+        has_attacks : bool
+            Levels that change suddenly are matched twice.
         """
         # windows centred beyond the packet's ends overlap it, too
         centres = range(before - HOP, before + length + WINDOW // 2, HOP)
@@ -73,7 +76,9 @@ class LevelRestorer:
             spectra = windowed_spectra(samples[channel : channel + 1], centres)
             if sent is not None and self._last_gains_db is not None:
                 last_db = None if before_gains_db is None else before_gains_db[channel]
-                self._last_gains_db[channel] = self._match_levels(spectra, grid, sent.levels_db[row], last_db)
+                self._last_gains_db[channel] = self._match_levels(
+                    spectra, grid, sent.levels_db[row], last_db, 2 if has_attacks else 1
+                )
             overlapped = _overlapped(irfft(spectra[0], axis=1) * (WINDOW_SHAPE / 2))
             result[channel] = overlapped[WINDOW - HOP : WINDOW - HOP + length]
         return result
@@ -84,6 +89,7 @@ class LevelRestorer:
         grid: WindowGrid,
         sent_db: Float[ndarray, "band slot"],
         last_gains_db: Float[ndarray, " band"] | None,
+        passes: int,
     ) -> Float[ndarray, " band"]:
         """Bring the levels of a channel to those sent, in place; return its gains at the end of the packet.
 
@@ -92,21 +98,31 @@ class LevelRestorer:
 
         The gains, in decibels, are interpolated linearly between the centres of the level slots. Windows 0 and 1
         still have the last gains of the packet before, and after the last centre its gains are kept.
+
+        A sound that begins at the edge of a slot gets half of the gain of the silence before it. A second pass
+        raises the gain of its slot by what is then missing.
         """
         measured = [window_numbers(centres) for centres in grid.level_slots]
         measured = [range(n.start + 1, n.stop + 1) for n in measured]  # here, number 0 lies before the packet
-        own_db = 10 * np.log10(np.maximum(level_powers(spectra, measured, self._edges)[0], MIN_POWER))
-        gains_db = np.clip(sent_db - own_db, _MIN_GAIN_DB, _MAX_GAIN_DB).T
         points = [(c.start + c.stop - HOP) / 2 / HOP for c in grid.level_slots]
         if last_gains_db is not None:
-            points, gains_db = [1.0, *points], np.concatenate([last_gains_db[None], gains_db])
+            points = [1.0, *points]
         positions = np.clip(np.arange(spectra.shape[1]) - 1, points[0], points[-1])
         left = np.clip(np.searchsorted(points, positions, "right") - 1, 0, max(len(points) - 2, 0))
         right = np.minimum(left + 1, len(points) - 1)
         knots = np.array(points)
         share = ((positions - knots[left]) / np.maximum(knots[right] - knots[left], 1e-9))[:, None]
-        gains = 10 ** (((1 - share) * gains_db[left] + share * gains_db[right]) / 20)
-        spectra[0, :, self._edges[0] :] *= _by_bin(gains, self._edges)
+        gains_db = np.zeros(sent_db.T.shape)
+        for _ in range(passes):
+            own_db = 10 * np.log10(np.maximum(level_powers(spectra, measured, self._edges)[0], MIN_POWER))
+            corrected_db = np.clip(gains_db + (sent_db - own_db).T, _MIN_GAIN_DB, _MAX_GAIN_DB)
+            change_db = corrected_db - gains_db
+            if last_gains_db is not None:
+                change_db = np.concatenate([last_gains_db[None], change_db])
+                last_gains_db = np.zeros_like(last_gains_db)  # the next pass leaves them as they are
+            gains = 10 ** (((1 - share) * change_db[left] + share * change_db[right]) / 20)
+            spectra[0, :, self._edges[0] :] *= _by_bin(gains, self._edges)
+            gains_db = corrected_db
         return gains_db[-1]
 
 

@@ -112,7 +112,7 @@ def encode_parameters(
         return _write(index, parameters.active, levels, numbers)
 
     nothing = _write(STEPS - 1, parameters.active, *(np.zeros((0, 1, 1), np.int64),) * 2)
-    return finest(coded, size, STEPS - 1, nothing)[:size].ljust(size, b"\0")
+    return finest(coded, size, STEPS - 1, nothing)[1][:size].ljust(size, b"\0")
 
 
 def decode_parameters(

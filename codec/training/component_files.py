@@ -13,8 +13,8 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from codec.bitstream.format import VERSION
-from codec.bitstream.sizes import packet_frame_counts
-from codec.coding.front_end import front_end_of
+from codec.bitstream.sizes import STANDARD, packet_frame_counts
+from codec.coding.front_end import front_end_of, usual_coefficient_units
 from codec.rvqgan.config import ModelConfig
 from codec.training.recordings import Int16Samples, NormalisedRecording
 from render.common.files import read_record, record_path, write_json
@@ -25,10 +25,27 @@ from render.fileio.audio_file import blocks, info, writer
 WORKER_S = 120.0  # of audio that are worth another process, which needs seconds to start
 
 
+def training_units(config: ModelConfig, count: int) -> list[int]:
+    """Coefficient units with which each of so many recordings passes the front end.
+
+    A network is trained for what coefficients leave to it. Every fourth recording keeps what they would take,
+    since streams without coefficients need that, too.
+    """
+    return [0 if index % 4 == 3 else usual_coefficient_units(config) for index in range(count)]
+
+
 def component_files(
-    recordings: list[NormalisedRecording], config: ModelConfig, folder: Path
+    recordings: list[NormalisedRecording], units: list[int], config: ModelConfig, folder: Path
 ) -> list[NormalisedRecording]:
     """Write the principal components of recordings to `folder` as 16-bit files; existing files are kept.
+
+    Parameters
+    ----------
+    recordings : list of NormalisedRecording
+    units : list of int
+        Coefficient units of each, `training_units`.
+    config : ModelConfig
+    folder : Path
 
     Returns
     -------
@@ -36,27 +53,30 @@ def component_files(
         The component files, in the order of `recordings`. Their gains restore the level that the components have
         at the network's input.
     """
-    files = [folder / f"{recording.path.stem}-{_digest(recording, config)}.wav" for recording in recordings]
+    files = [
+        folder / f"{recording.path.stem}-{_digest(recording, config, own)}.wav"
+        for recording, own in zip(recordings, units, strict=True)
+    ]
     missing = [
-        (recording, file)
-        for recording, file in zip(recordings, files, strict=True)
+        (recording, own, file)
+        for recording, own, file in zip(recordings, units, files, strict=True)
         if not record_path(file).is_file()
     ]
     if missing:
-        jobs = {file: (r.path, r.gain, r.peak, config, file) for r, file in missing}
-        workers = _workers(sum(r.length for r, _ in missing) / config.sample_rate_hz)
+        jobs = {file: (r.path, r.gain, r.peak, config, own, file) for r, own, file in missing}
+        workers = _workers(sum(r.length for r, _, _ in missing) / config.sample_rate_hz)
         written = in_parallel(_write_components, jobs, workers) if workers > 1 else _one_by_one(jobs)
         for _ in progress(written, "principal components of recording", len(jobs)):
             pass
     return [NormalisedRecording(Int16Samples(file), float(read_record(file)["gain"]), 1.0) for file in files]
 
 
-def _digest(recording: NormalisedRecording, config: ModelConfig) -> str:
+def _digest(recording: NormalisedRecording, config: ModelConfig, units: int) -> str:
     """Return a digest of everything that the components depend on."""
     path, stat = recording.path, recording.path.stat()
     about = (
         VERSION, str(path.resolve()), stat.st_size, stat.st_mtime_ns, recording.gain,
-        sorted(asdict(config).items()),
+        sorted(asdict(config).items()), units,
     )  # fmt: skip
     return hashlib.sha256(repr(about).encode()).hexdigest()[:12]
 
@@ -72,9 +92,9 @@ def _one_by_one(jobs: dict[Path, tuple]) -> Iterator[None]:
         yield _write_components(*arguments)
 
 
-def _write_components(path: Path, gain: float, peak: float, config: ModelConfig, file: Path) -> None:
+def _write_components(path: Path, gain: float, peak: float, config: ModelConfig, units: int, file: Path) -> None:
     """Write the components and, last, their record, which marks the file as complete."""
-    length, front_end = info(path).length, front_end_of(config)
+    length, front_end = info(path).length, front_end_of(config, STANDARD, units)
     frames = -(-length // config.hop)
 
     def samples() -> Iterator[Float32[ndarray, "channel time"]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from codec.coding.front_end import front_end_of
-from codec.training.component_files import component_files
+from codec.training.component_files import component_files, training_units
 from codec.training.distributed import Processes
 from codec.training.excerpts import Augmentation, Excerpts
 from codec.training.recordings import SignalFormat, open_recordings
@@ -68,8 +68,10 @@ def open_datasets(run: Run, group: Processes) -> tuple[Excerpts, ValidationSet]:
         components = run.folder / "components"
         if group.is_first and not run.checkpoints.exists():
             describe_run(run)
-        component_files(recordings[group.rank :: group.count], model, components)
+        units = training_units(model, len(recordings))
+        own = slice(group.rank, None, group.count)
+        component_files(recordings[own], units[own], model, components)
         group.wait()
-        recordings = component_files(recordings, model, components)
+        recordings = component_files(recordings, units, model, components)
     augmentation = Augmentation(rotate, config.mix, config.phase_shift)
     return Excerpts(recordings, config.excerpt_frames, config.seed, augmentation), validation

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from codec.bitstream.sizes import packet_frame_counts
-from codec.coding.front_end import front_end_of
+from codec.coding.front_end import usual_front_end
 from codec.losses.bands import BAND_COUNT, BAND_HOP, BAND_WINDOW, erb_bands
 from codec.losses.covariance import band_covariance_distance, covariance_distance
 from codec.losses.intensity import intensities
@@ -159,7 +159,8 @@ def decoded_excerpt(
 
     If `quantized` it passes the codes, with as many codebooks as a file has room for.
     """
-    front_end, counts = front_end_of(model.config), packet_frame_counts(excerpt.shape[-1] // model.config.hop)
+    front_end = usual_front_end(model.config)
+    counts = packet_frame_counts(excerpt.shape[-1] // model.config.hop)
     packets = list(front_end.forward([excerpt[0].cpu().numpy()], counts))
     signal = np.concatenate([packet.samples for packet in packets], axis=1)
     codebooks = front_end.codebooks_available if quantized else None

@@ -13,8 +13,8 @@ from scipy.linalg import sqrtm
 
 from codec.bitstream.file import read_header, read_packets
 from codec.bitstream.sizes import side_info_bytes
-from codec.coding.model import Model
-from codec.coding.pipeline import encode
+from codec.coding.low_delay import write_low_delay
+from codec.coding.pipeline import encode, low_delay_header
 from codec.side_info.attacks import Attack, attenuate_before
 from codec.side_info.coefficient_coding import CodedCoefficients, CoefficientGrid, decode_detail, encode_detail
 from codec.side_info.klt import InverseKLT, inverse_mdct, klt_basis, mdct_of_packet
@@ -34,7 +34,7 @@ def number(data, at, size):
 
 def read_by_the_document(data):
     """Header fields and, packet by packet, (side information, codes in file order)."""
-    assert data[:5] == b"ARVQ\x0b"
+    assert data[:5] == b"ARVQ\x0c"
     assert zlib.crc32(data[:52]) == number(data, 52, 4)
     flags, hop, channels, n, model_n, b = data[5], number(data, 6, 2), number(data, 20, 2), *data[22:25]
     low_delay = bool(flags & 4)
@@ -43,10 +43,14 @@ def read_by_the_document(data):
     for index in range(count):
         f = 256 if index < count - 1 else frames - 256 * (count - 1)
         f = 16 if low_delay else f
-        quarters = 5 * channels * (channels + 1) + 12 * channels + 48
-        side_bytes = math.ceil(quarters / (8 if low_delay else 4)) * (flags & 1)
-        side_bytes = (side_bytes + 25 * (flags >> 3)) * max(1, f // 64)
-        side_bits = 8 * math.ceil(quarters / 4) * 4 * f // 256 if low_delay else 8 * side_bytes
+        whole = 5 * channels * (channels + 1) + 12 * channels + 48
+        u = flags >> 3
+        if low_delay:
+            side_bytes = math.ceil(whole / 8) + 8 * u if flags & 1 else 0
+            side_bits = 8 * (math.ceil(whole * 3 / 16) + 32 * u) * 4 * f // 256
+        else:
+            side_bytes = (math.ceil(whole * 3 / 16) * (flags & 1) + 32 * u) * max(1, f // 64)
+            side_bits = 8 * side_bytes
         left_out = min((n - 1) * f, max(0, math.ceil(side_bits / b) - (model_n - n) * f))
         codes = n * f - left_out
         size = side_bytes + math.ceil(codes * b / 8)
@@ -110,13 +114,15 @@ def decisions_of(content, b):
     return take
 
 
-@pytest.mark.parametrize("codebooks", [2, 4])
-def test_the_document_suffices_for_low_delay(side_info_model, codebooks):
+@pytest.mark.parametrize(("codebooks", "units"), [(2, 0), (4, 0), (4, 5)])
+def test_the_document_suffices_for_low_delay(side_info_model, codebooks, units):
     samples = 0.1 * np.random.default_rng(0).standard_normal((4, 40 * 512 - 9)).astype(np.float32)
-    stream = Model(side_info_model, b"12345678").encode(Scene(samples, 44_100), codebooks, low_delay=True)
-    file = io.BytesIO(stream.data)
+    file = io.BytesIO()
+    header = low_delay_header(side_info_model, b"12345678", codebooks, coefficient_units=units)
+    write_low_delay(file, side_info_model, header, [samples], "x")
+    file.seek(0)
     ours = list(read_packets(file, read_header(file, "x"), "x"))
-    for packet, (side_info, codes) in zip(ours, read_by_the_document(stream.data), strict=True):
+    for packet, (side_info, codes) in zip(ours, read_by_the_document(file.getvalue()), strict=True):
         assert packet.side_info == side_info
         assert packet.codes[packet.codes >= 0].tolist() == codes
 
@@ -242,16 +248,17 @@ def detail_by_the_document(data, channels, slot_of_frame, edges):
     if j == 127:
         return attacks, j, None, None
     slots, digits = max(slot_of_frame) + 1, len(f"{channels:b}")
-    sent = [[min(fair(digits), channels) for _ in range(6)] for _ in range(slots)]
+    sent = [[min(fair(digits), channels) for _ in range(8)] for _ in range(slots)]
     numbers = {}
     for k, slot in enumerate(slot_of_frame):
-        for band in range(6):
+        for band in range(8):
             for i in range(sent[slot][band]):
                 for q in range(edges[band], edges[band + 1]):
                     a = lambda dk, dq: min(abs(numbers.get((i, k + dk, q + dq), 0)), 3)  # noqa: B023, E731
                     h = min(12, 2 * a(0, -1) + a(0, -2) + 2 * a(-1, 0) + a(-1, -1) + a(-1, 1))
-                    v = min(24, 1 + 2 * h)
-                    if not decide(("flag", min(i, 3), h), (32 - v, v)):
+                    b = min(3, sum(abs(numbers.get((earlier, k, q), 0)) for earlier in range(i)))
+                    v = h + a(-2, 0) + 2 * b
+                    if not decide(("flag", min(i, 3), v), (31 - v, 1 + v)):
                         continue
                     sign, magnitude = -1 if decide(None) else 1, 1
                     while magnitude <= 14 and decide(("more", h, magnitude), (4, 4)):
@@ -267,17 +274,17 @@ def detail_by_the_document(data, channels, slot_of_frame, edges):
 
 def test_the_document_suffices_for_attacks_and_coefficients():
     random = np.random.default_rng(3)
-    channels, slot_of_frame, edges = 3, [0, 0, 0, 1, 1], np.array([16, 27, 43, 67, 100, 147, 215])
+    channels, slot_of_frame, edges = 3, [0, 0, 0, 1, 1], np.array([2, 8, 16, 27, 43, 67, 100, 147, 215])
     power, gain = 10.0 ** -random.uniform(0, 4, (2, 12, channels)), random.uniform(0.1, 9, (2, 12))
     power = -np.sort(-power, axis=2)
     coefficients = random.laplace(0, 1, (channels, 5, 1024)).astype(np.float32)
     coefficients[0, 2, 60] = 4000
-    for slot, band in np.ndindex(2, 6):
+    for slot, band in np.ndindex(2, 8):
         frames, bins = np.equal(slot_of_frame, slot), slice(edges[band], edges[band + 1])
-        coefficients[:, frames, bins] *= (np.sqrt(power[slot, 2 + band]) * gain[slot, 2 + band])[:, None, None]
+        coefficients[:, frames, bins] *= (np.sqrt(power[slot, band]) * gain[slot, band])[:, None, None]
     attacks = [Attack(1, (2, 3, 63)), Attack(60_000, (0, 1, 2))]
     grid = CoefficientGrid(np.array(slot_of_frame), edges)
-    data = encode_detail(attacks, coefficients, power, gain, grid, 500)
+    data, _ = encode_detail(attacks, coefficients, power, gain, grid, 500)
     found, j, sent, numbers = detail_by_the_document(data, channels, slot_of_frame, edges)
     assert found == [tuple(attack) for attack in attacks]
     assert max(map(abs, numbers.values())) > 100
@@ -286,9 +293,9 @@ def test_the_document_suffices_for_attacks_and_coefficients():
     assert ours.counts.tolist() == sent
     expected = np.zeros_like(ours.values)
     for (i, k, q), x in numbers.items():
-        slot, band = slot_of_frame[k], 2 + np.searchsorted(edges, q, "right") - 1
+        slot, band = slot_of_frame[k], np.searchsorted(edges, q, "right") - 1
         total = power[slot, band].sum()
-        expected[i, k, q - 16] = x * gain[slot, band] * 0.01 * 2 ** (j / 12) * total**0.3
+        expected[i, k, q - 2] = x * gain[slot, band] * 0.01 * 2 ** (j / 12) * total**0.3
     np.testing.assert_allclose(ours.values, expected, rtol=1e-6)
 
 
@@ -361,8 +368,8 @@ def test_the_document_suffices_for_the_transform():
         a, e = max(0, start - 1024), start + length + 1024
         axes, seed = klt_basis(sent, channels, length, hop, rate), 3_000_000_000 + length
         spectrum = mdct_of_packet(y[:, a:e], start - a, length)
-        count_sent = random.integers(0, 2, (slots, 6))
-        sent_values = 0.05 * random.standard_normal((channels, spectrum.shape[1] - 1, 199)).astype(np.float32)
+        count_sent = random.integers(0, 2, (slots, 8))
+        sent_values = 0.05 * random.standard_normal((channels, spectrum.shape[1] - 1, 213)).astype(np.float32)
         coded = CodedCoefficients(sent_values, count_sent)
         ours.append(inverse_mdct(transform.transformed(spectrum, axes, seed, coded))[:, :length])
         edges = edges_by_the_document(rate)
@@ -399,9 +406,9 @@ def test_the_document_suffices_for_the_transform():
         if last_sent is not None:
             coefficients[0][0, last_sent[0]] = last_sent[1]
         for k, (slot, values) in enumerate(zip(slot_of, sent_values[0], strict=True)):
-            is_sent = np.flatnonzero(np.isin(band_of, [2 + b for b in range(6) if count_sent[slot, b]]))
-            coefficients[k + 1][0, is_sent] = values[is_sent - 16]
-            last_sent = is_sent, values[is_sent - 16]
+            is_sent = np.flatnonzero(np.isin(band_of, [b for b in range(8) if count_sent[slot, b]]))
+            coefficients[k + 1][0, is_sent] = values[is_sent - 2]
+            last_sent = is_sent, values[is_sent - 2]
         wide = np.bincount(band_of[2:], minlength=12)
         total = powers.sum(2)
         level = ((total * wide).sum(1) / 1024)[:, None]
@@ -413,7 +420,7 @@ def test_the_document_suffices_for_the_transform():
             p = np.square(coefficients[1:][chosen][:, :, (band_of == band) & (q >= 2)]).mean((0, 2))
             w = powers[slot, band] * gain[slot, band] ** 2
             most = np.full(channels, 10 ** (9 / 20))
-            if 2 <= band < 8 and count_sent[slot, band - 2]:
+            if band < 8 and count_sent[slot, band]:
                 most[0] = 10 ** (3 / 20)
             g = np.minimum(most, np.sqrt(w / p))
             back = v[slot, band] / gain[slot, band]

@@ -89,7 +89,7 @@ def test_ten_seconds_take_the_nominal_rate_and_less_than_one_percent(has_side_in
     assert nominal <= len(data) < 1.01 * nominal
     assert len(packets) == 3
     given_up = sum(int((p.codes == ABSENT).sum()) for p in packets)
-    assert given_up == (2 * 1280 + 8 * 400 * 5 // 10 if has_side_info else 0)
+    assert given_up == (2 * 960 + 8 * 300 * 5 // 10 if has_side_info else 0)
 
 
 def test_every_codebook_less_takes_861_bits_per_second_less():

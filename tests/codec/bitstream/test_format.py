@@ -33,8 +33,8 @@ def make_header(frames=600, codebooks=18, bits=10, channels=16, **values):
 
 
 def test_packing_is_the_documented_one():
-    """One channel, two frames: 18 bytes of the side information; two 10-bit codes: 80 40 30."""
-    side_info = bytes([0x81, *range(1, 18)])
+    """One channel, two frames: 14 bytes of the side information; two 10-bit codes: 80 40 30."""
+    side_info = bytes([0x81, *range(1, 14)])
     packet = Packet(np.array([[0b1000000001, 0b0000000011]]), side_info)
     header = make_header(frames=2, codebooks=1, model_codebooks=2, channels=1)
     assert pack(packet, header) == side_info + bytes([0x80, 0x40, 0x30])
@@ -44,13 +44,13 @@ def test_packing_is_the_documented_one():
 
 
 @pytest.mark.parametrize(
-    ("channels", "frames", "size"), [(16, 256, 1600), (16, 511, 2800), (16, 1, 400), (4, 256, 196)]
+    ("channels", "frames", "size"), [(16, 256, 1200), (16, 511, 2100), (16, 1, 300), (4, 256, 148)]
 )
 def test_the_side_information_has_the_documented_size(channels, frames, size):
-    """400 bytes per slot for 16 channels, 49 for 4; 25 more for each unit of coefficients."""
+    """300 bytes per slot for 16 channels, 37 for 4; 32 more for each unit of coefficients."""
     assert make_header(channels=channels).side_info_bytes(frames) == size
     more = make_header(channels=channels, coefficient_units=31)
-    assert more.side_info_bytes(frames) == size + 31 * 25 * max(1, frames // 64)
+    assert more.side_info_bytes(frames) == size + 31 * 32 * max(1, frames // 64)
     assert make_header(has_side_info=False).side_info_bytes(frames) == 0
 
 
@@ -66,7 +66,7 @@ def test_the_header_is_the_documented_one():
     )
     by_hand = (
         b"ARVQ"
-        + bytes([11, 3 | 16 << 3])
+        + bytes([12, 3 | 16 << 3])
         + (512).to_bytes(2, "little")
         + b"modelsha"
         + (44_100).to_bytes(4, "little")
@@ -112,8 +112,8 @@ def test_random_bytes_are_refused(data):
 def test_messages_name_the_file_and_what_is_wrong():
     with pytest.raises(CorruptStream, match=r"x\.arvq: begins with b'RIFF'"):
         parse_header(b"RIFF" + bytes(60), "x.arvq")
-    newer = b"ARVQ" + bytes([12]) + bytes(60)
-    with pytest.raises(CorruptStream, match="version 12, this program reads 11"):
+    newer = b"ARVQ" + bytes([13]) + bytes(60)
+    with pytest.raises(CorruptStream, match="version 13, this program reads 12"):
         parse_header(newer, "x.arvq")
 
 
@@ -183,7 +183,7 @@ def test_packets_have_the_documented_numbers_of_frames(frames, counts):
 def test_the_origin_is_read_where_the_document_says():
     """48 kHz, 3 samples less, order 4: written here by the table's words alone."""
     data = make_header(origin=Origin(48_000, 3, 4)).pack()
-    assert data[4] == 11
+    assert data[4] == 12
     assert int.from_bytes(data[48:52], "little") == 48_000 + (3 << 24) + (4 << 29)
     header = parse_header(data, "x.arvq")
     assert header.origin == Origin(48_000, 3, 4)

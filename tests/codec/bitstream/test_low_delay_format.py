@@ -40,7 +40,7 @@ def written(header):
 def test_length_and_checksum_stand_behind_the_packets():
     """Written down by hand from docs/bitstream.md: zeros in the header, a trailer of 16 bytes."""
     data, _ = written(make_header())
-    by_hand = b"ARVQ" + bytes([11, 5]) + (512).to_bytes(2, "little") + b"modelsha" + (44_100).to_bytes(4, "little")
+    by_hand = b"ARVQ" + bytes([12, 5]) + (512).to_bytes(2, "little") + b"modelsha" + (44_100).to_bytes(4, "little")
     by_hand += (16).to_bytes(2, "little") + bytes([18, 18, 10, 3]) + bytes(2 + 8 + 4) + b"ambiX\0\0\0" + bytes(4)
     assert data[:56] == by_hand + struct.pack("<I", zlib.crc32(by_hand))
     content = (2 * PACKET + 5).to_bytes(8, "little") + bytes([4, 3, 2, 1])
@@ -49,15 +49,15 @@ def test_length_and_checksum_stand_behind_the_packets():
 
 
 def test_packets_have_one_size_and_the_codebooks_that_the_model_knows():
-    """Half of 400 bytes, and as in packets of 256 frames 13 of 18 codebooks: 208 codes of 10 bits; a CRC."""
+    """200 bytes, and as in packets of 256 frames 14.25 of 18 codebooks: 228 codes of 10 bits; a CRC."""
     header = make_header()
     assert header.packet_frame_counts == [16, 16, 16]
     assert header.side_info_bytes(16) == 200
-    assert header.absent_codes(16) == 5 * 16
-    assert packet_bytes(header) == 200 + 260 + 4
-    assert kbps_of(replace(header, length=0)) == pytest.approx(464 * 8 / (PACKET / 44_100) / 1000)
+    assert header.absent_codes(16) == 3.75 * 16
+    assert packet_bytes(header) == 200 + 285 + 4
+    assert kbps_of(replace(header, length=0)) == pytest.approx(489 * 8 / (PACKET / 44_100) / 1000)
     rates = list(reachable_kbps(replace(header, length=0)).values())
-    assert rates[12] == rates[17] > rates[11]
+    assert rates[14] == rates[17] > rates[13]
 
 
 def test_what_is_written_is_read_and_can_be_truncated():
@@ -114,8 +114,8 @@ def test_impossible_headers_are_refused():
     without_flag = with_crc(data[:5] + bytes([1]) + data[6:])
     range_coded = with_crc(data[:5] + bytes([7]) + data[6:])
     resampled = with_crc(data[:48] + struct.pack("<I", 48_000) + data[52:])
-    unknown = with_crc(data[:5] + bytes([13]) + data[6:])
+    coefficients_alone = with_crc(data[:5] + bytes([12]) + data[6:])
     assert parse_header(data, "x").low_delay
-    for changed in (with_length, without_flag, range_coded, resampled, unknown):
+    for changed in (with_length, without_flag, range_coded, resampled, coefficients_alone):
         with pytest.raises(CorruptStream, match="impossible header"):
             parse_header(changed, "x")

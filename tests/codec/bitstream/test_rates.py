@@ -17,36 +17,36 @@ def header(**values):
 
 
 def test_the_rates_are_those_of_the_shipped_model():
-    """A packet of 256 · 512 samples: 1600 bytes of side information, 320 for a codebook, 4 of CRC."""
+    """A packet of 256 · 512 samples: 1200 bytes of side information, 320 for a codebook, 4 of CRC."""
     seconds = 256 * 512 / 44_100
-    expected = {n: 8 * (1600 + 320 * min(n, 13) + 4 + 0.56) / seconds / 1000 for n in range(1, 19)}
+    expected = {n: 8 * (1200 + 320 * min(n, 14.25) + 4 + 0.56) / seconds / 1000 for n in range(1, 19)}
     assert reachable_kbps(header()) == pytest.approx(expected, rel=1e-9)
     assert kbps_of(header()) == pytest.approx(15.504, abs=0.02)
-    assert reachable_kbps(header())[9] / kbps_of(header()) == pytest.approx(0.775, abs=0.01)  # not a half
+    assert reachable_kbps(header())[9] / kbps_of(header()) == pytest.approx(0.708, abs=0.01)  # not a half
 
 
 def test_the_largest_rate_that_fits_is_chosen_and_errors_list_all():
-    assert [codebooks_within(header(), kbps, "x") for kbps in (5.2, 10, 15.6, 1000)] == [1, 6, 18, 18]
-    for bad in (5.1, 0, -1, float("nan")):
+    assert [codebooks_within(header(), kbps, "x") for kbps in (5.2, 10, 15.6, 1000)] == [2, 7, 18, 18]
+    for bad in (4.1, 0, -1, float("nan")):
         with pytest.raises(
-            InputError, match=r"there are 5\.18 \(1\), 6\.04 \(2\), .*, 15\.52 \(13 to 18\) kbit/s"
+            InputError, match=r"there are 4\.10 \(1\), 4\.96 \(2\), .*, 15\.52 \(15 to 18\) kbit/s"
         ):
             codebooks_within(header(), bad, "x.arvq")
-    assert rates_text(header(codebooks=2)) == "5.18 (1), 6.04 (2) kbit/s (codebooks)"
+    assert rates_text(header(codebooks=2)) == "4.10 (1), 4.96 (2) kbit/s (codebooks)"
 
 
 def test_which_codebooks_side_information_replaces():
-    assert replaced_text(header()) == "side information takes the place of codebooks 14 to 18 of the model's 18"
+    assert replaced_text(header()) == "side information takes the place of codebooks 15 to 18 of the model's 18"
     assert replaced_text(header(codebooks=3)) == replaced_text(header())
     assert replaced_text(header(has_side_info=False)) == ""
 
 
-def test_coefficients_get_what_three_codebooks_leave():
-    """A slot: 400 bytes of levels and correlations, 80 for a codebook, 25 for a unit of coefficients."""
-    given = header(coefficient_units=31)
+def test_coefficients_get_what_two_codebooks_leave():
+    """A slot: 300 bytes of levels and correlations, 80 for a codebook, 32 for a unit of coefficients."""
+    given = header(coefficient_units=30)
     found = {kbps: within_rate(given, kbps, "x") for kbps in (5.2, 7.0, 8.0, 12.0, 15.0, 15.6, 1000)}
     assert [(h.coefficient_units, h.codebooks) for h in found.values()] == [
-        (0, 1), (0, 3), (4, 3), (18, 3), (30, 3), (31, 18), (31, 18),
+        (0, 2), (5, 2), (8, 2), (20, 2), (29, 2), (30, 18), (30, 18),
     ]  # fmt: skip
     for kbps, chosen in found.items():
         assert kbps_of(chosen) <= kbps

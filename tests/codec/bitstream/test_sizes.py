@@ -23,7 +23,7 @@ def test_slots_of_8_and_of_64_frames_hold_what_is_left_over(frames, slots):
 
 @pytest.mark.parametrize(
     ("channels", "frames", "size"),
-    [(16, 64, 400), (16, 127, 400), (16, 128, 800), (1, 64, 18), (2, 64, 26), (3, 64, 36), (256, 64, 83_020)],
+    [(16, 64, 300), (16, 127, 300), (16, 128, 600), (1, 64, 14), (2, 64, 20), (3, 64, 27), (256, 64, 62_265)],
 )
-def test_a_slot_takes_a_quarter_of_5_c_c_plus_1_and_12_c_and_48_rounded_up(channels, frames, size):
+def test_a_slot_takes_three_sixteenths_of_5_c_c_plus_1_and_12_c_and_48_rounded_up(channels, frames, size):
     assert side_info_bytes(channels, frames) == size

@@ -155,29 +155,29 @@ def test_the_papers_front_end_changes_nothing():
     assert front_end.reversed_side_info(b"", 256, 344) == b""
 
 
-def test_side_information_takes_the_place_of_five_codebooks():
-    """1600 bytes of a packet of 256 frames: 4.3 kbit/s, or 5 of 18 codebooks of 10 bits."""
+def test_side_information_takes_the_place_of_four_codebooks():
+    """1200 bytes of a packet of 256 frames: 3.2 kbit/s, or 3.75 of 18 codebooks of 10 bits."""
     front_end = front_end_of(ModelConfig(side_layers=True))
     assert isinstance(front_end, SpatialSideInfo)
     assert not front_end.keeps_channels
     assert front_end.has_side_info
-    assert front_end.codebooks_available == 13
-    assert front_end.side_info_bps == pytest.approx(1600 * 8 * 44_100 / (256 * 512))
+    assert front_end.codebooks_available == 14
+    assert front_end.side_info_bps == pytest.approx(1200 * 8 * 44_100 / (256 * 512))
     assert front_end_of(ModelConfig(side_layers=True, codebooks=2)).codebooks_available == 1
 
 
 @pytest.mark.parametrize(
     ("config", "units"),
     [
-        (ModelConfig(side_layers=True), 31),
-        (ModelConfig(side_layers=True, codebooks=9), 3),
-        (ModelConfig(side_layers=True, codebooks=8), 0),
+        (ModelConfig(side_layers=True), 30),
+        (ModelConfig(side_layers=True, codebooks=7), 3),
+        (ModelConfig(side_layers=True, codebooks=6), 0),
         (ModelConfig(side_layers=True, channels=36), 0),
         (ModelConfig(), 0),
     ],
 )
-def test_coefficients_leave_three_codebooks(config, units):
-    """80 bytes for a codebook in a slot, 400 for the levels and correlations of 16 channels, 25 for a unit."""
+def test_coefficients_leave_two_codebooks(config, units):
+    """80 bytes for a codebook in a slot, 300 for the levels and correlations of 16 channels, 32 for a unit."""
     assert usual_coefficient_units(config) == units
 
 
@@ -189,7 +189,7 @@ def test_coefficients_bring_back_the_waveform_without_a_network():
     source = np.fft.irfft(spectrum, 2 * PACKET)
     wave = spherical_harmonics(3, np.array([1.0]), np.array([0.3]))[0]
     x = (0.1 * np.outer(wave, source / source.std())).astype(np.float32)
-    front_end = SpatialSideInfo(ModelConfig(side_layers=True), coefficient_units=31)
+    front_end = SpatialSideInfo(ModelConfig(side_layers=True), coefficient_units=30)
     packets = list(front_end.forward([x], [256, 256]))
     silent = np.zeros_like(x)
     decoded = np.concatenate(
@@ -198,8 +198,8 @@ def test_coefficients_bring_back_the_waveform_without_a_network():
     inner = slice(2048, 2 * PACKET - 2048)
     error = np.square(decoded[:, inner] - x[:, inner]).sum() / np.square(x[:, inner]).sum()
     assert error < 0.4  # 1.2 bits for a coefficient; noise of the same power has 2
-    assert front_end.codebooks_available == 3
-    assert front_end.side_info_bps == pytest.approx((1600 + 3100) * 8 * RATE_HZ / PACKET)
+    assert front_end.codebooks_available == 2
+    assert front_end.side_info_bps == pytest.approx((1200 + 3840) * 8 * RATE_HZ / PACKET)
 
 
 @pytest.mark.parametrize("before_border_s", [0.5, 0.2, 0.1, 0.02, 0.0, -0.04, -0.1])

@@ -7,6 +7,7 @@ import pytest
 
 from codec.bitstream.file import read_header, read_packets
 from codec.bitstream.format import CorruptStream
+from codec.bitstream.sizes import LOW_DELAY
 from codec.coding.low_delay import LowDelayReader, decode_low_delay, delay_samples, write_low_delay
 from codec.coding.model import Model, Stream
 from codec.coding.pipeline import (
@@ -34,25 +35,31 @@ def parts(samples, step):
     return (samples[:, start : start + step] for start in range(0, samples.shape[1], step))
 
 
+@pytest.fixture(scope="module", params=[0, None], ids=["codes", "coefficients"])
+def header(request, side_info_model):
+    return low_delay_header(side_info_model, DIGEST, coefficient_units=request.param)
+
+
 @pytest.fixture(scope="module")
-def coded(side_info_model, noise):
+def coded(side_info_model, noise, header):
     """The stream of the noise, and its decoding in blocks as they leave the decoder."""
     file = io.BytesIO()
-    header = write_low_delay(file, side_info_model, low_delay_header(side_info_model, DIGEST), [noise], "noise")
-    assert header.length == LENGTH
+    assert write_low_delay(file, side_info_model, header, [noise], "noise").length == LENGTH
     reader = LowDelayReader(io.BytesIO(file.getvalue()), "x")
     decoded = np.concatenate(list(decode_low_delay(side_info_model, reader, DecoderSettings())), axis=1)
     return file.getvalue(), decoded
 
 
-def test_streamed_equals_offline(side_info_model, noise, coded):
+def test_streamed_equals_offline(side_info_model, noise, header, coded):
     data, decoded = coded
     for step in (1000, PACKET, 3 * PACKET + 1):
         file = io.BytesIO()
-        write_low_delay(file, side_info_model, low_delay_header(side_info_model, DIGEST), parts(noise, step), "x")
+        write_low_delay(file, side_info_model, header, parts(noise, step), "x")
         assert file.getvalue() == data
     model = Model(side_info_model, DIGEST)
-    assert model.encode(Scene(noise, 44_100), low_delay=True).data == data
+    with_coefficients = header.coefficient_units > 0
+    made = model.encode(Scene(noise, 44_100), low_delay=True, coefficients=with_coefficients)
+    assert made.data == data
     np.testing.assert_array_equal(model.decode(Stream(data)).samples, decoded)
     assert decoded.shape == noise.shape
 
@@ -96,15 +103,16 @@ def test_an_impulse_has_left_the_decoder_before_a_second_is_over(side_info_model
     assert 3 * PACKET < delay <= delay_samples(side_info_model) < 44_100
 
 
-def test_no_sample_leaves_later_than_stated_and_one_as_late_as_that(side_info_model, noise):
+@pytest.mark.parametrize(("units", "lookahead"), [(0, 1024), (5, 72 * 64)])
+def test_no_sample_leaves_later_than_stated_and_one_as_late_as_that(side_info_model, noise, units, lookahead):
     source = CountedBlocks(noise)
-    header = low_delay_header(side_info_model, DIGEST)
+    header = low_delay_header(side_info_model, DIGEST, coefficient_units=units)
     position, delays = 0, []
     for block in decode_packets(side_info_model, header, encode_packets(side_info_model, header, source)):
         if source.taken < LENGTH:  # while the signal goes on
             delays.append(source.taken - position)
         position += block.shape[1]
-    assert max(delays) == delay_samples(side_info_model) == 4 * PACKET + 1024
+    assert max(delays) == delay_samples(side_info_model, LOW_DELAY, units) == 4 * PACKET + lookahead
 
 
 def test_damage_is_named(side_info_model, coded):

@@ -245,7 +245,7 @@ def test_a_stream_with_coefficients_and_attacks_is_the_same_for_every_cut_and_in
     time = np.arange(2 * 44_100, x.length) / 44_100
     x.samples[:, 2 * 44_100 :] += 0.1 * np.sin(2 * np.pi * np.outer([900, 1700, 2600, 3300], time))
     header = make_header(codec, DIGEST, summarise([x.samples]))
-    assert header.coefficient_units == 15  # 9 · 48 bytes of codebooks less 49 of levels and correlations
+    assert header.coefficient_units == 13  # 10 · 48 bytes of codebooks less 37 of levels and correlations, by 32
     packets = list(encode_packets(codec, header, [x.samples]))
     parts = [x.samples[:, start : start + 30_011] for start in range(0, x.length, 30_011)]
     for a, b in zip(encode_packets(codec, header, parts), packets, strict=True):

@@ -202,3 +202,19 @@ def test_the_limits_of_the_gains_are_those_of_the_document():
     expected = np.array(vector["after"])
     for own, theirs in zip(after, expected, strict=True):
         np.testing.assert_allclose(own, theirs, atol=1e-5 * np.abs(theirs).max())
+
+
+def test_a_sound_that_begins_suddenly_has_its_level_after_two_passes():
+    """A burst in silence, of a network that fills its surroundings with noise, lacks less level than after one."""
+    frames, burst = 128 * 512, slice(50_176, 51_500)
+    original = np.zeros((1, frames), np.float32)
+    original[:, burst] = 0.3 * np.random.default_rng(7).standard_normal((1, 1324))
+    original += 1e-5 * coloured(np.eye(1), frames, 8)
+    network = coloured(0.01 * np.eye(1), frames, 9)
+    sent, missing_db = measured(original), []
+    for has_attacks in (False, True):
+        restored = LevelRestorer(512, 44_100).restore(network, 0, frames, sent, has_attacks)
+        around = restored[:, burst.start - 2048 : burst.stop + 2048]
+        missing_db.append(10 * np.log10(np.square(original[:, burst]).sum() / np.square(around).sum()))
+    assert missing_db[0] > 2
+    assert abs(missing_db[1]) < 0.5 * missing_db[0]

@@ -23,10 +23,17 @@ def test_processes_write_the_files_of_one(tmp_path, material, monkeypatch):
     config = ModelConfig(channels=4, strides=(2, 4), side_layers=True)
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-    alone = module.component_files(recordings, config, tmp_path / "one")
+    units = module.training_units(config, len(recordings))
+    alone = module.component_files(recordings, units, config, tmp_path / "one")
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     monkeypatch.setattr(module, "WORKER_S", 0.5)  # the two recordings have 1.2 s
-    together = module.component_files(recordings, config, tmp_path / "two")
+    together = module.component_files(recordings, units, config, tmp_path / "two")
     assert [r.path.name for r in alone] == [r.path.name for r in together]
     assert [r.path.read_bytes() for r in alone] == [r.path.read_bytes() for r in together]
     assert [(r.gain, r.length) for r in alone] == [(r.gain, r.length) for r in together]
+
+
+def test_three_of_four_recordings_pass_with_coefficients():
+    config = ModelConfig(channels=16, side_layers=True)
+    assert module.training_units(config, 6) == [31, 31, 31, 0, 31, 31]
+    assert module.training_units(ModelConfig(channels=16), 4) == [0, 0, 0, 0]
