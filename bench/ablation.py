@@ -41,7 +41,8 @@ COLUMNS = (
     "fine_W_mid", "fine_ears_mid", "env_W_mid", "env_ears_mid", "tone_noise_db", "line_64_db", "pre_25_db",
     "doa_deg", "covband_mean", "mel_train", "ild_db", "snr_lf_db",
 )  # fmt: skip
-UNITS = (0, 6, 12, 18, 24, 31)  # of 0.27 kbit/s
+UNITS = (0, 6, 12, 18, 24, 30)
+UNIT_KBPS = 0.3445  # 32 bytes in 0.74 s
 SECONDS = 5
 
 
@@ -82,10 +83,12 @@ def variants(model: RVQGAN, scene: Scene) -> Iterator[tuple[str, Scene]]:
     for units in UNITS:
         header = make_header(model, bytes(8), summarise([scene.samples]), coefficient_units=units)
         packets = list(encode_packets(model, header, [scene.samples]))
-        yield f"coefficients {units * 0.269:.1f} kbit/s", joined(scene, decode_packets(model, header, packets))
+        yield f"coefficients {units * UNIT_KBPS:.1f} kbit/s", joined(scene, decode_packets(model, header, packets))
     header = make_header(model, bytes(8), summarise([scene.samples]))
-    inputs = list(network_input(model, header, [scene.samples]))
-    side_info, counts = [packet.side_info for packet in inputs], header.packet_frame_counts
+    counts = header.packet_frame_counts
+    side_info = [packet.side_info for packet in network_input(model, header, [scene.samples])]
+    without = make_header(model, bytes(8), summarise([scene.samples]), coefficient_units=0)
+    inputs = list(network_input(model, without, [scene.samples]))
     exact = np.concatenate([packet.samples for packet in inputs], axis=1)
     with torch.inference_mode():
         tensor = torch.from_numpy(exact)[None]
@@ -93,12 +96,12 @@ def variants(model: RVQGAN, scene: Scene) -> Iterator[tuple[str, Scene]]:
         latents = model.quantizer.decode(model.quantizer.encode(model.encoder(tensor), None))
         coded = model.decoder(latents)[0].numpy()[:, : exact.shape[1]]
     full, parts = front_end_for(header, model.config), front_end_of(model.config)
-    parameters = [data[: 400 * max(1, count // 64)] for data, count in zip(side_info, counts, strict=True)]
+    parameters = [packet.side_info for packet in inputs]
     gain = np.float32(header.gain)
     for name, network, front_end, data in (
         ("exact components", exact, parts, parameters),
         ("network not quantised", unquantised, parts, parameters),
-        ("18 codebooks, 19.8 kbit/s", coded, parts, parameters),
+        ("18 codebooks, 18.7 kbit/s", coded, parts, parameters),
         ("coefficients, no network", np.zeros_like(exact), full, side_info),
     ):
         yield name, joined(scene, (part / gain for part in front_end.inverse([network], counts, iter(data))))

@@ -30,15 +30,15 @@ def main() -> None:
         "--kbps",
         type=float,
         metavar="R",
-        help="the highest rate up to R kbit/s, before range coding. With the shipped model 5.2 to 15.5: 1 to 3 "
-        "codebooks beside 4.3 kbit/s of side information, and from 7.2 on in steps of 0.27 more of the "
-        "coefficients, which take the place of codebooks 4 to 13",
+        help="the highest rate up to R kbit/s, before range coding. With the shipped model 4.1 to 15.5: 1 or 2 "
+        "codebooks beside 3.2 kbit/s of side information, and from 5.3 on in steps of 0.34 more of the "
+        "coefficients, which take the place of codebooks 3 to 14",
     )
     arguments.add_argument(
         "--low-delay",
         action="store_true",
-        help="stream for live use: input is coded as it arrives, and leaves the decoder 0.77 s later; half of the "
-        "rate is then side information (docs/codec.md)",
+        help="stream for live use: input is coded as it arrives, and leaves the decoder 0.85 s later; the rate is "
+        "then 21 kbit/s (docs/codec.md)",
     )
     arguments.add_argument(
         "--range-coding", action="store_true", help="compress the codes without loss; gains where they repeat"
@@ -46,8 +46,8 @@ def main() -> None:
     arguments.add_argument(
         "--no-coefficients",
         action="store_true",
-        help="send codes of more codebooks instead of the strongest components from 0.35 to 4.6 kHz: more of what "
-        "the network does, less of partials and speech",
+        help="send codes of more codebooks instead of the strongest components up to 4.6 kHz: more of what the "
+        "network does, less of everything else",
     )
     arguments.add_argument("--device", default="cpu", metavar="D", help="cpu (default) or cuda")
     arguments.add_argument("--force", action="store_true", help="replace an existing output that differs")

@@ -5,7 +5,7 @@ frames and their correlations in *slots* of 64 frames. The last packet of a stre
 also hold what is left over, so that no packet and no slot is shorter than the others unless it is the only one.
 
 A stream of low delay has packets of 16 frames, all of one size: the last one is completed with silence. A packet
-is one slot, its levels and correlations take two thirds of a slot's bytes, and its attacks and coefficients a quarter.
+is one slot, its levels and correlations take two thirds of a slot's bytes, its attacks and coefficients a quarter.
 """
 
 from __future__ import annotations

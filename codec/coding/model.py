@@ -199,7 +199,7 @@ class Model:
         low_delay : bool
             Make the stream that `codec.encode --low-delay` makes of the same samples as they arrive.
         coefficients : bool
-            Send attacks and the strongest components from 0.35 to 4.6 kHz beside the codes (`codec.side_info`).
+            Send attacks and the strongest components up to 4.6 kHz beside the codes (`codec.side_info`).
             Without them the codes of more codebooks have room.
 
         Raises

@@ -3,7 +3,7 @@
 A small network at 16 kbit/s preserves the timbre of a scene better than its spatial image: high orders become too
 weak, and correlations (the R of eq. 3 of the paper) too small or wrong. Levels and correlations change slowly, so
 they can be sent: the level of every channel in 24 bands every 8 frames (93 ms), and the correlation of every pair
-of channels in 12 bands every 64 frames (0.74 s). `codec.side_info.parameter_coding` codes them at 4.3 kbit/s for
+of channels in 12 bands every 64 frames (0.74 s). `codec.side_info.parameter_coding` codes them at 3.2 kbit/s for
 16 channels; `codec.side_info.klt` and `codec.side_info.level_restoration` use them.
 
 This is an extension that the paper does not have.

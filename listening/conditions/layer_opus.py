@@ -1,7 +1,7 @@
 """``layer_opus_<kbps>`` and ``layer_only``: the codec's spatial layer with Opus, or with noise, for its network.
 
 The layer is the front end of the proposed codec, unchanged (`codec.coding.front_end.SpatialSideInfo`): levels and
-correlations at 4.3 kbit/s, principal components, and a decoder that gives every component its power and restores
+correlations at 3.2 kbit/s, principal components, and a decoder that gives every component its power and restores
 the levels. In ``layer_opus_<kbps>`` the strongest components are coded by Opus as mono streams at a constant rate
 that fills the total; all others are left to the layer, which fills them with noise. In ``layer_only`` all
 components are noise, so that it shows what the layer does by itself. `listening.conditions.parametric_file`

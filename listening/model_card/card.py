@@ -16,6 +16,7 @@ from analysis.metrics.evaluation import items_of_build, measure_items
 from analysis.metrics.registry import MEASURES, columns
 from analysis.ratings.csv_text import write_rows
 from codec.checkpoints.model_file import load
+from codec.coding.front_end import usual_front_end
 from codec.coding.pipeline import LEVEL_DBFS
 from listening.conditions.rvqgan import model_card, shipped_model
 from listening.model_card.codebook_usage import code_counts, perplexity, uniform_perplexity
@@ -110,7 +111,8 @@ def make_card(
         raise InputError(
             f"{path}: codes {config.channels} channels at {config.sample_rate_hz} Hz; cards are for 16 at 44100"
         )
-    plan = Plan((REFERENCE, *ladder_of(config.codebooks), *OTHERS), seconds=seconds)
+    codebooks = usual_front_end(config).codebooks_available
+    plan = Plan((REFERENCE, *ladder_of(codebooks), *OTHERS), seconds=seconds)
     rows: dict[str, list[dict[str, Any]]] = {}
     reports = {}
     for name, recording_set in sets.items():
@@ -122,12 +124,13 @@ def make_card(
         )
         rows[name] = [row for row in measured(folder, engine[1]) if row["condition"] != REFERENCE]
         usage = usage_of(folder, path)
-        reports[name] = report_of(rows[name], config.codebooks, recording_set.note, usage, refused(folder))
+        reports[name] = report_of(rows[name], codebooks, recording_set.note, usage, refused(folder))
     about = {
         "model": {
             "file": path.name,
             "sha256": sha256(path),
             "codebooks": config.codebooks,
+            "codebooks_of_a_file": codebooks,
             "card": model_card(path),
         },
         "seconds": seconds,
@@ -277,7 +280,7 @@ def write(
         f"{about['level_dbfs']:g} dBFS; real bit streams, measured kbit/s. docs/measures.md defines the columns; "
         "card.json has the confidence intervals, card.csv every item. No listening test.\n"
     )
-    tables = [markdown(name, report, model["codebooks"]) for name, report in reports.items()]
+    tables = [markdown(name, report, model["codebooks_of_a_file"]) for name, report in reports.items()]
     with whole_file(folder / "card.md", force) as temporary:
         temporary.write_text("\n".join([head, *tables]), encoding="utf-8")
 

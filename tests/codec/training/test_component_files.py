@@ -35,5 +35,5 @@ def test_processes_write_the_files_of_one(tmp_path, material, monkeypatch):
 
 def test_three_of_four_recordings_pass_with_coefficients():
     config = ModelConfig(channels=16, side_layers=True)
-    assert module.training_units(config, 6) == [31, 31, 31, 0, 31, 31]
+    assert module.training_units(config, 6) == [30, 30, 30, 0, 30, 30]
     assert module.training_units(ModelConfig(channels=16), 4) == [0, 0, 0, 0]
