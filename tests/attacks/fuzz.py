@@ -24,6 +24,10 @@ from random import Random
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+# imported once for all readers, which are forked
+import pandas  # noqa: F401
+import scipy.signal  # noqa: F401
+import torch  # noqa: F401
 from fuzz_targets import TARGETS
 
 from render.common.errors import InputError
