@@ -114,7 +114,7 @@ class Header:
         Whether the packets have 16 frames and length and checksum follow after the last one, in a trailer.
     coefficient_units : int
         Size of the attacks and coefficients of a packet (`codec.side_info.coefficient_coding`), which follow the
-        levels and correlations: so many times 32 bytes per slot, 0 to 31; 0 without side information.
+        levels and correlations: so many half bytes per frame, 0 to 31; 0 without side information.
     """
 
     model: bytes
@@ -185,7 +185,7 @@ class Header:
         if not self.has_side_info:
             return 0
         parameters = side_info_bytes(self.channels, frames, self.framing)
-        return parameters + coefficient_bytes(self.coefficient_units, frames, self.framing)
+        return parameters + coefficient_bytes(self.coefficient_units, frames)
 
     def absent_codes(self, frames: int) -> int:
         """Codes at the end of a packet that give way to its side information; the first codebook never does.

@@ -5,7 +5,7 @@ frames and their correlations in *slots* of 64 frames. The last packet of a stre
 also hold what is left over, so that no packet and no slot is shorter than the others unless it is the only one.
 
 A stream of low delay has packets of 16 frames, all of one size: the last one is completed with silence. A packet
-is one slot, its levels and correlations take two thirds of a slot's bytes, its attacks and coefficients a quarter.
+is one slot, whose levels and correlations take two thirds of the usual bytes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 PACKET_FRAMES = 256  # 2.97 s at 44.1 kHz and a hop of 512 samples
 LEVEL_SLOT_FRAMES, SLOT_FRAMES = 8, 64  # 93 ms and 0.74 s
-COEFFICIENT_UNIT_BYTES = 32
 
 
 class Framing(NamedTuple):
@@ -56,11 +55,6 @@ def side_info_bytes(channels: int, frames: int, framing: Framing = STANDARD) -> 
     return slot_counts(frames)[1] * -(-whole * framing.parameter_sixteenths // 16)
 
 
-def coefficient_bytes(units: int, frames: int, framing: Framing = STANDARD) -> int:
-    """Bytes of the attacks and coefficients of a packet of `frames` frames: `units` times 32 per slot.
-
-    A packet shorter than a slot has its share of them.
-    """
-    if framing.packet_frames < SLOT_FRAMES:
-        return -(-COEFFICIENT_UNIT_BYTES * units * framing.packet_frames // SLOT_FRAMES)
-    return slot_counts(frames)[1] * COEFFICIENT_UNIT_BYTES * units
+def coefficient_bytes(units: int, frames: int) -> int:
+    """Bytes of the attacks and coefficients of a packet of `frames` frames: half a byte per unit and frame."""
+    return -(-units * frames // 2)

@@ -23,7 +23,6 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from codec.bitstream.sizes import (
-    COEFFICIENT_UNIT_BYTES,
     PACKET_FRAMES,
     SLOT_FRAMES,
     STANDARD,
@@ -120,7 +119,7 @@ def usual_coefficient_units(config: ModelConfig) -> int:
         return 0
     codebook_bytes = SLOT_FRAMES * config.bits_per_code // 8  # in a slot
     left = (config.codebooks - _CODEBOOKS_KEPT) * codebook_bytes - side_info_bytes(config.channels, SLOT_FRAMES)
-    return min(max(left // COEFFICIENT_UNIT_BYTES, 0), _USUAL_UNITS)
+    return min(max(left // coefficient_bytes(1, SLOT_FRAMES), 0), _USUAL_UNITS)
 
 
 def usual_front_end(config: ModelConfig) -> FrontEnd:
@@ -220,7 +219,7 @@ class SpatialSideInfo:
         return side_info_bytes(self._channels, frames, self._framing)
 
     def _detail_bytes(self, frames: int) -> int:
-        return coefficient_bytes(self._units, frames, self._framing)
+        return coefficient_bytes(self._units, frames)
 
     def forward(
         self, signal: Iterable[Float32[ndarray, "channel time"]], packet_frames: Iterable[int]

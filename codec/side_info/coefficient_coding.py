@@ -143,7 +143,8 @@ def encode_detail(
 
 def no_detail(size: int) -> bytes:
     """Return `size` bytes that have neither attacks nor coefficients."""
-    return _written([], size).ljust(size, b"\0")
+    # a single byte is the beginning of these: what follows it is read as no components in any band
+    return _written([], size)[:size].ljust(size, b"\0")
 
 
 def decode_detail(

@@ -49,7 +49,7 @@ def read_by_the_document(data):
             side_bytes = math.ceil(whole / 8) + 8 * u if flags & 1 else 0
             side_bits = 8 * (math.ceil(whole * 3 / 16) + 32 * u) * 4 * f // 256
         else:
-            side_bytes = (math.ceil(whole * 3 / 16) * (flags & 1) + 32 * u) * max(1, f // 64)
+            side_bytes = math.ceil(whole * 3 / 16) * (flags & 1) * max(1, f // 64) + math.ceil(u * f / 2)
             side_bits = 8 * side_bytes
         left_out = min((n - 1) * f, max(0, math.ceil(side_bits / b) - (model_n - n) * f))
         codes = n * f - left_out

@@ -47,10 +47,10 @@ def test_packing_is_the_documented_one():
     ("channels", "frames", "size"), [(16, 256, 1200), (16, 511, 2100), (16, 1, 300), (4, 256, 148)]
 )
 def test_the_side_information_has_the_documented_size(channels, frames, size):
-    """300 bytes per slot for 16 channels, 37 for 4; 32 more for each unit of coefficients."""
+    """300 bytes per slot for 16 channels, 37 for 4; half a byte more for each unit of coefficients and frame."""
     assert make_header(channels=channels).side_info_bytes(frames) == size
     more = make_header(channels=channels, coefficient_units=31)
-    assert more.side_info_bytes(frames) == size + 31 * 32 * max(1, frames // 64)
+    assert more.side_info_bytes(frames) == size + -(-31 * frames // 2)
     assert make_header(has_side_info=False).side_info_bytes(frames) == 0
 
 

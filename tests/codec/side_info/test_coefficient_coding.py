@@ -108,6 +108,8 @@ def test_nothing_is_sent_where_nothing_fits_or_there_are_no_powers():
         None,
     )
     assert decode_detail(no_detail(25), power, gain, GRID) == ([], None)
+    attacks, sent = decode_detail(no_detail(1), power, gain, GRID)
+    assert (attacks, sent.counts.any()) == ([], False)
     assert decode_detail(b"", power, gain, GRID) == ([], None)
     assert decode_detail(encode_detail(ATTACKS, coefficients, None, gain, GRID, 99)[0], None, gain, GRID) == (
         ATTACKS,
