@@ -38,7 +38,7 @@ def main() -> None:
         "--low-delay",
         action="store_true",
         help="stream for live use: input is coded as it arrives, and leaves the decoder 0.85 s later; the rate is "
-        "then 21 kbit/s (docs/codec.md)",
+        "then at most 21 kbit/s (docs/codec.md)",
     )
     arguments.add_argument(
         "--range-coding", action="store_true", help="compress the codes without loss; gains where they repeat"

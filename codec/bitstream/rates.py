@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from codec.bitstream.format import Header, packet_bytes
+from codec.bitstream.sizes import CODEBOOKS_KEPT
 from render.common.errors import InputError
-
-_CODEBOOKS_KEPT = 2  # where coefficients take the place of others
 
 
 def kbps_of(header: Header) -> float:
@@ -50,7 +49,7 @@ def within_rate(header: Header, kbps: float, where: str) -> Header:
     InputError
         If no rate up to `kbps` can be reached; the message lists those that can.
     """
-    fewest = replace(header, codebooks=min(_CODEBOOKS_KEPT, header.codebooks))
+    fewest = replace(header, codebooks=min(CODEBOOKS_KEPT, header.codebooks))
     sizes = range(header.coefficient_units, 0, -1)
     units = next((n for n in sizes if kbps_of(replace(fewest, coefficient_units=n)) <= kbps), 0)
     header = replace(header, coefficient_units=units)

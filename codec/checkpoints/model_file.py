@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from mmap import mmap
@@ -59,7 +60,7 @@ def load(path: Path | None = None, device: str = "cpu", streamed: bool = False) 
     streamed : bool
         Whether the model shall only run as a stream (`codec.streaming`). On a CPU, encoder and decoder then stay
         in the file until a stream reads them, so that no weight is held twice. The file is kept open: it may be
-        replaced or removed.
+        replaced or removed, but not overwritten.
 
     Returns
     -------
@@ -81,7 +82,8 @@ def load(path: Path | None = None, device: str = "cpu", streamed: bool = False) 
     path = path or PRETRAINED
     if not path.is_file():
         raise InputError(f"{path}: no such model file")
-    digest = sha256(path)
+    tensors = _Tensors(path)
+    digest = tensors.sha256()
     card = path.with_suffix(".json")
     content = read_json(card) if card.is_file() else {"sha256": digest}
     if not isinstance(content, dict) or content.get("sha256") != digest:
@@ -93,7 +95,8 @@ def load(path: Path | None = None, device: str = "cpu", streamed: bool = False) 
                 raise InputError(f"{path}: not a model file of this package; {_CONVERT}")
             config = _configuration(description, path)
             shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-        model = assemble(config, shapes, _Tensors(path), str(path), streamed and device == "cpu")
+        tensors.read_header()
+        model = assemble(config, shapes, tensors, str(path), streamed and device == "cpu")
     except SafetensorError as error:
         raise InputError(f"{path}: not a model file ({error}); {_CONVERT}") from error
     model.takes_channels = not config.side_layers
@@ -109,6 +112,18 @@ class _Tensors:
     def __init__(self, path: Path):
         self._path, self._file = path, os.open(path, os.O_RDONLY)
         finalize(self, os.close, self._file)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Tensors:
+        """Return the same reader: the copy of a model must not lose the file with the original."""
+        return self
+
+    def sha256(self) -> str:
+        """SHA-256 of the file that is open, whatever has its name by now, in hexadecimal."""
+        with open(self._file, "rb", closefd=False) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def read_header(self) -> None:
+        """Read where the tensors lie, once the header is known to be sound."""
         length = int.from_bytes(os.pread(self._file, 8, 0), "little")
         self._begin = 8 + length
         self._about = json.loads(os.pread(self._file, length, 8))

@@ -59,7 +59,9 @@ def assemble(
     if streamed and not weight_norm:
         model = meta_model(config)
         model.quantizer.to_empty(device="cpu")
-        model.stored = partial(_with_weights, {layer: name for name, layer in model.named_modules()}, tensor)
+        # without the model itself, which would hold itself and be freed only by the cycle collector
+        names = {layer: name for name, layer in model.named_modules() if name}
+        model.stored = partial(_with_weights, names, tensor)
     else:
         with torch.random.fork_rng(devices=[]):  # initialisation must not advance the caller's random generator
             model = RVQGAN(config, weight_norm)

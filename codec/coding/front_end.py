@@ -23,6 +23,7 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from codec.bitstream.sizes import (
+    CODEBOOKS_KEPT,
     PACKET_FRAMES,
     SLOT_FRAMES,
     STANDARD,
@@ -44,7 +45,7 @@ from codec.streaming.rechunk import rechunk, whole_units
 from codec.streaming.stream_layers import exact_context_frames
 from codec.streaming.threads import on_one_thread
 
-_CODEBOOKS_KEPT, _USUAL_UNITS = 2, 30  # 10.3 kbit/s
+_USUAL_UNITS = 30  # 10.3 kbit/s
 
 
 class NetworkInput(NamedTuple):
@@ -118,7 +119,7 @@ def usual_coefficient_units(config: ModelConfig) -> int:
     if not config.side_layers:
         return 0
     codebook_bytes = SLOT_FRAMES * config.bits_per_code // 8  # in a slot
-    left = (config.codebooks - _CODEBOOKS_KEPT) * codebook_bytes - side_info_bytes(config.channels, SLOT_FRAMES)
+    left = (config.codebooks - CODEBOOKS_KEPT) * codebook_bytes - side_info_bytes(config.channels, SLOT_FRAMES)
     return min(max(left // coefficient_bytes(1, SLOT_FRAMES), 0), _USUAL_UNITS)
 
 

@@ -352,7 +352,7 @@ def decode_packets(
         left -= kept
         if first == 0 or index >= front_end.lead_in_packets:
             scaled = np.divide(samples[:, :kept], np.float32(header.gain), order="C")
-            # codes and side information need not come from an encoder
+            # limited, since codes and side information need not come from an encoder and may ask for any level
             yield scaled.clip(-MAX_SAMPLE, MAX_SAMPLE, out=scaled)
 
 

@@ -37,7 +37,8 @@ STEPS = 128  # step sizes; the last index says that no coefficients are sent
 _ROUNDING = 0.36  # fractions of a step from 0.64 on are rounded up: a coefficient costs more than its square
 _POWER_EXPONENT = 0.6  # of the squared step: 0 is the least squared error, 1 one ratio to the noise in all bands
 
-_MAX_NEAR, _CONTEXTS, _RANKS, _MAX_PREFIX = 12, 22, 4, 14
+_MAX_NEAR, _RANKS, _MAX_PREFIX = 12, 4, 14
+_CONTEXTS = _MAX_NEAR + 2 * 3 + 3 + 1  # neighbours, stronger components, two frames earlier
 _MAX_MAGNITUDE = 1 << 16
 _STEP_BITS = 7
 _MIN_POWER = 0.06  # of a component that is sent, relative to the squared step: its peaks are larger
@@ -231,7 +232,7 @@ def _code(numbers, components, slot_of_frame, edges, counts, state, coded):  # p
         above = np.zeros(numbers.shape[2], np.int64)  # magnitudes of the stronger components in this frame
         for band in range(len(edges) - 1):
             for component in range(components[slot_of_frame[frame], band]):
-                rank = min(component, 3)
+                rank = min(component, _RANKS - 1)
                 for k in range(edges[band], edges[band + 1]):
                     if state[0] == WRITES and state[3] > limit:
                         return  # it does not fit
@@ -246,7 +247,7 @@ def _code(numbers, components, slot_of_frame, edges, counts, state, coded):  # p
                             near += min(abs(numbers[component, frame - 1, k - 1]), 3)
                         if k + 1 < numbers.shape[2]:
                             near += min(abs(numbers[component, frame - 1, k + 1]), 3)
-                    near = min(near, 12)
+                    near = min(near, _MAX_NEAR)
                     context = near + 2 * min(above[k], 3)
                     if frame > 1:
                         context += min(abs(numbers[component, frame - 2, k]), 3)
@@ -256,16 +257,16 @@ def _code(numbers, components, slot_of_frame, edges, counts, state, coded):  # p
                         continue
                     negative = fair(1 if number < 0 else 0, state, coded)
                     magnitude, value = abs(number), 1
-                    while value <= 14 and adaptive(
+                    while value <= _MAX_PREFIX and adaptive(
                         1 if magnitude > value else 0, prefixes[near, value - 1], state, coded
                     ):
                         value += 1
-                    if value > 14:  # Elias gamma code of the rest
-                        rest = max(magnitude - 14, 1)
+                    if value > _MAX_PREFIX:  # Elias gamma code of the rest
+                        rest = max(magnitude - _MAX_PREFIX, 1)
                         length = 0
                         while length < 15 and fair(1 if length < bit_length(rest) - 1 else 0, state, coded):
                             length += 1
                         rest = 1 << length | fair_number(rest, length, state, coded)
-                        value = 14 + rest
+                        value = _MAX_PREFIX + rest
                     numbers[component, frame, k] = -value if negative else value
                     above[k] += value

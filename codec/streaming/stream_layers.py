@@ -238,7 +238,12 @@ class Stream:
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
     def _pass(self, rows: Rows, end: bool, last: bool) -> Rows:
-        """Pass samples through all layers, each of which computes whole steps, at the end of a tile all."""
+        """Pass samples through all layers, each of which computes whole steps, at the end of a tile all.
+
+        At the end of a tile the last step may be shorter, as far as the stride allows. If a layer waited for whole
+        steps there, too, what it leaves would depend on the tiles before; so every tile leaves as many samples as
+        the first one, which `lag` and streams that begin in the middle count on.
+        """
         x, held = self._input(0, len(rows), last)
         x[len(self._tails[0]) : len(self._tails[0]) + len(rows)] = rows
         for index, layer in enumerate(self._layers):

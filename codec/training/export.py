@@ -11,7 +11,7 @@ from torch import Tensor
 
 from codec.bitstream.sizes import STANDARD
 from codec.checkpoints.model_file import load, save
-from codec.coding.front_end import front_end_of
+from codec.coding.front_end import usual_front_end
 from codec.coding.low_delay import delay_samples
 from codec.coding.pipeline import check_signal, decode, encode
 from codec.losses.covariance import correlation_matrix
@@ -65,7 +65,7 @@ def publish(
         "steps": step,
         "parameters": count_parameters(model),
         "code_bps": round(model.config.bitrate_bps(), 1),
-        "layers_bps": round(front_end_of(model.config).side_info_bps, 1),
+        "layers_bps": round(usual_front_end(model.config).side_info_bps, 1),
         "delay_s": round(delay_samples(model, STANDARD) / model.config.sample_rate_hz, 3),
         "settings": settings,
     }

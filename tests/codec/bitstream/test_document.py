@@ -46,8 +46,8 @@ def read_by_the_document(data):
         whole = 5 * channels * (channels + 1) + 12 * channels + 48
         u = flags >> 3
         if low_delay:
-            side_bytes = math.ceil(whole / 8) + 8 * u if flags & 1 else 0
-            side_bits = 8 * (math.ceil(whole * 3 / 16) + 32 * u) * 4 * f // 256
+            side_bytes = math.ceil(whole / 8) + math.ceil(u * f / 2) if flags & 1 else 0
+            side_bits = 8 * (4 * math.ceil(whole * 3 / 16) + math.ceil(u * 256 / 2)) * f // 256
         else:
             side_bytes = math.ceil(whole * 3 / 16) * (flags & 1) * max(1, f // 64) + math.ceil(u * f / 2)
             side_bits = 8 * side_bytes

@@ -1,12 +1,15 @@
 """Model files: what is read back, and what is refused."""
 
 import json
+from copy import deepcopy
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from codec.bitstream.sizes import STANDARD
 from codec.checkpoints.model_file import PRETRAINED, load, save
+from codec.coding.low_delay import delay_samples
 from codec.rvqgan.codec import RVQGAN
 from codec.rvqgan.config import ModelConfig
 from render.common.errors import InputError
@@ -78,3 +81,18 @@ def test_shipped_model_fits_its_card_and_the_task():
     card = json.loads(PRETRAINED.with_suffix(".json").read_text())
     assert card["sha256"] == sha256(PRETRAINED)
     assert {"trained_on", "steps", "measured"} <= set(card)
+    # 4 slots with 300 bytes of parameters, and 15 bytes of coefficients in each of 256 frames of 512 samples
+    assert card["layers_bps"] == round(8 * (4 * 300 + 256 * 15) * 44_100 / (256 * 512), 1)
+    assert card["code_bps"] == round(model.config.bitrate_bps(), 1)
+    assert card["delay_s"] == round(delay_samples(model, STANDARD) / 44_100, 3)
+
+
+def test_the_copy_of_a_streamed_model_reads_the_file_after_the_original_is_gone(saved):
+    """Nor does it need the name of the file, which may be another's by then."""
+    whole, path = saved
+    model, _ = load(path, streamed=True)
+    copy = deepcopy(model)
+    del model
+    path.unlink()
+    layer = copy.stored(copy.decoder.model[0])
+    assert torch.equal(layer.weight, whole.decoder.model[0].weight.half().float())

@@ -1,5 +1,8 @@
 """The list of what a model consists of is the model's own."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 
@@ -59,3 +62,18 @@ def test_nothing_is_read_before_all_shapes_are_right():
 
     with pytest.raises(InputError, match=r"model: 1 tensors do not fit .* expected is \(12,\)"):
         assemble(CONFIGS[1], shapes, tensor, "model")
+
+
+def test_a_streamed_model_is_freed_with_its_last_name():
+    """It is not a circle of references, which would stay in memory until the collector runs."""
+    state = RVQGAN(CONFIGS[1], weight_norm=False).state_dict()
+    shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    model = assemble(CONFIGS[1], shapes, state.__getitem__, "model", streamed=True)
+    assert model.stored is not None
+    freed = weakref.ref(model)
+    gc.disable()
+    try:
+        del model
+        assert freed() is None
+    finally:
+        gc.enable()

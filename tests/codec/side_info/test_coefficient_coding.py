@@ -84,7 +84,7 @@ def test_more_bytes_give_a_smaller_error():
 
 
 def test_the_rate_is_near_that_of_an_ideal_coder():
-    """Oracle: the entropy of independent quantised Laplacian values, 199 bins of 24 frames at one step size."""
+    """Oracle: the entropy of independent quantised Laplacian values, 213 bins of 24 frames at one step size."""
     random = np.random.default_rng(1)
     power, gain = np.zeros((2, 12, 1)), np.ones((2, 12))
     power[:, :8] = 1
