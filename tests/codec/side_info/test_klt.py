@@ -14,6 +14,7 @@ from codec.side_info.klt import (
     KLTBasis,
     decorrelation_matrix,
     klt_basis,
+    mdct_of_packet,
     random_signs,
 )
 from codec.side_info.parameter_coding import SpatialParameters
@@ -122,6 +123,31 @@ def test_components_get_the_power_that_was_sent():
     assert np.square(filled[0] - first[0, inside]).mean() < 1e-3 * expected[0]
     # nothing of a network that says nothing, and nothing that is not a number
     assert not components(0 * x).any()
+
+
+def test_what_is_sent_is_turned_down_by_20_db_before_the_network_and_nothing_else_is():
+    """Two packets of two slots. The frame at their border is in both, and is treated the same in both."""
+    length, channels = 128 * HOP, 3
+    x = np.random.default_rng(8).standard_normal((channels, 2 * length)).astype(np.float32)
+    edges, transform = band_edges(RATE_HZ)[::2], ForwardKLT(HOP, RATE_HZ)
+    ratios, last = [], []
+    for packet, counts in enumerate(np.random.default_rng(9).integers(0, channels + 1, (2, 2, 8))):
+        part = x[:, max(0, packet * length - MDCT_HOP) : (packet + 1) * length + MDCT_HOP]
+        spectrum = mdct_of_packet(part, packet * MDCT_HOP, length)
+        before = transform.transformed(spectrum, random_basis(2, channels, packet))
+        after = before.copy()
+        transform.turn_down_sent(after, counts)
+        ratios.append(after / before)
+        last.append(after)
+        expected = np.ones((channels, 64, 1024))
+        for slot, band in np.ndindex(counts.shape):
+            frames = slice(32 * slot, 32 * slot + 32)
+            expected[: counts[slot, band], frames, edges[band] : edges[band + 1]] = 0.1
+        assert 0.1 < (expected < 1).mean() < 0.2
+        np.testing.assert_allclose(ratios[packet][:, 1:], expected, rtol=1e-6)
+    assert (ratios[0][:, 0] == 1).all()
+    assert np.array_equal(ratios[1][:, 0] < 0.5, ratios[0][:, -1] < 0.5)
+    np.testing.assert_allclose(last[1][:, 0], last[0][:, -1], atol=1e-5)
 
 
 def test_uncorrelated_gives_the_powers_and_takes_the_correlations():

@@ -11,7 +11,7 @@ from codec.bitstream.sizes import slot_counts
 from codec.side_info.analysis import WINDOW, band_edges, measure_parameters
 from codec.side_info.klt import InverseKLT, klt_basis
 from codec.side_info.level_restoration import CONTEXT_SAMPLES, LevelRestorer
-from codec.side_info.parameter_coding import decode_parameters
+from codec.side_info.parameter_coding import SpatialParameters, decode_parameters
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 
@@ -218,3 +218,59 @@ def test_a_sound_that_begins_suddenly_has_its_level_after_two_passes():
         missing_db.append(10 * np.log10(np.square(original[:, burst]).sum() / np.square(around).sum()))
     assert missing_db[0] > 2
     assert abs(missing_db[1]) < 0.5 * missing_db[0]
+
+
+def restored_by_the_document(samples, start, frames, sent_db, last_db, passes):
+    """A channel of one packet and its gains at the end, from docs/bitstream.md, level restoration.
+
+    The gains themselves are interpolated and applied to the spectra of the network's output, in every pass anew.
+    """
+    length, edges, numbers = frames * 512, band_edges(44_100), np.arange(-1, frames + 2)
+    window, padded = np.sqrt(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(2048) / 2048)), np.pad(samples, 4096)
+    begins = 4096 + start + 512 * numbers - 1024
+    spectra = np.array([np.fft.rfft(window * padded[b : b + 2048]) for b in begins])
+    ends = [*range(8, 8 * (frames // 8), 8), frames]
+    slots = [slice(1 + 8 * k, 1 + end) for k, end in enumerate(ends)]  # window -1 has place 0
+    centres = [(8 * k + end - 1) / 2 for k, end in enumerate(ends)]
+    gains_db, changed = np.zeros((len(slots), 24)), spectra
+    for _ in range(passes):
+        for (k, slot), band in ((place, b) for place in enumerate(slots) for b in range(24)):
+            level = np.square(np.abs(changed[slot, edges[band] : edges[band + 1]]) / 2048).mean()
+            missing_db = sent_db[band, k] - 10 * np.log10(max(level, 1e-16))
+            gains_db[k, band] = min(24, max(-60, gains_db[k, band] + missing_db))
+        changed = spectra.copy()
+        for band in range(24):
+            known = [*([] if last_db is None else [last_db[band]]), *gains_db[:, band]]
+            of_window = np.interp(numbers, [*([] if last_db is None else [1]), *centres], known)
+            changed[:, edges[band] : edges[band + 1]] *= 10 ** (of_window / 20)[:, None]
+    result = np.zeros(len(padded))
+    for begin, spectrum in zip(begins, changed, strict=True):
+        result[begin : begin + 2048] += window / 2 * np.fft.irfft(spectrum)
+    return result[4096 + start :][:length], gains_db[-1]
+
+
+@pytest.mark.parametrize("has_attacks", [False, True])
+def test_the_document_suffices_for_level_restoration(has_attacks):
+    """Two packets with bursts; some levels sent are out of reach, and one channel is silent."""
+    random = np.random.default_rng(11)
+    frames, active = [24, 21], np.array([True, False, True])
+    samples = 0.01 * coloured(np.eye(3), 45 * 512, 12)
+    samples[:, 9_000:9_400] *= 30
+    samples[:, 14_000:14_300] *= 30
+    restorer, start, last_db = LevelRestorer(512, 44_100), 0, [None, None]
+    for count in frames:
+        own = measure_parameters(samples[active, start : start + 512 * count], 0, 512 * count, 512, 44_100)
+        levels_db = own.levels_db + random.uniform(-20, 15, own.levels_db.shape)
+        levels_db[:, ::5] += 40
+        levels_db[:, 2::5] -= 90
+        sent = SpatialParameters(active, levels_db, own.correlations)
+        begin = max(0, start - CONTEXT_SAMPLES)
+        around = samples[:, begin : start + 512 * count + CONTEXT_SAMPLES]
+        ours = restorer.restore(around, start - begin, 512 * count, sent, has_attacks)
+        assert not ours[1].any()
+        for row, channel in enumerate((0, 2)):
+            theirs, last_db[row] = restored_by_the_document(
+                samples[channel], start, count, levels_db[row], last_db[row], 1 + has_attacks
+            )
+            np.testing.assert_allclose(ours[channel], theirs, atol=1e-5 * np.abs(theirs).max())
+        start += 512 * count
