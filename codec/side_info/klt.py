@@ -37,6 +37,7 @@ _MAX_COMPONENT_GAIN = 10 ** (9 / 20)  # of a component after the network
 _MAX_SENT_GAIN = 10 ** (3 / 20)  # where its coefficients are sent: few of them, amplified, would sound like tones
 _SENT_INPUT_GAIN = np.float32(10 ** (-20 / 20))  # of what need not pass the network
 _MAX_CREST = 6.0  # of the noise in a frame, relative to its slot
+_MIN_SENT_CREST = 0.3  # where coefficients are sent: frames in which all were rounded to 0 would be holes
 _CORRELATION_SHRINKAGE = 0.95  # of measured correlations between components, so that no matrix is singular
 _MIN_POWER = 1e-20  # of a component, where it is a divisor
 _INPUT_POWER = 0.01  # mean square of the network's input, the sum over all components
@@ -146,11 +147,14 @@ class _SlotTransform(NamedTuple):
         Matrices applied to independent noise of unit power, which is then added.
     level : float (band,), or None
         Mean square of the coefficients of all components together, the reference for the crest of the noise.
+    min_crest : float (band,), or None
+        Of the noise.
     """
 
     matrices: Float[ndarray, "band channel channel"]
     noise: Float[ndarray, "band channel channel"] | None = None
     level: Float[ndarray, " band"] | None = None
+    min_crest: Float[ndarray, " band"] | None = None
 
 
 class _BandTransform(ABC):
@@ -298,7 +302,7 @@ class InverseKLT(_BandTransform):
     where the network has a constant offset, nothing is amplified.
 
     The noise has the same magnitude in all coefficients of a band and frame, which follows the levels of the
-    decoded frames, and random signs.
+    decoded frames, and random signs. Where coefficients are sent, it is not far below its level in the slot.
 
     Principal components are uncorrelated, but those that a network decodes are not. They are decorrelated with the
     least change to them (`decorrelation_matrix`), as far as the network did not know them. How well it did shows
@@ -345,12 +349,14 @@ class InverseKLT(_BandTransform):
         target_power = basis.power * basis.gain[:, :, None] ** 2
         slot_of_frame = self._slot_of_frame(coefficients.shape[1], len(target_power))
         max_gain = np.full(target_power.shape, _MAX_COMPONENT_GAIN)
+        min_crest = np.zeros(target_power.shape[:2])
         if sent is not None:
-            is_sent = np.arange(target_power.shape[2]) < sent.counts[:, :, None]
-            max_gain[:, CODED_BANDS.start : CODED_BANDS.stop][is_sent] = _MAX_SENT_GAIN
+            own = slice(CODED_BANDS.start, CODED_BANDS.stop)
+            max_gain[:, own][np.arange(target_power.shape[2]) < sent.counts[:, :, None]] = _MAX_SENT_GAIN
+            min_crest[:, own][sent.counts > 0] = _MIN_SENT_CREST
         return [
             self._slot_transform(coefficients, np.flatnonzero(slot_of_frame == slot), *of_slot, noise_seed)
-            for slot, of_slot in enumerate(zip(vectors, target_power, max_gain, strict=True))
+            for slot, of_slot in enumerate(zip(vectors, target_power, max_gain, min_crest, strict=True))
         ]
 
     def _slot_transform(
@@ -360,13 +366,14 @@ class InverseKLT(_BandTransform):
         vectors: Float[ndarray, "band channel channel"],
         target_power: Float[ndarray, "band channel"],
         max_gain: Float[ndarray, "band channel"],
+        min_crest: Float[ndarray, " band"],
         noise_seed: int,
     ) -> _SlotTransform:
         """Return the transform of a slot.
 
         `frames` are those of the slot, apart from the one at the beginning of the packet; in them its powers are
-        measured. `target_power` are the powers of the components as they were before the network, and `max_gain`
-        limits their amplification.
+        measured. `target_power` are the powers of the components as they were before the network, `max_gain`
+        limits their amplification, and `min_crest` is that of the noise.
         """
         if not len(frames):
             return _SlotTransform(_extended_below(vectors))
@@ -381,7 +388,7 @@ class InverseKLT(_BandTransform):
         decorrelation = []
         for band, bins in enumerate(bands):
             filled = coefficients[:, :, bins] * gains[band][:, None, None]
-            noise = _noise(coefficients[:, :, bins], signs[:, :, bins], level[band])
+            noise = _noise(coefficients[:, :, bins], signs[:, :, bins], level[band], min_crest[band])
             filled += noise * missing[band][:, None, None]
             flat = filled.reshape(len(filled), -1).astype(np.float64)
             fidelity = np.minimum(1, power[band] / np.maximum(target_power[band], _MIN_POWER))
@@ -389,7 +396,7 @@ class InverseKLT(_BandTransform):
             decorrelation.append(decorrelation_matrix(covariance, target_power[band], fidelity))
         inverse = vectors @ np.stack(decorrelation)
         matrices = np.concatenate([below[None], inverse * gains[:, None]])
-        return _SlotTransform(matrices, inverse * missing[:, None], level)
+        return _SlotTransform(matrices, inverse * missing[:, None], level, min_crest)
 
     def _apply(
         self,
@@ -399,11 +406,13 @@ class InverseKLT(_BandTransform):
         noise_seed: int,
     ) -> Float32[ndarray, "channel frame bin"]:
         result = super()._apply(coefficients, slot, first, noise_seed)
-        if slot.noise is None or slot.level is None or not slot.noise.any():
+        if slot.noise is None or slot.level is None or slot.min_crest is None or not slot.noise.any():
             return result
         signs = random_signs(noise_seed, first, *coefficients.shape)
-        for matrix, level, band in zip(slot.noise.astype(np.float32), slot.level, self._bands[1:], strict=True):
-            noise = _noise(coefficients[:, :, band], signs[:, :, band], level)
+        for matrix, level, least, band in zip(
+            slot.noise.astype(np.float32), slot.level, slot.min_crest, self._bands[1:], strict=True
+        ):
+            noise = _noise(coefficients[:, :, band], signs[:, :, band], level, least)
             result[:, :, band] += matrix_product(matrix, noise.reshape(len(noise), -1)).reshape(noise.shape)
         return result
 
@@ -412,10 +421,11 @@ def _noise(
     coefficients: Float32[ndarray, "channel frame bin"],
     signs: Float32[ndarray, "channel frame bin"],
     level: float,
+    min_crest: float,
 ) -> Float32[ndarray, "channel frame bin"]:
     """Noise of unit power in a band, whose level follows that of the frames of all components together."""
     levels = np.square(coefficients, dtype=np.float64).mean((0, 2))
-    crest = np.minimum(np.sqrt(levels / max(level, _MIN_POWER)), _MAX_CREST)
+    crest = np.clip(np.sqrt(levels / max(level, _MIN_POWER)), min_crest, _MAX_CREST)
     return signs * crest.astype(np.float32)[:, None]
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from codec.coding.front_end import usual_front_end
+from codec.coding.front_end import front_end_of
 from codec.losses.adversarial import discriminator_pass, frozen
 from codec.rvqgan.codec import RVQGAN, Reconstruction
 from codec.training.balancer import weighted_gradient
@@ -104,7 +104,8 @@ def update(
     random = random_generator(config.seed, step, Purpose.UPDATE)
     # Every process draws the quantiser dropout of the whole batch and takes its part
     dropout = torch.Generator().manual_seed(int(random.integers(2**62)))
-    available = usual_front_end(model.config).codebooks_available
+    # of a file without coefficients: those of others have room for fewer, which the dropout trains, too
+    available = front_end_of(model.config).codebooks_available
     active = model.quantizer.draw_active_codebooks(config.batch, dropout, available)
     active = active[group.rank * len(batch) :][: len(batch)]
     mel_subset = draw_mel_subset(config, model.config.channels, random)

@@ -415,6 +415,7 @@ def test_the_document_suffices_for_the_transform():
         spectrum = 10 ** (np.array([18, 13.5, 11.5, 9, 5.5, -1, -6, -12, -18, -24, -28.5, -31.5]) / 10)
         gain = np.sqrt(0.01 / level * np.sqrt(spectrum * level / total)).clip(10**-1.5, 100)
         noise, mean = np.empty((slots, 12, channels, channels)), np.empty((slots, 12))
+        least = np.zeros((slots, 12))
         for slot, band in np.ndindex(slots, 12):
             chosen = np.array(slot_of) == slot
             p = np.square(coefficients[1:][chosen][:, :, (band_of == band) & (q >= 2)]).mean((0, 2))
@@ -422,6 +423,7 @@ def test_the_document_suffices_for_the_transform():
             most = np.full(channels, 10 ** (9 / 20))
             if band < 8 and count_sent[slot, band]:
                 most[0] = 10 ** (3 / 20)
+                least[slot, band] = 0.3
             g = np.minimum(most, np.sqrt(w / p))
             back = v[slot, band] / gain[slot, band]
             if band == 0:
@@ -430,6 +432,7 @@ def test_the_document_suffices_for_the_transform():
             z = []
             for k in 1 + np.flatnonzero(chosen):
                 crest = min(6, np.sqrt(np.square(coefficients[k][:, part]).mean() / mean[slot, band]))
+                crest = max(least[slot, band], crest)
                 signs = signs_by_the_document(seed, channels, k, part)
                 z.append(g[:, None] * coefficients[k][:, part])
                 z[-1] += np.sqrt(np.maximum(w - g**2 * p, 0))[:, None] * signs * crest
@@ -440,19 +443,20 @@ def test_the_document_suffices_for_the_transform():
         assert 0.1 < (noise.any((2, 3))).mean() < 0.9
         v = np.concatenate([v, low[:, None]], 1)  # as a 13th band
         if before is None:
-            before = v[0], noise[0], mean[0]
+            before = v[0], noise[0], mean[0], least[0]
         frames_out = np.zeros((channels, length + 4096))
         for k in range(count):
-            matrices, noises, means = before if k == 0 else (x[slot_of[k - 1]] for x in (v, noise, mean))
+            found = before if k == 0 else (x[slot_of[k - 1]] for x in (v, noise, mean, least))
+            matrices, noises, means, leasts = found
             back = np.einsum("qij,jq->iq", matrices[used_by], coefficients[k])
             for band in range(12):
                 part = np.flatnonzero((band_of == band) & (q >= 2))
                 e = np.square(coefficients[k][:, part]).mean()
                 signs = signs_by_the_document(seed, channels, k, part)
-                back[:, part] += noises[band] @ signs * min(6, np.sqrt(e / means[band]))
+                back[:, part] += noises[band] @ signs * max(leasts[band], min(6, np.sqrt(e / means[band])))
             frames_out[:, 1024 * k : 1024 * k + 2048] += back @ basis
         theirs.append(frames_out[:, 1024 : 1024 + length])
-        before = v[-1], noise[-1], mean[-1]
+        before = v[-1], noise[-1], mean[-1], least[-1]
         start += length
     # the last frames of both reach behind the end differently where it is no multiple of 1024
     expected = np.concatenate(theirs, 1)[:, :-2048]
