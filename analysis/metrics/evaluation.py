@@ -163,8 +163,8 @@ def prepare(item: Item, take_as_aligned: bool) -> Prepared:
     ------
     InputError
         If a file cannot be read, if the order of a test or of the item is higher than that of the reference, if a
-        test does not have the waveform of the reference, if fewer than `SHORTEST` samples overlap, or if the
-        reference is silent.
+        test does not have the waveform of the reference, if fewer than `SHORTEST` samples overlap, if a sample is
+        above `analysis.metrics.framing.LARGEST`, or if the reference is silent.
     """
     about = scene_info(item.reference)
     order, rate_hz = about.ambisonic_order if item.order is None else item.order, about.sample_rate_hz
@@ -192,10 +192,8 @@ def prepare(item: Item, take_as_aligned: bool) -> Prepared:
     if end - begin < about.length:
         for condition in notes:
             notes[condition].append(f"samples {begin} to {end} of the reference's {about.length} measured")
-    try:
-        levels = reference_levels(file_reader(item.reference, begin, channels), end - begin, rate_hz)
-    except InputError as error:
-        raise InputError(f"{item.reference}: {error}") from None
+    reader = file_reader(item.reference, begin, channels)
+    levels = reference_levels(reader, end - begin, rate_hz, f"{item.reference}: the reference")
     return Prepared(item, rate_hz, channels, begin, end - begin, alignments, levels, notes)
 
 
@@ -318,13 +316,15 @@ def _measure_segment(prepared: Prepared, number: int) -> dict[str, Sums]:
 
     of_reference = read(None)
     reference = describe(of_reference)
-    by_samples = {_digest(of_reference): compare(reference, reference, prepared.levels)}
+    digest_of_reference = _digest(of_reference)
+    by_samples: dict[bytes, Sums] = {}
     found = {}
     for condition in prepared.item.tests:
         test = read(condition)
         digest = _digest(test)
         if digest not in by_samples:
-            by_samples[digest] = compare(reference, describe(test), prepared.levels)
+            described = reference if digest == digest_of_reference else describe(test)
+            by_samples[digest] = compare(reference, described, prepared.levels)
         found[condition] = by_samples[digest]
     return found
 

@@ -18,6 +18,7 @@ import scipy.fft
 from jaxtyping import Complex64, Float32, Float64
 from numpy import ndarray
 
+from render.common.errors import InputError
 from render.dsp.block_processing import resampled_part
 from render.dsp.erb import erb_edges_hz
 from render.fileio.scene_file import scene_blocks, scene_info, scene_samples
@@ -32,6 +33,9 @@ SHORTEST = CONTEXT + 1
 
 WINDOW, HOP = 2048, 512
 """Window and hop of the spectrum that most measures share (the *shared spectrum*), in samples."""
+
+LARGEST = 1e12
+"""Largest sample that is measured, re full scale: magnitudes and powers in float32 overflow not far above it."""
 
 CHUNK = 32768
 """Windowed samples of a channel that are transformed at a time, so that 16 channels fit in the cache."""
@@ -104,13 +108,25 @@ def array_reader(samples: Float32[ndarray, "acn time"]) -> Reader:
     return lambda begin, end: samples[:, begin:end]
 
 
+def check_level(samples: Float32[ndarray, "acn time"], where: str, first_sample: int = 0) -> None:
+    """Raise `InputError` if a sample is above `LARGEST`; arguments as of `render.hoa.scene.check_samples`."""
+    if max(samples.max(initial=0), -samples.min(initial=0)) <= LARGEST:
+        return
+    channel, sample = np.argwhere(np.abs(samples) > LARGEST)[0]
+    raise InputError(
+        f"{where}: {samples[channel, sample]:.3g} in channel {channel} at sample {first_sample + sample}; "
+        f"measures take samples up to {LARGEST:g} re full scale, scale the recording"
+    )
+
+
 def file_reader(
     path: Path, shift: int = 0, channels: int | None = None, sample_rate_hz: int | None = None
 ) -> Reader:
     """Return a reader of a file from sample `shift` on.
 
     Silent channels are added up to `channels`, and further ones left out. With a `sample_rate_hz` that is not the
-    file's it is resampled, and all positions are in samples of the new rate.
+    file's it is resampled, and all positions are in samples of the new rate. A sample above `LARGEST` is an
+    `InputError`.
     """
     return partial(_read, path, shift, channels, sample_rate_hz)
 
@@ -132,6 +148,7 @@ def _read(
             end + shift,
         )
         samples = np.concatenate(list(parts), axis=1)
+    check_level(samples, str(path), begin + shift)
     missing = max((channels or 0) - len(samples), 0)
     return np.pad(samples, ((0, missing), (0, 0))) if missing else samples[:channels]
 
@@ -172,12 +189,14 @@ def accumulate(
     Raises
     ------
     ValueError
-        If the shapes differ, or if the scenes are shorter than `SHORTEST`.
+        If the shapes differ, if the scenes are shorter than `SHORTEST`, or if a sample is above `LARGEST`.
     """
     if reference.shape != test.shape or reference.shape[1] < SHORTEST:
         raise ValueError(
             f"need scenes of equal shape and at least {SHORTEST} samples, got {reference.shape} and {test.shape}"
         )
+    check_level(reference, "reference")
+    check_level(test, "test")
     total: Sums | None = None
     pairs = (segments(array_reader(x), x.shape[1], sample_rate_hz) for x in (reference, test))
     for a, b in zip(*pairs, strict=True):

@@ -15,7 +15,7 @@ from numpy import ndarray
 
 from analysis.metrics import covariance, interaural, spatial, spectral
 from analysis.metrics.alignment import MIN_CORRELATION, align
-from analysis.metrics.framing import SHORTEST, array_reader
+from analysis.metrics.framing import SHORTEST, array_reader, check_level
 from analysis.metrics.registry import measure
 from render.common.errors import InputError
 from render.dsp.block_processing import resampled, resampled_length
@@ -58,6 +58,8 @@ def compare(
     >>> round(found["cov_sum"], 6), round(found["chlvl_db"], 2), found["lag_samples"]
     (0.0, 6.02, 0.0)
     """
+    check_level(reference.samples, "reference")
+    check_level(test.samples, "test")
     if order is not None and not 0 <= order <= reference.order:
         raise InputError(f"order {order}; the reference has order {reference.order}")
     if order is not None:

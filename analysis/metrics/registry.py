@@ -47,7 +47,7 @@ from analysis.metrics import (
     tonality,
     waveform,
 )
-from analysis.metrics.framing import Reader, Segment, array_reader, segments
+from analysis.metrics.framing import Reader, Segment, array_reader, check_level, segments
 from render.common.errors import InputError
 from render.hoa.scene import Scene
 
@@ -161,8 +161,10 @@ class ReferenceLevels:
     loudspeaker_power: float
 
 
-def reference_levels(reference: Reader, total: int, sample_rate_hz: int) -> ReferenceLevels:
-    """Read a reference of `total` samples once and return its levels.
+def reference_levels(
+    reference: Reader, total: int, sample_rate_hz: int, name: str = "the reference"
+) -> ReferenceLevels:
+    """Read a reference of `total` samples once and return its levels; `name` stands in the message of an error.
 
     Raises
     ------
@@ -176,7 +178,7 @@ def reference_levels(reference: Reader, total: int, sample_rate_hz: int) -> Refe
         here = covariance.compare(segment.samples, segment.samples)
         sums = here if sums is None else sums + here
     if sums is None or not covariance.active(sums.covariances()[0]).any():
-        raise InputError("the reference is silent (every channel under -100 dB re full scale)")
+        raise InputError(f"{name} is silent (every channel under -100 dB re full scale)")
     return ReferenceLevels(largest, spatial.loudspeaker_power(sums.covariances()[0]))
 
 
@@ -274,7 +276,8 @@ def measure_all(reference: Scene, tests: Mapping[str, Scene]) -> dict[str, dict[
     Raises
     ------
     InputError
-        If lengths, sample rates or orders differ, or if the reference is silent.
+        If lengths, sample rates or orders differ, a sample is above `analysis.metrics.framing.LARGEST`, or the
+        reference is silent.
     """
     for name, test in tests.items():
         if (test.samples.shape, test.sample_rate_hz) != (reference.samples.shape, reference.sample_rate_hz):
@@ -282,6 +285,8 @@ def measure_all(reference: Scene, tests: Mapping[str, Scene]) -> dict[str, dict[
                 f"{name}: {test.samples.shape} samples at {test.sample_rate_hz} Hz, the reference has "
                 f"{reference.samples.shape} at {reference.sample_rate_hz} Hz"
             )
+    for name, scene in {"reference": reference, **tests}.items():
+        check_level(scene.samples, name)
     total, rate_hz = reference.length, reference.sample_rate_hz
     levels = reference_levels(array_reader(reference.samples), total, rate_hz)
     streams = {name: segments(array_reader(test.samples), total, rate_hz) for name, test in tests.items()}

@@ -2,7 +2,9 @@
 
 Signals lie side by side, float32 (group, time, `LANES`), so that every operation works on one value of each of
 them (`render.common.vectors`). Arrays are handed over flat. Nothing is normalised; frames and windows are those of
-`analysis.metrics.framing.spectra`.
+`analysis.metrics.framing.spectra`. After a change of `half_spectrum` or `bin_of`, remove the compiled functions of
+`analysis.metrics.ambiqual`, which call them, from ``__pycache__``: Numba only sees changes of the module that a
+function stands in.
 """
 
 from __future__ import annotations
@@ -130,7 +132,7 @@ def _half_step(x, x_i, y, y_i, stride):  # pragma: no cover, compiled
 
 @compiled()
 def half_spectrum(samples, begin, tables, x, x_i, y, y_i):  # pragma: no cover, compiled
-    """Spectrum of one frame as that of a signal of half the length; all arrays but `samples` are written to.
+    """Spectrum of one frame as that of a signal of half the length; x, x_i, y and y_i are written to.
 
     The even samples are the real parts and the odd ones the imaginary parts of that signal. `bin_of` takes the
     spectrum of the frame from the two arrays that are returned.

@@ -52,9 +52,9 @@ def _repeated(kind: ir.VectorType, value: float) -> ir.Constant:
 
 
 def _call(builder: Any, name: str, kind: _VectorType, *values: Any) -> Any:
-    signature = ir.FunctionType(_values(kind), [_values(kind)] * len(values))
+    function = ir.FunctionType(_values(kind), [_values(kind)] * len(values))
     name = f"llvm.{name}.v{LANES}{_ELEMENTS[kind.element][1]}"
-    return builder.call(cgutils.get_or_insert_function(builder.module, signature, name), values)
+    return builder.call(cgutils.get_or_insert_function(builder.module, function, name), values)
 
 
 def _of_llvm(name: str, *kinds: Any) -> Any:
@@ -129,17 +129,21 @@ def absolute(_typing: Any, a: Any) -> Any:
 
 @intrinsic
 def larger(_typing: Any, a: Any, b: Any) -> Any:
-    """Return the larger of two values."""
+    """Return the larger of two values; NaN if the first is NaN, as a clamp of the first at the second needs."""
 
     def generate(_context: Any, builder: Any, _kinds: Any, values: Any) -> Any:
-        return builder.select(builder.fcmp_ordered(">", *values), *values)
+        a, b = values
+        return builder.select(builder.fcmp_ordered("<", a, b), b, a)
 
     return a(a, b), generate
 
 
 @intrinsic
 def logarithm(_typing: Any, a: Any) -> Any:
-    """Return the natural logarithm of positive normal float32, correct to 1e-7 of the larger of 1 and itself."""
+    """Return the natural logarithm of positive normal float32, correct to 1e-7 of the larger of 1 and itself.
+
+    Infinity and NaN, like 0 and negative numbers, give meaningless values.
+    """
     floats = _values(a)
 
     def generate(_context: Any, builder: Any, _kinds: Any, values: Any) -> Any:

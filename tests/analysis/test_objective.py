@@ -139,6 +139,10 @@ def test_bad_files(folder, run):
         run(folder / "ref.wav", folder / "nan.wav", "--workers", 1)
     with pytest.raises(InputError, match=r"five\.wav: 5 channels are not an Ambisonic scene"):
         run(folder / "ref.wav", folder / "five.wav", "--workers", 1)
+    bad[777, 3] = -3e12
+    soundfile.write(folder / "loud.wav", bad, RATE, subtype="FLOAT")
+    with pytest.raises(InputError, match=r"loud\.wav: -3e\+12 in channel 3 at sample 777; measures take"):
+        run(folder / "ref.wav", folder / "loud.wav", "--workers", 1)
     write_scene(folder / "silent.wav", cut(0 * REFERENCE.samples))
     with pytest.raises(InputError, match=r"silent\.wav: the reference is silent"):
         run(folder / "silent.wav", folder / "ref.wav", "--aligned", "--workers", 1)

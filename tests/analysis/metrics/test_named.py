@@ -68,11 +68,15 @@ def test_what_cannot_be_compared_is_refused():
     rate = REFERENCE.sample_rate_hz
     noise = Scene(np.random.default_rng(9).standard_normal((16, 9000)).astype(np.float32), rate)
     silent = Scene(np.zeros((4, 4000), np.float32), rate)
+    loud = Scene(REFERENCE.samples.copy(), rate)
+    loud.samples[2, 70] = 2e12
     for use, message in (
         (lambda: named.compare(Scene(REFERENCE.samples[:4], rate), REFERENCE), "has only order 1"),
         (lambda: named.compare(REFERENCE, noise), "does not have the waveform"),
         (lambda: named.compare(REFERENCE, Scene(TEST.samples[:, :2000], rate)), "2000 samples overlap"),
         (lambda: named.compare(silent, silent), "the reference is silent"),
+        (lambda: named.compare(REFERENCE, loud), "test: 2e\\+12 in channel 2 at sample 70; .* up to 1e\\+12"),
+        (lambda: named.mel_distance(loud, REFERENCE), "reference: 2e\\+12 in channel 2 at sample 70"),
         (lambda: named.mel_distance(REFERENCE, Scene(TEST.samples[:, 1:], rate)), "of one shape are needed"),
         (lambda: named.mel_distance(REFERENCE, Scene(TEST.samples, 48_000)), "48000 Hz, the reference has 44100"),
         (lambda: named.si_sdr_db(silent, silent), "sisdr_mean_db is not applicable"),

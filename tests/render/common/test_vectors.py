@@ -40,6 +40,15 @@ def test_arithmetic(dtype):
         np.testing.assert_allclose(result.astype(np.longdouble), of, rtol=step, atol=step)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_clamp_keeps_what_is_no_number(dtype):
+    a, b = np.full(LANES, np.nan, dtype), np.ones(LANES, dtype)
+    a[1:3] = np.inf, -np.inf
+    results = np.empty((7, LANES), dtype)
+    _operations(a, b, dtype(0.5), results)
+    assert np.array_equal(results[5], np.r_[np.nan, np.inf, 1, [np.nan] * 13], equal_nan=True)
+
+
 def test_logarithms():
     rng = np.random.default_rng(0)
     x = (10 ** rng.uniform(-37, 37, 4096)).astype(np.float32)
