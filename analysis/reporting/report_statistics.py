@@ -14,6 +14,7 @@ from analysis.statistics.anova import Effect
 from analysis.statistics.condition_models import ConditionModel
 from analysis.statistics.mixed_inference import METHODS
 from analysis.statistics.paired_tests import PERMUTATION_REMARK
+from analysis.statistics.reliability import Icc
 from analysis.study.analysis import AnalysedTest
 from analysis.study.claims import sentence
 from analysis.study.results import Results
@@ -23,8 +24,8 @@ def panel_section(results: Results) -> list[str]:
     """Report how far the listeners agree, and each of them."""
     panel = results.panel
     parts = ["<h2>Panel</h2>"]
-    if panel.agreement and panel.consistency:
-        one, other = panel.agreement, panel.consistency
+    one, other = panel.agreement, panel.consistency
+    if isinstance(one, Icc) and isinstance(other, Icc):
         parts.append(
             f"<p>Over the {panel.stimuli} stimuli of the systems that all rated, one listener's scores agree with "
             f"another's by an intraclass correlation of {one.single:.2f} [{one.single_low:.2f}, "
@@ -34,9 +35,10 @@ def panel_section(results: Results) -> list[str]:
             f"{one.panel_high:.2f}] and {other.panel:.2f} [{other.panel_low:.2f}, {other.panel_high:.2f}].</p>"
         )
     else:
+        found = "; ".join(f"{name} {_coefficient(of)}" for name, of in (("ICC(2,1)", one), ("ICC(3,1)", other)))
         parts.append(
-            f"<p>Intraclass correlations need stimuli that all listeners rated; of the systems' these are "
-            f"{panel.stimuli}.</p>"
+            f"<p>Intraclass correlations over the {panel.stimuli} stimuli of the systems that all rated: "
+            f"{escape(found)}.</p>"
         )
     if not np.isnan(panel.repeat_sd):
         parts.append(
@@ -53,6 +55,13 @@ def panel_section(results: Results) -> list[str]:
         html_table(shown if (shown["repeated"] > 0).any() else shown.drop(columns="repeated"), "wide"),
     ]
     return parts
+
+
+def _coefficient(found: Icc | str) -> str:
+    """Return the coefficient of one listener with its limits, or why there is none."""
+    if isinstance(found, str):
+        return f"not computed, {found}"
+    return f"{found.single:.2f} [{found.single_low:.2f}, {found.single_high:.2f}]"
 
 
 def omnibus_section(results: Results) -> list[str]:

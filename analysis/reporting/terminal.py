@@ -11,6 +11,7 @@ from analysis.ratings.conditions import ANCHORS, labels, shorten
 from analysis.ratings.record import listed
 from analysis.statistics.intervals import CONVENTIONS
 from analysis.statistics.paired_tests import PERMUTATION_REMARK
+from analysis.statistics.reliability import Icc
 from analysis.study.analysis import AnalysedTest
 from analysis.study.claims import sentence
 from analysis.study.results import Results
@@ -88,7 +89,7 @@ def _screening(results: Results, names: Mapping[str, str]) -> Iterator[str]:
 
 def _panel(results: Results) -> Iterator[str]:
     panel = results.panel
-    if panel.agreement and panel.consistency:
+    if isinstance(panel.agreement, Icc) and isinstance(panel.consistency, Icc):
         yield (
             f"\nPanel, {panel.stimuli} stimuli of the systems: ICC(2,1) {panel.agreement.single:.2f}, "
             f"ICC(3,1) {panel.consistency.single:.2f}; of the mean {panel.agreement.panel:.2f}, "

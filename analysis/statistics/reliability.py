@@ -53,7 +53,7 @@ def agreement(scores: Float64[np.ndarray, "stimulus listener"]) -> Icc:
     (n, k), of_stimuli, of_listeners, error = _mean_squares(scores)
     total = of_stimuli + (k - 1) * error + k * (of_listeners - error) / n
     if total <= 1e-12 * error:
-        raise InputError("an intraclass correlation needs means that differ, of stimuli or of listeners")
+        raise InputError("ICC(2,1) needs means that differ, of stimuli or of listeners")
     single = (of_stimuli - error) / total
     # Satterthwaite's degrees of freedom of what is not the stimuli's (Shrout and Fleiss 1979, p. 424)
     a, b = k * single * of_listeners / error, n * (1 + (k - 1) * single) - k * single

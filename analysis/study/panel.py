@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,15 +25,15 @@ class Panel:
     stimuli
         Number of the systems' stimuli that every listener rated, over which the correlations are.
     agreement, consistency
-        Intraclass correlations with and without the listeners' levels; None if they cannot be computed.
+        Intraclass correlations with and without the listeners' levels; the reason if one cannot be computed.
     repeat_sd
         Standard deviation of repeated ratings of a stimulus by one listener, in points; NaN without any.
     """
 
     listeners: pd.DataFrame
     stimuli: int
-    agreement: Icc | None
-    consistency: Icc | None
+    agreement: Icc | str
+    consistency: Icc | str
     repeat_sd: float
 
 
@@ -45,7 +46,11 @@ def describe_panel(table: pd.DataFrame, cube: Cells) -> Panel:
     repeated = listeners.dropna(subset=["repeat_sd"])
     squares = repeated["df_error"] * repeated["repeat_sd"] ** 2
     repeat_sd = float(np.sqrt(squares.sum() / repeated["df_error"].sum())) if len(repeated) else float("nan")
+    return Panel(listeners, len(rated), _or_reason(agreement, rated), _or_reason(consistency, rated), repeat_sd)
+
+
+def _or_reason(coefficient: Callable[[np.ndarray], Icc], rated: np.ndarray) -> Icc | str:
     try:
-        return Panel(listeners, len(rated), agreement(rated), consistency(rated), repeat_sd)
-    except InputError:
-        return Panel(listeners, len(rated), None, None, repeat_sd)
+        return coefficient(rated)
+    except InputError as error:
+        return str(error)

@@ -17,6 +17,7 @@ from analysis.statistics.interval import Interval
 from analysis.statistics.intervals import CONVENTIONS
 from analysis.statistics.mixed_inference import METHODS
 from analysis.statistics.paired_tests import Friedman
+from analysis.statistics.reliability import Icc
 from analysis.statistics.screening import Screening
 from analysis.study.claims import QuotedTest, sentence
 from analysis.study.laboratories import Laboratories
@@ -194,8 +195,8 @@ def _components(model: ConditionModel | None) -> dict[str, Any] | None:
 def _panel(panel: Panel) -> dict[str, Any]:
     return {
         "stimuli": panel.stimuli,
-        "icc_agreement": panel.agreement,
-        "icc_consistency": panel.consistency,
+        "icc_agreement": panel.agreement if isinstance(panel.agreement, Icc) else None,
+        "icc_consistency": panel.consistency if isinstance(panel.consistency, Icc) else None,
         "repeat_sd": panel.repeat_sd,
         "listeners": panel.listeners.to_dict("records"),
     }

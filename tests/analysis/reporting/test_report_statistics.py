@@ -1,17 +1,21 @@
 """What the report and the terminal say of panels, laboratories, single items and variance components, by value."""
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.ratings.cells import cells
 from analysis.ratings.table import Ratings
 from analysis.reporting.html import report
 from analysis.reporting.html_table import html_table, p_text
+from analysis.reporting.report_statistics import panel_section
 from analysis.reporting.terminal import lines
 from analysis.study.analysis import AnalysedTest, analyse
 from analysis.study.options import Settings
+from analysis.study.panel import describe_panel
 from analysis.study.simulation import simulate
 
 EFFECTS = {"ma": 40.0, "a": 55.0, "b": 70.0, "href": 100.0}
@@ -47,6 +51,18 @@ def test_values_of_panel_and_laboratories(test, text):
     assert f"ICC(2,1) {panel.agreement.single:.2f}" in said
     assert f"laboratory:condition  F(3, 18) = {laboratories.effects[2].f:.3f}" in said
     assert f"ranks condition{test.results.omnibus.aligned[0].f:>13.3f}" in said
+
+
+def test_a_coefficient_that_cannot_be_computed_says_why():
+    """Two listeners exchange the scores of two stimuli: only ICC(3,1) is left, -1 by its formula."""
+    rows = [("p", "x", "a", 40.0), ("p", "x", "b", 60.0), ("q", "x", "a", 60.0), ("q", "x", "b", 40.0)]
+    table = pd.DataFrame(rows, columns=["listener", "item", "condition", "score"]).assign(replicate=1)
+    panel = describe_panel(table, cells(table))
+    said = "\n".join(panel_section(SimpleNamespace(panel=panel)))
+    assert (
+        "over the 2 stimuli of the systems that all rated: ICC(2,1) not computed, ICC(2,1) needs means that "
+        "differ, of stimuli or of listeners; ICC(3,1) -1.00 [-1.00, -1.00]." in said
+    )
 
 
 def test_the_error_of_a_difference_is_that_of_the_mixed_model(test, text):

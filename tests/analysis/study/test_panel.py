@@ -25,4 +25,17 @@ def test_systems_and_repeated_ratings():
     systems = table[table["condition"] != "href"].groupby(["listener", "item", "condition"])["score"]
     assert panel.repeat_sd == pytest.approx(np.sqrt(systems.var().mean()))
     alone = describe_panel(table[table["listener"] == "p"], cube.without(["q", "r"]))
-    assert alone.agreement is None
+    assert (
+        alone.agreement
+        == alone.consistency
+        == ("an intraclass correlation needs 2 stimuli that the same 2 listeners rated")
+    )
+
+
+def test_exchanged_scores_leave_one_coefficient():
+    """Two listeners exchange the scores of two stimuli: MS_S = MS_L = 0, so that ICC(3,1) = -MS_E / MS_E."""
+    rows = [("p", "x", "a", 40.0), ("p", "x", "b", 60.0), ("q", "x", "a", 60.0), ("q", "x", "b", 40.0)]
+    table = pd.DataFrame(rows, columns=["listener", "item", "condition", "score"]).assign(replicate=1)
+    panel = describe_panel(table, cells(table))
+    assert panel.agreement == "ICC(2,1) needs means that differ, of stimuli or of listeners"
+    assert panel.consistency.single == pytest.approx(-1)
