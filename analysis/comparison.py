@@ -8,7 +8,8 @@ reference. AB: shares with Clopper-Pearson intervals and exact binomial tests, t
 correct, exact one-sided tests and d' by two models. All
 overall, by item and by listener; attributes and transducers are never pooled. Systems of which three or more
 were compared in pairs are placed on one scale of preference. Written are summary.csv, summary.json, scale.csv
-(if there is one) and the figure comparison.
+(if there is one) and the figure comparison; --force replaces results that differ, and removes the scale of an
+earlier analysis.
 """
 
 from __future__ import annotations
@@ -27,7 +28,11 @@ def main() -> None:
     command.add_argument("results", type=Path, metavar="RESULTS", help="database (.sqlite) or table (.csv)")
     command.add_argument("--key", type=Path, metavar="KEY.json", help="key that stands beside the package")
     command.add_argument("-o", "--output", type=Path, default=Path("results"), metavar="DIR")
-    command.add_argument("--force", action="store_true", help="replace results that differ")
+    command.add_argument(
+        "--force",
+        action="store_true",
+        help="replace results that differ, and remove the scale of an earlier analysis",
+    )
     add_labels(command.add_argument_group("figure"))
     add_look_options(command)
     arguments = command.parse_args()

@@ -28,10 +28,9 @@ def write_tables(
 
     Where there is none, the ``scale.csv`` of an earlier analysis is removed (`force`) or refused.
     """
-    if not scale and (earlier := folder / "scale.csv").is_file():
-        if not force:
-            raise InputError(f"{earlier}: is of another analysis, this one has no scale; --force removes it")
-        earlier.unlink()
+    earlier = folder / "scale.csv"
+    if not scale and earlier.is_file() and not force:
+        raise InputError(f"{earlier}: is of another analysis, this one has no scale; --force removes it")
     mark = ["SIMULATED"] if test.simulated else []
     for name, table in (("summary", rows), ("scale", scale)):
         if table:
@@ -47,6 +46,8 @@ def write_tables(
     if test.method == "ab":
         content["scale"] = [_plain(row) for row in scale]
     write_json(folder / "summary.json", content, force=force)
+    if not scale and earlier.is_file():
+        earlier.unlink()
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
