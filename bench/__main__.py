@@ -50,7 +50,7 @@ def processor() -> str:
 
 
 def run(command: list[str], programs: str = "") -> str | None:
-    """Standard output of a command; None if it fails, which is said. `programs` is a folder of its peers."""
+    """Standard output of a command; None if it fails, which is said. The folder `programs` comes first in PATH."""
     path = os.pathsep.join(filter(None, (programs, os.environ.get("PATH"))))
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PATH": path}
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
@@ -109,8 +109,9 @@ def decoding_table() -> list[str]:
             command.write_text(program + "from ear.cmdline.render_file import main\nmain()\n")
             command.chmod(0o755)
         if ffmpeg:
-            binary = next((ffmpeg / "imageio_ffmpeg" / "binaries").glob("ffmpeg-*"))
-            (Path(temporary) / "ffmpeg").symlink_to(binary)
+            binary = next((ffmpeg / "imageio_ffmpeg" / "binaries").glob("ffmpeg-*"), None)
+            if binary:  # a package for another platform may hold none
+                (Path(temporary) / "ffmpeg").symlink_to(binary)
         # short files would measure how long the programs take to start
         answer = run([sys.executable, "-m", "bench.decode", "--seconds", "240", "--rounds", "3"], temporary)
     return ["```", answer.strip(), "```"] if answer else []

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -64,9 +65,13 @@ def measured(checkout: Path, files: list[str]) -> tuple[dict[str, float], dict[s
 
 def largest_difference(old: dict[str, float | None], new: dict[str, float | None]) -> tuple[float, str]:
     """Largest relative difference of a value, and its name; a value that only one of them has counts as 1."""
-    differences = [(1.0, name) for name in old if (old[name] is None) != (new.get(name) is None)]
-    both = [(a, new[name], name) for name, a in old.items() if a is not None and new.get(name) is not None]
-    differences += [(abs(a - b) / max(abs(a), 1e-3), name) for a, b, name in both]
+    differences = [(0.0, "")]
+    for name in old.keys() | new.keys():
+        a, b = ((math.nan if of.get(name) is None else of[name]) for of in (old, new))
+        if math.isnan(a) or math.isnan(b):
+            differences.append((float(math.isnan(a) != math.isnan(b)), name))
+        else:
+            differences.append((abs(a - b) / max(abs(a), 1e-3), name))
     return max(differences)
 
 
@@ -78,6 +83,8 @@ def main() -> None:
     arguments.add_argument("files", nargs="*", metavar="REF TEST", help="default: 10 s of a synthetic scene")
     arguments.add_argument("--rounds", type=int, default=5)
     given = arguments.parse_args()
+    if len(given.files) not in (0, 2):
+        arguments.error("give REF and TEST, or neither")
     files = [str(Path(path).resolve()) for path in given.files]
     checkouts = {"old": given.old.resolve(), "new": ROOT}
 

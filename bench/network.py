@@ -31,7 +31,7 @@ from codec.streaming.stream_codec import SEGMENT_FRAMES
 from codec.streaming.stream_layers import TILE_FRAMES, Stream, StreamLayer, stream_layers
 
 CONFIG = ModelConfig()
-PEAK = Path("/proc/self/clear_refs")
+CLEAR_PEAK = Path("/proc/self/clear_refs")
 Network = Callable[[np.ndarray], np.ndarray]  # (channel, time) to (channel, time)
 
 
@@ -49,11 +49,11 @@ def streamed(computed_by: Any, threads: int) -> tuple[Network, Network]:
         network, _ = load(path, streamed=True)
 
     def runs(layers: nn.Sequential, channels: int, tile: int) -> Network:
-        made: list[StreamLayer] = []
+        prepared: list[StreamLayer] = []
 
         def run(x: np.ndarray) -> np.ndarray:
-            made[:] = made or stream_layers(layers, computed_by, network.stored)
-            stream = Stream(made, channels, tile, threads, segments=TILE_FRAMES // SEGMENT_FRAMES)
+            prepared[:] = prepared or stream_layers(layers, computed_by, network.stored)
+            stream = Stream(prepared, channels, tile, threads, segments=TILE_FRAMES // SEGMENT_FRAMES)
             rows = torch.from_numpy(np.ascontiguousarray(x.T))
             return torch.cat([*(part.clone() for part in stream.push(rows)), stream.finish()]).numpy().T
 
@@ -190,8 +190,8 @@ def main() -> None:
     }
     del encoder, decoder
     found: dict[str, Any] = {}
-    if PEAK.exists():
-        PEAK.write_text("5")  # forgets the peak while the network was made
+    if CLEAR_PEAK.exists():
+        CLEAR_PEAK.write_text("5")  # forgets the peak while the network was made
     for verb in ("encode", "decode"):
         network, x = inputs.pop(verb)  # the encoder has been freed when the decoder runs
         y = network(x)  # so that all is compiled

@@ -3,8 +3,8 @@
 The table gives seconds of processor time and on the clock per second of audio, the medians of the rounds. With
 another checkout of this repository, both code the same scene in turns, each time in a process of its own, on the
 same cores, and there is the ratio old / new of each round with its range, which a loaded machine changes less than
-the times. It is said whether both write the same bytes and decode the same samples: checkouts with different bit
-streams or models do different work.
+the times. It is said whether both write the same bytes and decode the same samples (if rounds disagree, all
+answers): checkouts with different bit streams or models do different work.
 
 The parts show where the time goes: the front end (side information, principal components) and the network. The
 last line is the processor time of coding a second of audio with no compiled functions kept, less that with them.
@@ -130,7 +130,7 @@ def main() -> None:
         print(row)
     print(f"compiling at the first call: {', '.join(first.values())}")
     if given.old:
-        print(sameness(rounds[0]["old"], rounds[0]["new"]))
+        print("; ".join(sorted({sameness(each["old"], each["new"]) for each in rounds})))
 
 
 if __name__ == "__main__":
