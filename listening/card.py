@@ -8,10 +8,11 @@ channels, at 44.1 kHz, with W at -24 dBFS rms. The codec with 1, 2, 4, 9 and all
 spatial layer with Opus and with noise, first-order DirAC with Opus at 16, 24 and 32 kbit/s, PCA with one Opus
 channel at 16 kbit/s, Opus at 160 kbit/s by family 3 and by family 2, the 3.5 kHz anchor and noise with the same
 covariance are made of it as listening.build does, through real bit streams, and measured as analysis.objective
-does. Writes card.csv (a row per set, item and condition), card.json (means with 95 % confidence intervals over
-the items, perplexity of every codebook, what is better than what, which goals are met) and card.md (two tables
-for each set). What listening.build would refuse is measured all the same, and reported. Built files and
-measurements are kept in DIR/work: the command can be interrupted and repeated.
+does. A file of a model with side information has fewer codebooks than the model, since that takes the place
+of the others; card.json gives both numbers. Writes card.csv (a row per set, item and condition), card.json (means
+with 95 % confidence intervals over the items, perplexity of every codebook, what is better than what, which goals
+are met) and card.md (two tables for each set). What listening.build would refuse is measured all the same, and
+reported. Built files and measurements are kept in DIR/work: the command can be interrupted and repeated.
 """
 
 from __future__ import annotations

@@ -22,6 +22,11 @@ def pytest_collection_finish():
     gc.enable()
 
 
+def pytest_sessionfinish():
+    """Search for garbage again where the collection of tests failed."""
+    gc.enable()
+
+
 def _command(verb, *arguments):
     """Run a command line in this process, as ``python -m verb`` does: status, stdout, stderr."""
     out, err = io.StringIO(), io.StringIO()

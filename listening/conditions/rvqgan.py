@@ -81,7 +81,9 @@ def _rendition(scene: Scene, path: Path, codebooks: int | None, low_delay: bool)
     return Rendition(decoded, payload, ".arvq")
 
 
-@lru_cache(maxsize=1)  # the conditions of an item, which differ in their codebooks, share a stream
+# The conditions of an item, which differ in their codebooks alone, get the same Scene object, which the cache
+# knows by its identity: they share a stream.
+@lru_cache(maxsize=1)
 def _encoded(scene: Scene, path: Path) -> bytes:
     """Stream of a scene with all codebooks of the model."""
     from codec.coding.pipeline import encode

@@ -224,7 +224,7 @@ def measured(build: Path, workers: int) -> Iterator[dict[str, Any]]:
     missing = [item for item in items if read_record(build / MEASURED / item.id).get("key") != keys[item.id]]
     for first in range(0, len(missing), MEASURED_AT_A_TIME):
         some = missing[first : first + MEASURED_AT_A_TIME]
-        print(f"{build.name}: {', '.join(item.id for item in some)}", file=sys.stderr)
+        print(f"{build.name}: items {first + 1} to {first + len(some)} of {len(missing)}", file=sys.stderr)
         rows = list(measure_items(some, workers, take_as_aligned=True))
         for item in some:
             own = [row for row in rows if row["item"] == item.id]

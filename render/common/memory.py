@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 
 
 def return_freed_memory() -> None:
@@ -10,6 +11,8 @@ def return_freed_memory() -> None:
 
     glibc otherwise keeps up to 64 MB, and more between arrays that are in use. Other systems are left as they are.
     """
+    if not sys.platform.startswith("linux"):
+        return
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
