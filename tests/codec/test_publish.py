@@ -8,11 +8,16 @@ from render.common.errors import InputError
 
 
 def test_a_card_measures_what_the_run_held_out(tmp_path, type_in, publish_run, material):
-    type_in("--preset", "tiny.toml", "--data", material(4), "--run", "r", "--holdout", "Park", "--steps", 3)
+    preset = (tmp_path / "tiny.toml").read_text().replace("channels = 4\n", "channels = 4\nside_layers = true\n")
+    preset = preset.replace("codebooks = 3\n", "codebooks = 8\n").replace("intensity", "waveform")
+    (tmp_path / "side_info.toml").write_text(preset)
+    type_in("--preset", "side_info.toml", "--data", material(4), "--run", "r", "--holdout", "Park", "--steps", 3)
     publish_run("runs/r", "--data", material(4), "-o", "m.safetensors")
     card = json.loads((tmp_path / "m.json").read_text())
     assert card["holdout"] == "Park"
     assert [name.split("/")[1] for name in card["measured"]] == ["Park.1", "Park.8"]
+    # in 64 frames of 8 samples 37 bytes of parameters; 6 of 8 codebooks make room for them and 4 units
+    assert card["layers_bps"] == pytest.approx(8 * (37 / 64 + 4 / 2) * 44_100 / 8, abs=0.05)
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / "Park.8.wav").symlink_to(material(4) / "Park.8.wav")
     publish_run("runs/r", "--data", "one", "-o", "one.safetensors")
