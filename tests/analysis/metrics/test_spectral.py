@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from analysis.metrics import selftest, spectral
-from analysis.metrics.framing import array_reader, segments
+from analysis.metrics.framing import LARGEST, array_reader, segments
 from analysis.metrics.registry import measure, measure_all
+from render.common.errors import InputError
 from render.hoa.scene import Scene
 from render.hoa.spherical_harmonics import mirror_signs
 
@@ -37,6 +38,16 @@ STOCK = {
 def test_the_published_codecs_values(rate_hz):
     found = measure(*pair(rate_hz))
     assert {name: found[name] for name in STOCK[rate_hz]} == pytest.approx(STOCK[rate_hz], rel=1e-6)
+
+
+def test_the_level_distance_of_unrelated_noises_is_that_of_full_scale_up_to_the_largest_samples():
+    x, y = np.random.default_rng(0).uniform(-1, 1, (2, 4, 5000)).astype(np.float32)
+    loud = spectral.evaluate(x * np.float32(LARGEST), y * np.float32(LARGEST), 44100)
+    assert loud["lsd_db"] == pytest.approx(spectral.evaluate(x, y, 44100)["lsd_db"], rel=1e-5)
+    assert loud["lsd_db"] > 6
+    for above, whose in (((x, y * np.float32(1.1e12)), "test"), ((x * np.float32(-1e38), y), "reference")):
+        with pytest.raises(InputError, match=f"^{whose}: .* in channel 0 at sample"):
+            spectral.evaluate(*above, 44100)
 
 
 @pytest.mark.parametrize("frames", [5000, 44100])

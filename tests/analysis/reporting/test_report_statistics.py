@@ -1,21 +1,17 @@
 """What the report and the terminal say of panels, laboratories, single items and variance components, by value."""
 
 import re
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.ratings.cells import cells
 from analysis.ratings.table import Ratings
 from analysis.reporting.html import report
 from analysis.reporting.html_table import html_table, p_text
-from analysis.reporting.report_statistics import panel_section
 from analysis.reporting.terminal import lines
 from analysis.study.analysis import AnalysedTest, analyse
 from analysis.study.options import Settings
-from analysis.study.panel import describe_panel
 from analysis.study.simulation import simulate
 
 EFFECTS = {"ma": 40.0, "a": 55.0, "b": 70.0, "href": 100.0}
@@ -55,10 +51,9 @@ def test_values_of_panel_and_laboratories(test, text):
 
 def test_a_coefficient_that_cannot_be_computed_says_why():
     """Two listeners exchange the scores of two stimuli: only ICC(3,1) is left, -1 by its formula."""
-    rows = [("p", "x", "a", 40.0), ("p", "x", "b", 60.0), ("q", "x", "a", 60.0), ("q", "x", "b", 40.0)]
-    table = pd.DataFrame(rows, columns=["listener", "item", "condition", "score"]).assign(replicate=1)
-    panel = describe_panel(table, cells(table))
-    said = "\n".join(panel_section(SimpleNamespace(panel=panel)))
+    table = simulate({"a": 55.0, "b": 70.0, "href": 100.0}, 2, ["x"], 6)
+    table = table.sort_values(["listener", "condition"]).assign(score=[40.0, 60.0, 100.0, 60.0, 40.0, 100.0])
+    said = report(AnalysedTest(analyse(Ratings(table), Settings(screening="none"))), {}, {})
     assert (
         "over the 2 stimuli of the systems that all rated: ICC(2,1) not computed, ICC(2,1) needs means that "
         "differ, of stimuli or of listeners; ICC(3,1) -1.00 [-1.00, -1.00]." in said
