@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import soxr
-from jaxtyping import Float32
 from numpy import ndarray
 
-Blocks = Iterable[Float32[ndarray, "channel time"]]
+if TYPE_CHECKING:
+    from jaxtyping import Float32
+
+    Blocks = Iterable[Float32[ndarray, "channel time"]]
+
 _MARGIN_S = 0.1  # longer than the impulse response of the resampler at 8 kHz and above
 _LFE_CUTOFF_HZ = 120.0
 
@@ -27,6 +30,8 @@ def resampled(
     if from_hz == to_hz:
         yield from signal
         return
+
+    import soxr  # which a signal that keeps its rate saves
 
     stream = soxr.ResampleStream(from_hz, to_hz, channels, dtype="float32", quality="VHQ")
     left = length

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from jaxtyping import Float
 from numpy import ndarray
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 def erb_edges_hz(low_hz: float, high_hz: float, bands: int) -> Float[ndarray, " edge"]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from jaxtyping import Float, Float32
 from numpy import ndarray
 from numpy.lib.stride_tricks import sliding_window_view
 
 from render.common.errors import InputError
 from render.hoa.layout import Layout
 from render.hoa.scene import Feed
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Float32
 
 _OFFSET_LU = -0.691  # annex 1, equation 2
 _ABSOLUTE_GATE_LUFS, _RELATIVE_GATE_LU = -70.0, -10.0

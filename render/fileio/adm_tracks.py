@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import struct
-from xml.parsers import expat
 
 from render.common.errors import InputError
 from render.fileio.channel_statements import Component, Statement
@@ -93,6 +92,8 @@ def _common_component(number: str) -> Component | None:
 
 def _defined_channels(axml: bytes) -> dict[str, dict[str, str]]:
     """What a document says about the channel formats that it defines, by the numbers of their track formats."""
+    from xml.parsers import expat  # which a file without such a document saves
+
     channel_of_stream: dict[str, str] = {}
     stream_of_track: dict[str, str] = {}
     fields: dict[str, dict[str, str]] = {}

@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from io import FileIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float32
 from numpy import ndarray
 
 from render.common.errors import InputError
@@ -27,6 +27,9 @@ from render.fileio.container import SUBTYPES, Header, build_header, read_header,
 from render.fileio.pcm import decode, encode
 from render.hoa.layout import file_order
 from render.hoa.scene import Feed, Scene, check_samples, order_of
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32
 
 BLOCK_LENGTH = 16384  # samples per channel; 16 channels of them stay in the cache
 _CONTAINERS = {".wav": "WAV", ".rf64": "RF64", ".w64": "W64", ".caf": "CAF", ".flac": "FLAC"}

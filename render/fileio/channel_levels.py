@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float
 from numpy import ndarray
 from scipy.signal import butter, sosfilt
 
 from render.fileio.scene_file import scene_files, split_blocks, split_info
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 # Recordings of microphone arrays are complete in all orders here, below spatial aliasing
 _BAND_HZ = (1000.0, 5000.0)

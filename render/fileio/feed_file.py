@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-from jaxtyping import Float32
-from numpy import ndarray
+from typing import TYPE_CHECKING
 
 from render.common.errors import InputError
 from render.common.files import read_record
 from render.fileio.audio_file import AudioInfo, blocks, info
 from render.hoa.layout import Layout, file_order, order_of_positions
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32
+    from numpy import ndarray
 
 
 @dataclass(frozen=True)

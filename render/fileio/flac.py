@@ -1,18 +1,20 @@
-"""FLAC files, by libsndfile."""
+"""FLAC files, by libsndfile, which is loaded for them alone: it takes as long as decoding ten seconds."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-import soundfile
-from jaxtyping import Float32
-from numpy import ndarray
+from typing import TYPE_CHECKING
 
 from render.common.errors import InputError
 from render.fileio.container import SUBTYPES, Header
 from render.fileio.pcm import rounded
+
+if TYPE_CHECKING:
+    import soundfile
+    from jaxtyping import Float32
+    from numpy import ndarray
 
 _MAX_CHANNELS = 8
 
@@ -20,6 +22,8 @@ _MAX_CHANNELS = 8
 @contextmanager
 def reading(path: Path) -> Iterator[soundfile.SoundFile]:
     """Open a file after reading its last sample, since the header alone does not prove its length."""
+    import soundfile
+
     try:
         with soundfile.SoundFile(path) as file:
             if file.frames:
@@ -52,6 +56,8 @@ def writing(header: Header, temporary: Path, path: Path) -> Iterator[Callable[[n
         )
     if header.subtype not in ("PCM_16", "PCM_24"):
         raise InputError(f"{path}: FLAC holds PCM_16 or PCM_24, not {header.subtype}; choose .wav or .w64")
+    import soundfile
+
     bits = 8 * SUBTYPES[header.subtype][0]
     try:
         with soundfile.SoundFile(

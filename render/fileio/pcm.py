@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from jaxtyping import Float32, Int32, UInt8
 from numpy import ndarray
 
 from render.fileio.container import SUBTYPES
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32, Int32, UInt8
 
 
 def encode(block: Float32[ndarray, "channel time"], subtype: str) -> UInt8[ndarray, " byte"]:

@@ -13,9 +13,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float32
 from numpy import ndarray
 
 from render.common.errors import InputError
@@ -24,6 +24,9 @@ from render.fileio.audio_file import BLOCK_LENGTH, AudioInfo, blocks, info
 from render.fileio.channel_statements import Component, Statement, of_convention
 from render.hoa.scene import MAX_ORDER, Scene, order_of
 from render.hoa.spherical_harmonics import CONVENTIONS, sn3d_to_n3d, to_sn3d
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32
 
 _PART = re.compile(r"(?P<stem>.*)_(?P<first>\d+)-(?P<last>\d+)ch$", re.IGNORECASE)
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import numpy as np
-from jaxtyping import Float32
 from numpy import ndarray
 
 from render.common.errors import InputError
 from render.fileio.container import UNKNOWN_BYTES, Header, build_header, is_placeholder, wave_encoding
 from render.fileio.pcm import decode
 from render.hoa.scene import check_samples
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32
 
 _BLOCK_LENGTH = 512  # samples; a block waits for its last sample, which is 12 ms at 44.1 kHz
 _MAX_CHUNK_BYTES = 1 << 24  # before the samples

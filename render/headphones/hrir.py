@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import soxr
-from jaxtyping import Float, Float64
 from numpy import ndarray
 from scipy.special import eval_legendre, spherical_jn, spherical_yn
 
@@ -18,6 +18,9 @@ from render.common.errors import InputError
 from render.headphones import sofa_file
 from render.headphones.sofa_file import MAX_VALUES, SofaFile
 from render.hoa.spherical_harmonics import unit_vectors
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Float64
 
 RADIUS_M = 0.0875
 EAR_AZIMUTH_DEG = 100.0

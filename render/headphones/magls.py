@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float
 from numpy import ndarray
 
 from render.common.errors import InputError
@@ -21,6 +21,9 @@ from render.dsp.erb import erb_edges_hz
 from render.headphones.hrir import Head
 from render.hoa.scene import order_of
 from render.hoa.spherical_harmonics import sn3d_to_n3d, spherical_harmonics, unit_vectors
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 MAGNITUDE_ONLY_ABOVE_HZ = 1500.0
 _LEAD_S = 1.5e-3  # before the onset, for the pre-ringing of magnitude filters

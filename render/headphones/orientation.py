@@ -11,14 +11,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64
 from numpy import ndarray
 from scipy.spatial.transform import Rotation, Slerp
 
 from render.common.errors import InputError
 from render.hoa.spherical_harmonics import rotation_matrices
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Float32, Float64
 
 _COLUMNS = ("time_s", "yaw_deg", "pitch_deg", "roll_deg")
 _STEP = 256  # samples from one exact orientation to the next: 5.3 ms at 48 kHz

@@ -11,10 +11,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float32
 from numpy import ndarray
 from scipy.spatial.transform import Rotation
 
@@ -32,6 +31,9 @@ from render.hoa.layout import Layout
 from render.hoa.scene import MAX_ORDER, Scene
 from render.hoa.spherical_harmonics import gauss_legendre_sphere, unit_vectors
 from render.loudspeakers.design import decoding_filters
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32
 
 _QUADRATURE_ELEVATIONS = 16  # the rigid sphere is sampled in 512 directions
 _STEREO_MASK = 0x3

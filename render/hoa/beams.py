@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from jaxtyping import Float
 from numpy import ndarray
 
 from render.hoa.spherical_harmonics import acn_orders, spherical_harmonics
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 def beam_weights(

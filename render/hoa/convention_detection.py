@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float
 from numpy import ndarray
 
 from render.hoa.scene import order_of
 from render.hoa.spherical_harmonics import acn_orders, fibonacci_sphere, spherical_harmonics, to_sn3d
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 _FIRST_ORDER, _SECOND_ORDER = slice(1, 4), slice(4, 9)
 _MIN_DIFFERENCE_DB = 2.0  # between the deviations from SN3D and N3D, for a clear answer

@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float64
 from numpy import ndarray
 
 from render.common.errors import InputError
 from render.hoa.layout_file import LayoutFile, read_layout_file
 from render.hoa.spherical_harmonics import unit_vectors
+
+if TYPE_CHECKING:
+    from jaxtyping import Float64
 
 # Elevation of the layer that a label begins with, in degrees (BS.2051-3, clause 2)
 _LAYER_ELEVATION_DEG = {"B": -30.0, "M": 0.0, "U": 30.0, "UH": 45.0, "T": 90.0}

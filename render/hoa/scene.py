@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float32
 from numpy import ndarray
-from numpy.typing import ArrayLike
 
 from render.common.errors import InputError
 from render.hoa.layout import Layout
 from render.hoa.spherical_harmonics import to_sn3d
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32
+    from numpy.typing import ArrayLike
 
 MAX_ORDER = 7
 _EXTRA_CHANNELS = {1: "an empty channel", 2: "a head-locked stereo pair (RFC 8486)"}

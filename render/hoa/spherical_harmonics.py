@@ -7,12 +7,15 @@ the left, z up. Channels are in ACN order, acn = n² + n + m.
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float
 from numpy import ndarray
 
 from render.common.errors import InputError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 def acn_orders(order: int) -> ndarray:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy import ndarray
 
@@ -14,6 +13,10 @@ from render.common.figure_style import DEFAULT_LOOK, Look, figure_style, write_f
 from render.hoa.layout import Layout
 from render.loudspeakers.decoder_quality import quality
 from render.loudspeakers.optimised import covered_elevation_deg
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from matplotlib.axes import Axes
 
 # Measure of `Quality`, what its colours mean, their limits, the map, and which limit values may pass. The sign of
 # the energy counts, so its colours diverge from the mean

@@ -8,15 +8,18 @@ single loudspeaker, smaller for a wider source) and the angles of rE and of the 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float
 from numpy import ndarray
 
 from render.hoa.layout import Layout
 from render.hoa.scene import order_of
 from render.hoa.spherical_harmonics import fibonacci_sphere, sn3d_to_n3d, spherical_harmonics, unit_vectors
 from render.loudspeakers.optimised import covered_elevation_deg
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 DIRECTIONS = 20_000  # on a Fibonacci sphere, for tables and summaries
 

@@ -7,9 +7,9 @@ import warnings
 from contextlib import redirect_stdout
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float
 from numpy import ndarray
 
 from render.common.errors import InputError
@@ -29,6 +29,9 @@ from render.loudspeakers.dual_band import crossed_over, low_band
 from render.loudspeakers.optimised import optimised
 from render.loudspeakers.plugin_files import read_decoder
 from render.loudspeakers.point_source import pan
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 # 51,200 nodes: the entries lie within 3e-5 of the limit (those of the reference renderer, with 5,200: 1.1e-4)
 _QUADRATURE_ELEVATIONS = 160

@@ -6,8 +6,9 @@ loudspeakers' pressures and velocities; at higher frequencies it follows their e
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from jaxtyping import Float
 from numpy import ndarray
 
 from render.dsp.convolution import Filters
@@ -15,6 +16,9 @@ from render.hoa.layout import Layout
 from render.hoa.scene import order_of
 from render.hoa.spherical_harmonics import fibonacci_sphere, spherical_harmonics, unit_vectors
 from render.loudspeakers.optimised import covered_elevation_deg
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 CROSSOVER_HZ = 500.0
 _HALF_LENGTH_S = 8e-3  # of the crossover's low-pass, which falls from -1 to -40 dB within about 300 Hz

@@ -11,13 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float
 from numpy import ndarray
 
 from render.hoa.layout import Layout
 from render.hoa.spherical_harmonics import fibonacci_sphere, sn3d_to_n3d, spherical_harmonics, unit_vectors
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 _DIRECTIONS = 2400
 _OUTSIDE_WEIGHT = 0.05  # of the energy outside the covered region, relative to inside

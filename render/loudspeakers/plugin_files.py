@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float
 from numpy import ndarray
 
 from render.common.errors import InputError
@@ -21,6 +20,9 @@ from render.hoa.beams import max_re_weights
 from render.hoa.layout import Layout, nominal_loudspeakers
 from render.hoa.scene import order_of
 from render.hoa.spherical_harmonics import acn_orders, sn3d_to_n3d
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 _DEFAULT_RADIUS_M = 1.0
 

@@ -17,20 +17,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from render.common.errors import InputError
 from render.hoa.layout import Layout, Loudspeaker, layout, nominal_loudspeakers
 from render.hoa.spherical_harmonics import gauss_legendre_sphere, unit_vectors
 
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
 _LAYERS_DEG = ((-30.0, -70.0, -10.0), (30.0, 10.0, 70.0))  # nominal elevation of a layer, and its bounds
 _MID_LAYER_DEG = 10.0
 _EXTRA_AZIMUTH_DEG = 40.0  # by which a layer extends beyond its widest loudspeaker
 _TRIPLET_TOLERANCE, _QUAD_TOLERANCE = 1e-11, 1e-10
 _COPLANAR_TOLERANCE = 1e-5
+_CAP_TOLERANCE = 1e-6
 _POLE_DEG = 20.0  # around a pole; a loudspeaker of a set of one's own that stands there takes its place
 _LARGEST_GAP_DEG = 85.0
 _TRIPLES_AT_ONCE = 20_000
@@ -68,13 +72,14 @@ def pan(
         return _pan_stereo(directions)
     polyhedron = _polyhedron(to)
     gains = np.zeros((len(directions), len(polyhedron.vertices)))
-    left = np.arange(len(directions))
+    is_left = np.ones(len(directions), bool)
     for face in polyhedron.faces:
-        face_gains, inside = (_pan_triplet if len(face) == 3 else _pan_quad)(
-            directions[left], polyhedron.vertices[face]
-        )
-        gains[np.ix_(left[inside], face)] = face_gains[inside]
-        left = left[~inside]
+        vertices = polyhedron.vertices[face]
+        near = np.flatnonzero(is_left & _in_cap(directions, vertices))
+        face_gains, inside = (_pan_triplet if len(face) == 3 else _pan_quad)(directions[near], vertices)
+        gains[np.ix_(near[inside], face)] = face_gains
+        is_left[near[inside]] = False
+    left = np.flatnonzero(is_left)
     if left.size:
         azimuth, elevation = np.degrees(
             [np.atleast_1d(azimuth_rad)[left[0]], np.atleast_1d(elevation_rad)[left[0]]]
@@ -85,6 +90,16 @@ def pan(
             "listener differs from the nominal one"
         )
     return _unit_power(gains @ polyhedron.downmix)
+
+
+def _in_cap(
+    directions: Float[ndarray, "direction 3"], vertices: Float[ndarray, "vertex 3"]
+) -> Bool[ndarray, " direction"]:
+    """Whether each direction lies in the spherical cap around a face, outside of which none passes through it."""
+    centre = vertices.sum(axis=0)
+    edge = (vertices @ centre).min() - _CAP_TOLERANCE
+    # A cap within a hemisphere holds every direction between its vertices
+    return directions @ centre >= edge if edge > 0 else np.ones(len(directions), bool)
 
 
 def _pan_stereo(directions: ndarray) -> ndarray:
@@ -111,22 +126,23 @@ def _unit_power(gains: ndarray) -> ndarray:
 
 def _pan_triplet(
     directions: Float[ndarray, "direction 3"], vertices: Float[ndarray, "3 3"]
-) -> tuple[Float[ndarray, "direction 3"], Bool[ndarray, " direction"]]:
+) -> tuple[Float[ndarray, "inside 3"], Bool[ndarray, " direction"]]:
     """Vector-base amplitude panning: gains g with g·vertices = direction, inside the face if none is negative."""
     gains = directions @ np.linalg.inv(vertices)
-    inside = np.min(gains, axis=1) >= -_TRIPLET_TOLERANCE
-    return _unit_power(np.clip(gains, 0, None) + ~inside[:, None]), inside
+    inside = np.logical_and.reduce([gain >= -_TRIPLET_TOLERANCE for gain in gains.T])
+    return _unit_power(np.clip(gains[inside], 0, None)), inside
 
 
 def _pan_quad(
     directions: Float[ndarray, "direction 3"], vertices: Float[ndarray, "4 3"]
-) -> tuple[Float[ndarray, "direction 4"], Bool[ndarray, " direction"]]:
+) -> tuple[Float[ndarray, "inside 4"], Bool[ndarray, " direction"]]:
     """Bilinear panning at the point (x, y) where a direction meets the surface through four vertices."""
     x, x_inside = _quad_coordinate(directions, vertices)
     y, y_inside = _quad_coordinate(directions, np.roll(vertices, -1, axis=0))
     gains = np.stack([(1 - x) * (1 - y), x * (1 - y), x * y, (1 - x) * y], axis=1)
     ahead = np.einsum("dv,vi,di->d", gains, vertices, directions) > 0
-    return _unit_power(gains), x_inside & y_inside & ahead
+    inside = x_inside & y_inside & ahead
+    return _unit_power(gains[inside]), inside
 
 
 def _quad_coordinate(directions: ndarray, vertices: ndarray) -> tuple[ndarray, ndarray]:

@@ -10,10 +10,9 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float32
 from numpy import ndarray
 
 from render.common.errors import InputError
@@ -35,6 +34,9 @@ from render.hoa.layout import Layout, file_order
 from render.hoa.scene import Feed, Scene
 from render.loudspeakers.calibration import Trim
 from render.loudspeakers.design import adapted_to_input, decoder_name, decoding_filters
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float32
 from numpy import ndarray
 
 from render.common.files import record_path, write_json
 from render.fileio.audio_file import writer
 from render.hoa.layout import Layout, file_order
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32
 
 # Kind -> seconds of sound and of the silence after it
 KINDS = {"identification": (1.0, 0.5), "alignment": (10.0, 1.0), "polarity": (0.05, 0.95)}

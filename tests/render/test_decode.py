@@ -96,3 +96,17 @@ def test_help_answers_at_once():
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("usage: python -m render.decode")
     assert done.stdout.endswith("False\n")
+
+
+def test_decoding_an_uncompressed_file_loads_numpy_alone(tmp_path):
+    """What else the package needs takes as long to import as decoding a minute, and is loaded where it is used."""
+    write_scene(tmp_path / "scene.wav", Scene(np.ones((16, 10), np.float32), 48000))
+    program = (
+        "import sys, runpy; sys.argv[0] = 'render.decode'\n"
+        "runpy.run_module('render.decode', run_name='__main__')\n"
+        "print('loaded', *({'jaxtyping', 'soundfile', 'soxr', 'scipy', 'numba', 'pyexpat'} & sys.modules.keys()))"
+    )
+    words = [tmp_path / "scene.wav", "--layout", "7.1.4", "-o", tmp_path / "feed.wav", "--no-loudness"]
+    command = [sys.executable, "-c", program, *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("\nloaded\n")
