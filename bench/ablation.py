@@ -19,6 +19,8 @@ import numpy as np
 import torch
 
 from analysis.metrics.registry import measure_all
+from codec.bitstream.format import Header
+from codec.bitstream.sizes import side_info_bytes
 from codec.checkpoints.model_file import load
 from codec.coding.front_end import front_end_of
 from codec.coding.pipeline import (
@@ -32,14 +34,15 @@ from codec.coding.pipeline import (
 from codec.rvqgan.codec import RVQGAN
 from codec.side_info.klt import InverseKLT, KLTBasis, klt_basis
 from codec.side_info.parameter_coding import decode_parameters
+from codec.side_info.temporal_envelope import encode_envelope
 from listening.conditions.registry import condition
 from render.common.figure_style import figure_style, write_figure
 from render.fileio.scene_file import read_scene
 from render.hoa.scene import Scene
 
 COLUMNS = (
-    "fine_W_mid", "fine_ears_mid", "env_W_mid", "env_ears_mid", "tone_noise_db", "line_64_db", "pre_25_db",
-    "doa_deg", "covband_mean", "mel_train", "ild_db", "snr_lf_db",
+    "fine_W_mid", "fine_ears_mid", "env_W_mid", "env_ears_mid", "env_W_high", "env_ears_high", "tone_noise_db",
+    "line_64_db", "pre_25_db", "attack_db", "doa_deg", "covband_mean", "mel_train", "ild_db", "snr_lf_db",
 )  # fmt: skip
 UNITS = (0, 6, 12, 18, 24, 30)
 UNIT_KBPS = 0.3445  # 32 bytes in 0.74 s
@@ -86,7 +89,10 @@ def variants(model: RVQGAN, scene: Scene) -> Iterator[tuple[str, Scene]]:
         yield f"coefficients {units * UNIT_KBPS:.1f} kbit/s", joined(scene, decode_packets(model, header, packets))
     header = make_header(model, bytes(8), summarise([scene.samples]))
     counts = header.packet_frame_counts
-    side_info = [packet.side_info for packet in network_input(model, header, [scene.samples])]
+    packets = list(encode_packets(model, header, [scene.samples]))
+    steady = [packet._replace(side_info=without_envelope(packet.side_info, header)) for packet in packets]
+    yield "no envelope", joined(scene, decode_packets(model, header, steady))
+    side_info = [packet.side_info for packet in packets]
     without = make_header(model, bytes(8), summarise([scene.samples]), coefficient_units=0)
     inputs = list(network_input(model, without, [scene.samples]))
     exact = np.concatenate([packet.samples for packet in inputs], axis=1)
@@ -111,6 +117,13 @@ def variants(model: RVQGAN, scene: Scene) -> Iterator[tuple[str, Scene]]:
     )
     for name in ("layer_only", "layer_opus_16", "dirac_opus_16"):
         yield name, condition(name).apply(scene).scene
+
+
+def without_envelope(side_info: bytes, header: Header) -> bytes:
+    """Side information of a packet of the whole scene that says that it has no envelope."""
+    size = header.envelope_bytes(header.frames)
+    first = side_info_bytes(header.channels, header.frames)
+    return side_info[:first] + encode_envelope(None, size) + side_info[first + size :]
 
 
 def joined(scene: Scene, parts: Iterator[np.ndarray]) -> Scene:

@@ -27,13 +27,14 @@ from codec.bitstream.sizes import (
     STANDARD,
     Framing,
     coefficient_bytes,
+    envelope_bytes,
     packet_frame_counts,
     side_info_bytes,
 )
 from render.common.errors import InputError
 
 MAGIC = b"ARVQ"
-VERSION = 12
+VERSION = 13
 ABSENT = -1  # in place of a code that gave way to the side information
 _FIELDS = struct.Struct("<4sBBH8sIHBBBBhQI8sI")
 CRC = struct.Struct("<I")
@@ -113,8 +114,9 @@ class Header:
     low_delay : bool
         Whether the packets have 16 frames and length and checksum follow after the last one, in a trailer.
     coefficient_units : int
-        Size of the attacks and coefficients of a packet (`codec.side_info.coefficient_coding`), which follow the
-        levels and correlations: so many half bytes per frame, 0 to 31; 0 without side information.
+        Size of the attacks and coefficients of a packet (`codec.side_info.coefficient_coding`): so many half bytes
+        per frame, 0 to 31; 0 without side information. They follow the levels and correlations and, with the
+        layout ambiX, the envelope (`codec.side_info.temporal_envelope`), a sixteenth of that size.
     """
 
     model: bytes
@@ -184,8 +186,15 @@ class Header:
         """Bytes of the side information of a packet of `frames` frames; 0 without side information."""
         if not self.has_side_info:
             return 0
-        parameters = side_info_bytes(self.channels, frames, self.framing)
-        return parameters + coefficient_bytes(self.coefficient_units, frames)
+        return self._side_info_bytes(frames, self.framing)
+
+    def _side_info_bytes(self, frames: int, framing: Framing) -> int:
+        parameters = side_info_bytes(self.channels, frames, framing)
+        return parameters + self.envelope_bytes(frames) + coefficient_bytes(self.coefficient_units, frames)
+
+    def envelope_bytes(self, frames: int) -> int:
+        """Bytes of the temporal envelope in the side information of a packet; only Ambisonics have one."""
+        return envelope_bytes(self.coefficient_units, frames) if self.layout == "ambiX" else 0
 
     def absent_codes(self, frames: int) -> int:
         """Codes at the end of a packet that give way to its side information; the first codebook never does.
@@ -195,9 +204,7 @@ class Header:
         free = (self.model_codebooks - self.codebooks) * frames  # codes of the codebooks that this file leaves out
         side_info_bits = 8 * self.side_info_bytes(frames)
         if self.low_delay and self.has_side_info:
-            usual = side_info_bytes(self.channels, PACKET_FRAMES)
-            usual += coefficient_bytes(self.coefficient_units, PACKET_FRAMES)
-            side_info_bits = 8 * usual * frames // PACKET_FRAMES
+            side_info_bits = 8 * self._side_info_bytes(PACKET_FRAMES, STANDARD) * frames // PACKET_FRAMES
         needed = -(-side_info_bits // self.bits_per_code) - free
         return min((self.codebooks - 1) * frames, max(0, needed))
 

@@ -10,6 +10,7 @@ import numpy as np
 from codec.bitstream.file import read_header, read_intact_packets
 from codec.bitstream.format import CRC, HEADER_BYTES, TRAILER_BYTES
 from codec.bitstream.rates import rates_text, reachable_kbps, replaced_text
+from codec.bitstream.sizes import coefficient_bytes
 from render.common.files import sha256
 
 
@@ -47,10 +48,15 @@ def inspect(path: Path, where: str) -> dict[str, Any]:
     seconds = header.length / header.sample_rate_hz
     frame_counts = header.packet_frame_counts
     absent = sum(header.absent_codes(frames) for frames in frame_counts)
+    side_info = sum(header.side_info_bytes(frames) for frames in frame_counts)
+    envelope = sum(header.envelope_bytes(frames) for frames in frame_counts)
+    coefficients = sum(coefficient_bytes(header.coefficient_units, frames) for frames in frame_counts)
     bits = {
         "header": 8 * (HEADER_BYTES + TRAILER_BYTES * header.low_delay),
         "crc": 8 * CRC.size * header.packets,
-        "side_layers": 8 * sum(header.side_info_bytes(frames) for frames in frame_counts),
+        "side_layers": 8 * (side_info - envelope - coefficients),
+        "envelope": 8 * envelope,
+        "coefficients": 8 * coefficients,
         "codes": (header.codebooks * header.frames - absent) * header.bits_per_code,
     }
     probability = counts / np.maximum(counts.sum(1, keepdims=True), 1)

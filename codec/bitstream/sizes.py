@@ -59,3 +59,8 @@ def side_info_bytes(channels: int, frames: int, framing: Framing = STANDARD) -> 
 def coefficient_bytes(units: int, frames: int) -> int:
     """Bytes of the attacks and coefficients of a packet of `frames` frames: half a byte per unit and frame."""
     return -(-units * frames // 2)
+
+
+def envelope_bytes(units: int, frames: int) -> int:
+    """Bytes of the temporal envelope of a packet of `frames` frames: a sixteenth of those, rounded down."""
+    return units * frames // 32

@@ -29,6 +29,7 @@ from codec.bitstream.sizes import (
     STANDARD,
     Framing,
     coefficient_bytes,
+    envelope_bytes,
     side_info_bytes,
     slot_counts,
 )
@@ -41,6 +42,15 @@ from codec.side_info.klt import MDCT_HOP, ForwardKLT, InverseKLT, KLTBasis, inve
 from codec.side_info.level_restoration import LevelRestorer
 from codec.side_info.parameter_coding import SpatialParameters, decode_parameters, encode_parameters
 from codec.side_info.periodic_offset import REACH, without_periodic_offset
+from codec.side_info.temporal_envelope import (
+    REACH_SAMPLES,
+    decode_envelope,
+    encode_envelope,
+    envelope_edges,
+    impose_envelope,
+    relative_loudness,
+    window_count,
+)
 from codec.streaming.rechunk import rechunk, whole_units
 from codec.streaming.stream_layers import exact_context_frames
 from codec.streaming.threads import on_one_thread
@@ -164,14 +174,15 @@ class Identity:
 
 
 class SpatialSideInfo:
-    """Levels, correlations, attacks and coefficients as side information, principal components for the network.
+    """Levels, correlations, envelope, attacks and coefficients as side information, components for the network.
 
     Before the network, the encoder measures each packet (`codec.side_info.analysis`), codes what it measured
     (`codec.side_info.parameter_coding`) and transforms the channels into the principal components of what it coded
     (`codec.side_info.klt`), of which it codes the strongest up to 4.6 kHz
-    (`codec.side_info.coefficient_coding`), and attacks (`codec.side_info.attacks`). After the network, the decoder
-    removes its offset (`codec.side_info.periodic_offset`), puts the coefficients that were sent into their place,
-    transforms the components back, each with the power that was sent, restores the levels of the channels
+    (`codec.side_info.coefficient_coding`), the envelope above (`codec.side_info.temporal_envelope`), and attacks
+    (`codec.side_info.attacks`). After the network, the decoder removes its offset
+    (`codec.side_info.periodic_offset`), puts the coefficients that were sent into their place, transforms the
+    components back, each with the power that was sent, imposes the envelope, restores the levels of the channels
     (`codec.side_info.level_restoration`), and turns down what is too loud before attacks. See `FrontEnd`.
 
     Parameters
@@ -179,7 +190,7 @@ class SpatialSideInfo:
     config : ModelConfig
     framing : Framing
     coefficient_units : int
-        Size of attacks and coefficients, as in the header of the stream; 0: there are none.
+        Size of attacks and coefficients, and so of the envelope, as in the header; 0: there are none.
     offset_period : int, optional
         Samples after which the offset of the network repeats: by default those from one frame to the next behind
         the first stage of its decoder. With 0, nothing is removed.
@@ -198,6 +209,7 @@ class SpatialSideInfo:
         self._hop, self._sample_rate_hz, self._framing = config.hop, config.sample_rate_hz, framing
         self._channels, self._ambisonic = config.channels, config.signal_layout == "ambiX"
         self._band_widths = np.diff(band_edges(config.sample_rate_hz))
+        self._envelope_edges = envelope_edges(config.sample_rate_hz)
         self._units = coefficient_units
         self.lookahead_samples = max(MDCT_HOP, CONTEXT_SAMPLES) if coefficient_units else MDCT_HOP
         self._offset_period = config.hop // config.strides[-1] if offset_period is None else offset_period
@@ -205,21 +217,27 @@ class SpatialSideInfo:
         context_frames = exact_context_frames(config)
 
         frames = framing.packet_frames
-        replacing = side_info_bytes(config.channels, PACKET_FRAMES) + coefficient_bytes(self._units, PACKET_FRAMES)
+        replacing = side_info_bytes(config.channels, PACKET_FRAMES)
+        replacing += self._envelope_bytes(PACKET_FRAMES) + self._detail_bytes(PACKET_FRAMES)
         codebooks_replaced = -(-8 * replacing // (config.bits_per_code * PACKET_FRAMES))
         self.codebooks_available = max(1, config.codebooks - codebooks_replaced)
-        packet_bits = 8 * (self._parameter_bytes(frames) + self._detail_bytes(frames))
-        self.side_info_bps = packet_bits * config.sample_rate_hz / (frames * config.hop)
+        packet_bytes = self._parameter_bytes(frames) + self._envelope_bytes(frames) + self._detail_bytes(frames)
+        self.side_info_bps = 8 * packet_bytes * config.sample_rate_hz / (frames * config.hop)
         # the first packet that is kept begins with the gains of the last slot before it, in whose windows the
         # output of the network must be exact, and with the transform of the packet before it
-        window_samples = level_restoration.CONTEXT_SAMPLES + MDCT_HOP + self._offset_reach
+        window_samples = level_restoration.CONTEXT_SAMPLES + REACH_SAMPLES + MDCT_HOP + self._offset_reach
         window_frames = math.ceil(window_samples / config.hop)
         self.lead_in_packets = 1 + math.ceil((context_frames + window_frames + SLOT_FRAMES) / frames)
 
     def _parameter_bytes(self, frames: int) -> int:
         return side_info_bytes(self._channels, frames, self._framing)
 
+    def _envelope_bytes(self, frames: int) -> int:
+        """One envelope for all channels: W's, which only Ambisonics have."""
+        return envelope_bytes(self._units, frames) if self._ambisonic else 0
+
     def _detail_bytes(self, frames: int) -> int:
+        """Bytes of attacks and coefficients."""
         return coefficient_bytes(self._units, frames)
 
     def forward(
@@ -239,6 +257,7 @@ class SpatialSideInfo:
         parameters = self._coded(measured, self._parameter_bytes(frames))
         # of what the decoder will know, not of what was measured
         basis = self._basis(self._decoded(parameters, length), length)
+        envelope = self._coded_envelope(samples[:1, before : before + length], basis)
         components = transform.transformed(mdct_of_packet(samples, before, length), basis)
         detail = b""
         if self._units:
@@ -247,7 +266,16 @@ class SpatialSideInfo:
             size = self._detail_bytes(frames)
             detail, counts = encode_detail(attacks, components[:, 1:], basis.power, basis.gain, grid, size)
             transform.turn_down_sent(components, counts)
-        return NetworkInput(inverse_mdct(components)[:, :length], parameters + detail)
+        return NetworkInput(inverse_mdct(components)[:, :length], parameters + envelope + detail)
+
+    def _coded_envelope(self, w: Float32[ndarray, "1 time"], basis: KLTBasis) -> bytes:
+        """Envelope of W in a packet; without levels there is none."""
+        size = self._envelope_bytes(w.shape[1] // self._hop)
+        if not size:
+            return b""
+        if basis.power is None:
+            return encode_envelope(None, size)
+        return encode_envelope(relative_loudness(w, self._envelope_edges)[0], size)
 
     def inverse(
         self,
@@ -272,21 +300,28 @@ class SpatialSideInfo:
             for (samples, before, length), data in zip(
                 rechunk(network, lengths(), MDCT_HOP), side_info, strict=False
             ):
-                parameters, detail = self._split(data, length)
+                parameters, envelope, detail = self._split(data, length)
                 sent = self._decoded(parameters, length)
                 basis = self._basis(sent, length)
 
                 def transformed(
-                    samples: ndarray, before: int, length: int, basis: KLTBasis, detail: bytes, seed: int
+                    samples: ndarray,
+                    before: int,
+                    length: int,
+                    basis: KLTBasis,
+                    envelope: bytes,
+                    detail: bytes,
+                    seed: int,
                 ) -> tuple[ndarray, list[Attack]]:
                     spectrum = mdct_of_packet(samples, before, length)
                     grid = transform.grid(spectrum.shape[1], len(basis.gain))
                     attacks, coefficients = decode_detail(detail, basis.power, basis.gain, grid)
                     result = transform.transformed(spectrum, basis, seed, coefficients)
-                    return inverse_mdct(result)[:, :length], attacks
+                    channels = inverse_mdct(result)[:, :length]
+                    return self._with_envelope(channels, envelope, basis), attacks
 
                 result, attacks = on_one_thread(
-                    transformed, samples, before, length, basis, detail, crc32(parameters)
+                    transformed, samples, before, length, basis, envelope, detail, crc32(parameters)
                 )
                 waiting.append((sent, attacks))
                 yield result
@@ -296,6 +331,16 @@ class SpatialSideInfo:
             restored = restorer.restore(samples, before, length, sent, bool(attacks))
             attenuate_before(restored, attacks)
             yield restored
+
+    def _with_envelope(
+        self, channels: Float32[ndarray, "channel time"], data: bytes, basis: KLTBasis
+    ) -> Float32[ndarray, "channel time"]:
+        """Channels of a packet with the envelope that it sends; without levels it has none."""
+        bands = len(self._envelope_edges) - 1
+        loudness = decode_envelope(data, window_count(channels.shape[1]), bands)
+        if loudness is None or basis.power is None:
+            return channels
+        return impose_envelope(channels, loudness, self._envelope_edges)
 
     def _without_offset(
         self, decoded: Iterable[Float32[ndarray, "channel time"]]
@@ -308,10 +353,10 @@ class SpatialSideInfo:
         """Levels and correlations in reverse order of the slots, again and again until they suffice.
 
         The decoder gives its output the levels of its slots, so that repeated codes need the levels they were
-        coded with. There are no attacks and no coefficients.
+        coded with. There is no envelope, and there are no attacks and no coefficients.
         """
         size = self._parameter_bytes(target_frames)
-        parameters, _ = self._split(side_info, frames * self._hop)
+        parameters, _, _ = self._split(side_info, frames * self._hop)
         sent = self._decoded(parameters, frames * self._hop)
         if sent is None:  # its beginning says that it has no parameters
             return parameters[:size].ljust(size, b"\0") + self._no_detail(target_frames)
@@ -326,12 +371,14 @@ class SpatialSideInfo:
 
     def _no_detail(self, frames: int) -> bytes:
         size = self._detail_bytes(frames)
-        return no_detail(size) if size else b""
+        envelope = encode_envelope(None, self._envelope_bytes(frames))
+        return envelope + (no_detail(size) if size else b"")
 
-    def _split(self, side_info: bytes, length: int) -> tuple[bytes, bytes]:
-        """Levels and correlations of a packet of `length` samples, and the rest."""
-        size = self._parameter_bytes(length // self._hop)
-        return side_info[:size], side_info[size:]
+    def _split(self, side_info: bytes, length: int) -> tuple[bytes, bytes, bytes]:
+        """Levels and correlations of a packet of `length` samples; its envelope; its attacks and coefficients."""
+        first = self._parameter_bytes(length // self._hop)
+        second = first + self._envelope_bytes(length // self._hop)
+        return side_info[:first], side_info[first:second], side_info[second:]
 
     def _coded(self, parameters: SpatialParameters, size: int) -> bytes:
         return encode_parameters(parameters, size, self._ambisonic, self._band_widths)

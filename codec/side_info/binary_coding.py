@@ -117,3 +117,22 @@ def fair_number(number, bits, state, coded):  # pragma: no cover, compiled
     for shift in range(bits - 1, -1, -1):
         value = value << 1 | fair(number >> shift & 1, state, coded)
     return value
+
+
+@compiled()
+def code_magnitude(magnitude, prefixes, state, coded):  # pragma: no cover, compiled
+    """Code a magnitude of at least 1, and return it: in unary, and from a length on by an Elias gamma code.
+
+    `prefixes` are the counts of the unary decisions, one context for each.
+    """
+    value = 1
+    while value <= len(prefixes) and adaptive(1 if magnitude > value else 0, prefixes[value - 1], state, coded):
+        value += 1
+    if value > len(prefixes):
+        rest = max(magnitude - len(prefixes), 1)
+        length = 0
+        while length < 15 and fair(1 if length < bit_length(rest) - 1 else 0, state, coded):
+            length += 1
+        rest = 1 << length | fair_number(rest, length, state, coded)
+        value = len(prefixes) + rest
+    return value

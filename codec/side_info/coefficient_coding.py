@@ -22,7 +22,7 @@ from codec.side_info.attacks import Attack, read_attacks, write_attacks
 from codec.side_info.binary_coding import (
     WRITES,
     adaptive,
-    bit_length,
+    code_magnitude,
     fair,
     fair_number,
     finest,
@@ -256,17 +256,6 @@ def _code(numbers, components, slot_of_frame, edges, counts, state, coded):  # p
                         numbers[component, frame, k] = 0
                         continue
                     negative = fair(1 if number < 0 else 0, state, coded)
-                    magnitude, value = abs(number), 1
-                    while value <= _MAX_PREFIX and adaptive(
-                        1 if magnitude > value else 0, prefixes[near, value - 1], state, coded
-                    ):
-                        value += 1
-                    if value > _MAX_PREFIX:  # Elias gamma code of the rest
-                        rest = max(magnitude - _MAX_PREFIX, 1)
-                        length = 0
-                        while length < 15 and fair(1 if length < bit_length(rest) - 1 else 0, state, coded):
-                            length += 1
-                        rest = 1 << length | fair_number(rest, length, state, coded)
-                        value = _MAX_PREFIX + rest
+                    value = code_magnitude(abs(number), prefixes[near], state, coded)
                     numbers[component, frame, k] = -value if negative else value
                     above[k] += value

@@ -25,6 +25,7 @@ from codec.side_info.parameter_coding import (
     encode_parameters,
 )
 from codec.side_info.periodic_offset import without_periodic_offset
+from codec.side_info.temporal_envelope import decode_envelope, encode_envelope, envelope_edges, impose_envelope
 from render.hoa.scene import Scene
 
 
@@ -34,7 +35,7 @@ def number(data, at, size):
 
 def read_by_the_document(data):
     """Header fields and, packet by packet, (side information, codes in file order)."""
-    assert data[:5] == b"ARVQ\x0c"
+    assert data[:5] == b"ARVQ\x0d"
     assert zlib.crc32(data[:52]) == number(data, 52, 4)
     flags, hop, channels, n, model_n, b = data[5], number(data, 6, 2), number(data, 20, 2), *data[22:25]
     low_delay = bool(flags & 4)
@@ -45,11 +46,14 @@ def read_by_the_document(data):
         f = 16 if low_delay else f
         whole = 5 * channels * (channels + 1) + 12 * channels + 48
         u = flags >> 3
+        envelope = lambda f, u=u: u * f // 32 if data[40:48] == b"ambiX\0\0\0" else 0  # noqa: E731
         if low_delay:
-            side_bytes = math.ceil(whole / 8) + math.ceil(u * f / 2) if flags & 1 else 0
-            side_bits = 8 * (4 * math.ceil(whole * 3 / 16) + math.ceil(u * 256 / 2)) * f // 256
+            side_bytes = math.ceil(whole / 8) + envelope(f) + math.ceil(u * f / 2) if flags & 1 else 0
+            usual_bytes = 4 * math.ceil(whole * 3 / 16) + envelope(256) + math.ceil(u * 256 / 2)
+            side_bits = 8 * usual_bytes * f // 256
         else:
-            side_bytes = math.ceil(whole * 3 / 16) * (flags & 1) * max(1, f // 64) + math.ceil(u * f / 2)
+            side_bytes = math.ceil(whole * 3 / 16) * (flags & 1) * max(1, f // 64)
+            side_bytes += envelope(f) + math.ceil(u * f / 2)
             side_bits = 8 * side_bytes
         left_out = min((n - 1) * f, max(0, math.ceil(side_bits / b) - (model_n - n) * f))
         codes = n * f - left_out
@@ -270,6 +274,74 @@ def detail_by_the_document(data, channels, slot_of_frame, edges):
                         magnitude = 14 + 2**length + fair(length)
                     numbers[i, k, q] = sign * magnitude
     return attacks, j, sent, numbers
+
+
+def test_the_document_suffices_for_the_coding_of_the_envelope():
+    random = np.random.default_rng(6)
+    loudness = 1 + random.laplace(0, 0.3, (40, 8)) + random.laplace(0, 0.5, (40, 1))
+    loudness[7] = 40
+    data = encode_envelope(loudness, 120)
+    decide, numbers = adaptive_decisions_of(data), {}
+    e = 0
+    for _ in range(6):
+        e = 2 * e + decide(None)
+    assert e < 63
+    for t, k in np.ndindex(40, 8):
+        x = lambda dt, dk, least: min(abs(numbers.get((t + dt, k + dk), 0)), least)  # noqa: B023, E731
+        h = min(12, 2 * x(-1, 0, 2) + x(-1, 1, 1) + x(-2, 0, 2) + 2 * x(0, -1, 2))
+        if not decide(("flag", min(3, k), h), (31 - 2 * h, 1 + 2 * h)):
+            continue
+        sign, magnitude = -1 if decide(None) else 1, 1
+        while magnitude <= 14 and decide(("more", min(2, h // 4), magnitude), (4, 4)):
+            magnitude += 1
+        if magnitude == 15:
+            length, rest = 0, 0
+            while length < 15 and decide(None):
+                length += 1
+            for _ in range(length):
+                rest = 2 * rest + decide(None)
+            magnitude = 14 + 2**length + rest
+        numbers[t, k] = sign * magnitude
+    assert max(map(abs, numbers.values())) > 14
+    i = np.arange(8)
+    expected = np.ones((40, 8))
+    for (t, k), number_sent in numbers.items():
+        cosine = 0.5 * np.cos(np.pi * k * (2 * i + 1) / 16) if k else np.full(8, np.sqrt(1 / 8))
+        expected[t] += 0.015 * 2 ** (e / 8) * cosine * number_sent
+    np.testing.assert_allclose(decode_envelope(data, 40, 8), expected, atol=1e-9)
+
+
+def test_the_document_suffices_for_the_envelope_of_the_channels():
+    random = np.random.default_rng(7)
+    length, n = 24 * 256 + 100, np.arange(512)
+    x = (random.standard_normal((2, length)) * np.exp(random.normal(0, 1, length))).astype(np.float32)
+    x[1, 2000:3000] = 0
+    sent = 1 + random.uniform(-1.1, 2, (23, 8))
+    edges = np.round(edges_by_the_document(44_100)[16:] / 4).astype(int)
+    edges[-1] = 257
+    window = np.sqrt(0.5 - 0.5 * np.cos(2 * np.pi * n / 512))
+    weights = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(1, 18) / 18)
+    dft = np.exp(-2j * np.pi * np.outer(np.arange(257), n) / 512)
+    expected = x.astype(float)
+    for channel in range(2):
+        spectra = [dft @ (window * x[channel, 256 * t : 256 * t + 512]) for t in range(23)]
+        gains = np.ones((23, 257))
+        for band in range(8):
+            bins = slice(edges[band], edges[band + 1])
+            loudness = [(np.square(np.abs(of[bins]) / 512).mean() + 1e-16) ** 0.3 for of in spectra]
+            for t in range(23):
+                around = [loudness[min(max(t + m - 9, 0), 22)] for m in range(1, 18)]
+                u = loudness[t] * weights.sum() / (weights @ around)
+                d = 100 / 3 * np.log10(max(sent[t, band], 10**-0.45)) - 100 / 6 * np.log10(u)
+                gains[t, bins] = 10 ** (min(max(d, -15), 15) / 20)
+        for t in range(23):
+            part = (gains[t] - 1) * spectra[t]
+            twice = np.where(np.isin(np.arange(257), (0, 256)), 1, 2)  # bins 1 to 255 also stand for their mirrors
+            added = (np.conj(dft) * (twice * part)[:, None]).sum(0).real / 512
+            expected[channel, 256 * t : 256 * t + 512] += window * added
+    found = impose_envelope(x, sent, envelope_edges(44_100))
+    assert np.abs(expected - x).max() > 1
+    np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
 
 
 def test_the_document_suffices_for_attacks_and_coefficients():

@@ -47,10 +47,13 @@ def test_packing_is_the_documented_one():
     ("channels", "frames", "size"), [(16, 256, 1200), (16, 511, 2100), (16, 1, 300), (4, 256, 148)]
 )
 def test_the_side_information_has_the_documented_size(channels, frames, size):
-    """300 bytes per slot for 16 channels, 37 for 4; half a byte more for each unit of coefficients and frame."""
+    """300 bytes per slot for 16 channels, 37 for 4; for each unit and frame 1/2 more, and 1/32 for an envelope."""
     assert make_header(channels=channels).side_info_bytes(frames) == size
     more = make_header(channels=channels, coefficient_units=31)
-    assert more.side_info_bytes(frames) == size + -(-31 * frames // 2)
+    assert more.envelope_bytes(frames) == 31 * frames // 32
+    assert more.side_info_bytes(frames) == size + -(-31 * frames // 2) + 31 * frames // 32
+    without_w = make_header(channels=channels, coefficient_units=31, layout="")
+    assert without_w.side_info_bytes(frames) == size + -(-31 * frames // 2)
     assert make_header(has_side_info=False).side_info_bytes(frames) == 0
 
 
@@ -66,7 +69,7 @@ def test_the_header_is_the_documented_one():
     )
     by_hand = (
         b"ARVQ"
-        + bytes([12, 3 | 16 << 3])
+        + bytes([13, 3 | 16 << 3])
         + (512).to_bytes(2, "little")
         + b"modelsha"
         + (44_100).to_bytes(4, "little")
@@ -112,8 +115,8 @@ def test_random_bytes_are_refused(data):
 def test_messages_name_the_file_and_what_is_wrong():
     with pytest.raises(CorruptStream, match=r"x\.arvq: begins with b'RIFF'"):
         parse_header(b"RIFF" + bytes(60), "x.arvq")
-    newer = b"ARVQ" + bytes([13]) + bytes(60)
-    with pytest.raises(CorruptStream, match="version 13, this program reads 12"):
+    newer = b"ARVQ" + bytes([14]) + bytes(60)
+    with pytest.raises(CorruptStream, match="version 14, this program reads 13"):
         parse_header(newer, "x.arvq")
 
 
@@ -183,7 +186,7 @@ def test_packets_have_the_documented_numbers_of_frames(frames, counts):
 def test_the_origin_is_read_where_the_document_says():
     """48 kHz, 3 samples less, order 4: written here by the table's words alone."""
     data = make_header(origin=Origin(48_000, 3, 4)).pack()
-    assert data[4] == 12
+    assert data[4] == 13
     assert int.from_bytes(data[48:52], "little") == 48_000 + (3 << 24) + (4 << 29)
     header = parse_header(data, "x.arvq")
     assert header.origin == Origin(48_000, 3, 4)

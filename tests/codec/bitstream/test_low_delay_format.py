@@ -40,7 +40,7 @@ def written(header):
 def test_length_and_checksum_stand_behind_the_packets():
     """Written down by hand from docs/bitstream.md: zeros in the header, a trailer of 16 bytes."""
     data, _ = written(make_header())
-    by_hand = b"ARVQ" + bytes([12, 5]) + (512).to_bytes(2, "little") + b"modelsha" + (44_100).to_bytes(4, "little")
+    by_hand = b"ARVQ" + bytes([13, 5]) + (512).to_bytes(2, "little") + b"modelsha" + (44_100).to_bytes(4, "little")
     by_hand += (16).to_bytes(2, "little") + bytes([18, 18, 10, 3]) + bytes(2 + 8 + 4) + b"ambiX\0\0\0" + bytes(4)
     assert data[:56] == by_hand + struct.pack("<I", zlib.crc32(by_hand))
     content = (2 * PACKET + 5).to_bytes(8, "little") + bytes([4, 3, 2, 1])

@@ -42,11 +42,11 @@ def test_which_codebooks_side_information_replaces():
 
 
 def test_coefficients_get_what_two_codebooks_leave():
-    """A slot: 300 bytes of levels and correlations, 80 for a codebook, 32 for a unit of coefficients."""
+    """A slot: 300 bytes of levels and correlations, 80 for a codebook, 34 for a unit with its envelope."""
     given = header(coefficient_units=30)
     found = {kbps: within_rate(given, kbps, "x") for kbps in (5.2, 7.0, 8.0, 12.0, 15.0, 15.6, 1000)}
     assert [(h.coefficient_units, h.codebooks) for h in found.values()] == [
-        (0, 2), (5, 2), (8, 2), (20, 2), (29, 2), (30, 18), (30, 18),
+        (0, 2), (5, 2), (8, 2), (19, 2), (27, 2), (30, 18), (30, 18),
     ]  # fmt: skip
     for kbps, chosen in found.items():
         assert kbps_of(chosen) <= kbps

@@ -9,6 +9,12 @@ from codec.coding.front_end import Identity, SpatialSideInfo, front_end_of, usua
 from codec.rvqgan.config import ModelConfig
 from codec.side_info.analysis import band_edges, windowed_spectra
 from codec.side_info.parameter_coding import SpatialParameters, decode_parameters, encode_parameters
+from codec.side_info.temporal_envelope import (
+    decode_envelope,
+    encode_envelope,
+    envelope_edges,
+    relative_loudness,
+)
 from render.hoa.spherical_harmonics import mirror_signs, spherical_harmonics, yaw_matrix
 
 HOP, RATE_HZ = 512, 44_100
@@ -198,8 +204,46 @@ def test_coefficients_bring_back_the_waveform_without_a_network():
     inner = slice(2048, 2 * PACKET - 2048)
     error = np.square(decoded[:, inner] - x[:, inner]).sum() / np.square(x[:, inner]).sum()
     assert error < 0.4  # 1.2 bits for a coefficient; noise of the same power has 2
-    assert front_end.codebooks_available == 2
-    assert front_end.side_info_bps == pytest.approx((1200 + 3840) * 8 * RATE_HZ / PACKET)
+    assert front_end.codebooks_available == 1
+    assert front_end.side_info_bps == pytest.approx((1200 + 240 + 3840) * 8 * RATE_HZ / PACKET)
+
+
+def test_claps_keep_their_rhythm_above_the_coefficients(scene):
+    """Noise in short bursts, of which the decoder gets steady noise and the side information."""
+    random = np.random.default_rng(11)
+    times = np.sort(random.integers(0, scene.shape[1], 250))
+    decay = np.exp(-np.arange(2000) / 200)
+    claps = np.zeros(scene.shape[1] + 2000)
+    for time in times:
+        claps[time : time + 2000] += decay * random.standard_normal(2000)
+    wave = spherical_harmonics(3, np.array([1.0]), np.array([0.3]))[0]
+    x = (0.1 * np.outer(wave, claps[: scene.shape[1]])).astype(np.float32)
+    front_end = SpatialSideInfo(ModelConfig(side_layers=True), coefficient_units=30)
+    packets = [packet.side_info for packet in front_end.forward([x], [256, 256])]
+    noise = 0.1 * random.standard_normal(x.shape).astype(np.float32)
+    edges = envelope_edges(RATE_HZ)
+    without = [data[:1200] + encode_envelope(None, 240) + data[1440:] for data in packets]
+    own = relative_loudness(x[:1], edges).ravel()
+    kept = []
+    for side_info in (packets, without):
+        decoded = np.concatenate(list(front_end.inverse([noise], [256, 256], iter(side_info))), axis=1)
+        kept.append(np.corrcoef(relative_loudness(decoded[:1], edges).ravel(), own)[0, 1])
+    assert kept[0] > 0.8 > 0.6 > kept[1]
+
+
+@pytest.mark.parametrize(
+    ("channels", "units", "first", "size"), [(16, 30, 1200, 240), (6, 30, 248, 0), (16, 0, 1200, 0)]
+)
+def test_only_ambisonics_with_coefficients_have_an_envelope(scene, channels, units, first, size):
+    """A packet that is played backwards has none, and says so."""
+    front_end = front_end_of(ModelConfig(channels=channels, side_layers=True), coefficient_units=units)
+    (packet,) = front_end.forward([scene[:channels, :PACKET]], [256])
+    assert len(packet.side_info) == first + size + 128 * units
+    backwards = front_end.reversed_side_info(packet.side_info, 256, 256)
+    assert len(backwards) == len(packet.side_info)
+    if size:
+        assert decode_envelope(packet.side_info[1200:1440], 511, 8).std() > 0.05
+        assert decode_envelope(backwards[1200:1440], 511, 8) is None
 
 
 @pytest.mark.parametrize("before_border_s", [0.5, 0.2, 0.1, 0.02, 0.0, -0.04, -0.1])
