@@ -50,6 +50,7 @@ class Filters:
 
 
 PIECE_LENGTH = 1024  # samples; divides the length of blocks of files, and is so short that BLAS uses one thread
+_PIECES_AT_ONCE = 32
 
 
 def _product(signal: Float32[ndarray, "time input"], matrix: Float32[ndarray, "input output"]) -> ndarray:
@@ -58,13 +59,15 @@ def _product(signal: Float32[ndarray, "time input"], matrix: Float32[ndarray, "i
     The output thus has the same bits however the signal is cut into blocks (OpenBLAS on AMD needs this).
     """
     length = len(signal)
-    output = np.empty((-(-length // PIECE_LENGTH) * PIECE_LENGTH, matrix.shape[1]), np.float32)
-    for start in range(0, length, PIECE_LENGTH):
-        piece = np.ascontiguousarray(signal[start : start + PIECE_LENGTH])
-        if len(piece) < PIECE_LENGTH:
-            piece = np.pad(piece, ((0, PIECE_LENGTH - len(piece)), (0, 0)))
-        np.matmul(piece, matrix, out=output[start : start + PIECE_LENGTH])
-    return output[:length]
+    output = np.empty((-(-length // PIECE_LENGTH), PIECE_LENGTH, matrix.shape[1]), np.float32)
+    for first in range(0, len(output), _PIECES_AT_ONCE):
+        products = output[first : first + _PIECES_AT_ONCE]
+        samples = len(products) * PIECE_LENGTH
+        part = np.ascontiguousarray(signal[first * PIECE_LENGTH :][:samples])
+        if len(part) < samples:
+            part = np.pad(part, ((0, samples - len(part)), (0, 0)))
+        np.matmul(part.reshape(len(products), PIECE_LENGTH, -1), matrix, out=products)
+    return output.reshape(-1, matrix.shape[1])[:length]
 
 
 def convolved(

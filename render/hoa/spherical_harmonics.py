@@ -125,9 +125,8 @@ def gauss_legendre_sphere(
     nodes, node_weights = np.polynomial.legendre.leggauss(elevations)
     steps = 2 * elevations
     azimuth = (np.arange(steps) + 0.5) * (2 * np.pi / steps) - np.pi
-    grid_azimuth, grid_sine = np.meshgrid(azimuth, nodes)
     weights = np.repeat(node_weights / (2 * steps), steps)
-    return grid_azimuth.ravel(), np.arcsin(grid_sine.ravel()), weights
+    return np.tile(azimuth, elevations), np.repeat(np.arcsin(nodes), steps), weights
 
 
 def yaw_matrix(order: int, angle_rad: float) -> Float[ndarray, "acn acn"]:

@@ -160,8 +160,10 @@ def _adm(layout: Layout, order: int) -> Float[ndarray, "loudspeaker acn"]:
     if _mirror_images(layout) is not None:  # the right half is the mirror image that `_symmetric` adds
         left = azimuth > 0
         azimuth, elevation, weights = azimuth[left], elevation[left], 2 * weights[left]
-    harmonics = spherical_harmonics(order, azimuth, elevation) * sn3d_to_n3d(order)
-    return pan(layout, azimuth, elevation).T @ (weights[:, None] * harmonics)
+    harmonics = spherical_harmonics(order, azimuth, elevation)
+    harmonics *= sn3d_to_n3d(order)
+    harmonics *= weights[:, None]
+    return pan(layout, azimuth, elevation).T @ harmonics
 
 
 def _maxre(layout: Layout, order: int) -> Float[ndarray, "loudspeaker acn"]:

@@ -71,13 +71,13 @@ def pan(
     if to.name == "0+2+0":
         return _pan_stereo(directions)
     polyhedron = _polyhedron(to)
-    gains = np.zeros((len(directions), len(polyhedron.vertices)))
+    gains = np.zeros((len(directions), len(to.loudspeakers)))
     is_left = np.ones(len(directions), bool)
     for face in polyhedron.faces:
         vertices = polyhedron.vertices[face]
         near = np.flatnonzero(is_left & _in_cap(directions, vertices))
         face_gains, inside = (_pan_triplet if len(face) == 3 else _pan_quad)(directions[near], vertices)
-        gains[np.ix_(near[inside], face)] = face_gains
+        gains[near[inside]] = _unit_power(face_gains @ polyhedron.downmix[face])
         is_left[near[inside]] = False
     left = np.flatnonzero(is_left)
     if left.size:
@@ -89,7 +89,7 @@ def pan(
             f"({left.size} of {len(directions)} directions); check the measured positions, whose order around the "
             "listener differs from the nominal one"
         )
-    return _unit_power(gains @ polyhedron.downmix)
+    return gains
 
 
 def _in_cap(

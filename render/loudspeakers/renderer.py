@@ -174,7 +174,8 @@ def decode_file(
         signal = with_low_passed_w(signal, scene.sample_rate_hz)
     length = resampled_length(scene.length, scene.sample_rate_hz, rate_hz)
     feed = resampled(convolved(signal, filters), len(layout.labels), scene.sample_rate_hz, rate_hz, length)
-    feed = _metered(prefetched(feed), meter)
+    if meter:
+        feed = _metered(prefetched(feed), meter)  # decoding and metering take a core each
     if decoding.trims is not None:
         trims = [decoding.trims[label] for label in layout.labels]
         gains = [10 ** (trim.gain_db / 20) for trim in trims]
@@ -223,11 +224,10 @@ def _digest(decoder: Filters) -> str:
 
 
 def _metered(
-    blocks: Iterable[Float32[ndarray, "channel time"]], meter: LoudnessMeter | None
+    blocks: Iterable[Float32[ndarray, "channel time"]], meter: LoudnessMeter
 ) -> Iterator[Float32[ndarray, "channel time"]]:
     for block in blocks:
-        if meter:
-            meter.add(block)
+        meter.add(block)
         yield block
 
 
