@@ -1,7 +1,6 @@
 """The exception whose message is meant for the user, and the suggestion for a misspelt name."""
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 
 class InputError(ValueError):
@@ -20,5 +19,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     >>> did_you_mean("opus3_16", ["href", "opus3_160"])
     '; did you mean opus3_160?'
     """
+    from difflib import get_close_matches  # which a command without a misspelt name saves
+
     near = get_close_matches(name, list(known), 1)
     return f"; did you mean {near[0]}?" if near else ""

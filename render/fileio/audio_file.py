@@ -20,7 +20,7 @@ import numpy as np
 from numpy import ndarray
 
 from render.common.errors import InputError
-from render.common.files import errors_name, reads, whole_file
+from render.common.files import errors_name, reads, reserve, whole_file
 from render.fileio import flac
 from render.fileio.channel_statements import Statement
 from render.fileio.container import SUBTYPES, Header, build_header, read_header, trailing_bytes
@@ -215,6 +215,7 @@ def writer(
     force: bool = False,
     channel_mask: int | None = None,
     chunks: bytes = b"",
+    length: int = 0,
 ) -> Iterator[Writer]:
     """Write a file block by block; it appears under its name only when the block ends without error.
 
@@ -231,11 +232,16 @@ def writer(
         dwChannelMask for WAV, RF64 and CAF; without it the file gives no loudspeaker positions.
     chunks : bytes
         Further chunks of a .wav file, which makes it a BW64 file (BS.2088).
+    length : int
+        Samples per channel that will be written, where that is known: room is reserved for them
+        (`render.common.files.reserve`).
 
     Raises
     ------
     InputError
         If the suffix or subtype is unknown, FLAC cannot hold the format, or no sample is written.
+    OSError
+        If there is no room.
 
     Examples
     --------
@@ -260,10 +266,13 @@ def writer(
         else:
             with open(temporary, "wb", buffering=0) as file:
                 file.write(build_header(header))
+                if length:
+                    reserve(file, file.tell() + length * header.block_align)
                 writing = Writer(header, lambda block: _write_bytes(file, encode(block, header.subtype)))
                 yield writing
                 complete = replace(header, data_bytes=writing.length * header.block_align)
                 file.write(trailing_bytes(complete))
+                file.truncate()
                 file.seek(0)
                 file.write(build_header(complete))
         if not writing.length:
@@ -272,7 +281,7 @@ def writer(
 
 def write_scene(path: Path, scene: Scene, subtype: str = "FLOAT", force: bool = False) -> None:
     """Write a scene as an ACN/SN3D (ambiX) file."""
-    with writer(path, scene.samples.shape[0], scene.sample_rate_hz, subtype, force) as file:
+    with writer(path, len(scene.samples), scene.sample_rate_hz, subtype, force, length=scene.length) as file:
         for start in range(0, scene.length, BLOCK_LENGTH):
             file.write(scene.samples[:, start : start + BLOCK_LENGTH])
 
@@ -282,7 +291,7 @@ def write_feed(
 ) -> None:
     """Write loudspeaker signals, channels in the order ``bs2051`` or ``wav`` (`render.hoa.layout.file_order`)."""
     permutation, mask = file_order(feed.layout, order)
-    with writer(path, len(permutation), feed.sample_rate_hz, subtype, force, mask) as file:
+    with writer(path, len(permutation), feed.sample_rate_hz, subtype, force, mask, length=feed.length) as file:
         for start in range(0, feed.length, BLOCK_LENGTH):
             file.write(feed.samples[list(permutation), start : start + BLOCK_LENGTH])
 

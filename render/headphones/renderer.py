@@ -240,7 +240,8 @@ def binaural_file(
     filters, errors = binaural_filters(about.ambisonic_order, about.sample_rate_hz, rendering)
     signal = progress(scene_blocks(source), f"render {about.path.name} in blocks", block_count(about.length))
     signal = _turned(signal, rendering, about.ambisonic_order, about.sample_rate_hz)
-    with writer(destination, 2, about.sample_rate_hz, subtype, force, _STEREO_MASK) as file:
+    rate_hz, length = about.sample_rate_hz, about.length
+    with writer(destination, 2, rate_hz, subtype, force, _STEREO_MASK, length=length) as file:
         for block in convolved(signal, filters):
             file.write(block)
     record = {

@@ -182,7 +182,8 @@ def decode_file(
         feed = scaled_and_delayed(feed, gains, [round(trim.delay_s * rate_hz) for trim in trims])
     if feed_format.dither:
         feed = dithered(feed, 16)
-    with writer(destination, len(layout.labels), rate_hz, feed_format.subtype, force, mask) as file:
+    channels, subtype = len(layout.labels), feed_format.subtype
+    with writer(destination, channels, rate_hz, subtype, force, mask, length=length) as file:
         for block in feed:
             file.write(block)
     first_clipped = None

@@ -3,12 +3,11 @@
 import json
 import os
 import re
-import secrets
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -116,7 +115,7 @@ def test_what_runs_on_another_machine_is_left_alone(tmp_path, writer_process, mo
     process.kill()
     process.wait()
     if other == "host":
-        monkeypatch.setattr(socket, "gethostname", lambda: "another")
+        monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(nodename="another"))
     elif other == "boot":
         read = Path.read_text
         monkeypatch.setattr(
@@ -169,7 +168,7 @@ def test_files_that_differ_in_their_suffix_are_written_at_the_same_time(tmp_path
 @pytest.mark.parametrize("target_exists", [True, False])
 def test_a_link_that_somebody_has_put_there_is_not_followed(tmp_path, monkeypatch, target_exists):
     """Even if its name could be guessed."""
-    monkeypatch.setattr(secrets, "token_hex", lambda *_: "0" * 16)
+    monkeypatch.setattr(os, "urandom", bytes)
     victim, folder = tmp_path / "victim", tmp_path / "shared"
     if target_exists:
         victim.write_text("precious")

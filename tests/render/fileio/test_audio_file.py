@@ -1,3 +1,5 @@
+import resource
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +82,33 @@ def test_any_range_in_any_blocks_is_the_same_samples(tmp_path, start, length, bl
         pieces = list(blocks(path, start, length, block_length))
         assert {piece.shape[1] for piece in pieces[:-1]} <= {block_length}
         np.testing.assert_array_equal(np.hstack(pieces), read(path)[0][:, start : start + length])
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".w64", ".caf"])
+@pytest.mark.parametrize("reserved", [1, 1000, 1001, 5000])
+def test_a_file_has_the_samples_that_were_written_whatever_was_reserved(tmp_path, suffix, reserved):
+    for name, length in (("reserved", reserved), ("not", 0)):
+        with writer(tmp_path / (name + suffix), 3, 48000, "PCM_24", length=length) as file:
+            file.write(noise(3, 1001))
+    assert (tmp_path / f"reserved{suffix}").read_bytes() == (tmp_path / f"not{suffix}").read_bytes()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems reserve nothing")
+def test_a_full_disk_is_found_before_anything_is_written(tmp_path):
+    """A limit for files stands for the disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+        with (
+            pytest.raises(OSError, match=r"File too large: .*x\.wav"),
+            writer(tmp_path / "x.wav", 16, 48000, "FLOAT", length=10_000),
+        ):
+            pytest.fail("there is no room")
+        with writer(tmp_path / "y.wav", 16, 48000, "FLOAT", length=1000) as file:
+            file.write(noise(16, 1000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.name for path in tmp_path.iterdir()] == ["y.wav"]
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ".w64"])
