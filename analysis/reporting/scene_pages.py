@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
@@ -33,8 +34,9 @@ COLOUR_BARS = ("level (dB re full scale)", "dB re loudest direction of the refer
 """Labels of the colour bars of a contact sheet."""
 # Colours of Okabe and Ito (2008), which colour-blind readers can tell apart
 REFERENCE_COLOUR, TEST_COLOUR = "#000000", "#D55E00"
-# Images and maps have a frame on all four sides
-_STYLE = {"axes.titlesize": 8, "savefig.dpi": 110, "axes.spines.top": True, "axes.spines.right": True}
+# Images and maps have a frame on all four sides; titles stand on it, without a search for what they could overlap
+_STYLE: dict[str, Any] = {"axes.titlesize": 8, "axes.titley": 1.0, "savefig.dpi": 110}
+_STYLE |= {"axes.spines.top": True, "axes.spines.right": True}
 
 
 def page(prepared: Prepared, condition: str, reference: SceneView, test: SceneView) -> Figure:

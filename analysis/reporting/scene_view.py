@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from jaxtyping import Complex64, Float, Float32, Float64
@@ -112,6 +113,11 @@ def spectrogram_db(spectrum: Complex64[ndarray, "signal frame bin"]) -> Float32[
 
 def energy_map(covariance: Float[ndarray, "acn acn"]) -> Float[ndarray, "elevation azimuth"]:
     """Power of max-rE beams on the grid of `ELEVATION_DEG` and `AZIMUTH_DEG`, greater than 0."""
+    power = beam_power(covariance, _map_beams(order_of(len(covariance))))
+    return np.maximum(power, _SILENCE).reshape(len(ELEVATION_DEG), len(AZIMUTH_DEG))
+
+
+@cache
+def _map_beams(order: int) -> Float[ndarray, "direction acn"]:
     azimuth, elevation = np.meshgrid(np.deg2rad(AZIMUTH_DEG), np.deg2rad(ELEVATION_DEG))
-    beams = beam_weights(azimuth.ravel(), elevation.ravel(), max_re_approximation(order_of(len(covariance))))
-    return np.maximum(beam_power(covariance, beams), _SILENCE).reshape(azimuth.shape)
+    return beam_weights(azimuth.ravel(), elevation.ravel(), max_re_approximation(order))

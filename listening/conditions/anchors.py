@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
-from scipy.signal import firwin, kaiserord, oaconvolve
 
 from listening.conditions.condition import Condition, ConditionKind, ExpectedProperties, Rendition
 from listening.conditions.condition_id import ConditionId, IdForm
@@ -37,6 +36,8 @@ def low_pass_taps(cutoff_hz: float, sample_rate_hz: int) -> Float64[ndarray, " t
     InputError
         If the stop band does not begin below half the sample rate.
     """
+    from scipy.signal import firwin, kaiserord  # takes 0.4 s to import, which reading a plan saves
+
     stop_hz = TRANSITION * cutoff_hz
     if not 0 < stop_hz < sample_rate_hz / 2:
         need = f"needs a sample rate above {2 * stop_hz:g} Hz"
@@ -58,6 +59,8 @@ def low_pass(scene: Scene, cutoff_hz: float = LOW_ANCHOR_HZ) -> Scene:
     cutoff_hz : float
         Upper edge of the pass band: ``LOW_ANCHOR_HZ``, ``MID_ANCHOR_HZ`` or another.
     """
+    from scipy.signal import oaconvolve
+
     taps = low_pass_taps(cutoff_hz, scene.sample_rate_hz)
     filtered = np.empty_like(scene.samples)
     for channel, output in zip(scene.samples, filtered, strict=True):

@@ -32,7 +32,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, Int8
 from numpy import ndarray
-from scipy.optimize import linear_sum_assignment
 
 from listening.conditions.alignment import OPUS_MAX_LAG, aligned
 from listening.conditions.condition import Condition, ConditionKind, ExpectedProperties, Rendition
@@ -233,6 +232,8 @@ def _bases(samples: Float64[ndarray, "acn time"], count: int, step: int) -> Int8
     Each basis is permuted and signed to be as close as possible to the one before, so that a component goes on in
     the same Opus stream.
     """
+    from scipy.optimize import linear_sum_assignment  # takes 0.1 s to import, which reading a plan saves
+
     bases: list[ndarray] = []
     for centre in range(0, samples.shape[1] + step, step):
         part = samples[:, max(centre - step, 0) : centre + step]

@@ -14,7 +14,6 @@ from listening.conditions.rvqgan import model_card, shipped_model
 from listening.opus_codec.codec import library_path, version
 from listening.stimulus_build.cache_key import LIBRARIES
 from listening.stimulus_build.executors import Engine
-from listening.stimulus_build.item_builder import build_item
 from listening.test_design.items import Item, item_of
 from listening.test_design.test_plan import Plan
 from render.common.errors import InputError
@@ -48,6 +47,7 @@ def prepare_input(files: list[tuple[str, Path]], folder: Path, engine: Engine) -
 def check_conditions(plan: Plan, model: Path | None) -> None:
     """Raise `InputError` if anything is missing that a condition of a plan needs."""
     check_objects(plan.objects)
+    workers_need("listening.stimulus_build.item_builder")
     for name in plan.conditions:
         condition(name, model, plan.parameters.get(name))
         if kind_of(name, plan.parameters.get(name))[0].needs_codec:
@@ -92,7 +92,7 @@ def build_plan(
             f"plan: excerpts of {', '.join(sorted(unknown))} are frozen, but these items were not given"
         )
     jobs = {item.id: (item, plan, out, model, strict, contact_sheets) for item in items}
-    entries = dict(progress(engine.run(build_item, jobs), "make all conditions of item", len(items)))
+    entries = dict(progress(engine.run(_build_item, jobs), "make all conditions of item", len(items)))
     manifest = {
         "plan": asdict(plan),
         "versions": versions(*LIBRARIES),
@@ -101,6 +101,13 @@ def build_plan(
     }
     write_json(out / MANIFEST, manifest, force=True)
     return manifest
+
+
+def _build_item(*arguments: Any) -> dict[str, Any]:
+    """`item_builder.build_item`, which only workers import: what draws and measures takes 1 s."""
+    from listening.stimulus_build.item_builder import build_item
+
+    return build_item(*arguments)
 
 
 def _libraries(plan: Plan) -> dict[str, Any]:
