@@ -14,6 +14,7 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from analysis.metrics.registry import measure_all
 from codec.bitstream.format import Header
 from codec.bitstream.sizes import side_info_bytes
 from codec.checkpoints.model_file import load
+from codec.coding import front_end
 from codec.coding.front_end import front_end_of
 from codec.coding.pipeline import (
     decode_packets,
@@ -92,6 +94,9 @@ def variants(model: RVQGAN, scene: Scene) -> Iterator[tuple[str, Scene]]:
     packets = list(encode_packets(model, header, [scene.samples]))
     steady = [packet._replace(side_info=without_envelope(packet.side_info, header)) for packet in packets]
     yield "no envelope", joined(scene, decode_packets(model, header, steady))
+    with patch.object(front_end, "nearest_laws", lambda power, _: np.zeros(power.shape[:2], np.int64)):
+        unlimited = list(encode_packets(model, header, [scene.samples]))
+    yield "weak components as rounded", joined(scene, decode_packets(model, header, unlimited))
     side_info = [packet.side_info for packet in packets]
     without = make_header(model, bytes(8), summarise([scene.samples]), coefficient_units=0)
     inputs = list(network_input(model, without, [scene.samples]))
@@ -104,13 +109,13 @@ def variants(model: RVQGAN, scene: Scene) -> Iterator[tuple[str, Scene]]:
     full, parts = front_end_for(header, model.config), front_end_of(model.config)
     parameters = [packet.side_info for packet in inputs]
     gain = np.float32(header.gain)
-    for name, network, front_end, data in (
+    for name, network, ends, data in (
         ("exact components", exact, parts, parameters),
         ("network not quantised", unquantised, parts, parameters),
         ("18 codebooks, 18.7 kbit/s", coded, parts, parameters),
         ("coefficients, no network", np.zeros_like(exact), full, side_info),
     ):
-        yield name, joined(scene, (part / gain for part in front_end.inverse([network], counts, iter(data))))
+        yield name, joined(scene, (part / gain for part in ends.inverse([network], counts, iter(data))))
     yield (
         "network, layer's axes only",
         joined(scene, (part / gain for part in along_axes(coded, counts, parameters))),

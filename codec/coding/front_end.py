@@ -37,7 +37,7 @@ from codec.rvqgan.config import ModelConfig
 from codec.side_info import level_restoration
 from codec.side_info.analysis import BANDS, LEVEL_BANDS, band_edges, measure_parameters
 from codec.side_info.attacks import CONTEXT_SAMPLES, Attack, attenuate_before, find_attacks
-from codec.side_info.coefficient_coding import decode_detail, encode_detail, no_detail
+from codec.side_info.coefficient_coding import decode_detail, encode_detail
 from codec.side_info.klt import MDCT_HOP, ForwardKLT, InverseKLT, KLTBasis, inverse_mdct, klt_basis, mdct_of_packet
 from codec.side_info.level_restoration import LevelRestorer
 from codec.side_info.parameter_coding import SpatialParameters, decode_parameters, encode_parameters
@@ -51,6 +51,7 @@ from codec.side_info.temporal_envelope import (
     relative_loudness,
     window_count,
 )
+from codec.side_info.weak_components import nearest_laws
 from codec.streaming.rechunk import rechunk, whole_units
 from codec.streaming.stream_layers import exact_context_frames
 from codec.streaming.threads import on_one_thread
@@ -182,8 +183,9 @@ class SpatialSideInfo:
     (`codec.side_info.coefficient_coding`), the envelope above (`codec.side_info.temporal_envelope`), and attacks
     (`codec.side_info.attacks`). After the network, the decoder removes its offset
     (`codec.side_info.periodic_offset`), puts the coefficients that were sent into their place, transforms the
-    components back, each with the power that was sent, imposes the envelope, restores the levels of the channels
-    (`codec.side_info.level_restoration`), and turns down what is too loud before attacks. See `FrontEnd`.
+    components back, each with the power that was sent (`codec.side_info.weak_components`), imposes the envelope,
+    restores the levels of the channels (`codec.side_info.level_restoration`), and turns down what is too loud
+    before attacks. See `FrontEnd`.
 
     Parameters
     ----------
@@ -263,8 +265,12 @@ class SpatialSideInfo:
         if self._units:
             grid = transform.grid(components.shape[1], len(basis.gain))
             attacks = find_attacks(samples, before, length)
+            laws = None
+            if basis.power is not None:
+                laws = nearest_laws(basis.power, transform.component_powers(components, basis))
             size = self._detail_bytes(frames)
-            detail, counts = encode_detail(attacks, components[:, 1:], basis.power, basis.gain, grid, size)
+            coefficients = components[:, 1:]
+            detail, counts = encode_detail(attacks, laws, coefficients, basis.power, basis.gain, grid, size)
             transform.turn_down_sent(components, counts)
         return NetworkInput(inverse_mdct(components)[:, :length], parameters + envelope + detail)
 
@@ -315,8 +321,8 @@ class SpatialSideInfo:
                 ) -> tuple[ndarray, list[Attack]]:
                     spectrum = mdct_of_packet(samples, before, length)
                     grid = transform.grid(spectrum.shape[1], len(basis.gain))
-                    attacks, coefficients = decode_detail(detail, basis.power, basis.gain, grid)
-                    result = transform.transformed(spectrum, basis, seed, coefficients)
+                    attacks, power, coefficients = decode_detail(detail, basis.power, basis.gain, grid)
+                    result = transform.transformed(spectrum, basis._replace(power=power), seed, coefficients)
                     channels = inverse_mdct(result)[:, :length]
                     return self._with_envelope(channels, envelope, basis), attacks
 
@@ -370,9 +376,7 @@ class SpatialSideInfo:
         return self._coded(backwards, size) + self._no_detail(target_frames)
 
     def _no_detail(self, frames: int) -> bytes:
-        size = self._detail_bytes(frames)
-        envelope = encode_envelope(None, self._envelope_bytes(frames))
-        return envelope + (no_detail(size) if size else b"")
+        return encode_envelope(None, self._envelope_bytes(frames)) + bytes(self._detail_bytes(frames))
 
     def _split(self, side_info: bytes, length: int) -> tuple[bytes, bytes, bytes]:
         """Levels and correlations of a packet of `length` samples; its envelope; its attacks and coefficients."""

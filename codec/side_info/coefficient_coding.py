@@ -30,6 +30,7 @@ from codec.side_info.binary_coding import (
     reader,
     writer,
 )
+from codec.side_info.weak_components import code_laws, limited_power
 from render.common.compiled import compiled
 
 CODED_BANDS = range(8)  # 43 to 4630 Hz at 44.1 kHz
@@ -99,20 +100,23 @@ def _steps(
 
 def encode_detail(
     attacks: list[Attack],
+    laws: Int[ndarray, "slot band"] | None,
     coefficients: Float32[ndarray, "component frame bin"],
     power: Float[ndarray, "slot band component"] | None,
     gain: Float[ndarray, "slot band"],
     grid: CoefficientGrid,
     size: int,
 ) -> tuple[bytes, Int[ndarray, "slot band"]]:
-    """Return `size` bytes with the attacks and the coefficients, which have the finest quantisation that fits.
+    """Return `size` bytes with attacks, laws, and the coefficients in the finest quantisation that fits.
 
     Also return of how many components they are, as in `CodedCoefficients`. Where the attacks alone do not fit,
-    there are none; without powers, there are no coefficients.
+    there are none; without powers, there are neither laws nor coefficients.
 
     Parameters
     ----------
     attacks : list of Attack
+    laws : int (slot, band), or None
+        Of the powers, `codec.side_info.weak_components`; None without powers.
     coefficients : float32 (component, frame, bin)
         All coefficients of the frames of `grid`.
     power, gain : float (slot, band, component) and (slot, band)
@@ -121,9 +125,9 @@ def encode_detail(
     size : int
     """
     no_counts = np.zeros((len(gain), len(CODED_BANDS)), np.int64)
-    if len(nothing := _written(attacks, size)) > size:
-        return no_detail(size), no_counts
-    if power is None:
+    if len(nothing := _written(attacks, laws, size)) > size:
+        return bytes(size), no_counts
+    if power is None or laws is None:
         return nothing.ljust(size, b"\0"), no_counts
     own = coefficients[:, :, grid.edges[0] : grid.edges[-1]]
     strongest = (power * np.square(gain)[:, :, None])[:, CODED_BANDS.start : CODED_BANDS.stop]
@@ -136,16 +140,10 @@ def encode_detail(
         steps, own_counts = _steps(index, power, gain), counts(index)
         numbers = np.zeros(own.shape, np.int64)
         _quantise(own, own_counts, steps, grid.slot_of_frame, grid.edges - grid.edges[0], numbers)
-        return _written(attacks, size, index, own_counts, numbers, grid)
+        return _written(attacks, laws, size, index, own_counts, numbers, grid)
 
     index, data = finest(coded, size, STEPS - 1, nothing)
     return data.ljust(size, b"\0"), no_counts if index == STEPS - 1 else counts(index)
-
-
-def no_detail(size: int) -> bytes:
-    """Return `size` bytes that have neither attacks nor coefficients."""
-    # a single byte is the beginning of these: what follows it is read as no components in any band
-    return _written([], size)[:size].ljust(size, b"\0")
 
 
 def decode_detail(
@@ -153,23 +151,31 @@ def decode_detail(
     power: Float[ndarray, "slot band component"] | None,
     gain: Float[ndarray, "slot band"],
     grid: CoefficientGrid,
-) -> tuple[list[Attack], CodedCoefficients | None]:
-    """Return the attacks and coefficients of a packet; None if it has none. Any bytes decode to finite numbers.
+) -> tuple[list[Attack], Float[ndarray, "slot band component"] | None, CodedCoefficients | None]:
+    """Return the attacks of a packet, the powers of its components by their laws, and its coefficients.
+
+    Without powers these are None, and so are the coefficients where there are none. Any bytes decode to finite
+    numbers.
 
     Parameters
     ----------
     data : bytes
-        As from `encode_detail`; none at all have no attacks and no coefficients.
+        As from `encode_detail`; none at all, and zeros, have no attacks, powers as they are, and no coefficients.
     power, gain, grid
         As there.
     """
     if not data:
-        return [], None
+        return [], power, None
     state, coded = reader(data)
     attacks = read_attacks(state, coded)
+    if power is None:
+        return attacks, None, None
+    laws = np.zeros(power.shape[:2], np.int64)
+    code_laws(laws, state, coded)
+    limited = limited_power(power, laws)
     index = int(fair_number(0, _STEP_BITS, state, coded))
-    if index == STEPS - 1 or power is None:
-        return attacks, None
+    if index == STEPS - 1:
+        return attacks, limited, None
     slots, _, components = power.shape
     counts = np.zeros((slots, len(CODED_BANDS)), np.int64)
     bits = components.bit_length()
@@ -178,20 +184,23 @@ def decode_detail(
     numbers = np.zeros((components, len(grid.slot_of_frame), grid.edges[-1] - grid.edges[0]), np.int64)
     _code(numbers, counts, grid.slot_of_frame, grid.edges - grid.edges[0], _new_counts(), state, coded)
     steps = np.repeat(_steps(index, power, gain), np.diff(grid.edges), axis=1)[grid.slot_of_frame]
-    return attacks, CodedCoefficients((numbers * steps).astype(np.float32), counts)
+    return attacks, limited, CodedCoefficients((numbers * steps).astype(np.float32), counts)
 
 
 def _written(
     attacks: list[Attack],
+    laws: Int[ndarray, "slot band"] | None,
     size: int,
     index: int = STEPS - 1,
     counts: Int[ndarray, "slot band"] | None = None,
     numbers: Int[ndarray, "component frame bin"] | None = None,
     grid: CoefficientGrid | None = None,
 ) -> bytes:
-    """Attacks and coefficients as bytes; those that do not fit into `size` are cut somewhere behind."""
+    """Attacks, laws and coefficients as bytes; those that do not fit into `size` are cut somewhere behind."""
     state, data = writer(size + 2 * _SPARE_BYTES)
     write_attacks(attacks, state, data)
+    if laws is not None:
+        code_laws(laws.copy(), state, data)
     fair_number(index, _STEP_BITS, state, data)
     if counts is not None and numbers is not None and grid is not None:
         for count in counts.ravel().tolist():

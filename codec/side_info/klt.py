@@ -279,6 +279,21 @@ class ForwardKLT(_BandTransform):
         matrices = basis.vectors.swapaxes(-1, -2) * basis.gain[:, :, None, None]
         return [_SlotTransform(_extended_below(of_slot)) for of_slot in matrices]
 
+    def component_powers(
+        self, coefficients: Float32[ndarray, "component frame bin"], basis: KLTBasis
+    ) -> Float[ndarray, "slot band component"]:
+        """Mean squares of the components of a packet, to be compared with `KLTBasis.power`.
+
+        Those of a slot without frames are 0.
+        """
+        slot_of_frame = self._slot_of_frame(coefficients.shape[1] - 1, len(basis.gain))
+        result = np.zeros((*basis.gain.shape, len(coefficients)))
+        for slot in np.unique(slot_of_frame):
+            own = coefficients[:, 1:][:, slot_of_frame == slot]
+            for band, bins in enumerate(self._bands[1:]):
+                result[slot, band] = np.square(own[:, :, bins], dtype=np.float64).mean((1, 2))
+        return result / np.square(basis.gain)[:, :, None]
+
     def turn_down_sent(
         self, coefficients: Float32[ndarray, "component frame bin"], counts: Int[ndarray, "slot band"]
     ) -> None:

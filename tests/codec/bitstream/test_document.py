@@ -238,7 +238,7 @@ def test_the_document_suffices_for_the_parameters(channels, level_slots, slots, 
 
 
 def detail_by_the_document(data, channels, slot_of_frame, edges):
-    """Attacks, number of the step size, components sent in each slot and band, and the numbers of coefficients."""
+    """Attacks, laws, number of the step size, components sent by slot and band, numbers of coefficients."""
     decide = adaptive_decisions_of(data)
 
     def fair(digits):
@@ -248,10 +248,14 @@ def detail_by_the_document(data, channels, slot_of_frame, edges):
         return number
 
     attacks = [(fair(16), (fair(6), fair(6), fair(6))) for _ in range(fair(4))]
+    slots, digits = max(slot_of_frame) + 1, len(f"{channels:b}")
+    laws = np.zeros((slots, 12), int)
+    for place in np.ndindex(slots, 12):
+        high = decide(("law", 0), (4, 4))
+        laws[place] = 2 * high + decide(("law", 1 + high), (4, 4))
     j = fair(7)
     if j == 127:
-        return attacks, j, None, None
-    slots, digits = max(slot_of_frame) + 1, len(f"{channels:b}")
+        return attacks, laws, j, None, None
     sent = [[min(fair(digits), channels) for _ in range(8)] for _ in range(slots)]
     numbers = {}
     for k, slot in enumerate(slot_of_frame):
@@ -273,7 +277,7 @@ def detail_by_the_document(data, channels, slot_of_frame, edges):
                             length += 1
                         magnitude = 14 + 2**length + fair(length)
                     numbers[i, k, q] = sign * magnitude
-    return attacks, j, sent, numbers
+    return attacks, laws, j, sent, numbers
 
 
 def test_the_document_suffices_for_the_coding_of_the_envelope():
@@ -356,12 +360,19 @@ def test_the_document_suffices_for_attacks_and_coefficients():
         coefficients[:, frames, bins] *= (np.sqrt(power[slot, band]) * gain[slot, band])[:, None, None]
     attacks = [Attack(1, (2, 3, 63)), Attack(60_000, (0, 1, 2))]
     grid = CoefficientGrid(np.array(slot_of_frame), edges)
-    data, _ = encode_detail(attacks, coefficients, power, gain, grid, 500)
-    found, j, sent, numbers = detail_by_the_document(data, channels, slot_of_frame, edges)
+    sent_laws = random.integers(0, 4, (2, 12))
+    data, _ = encode_detail(attacks, sent_laws, coefficients, power, gain, grid, 500)
+    found, laws, j, sent, numbers = detail_by_the_document(data, channels, slot_of_frame, edges)
     assert found == [tuple(attack) for attack in attacks]
     assert max(map(abs, numbers.values())) > 100
-    ours_attacks, ours = decode_detail(data, power, gain, grid)
+    ours_attacks, limited, ours = decode_detail(data, power, gain, grid)
     assert ours_attacks == attacks
+    assert laws.tolist() == sent_laws.tolist()
+    for slot, band, i in np.ndindex(*power.shape):
+        w, law = power[slot, band, i], laws[slot, band]
+        largest = power[slot, band].max()
+        by_law = (w, w**2 / (w + 0.03 * largest), w * (w >= 0.03 * largest), w * (w >= 0.1 * largest))
+        assert limited[slot, band, i] == pytest.approx(by_law[law], rel=1e-9)
     assert ours.counts.tolist() == sent
     expected = np.zeros_like(ours.values)
     for (i, k, q), x in numbers.items():

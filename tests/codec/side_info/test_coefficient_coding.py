@@ -14,12 +14,13 @@ from codec.side_info.coefficient_coding import (
     decode_detail,
     encode_detail,
     is_sent,
-    no_detail,
     step_size,
 )
+from codec.side_info.weak_components import limited_power
 
 EDGES = np.array([2, 8, 16, 27, 43, 67, 100, 147, 215])
 GRID = CoefficientGrid(np.repeat([0, 1], 12), EDGES)
+LAWS = np.arange(24).reshape(2, 12) % 4
 ATTACKS = [Attack(3, (1, 2, 63)), Attack(65_535, (0, 0, 0))]
 
 
@@ -43,10 +44,11 @@ def test_what_is_sent_comes_back_within_the_step_size(size):
     The strongest components are sent, those above 0.06 of the squared step.
     """
     coefficients, power, gain = material()
-    data, _ = encode_detail(ATTACKS, coefficients, power, gain, GRID, size)
+    data, _ = encode_detail(ATTACKS, LAWS, coefficients, power, gain, GRID, size)
     assert len(data) == size
-    attacks, sent = decode_detail(data, power, gain, GRID)
+    attacks, limited, sent = decode_detail(data, power, gain, GRID)
     assert attacks == ATTACKS
+    assert np.array_equal(limited, limited_power(power, LAWS))
     own = coefficients[:, :, EDGES[0] : EDGES[-1]]
     where = is_sent(sent.counts, GRID, 3)
     assert where.any()
@@ -62,12 +64,14 @@ def test_what_is_sent_comes_back_within_the_step_size(size):
 
 
 def _index_of(data):
-    """The number of the step size by the document: 7 fair bits after 4 + 2 (16 + 18) bits of the attacks."""
+    """The number of the step size by the document: 7 fair bits after those of the attacks and the laws."""
     from codec.side_info.binary_coding import fair_number, reader
+    from codec.side_info.weak_components import code_laws
 
     state, coded = reader(data)
     for bits in (4, *(16, 6, 6, 6) * 2):
         fair_number(0, bits, state, coded)
+    code_laws(np.zeros((2, 12), np.int64), state, coded)
     return fair_number(0, 7, state, coded)
 
 
@@ -76,7 +80,8 @@ def test_more_bytes_give_a_smaller_error():
     own = coefficients[:, :, EDGES[0] : EDGES[-1]]
     errors = []
     for size in (300, 900, 2700, 8100):
-        _, sent = decode_detail(encode_detail([], coefficients, power, gain, GRID, size)[0], power, gain, GRID)
+        data, _ = encode_detail([], LAWS, coefficients, power, gain, GRID, size)
+        _, _, sent = decode_detail(data, power, gain, GRID)
         errors.append(np.square(sent.values - own).sum() / np.square(own).sum())
     assert all(np.diff(errors) < 0)
     assert errors[0] < 1
@@ -90,8 +95,8 @@ def test_the_rate_is_near_that_of_an_ideal_coder():
     power[:, :8] = 1
     coefficients = random.laplace(0, 0.5**0.5, (1, 24, 1024)).astype(np.float32)
     size = 900
-    data, _ = encode_detail([], coefficients, power, gain, GRID, size)
-    _, sent = decode_detail(data, power, gain, GRID)
+    data, _ = encode_detail([], LAWS, coefficients, power, gain, GRID, size)
+    _, _, sent = decode_detail(data, power, gain, GRID)
     step = np.unique(np.abs(sent.values))[1]
     numbers = np.round(np.abs(sent.values) / step).astype(int)
     edge = lambda n: np.exp(-np.sqrt(2) * step * (n - 0.36)) if n > 0 else 1.0  # noqa: E731, share of |x| beyond
@@ -103,32 +108,30 @@ def test_the_rate_is_near_that_of_an_ideal_coder():
 
 def test_nothing_is_sent_where_nothing_fits_or_there_are_no_powers():
     coefficients, power, gain = material()
-    assert decode_detail(encode_detail(ATTACKS, coefficients, power, gain, GRID, 3)[0], power, gain, GRID) == (
-        [],
-        None,
-    )
-    assert decode_detail(no_detail(25), power, gain, GRID) == ([], None)
-    attacks, sent = decode_detail(no_detail(1), power, gain, GRID)
-    assert (attacks, sent.counts.any()) == ([], False)
-    assert decode_detail(b"", power, gain, GRID) == ([], None)
-    assert decode_detail(encode_detail(ATTACKS, coefficients, None, gain, GRID, 99)[0], None, gain, GRID) == (
-        ATTACKS,
-        None,
-    )
+    nothing_fits, _ = encode_detail(ATTACKS, LAWS, coefficients, power, gain, GRID, 3)
+    assert nothing_fits == bytes(3)
+    for data in (nothing_fits, bytes(25), b""):
+        attacks, same, sent = decode_detail(data, power, gain, GRID)
+        assert attacks == []
+        assert np.array_equal(same, power)
+        assert sent is None or not sent.counts.any()
+    only_attacks, _ = encode_detail(ATTACKS, None, coefficients, None, gain, GRID, 99)
+    assert decode_detail(only_attacks, None, gain, GRID) == (ATTACKS, None, None)
 
 
 def test_the_largest_numbers_come_back():
     """Beyond 14 a magnitude is an Elias gamma code; a peak of 60 dB above the rest needs it."""
     coefficients, power, gain = material()
     coefficients[0, 5, 100] = -900 * np.sqrt(power[0, 6, 0]) * gain[0, 6]
-    _, sent = decode_detail(encode_detail([], coefficients, power, gain, GRID, 800)[0], power, gain, GRID)
+    data, _ = encode_detail([], LAWS, coefficients, power, gain, GRID, 800)
+    _, _, sent = decode_detail(data, power, gain, GRID)
     assert sent.values[0, 5, 100 - EDGES[0]] == pytest.approx(coefficients[0, 5, 100], rel=1e-3)
 
 
 def test_silence_takes_no_time_and_stays_silent():
     power, gain = np.zeros((2, 12, 3)), np.ones((2, 12))
-    data, _ = encode_detail([], np.zeros((3, 24, 1024), np.float32), power, gain, GRID, 100)
-    _, sent = decode_detail(data, power, gain, GRID)
+    data, _ = encode_detail([], LAWS, np.zeros((3, 24, 1024), np.float32), power, gain, GRID, 100)
+    _, _, sent = decode_detail(data, power, gain, GRID)
     assert sent is None or not sent.values.any()
 
 
@@ -136,8 +139,9 @@ def test_silence_takes_no_time_and_stays_silent():
 @given(st.binary(min_size=1, max_size=300))
 def test_any_bytes_are_finite_coefficients(data):
     _, power, gain = material()
-    attacks, sent = decode_detail(data, power, gain, GRID)
+    attacks, limited, sent = decode_detail(data, power, gain, GRID)
     assert len(attacks) <= 15
+    assert (limited <= power).all()
     if sent is not None:
         assert np.isfinite(sent.values).all()
         assert sent.counts.max() <= 3

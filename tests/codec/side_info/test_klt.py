@@ -125,6 +125,19 @@ def test_components_get_the_power_that_was_sent():
     assert not components(0 * x).any()
 
 
+def test_component_powers_are_the_mean_squares_of_slots_and_bands_without_the_gain():
+    """Of white noise they are its variance, in all components; of a slot that is silent they are 0."""
+    x = white(3)
+    x[:, 20_000:80_000] = 0
+    transform = ForwardKLT(HOP, RATE_HZ)
+    basis = random_basis(4, 4)._replace(gain=np.random.default_rng(1).uniform(0.5, 2, (4, 12)))
+    found = transform.component_powers(transform.transformed(mdct_of_packet(x, 0, PACKET), basis), basis)
+    assert found.shape == (4, 12, 4)
+    variance = np.square(x[:, 80_000:]).mean()
+    np.testing.assert_allclose(found[3, 6:], variance, rtol=0.15)
+    assert found[1].max() < 1e-9 * variance
+
+
 def test_what_is_sent_is_turned_down_by_6_db_before_the_network_and_nothing_else_is():
     """Two packets of two slots. The frame at their border is in both, and is treated the same in both."""
     length, channels = 128 * HOP, 3
