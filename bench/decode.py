@@ -1,14 +1,16 @@
 """Compare our decoding of a third-order file to a 7.1.4 file with other tools.
 
 Input is a 16-channel WAV, output a 12-channel WAV, in 24 bits and in 32-bit float, and all tools apply the same
-matrix. They run alternately; processor time (start-up included) and wall-clock time are compared. The other tools
-are numpy with soundfile, ffmpeg's `pan` filter and the EBU's `ear-render`, the last two if they are installed
-(--ear names the command of ear-render; it does not write float, so its 24-bit output is compared). The peak memory
-of our decoder beyond that of its imports is measured as well.
+matrix. They run in turns, each writes a new file, and linear algebra has one thread, since idle ones of OpenBLAS
+spin. Processor time (start-up included) and wall-clock time are compared; ratios are taken within a round. The
+other tools are numpy with soundfile, ffmpeg's `pan` filter and the EBU's `ear-render`, the last two if they are
+installed (--ear names the command of ear-render; it does not write float, so its 24-bit output is compared). The
+peak memory of our decoder beyond that of its imports is measured as well.
 """
 
 from __future__ import annotations
 
+import os
 import resource
 import shutil
 import statistics
@@ -62,20 +64,20 @@ def main() -> None:
         used_s: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
         for _ in range(given.rounds):
             for tool, command in commands.items():
+                (folder / "feed.wav").unlink(missing_ok=True)
                 used_s[tool].append(_seconds(command))
         peak = subprocess.run(
             [sys.executable, "-c", _PEAK_MEMORY, folder / "24.wav", folder / "feed.wav"],
             check=True, capture_output=True, text=True,
         ).stdout  # fmt: skip
-    median = {tool: statistics.median(cpu for cpu, _ in times) for tool, times in used_s.items()}
-    clock = {tool: statistics.median(wall for _, wall in times) for tool, times in used_s.items()}
-    print(f"{given.seconds} s of 16 channels to 7.1.4, median of {given.rounds}:")
-    for tool, seconds in median.items():
+    load = os.getloadavg()[0]
+    print(f"{given.seconds} s of 16 channels to 7.1.4, medians of {given.rounds} rounds, load {load:.1f}:")
+    for tool, times in used_s.items():
         ours = "render.decode, float" if "float" in tool else "render.decode"
-        print(f"  {tool:34s} {seconds:7.2f} s CPU {clock[tool]:7.2f} s   {seconds / median[ours]:6.2f} x {ours}")
-    if "ear-render" in median:
-        ratio = median["ear-render"] / median["render.decode, float"]
-        print(f"  ear-render over render.decode, float: {ratio:.1f} x")
+        cpu, clock = (statistics.median(kind) for kind in zip(*times, strict=True))
+        print(f"  {tool:28s} {cpu:7.2f} s CPU {clock:7.2f} s  {_ratio(times, used_s[ours])} x {ours}")
+    if "ear-render" in used_s:
+        print(f"  ear-render over float: {_ratio(used_s['ear-render'], used_s['render.decode, float'])} x")
     print(f"  peak memory of render.decode with loudness above import: {float(peak):.1f} MB")
 
 
@@ -112,10 +114,18 @@ def _commands(folder: Path, seconds: int, ear: str) -> dict[str, list[str]]:
     return {tool: [str(part) for part in command] for tool, command in commands.items()}
 
 
+def _ratio(times: list[tuple[float, float]], ours: list[tuple[float, float]]) -> str:
+    """Median and range of the ratios of processor time within the rounds."""
+    ratios = [theirs[0] / own[0] for theirs, own in zip(times, ours, strict=True)]
+    return f"{statistics.median(ratios):6.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+
+
 def _seconds(command: list[str]) -> tuple[float, float]:
     """Processor time and wall-clock time of a command, in seconds."""
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # else Python compiles its programs anew in every round
     before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    subprocess.run(command, check=True, capture_output=True)
+    subprocess.run(command, check=True, capture_output=True, env=environment)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, time.monotonic() - begin
 
