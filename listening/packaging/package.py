@@ -22,7 +22,7 @@ from listening.packaging.report_facts import known_facts, write_facts
 from listening.packaging.room_signals import write_signals
 from render.common.errors import InputError
 from render.common.files import read_json, temporary_folder, whole_file, write_json
-from render.common.parallel import in_parallel
+from render.common.parallel import in_parallel, workers_need
 from render.common.progress import progress
 from render.hoa.layout import is_layout_file, layout
 from render.loudspeakers.design import decoder_name
@@ -274,6 +274,7 @@ def _write_audio(
         if package.kind == "webmushra":  # it plays the open reference as the hidden one
             names = {name: condition for name, condition in names.items() if condition != REFERENCE}
         jobs[item] = (scenes, names, folder / item, temporary, form, test.plan, package.force)
+    workers_need("scipy.signal")  # of the loudness, which imports it late
     rendered = dict(
         progress(in_parallel(write_item, jobs, workers), f"render to {form.layout.name}, item", len(jobs))
     )
