@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _OFFSET_LU = -0.691  # annex 1, equation 2
 _ABSOLUTE_GATE_LUFS, _RELATIVE_GATE_LU = -70.0, -10.0
+_LANES = 16  # channels that are filtered at once, see `render.common.vectors`
 _STEPS_PER_BLOCK = 4  # gating blocks of 400 ms, overlapping by 75 %
 _SIDE_WEIGHT = 1.41  # annex 3, table 4: about +1.5 dB
 _OVERSAMPLING = 4
@@ -66,11 +67,13 @@ class LoudnessMeter:
     """
 
     def __init__(self, layout: Layout, sample_rate_hz: int):
-        self._weights = channel_weights(layout)
-        self._weighted = np.flatnonzero(self._weights)  # channels that count
+        groups = -(-len(layout.loudspeakers) // _LANES)
+        self._weights = np.zeros((groups, _LANES))
+        self._weights.flat[: len(layout.loudspeakers)] = channel_weights(layout)
         self._filter = k_weighting(sample_rate_hz)
-        self._state = np.zeros((2, len(self._weighted), 2))
+        self._state = np.zeros((groups, 4 * _LANES))
         self._step = round(0.1 * sample_rate_hz)
+        self._frames = np.zeros((self._step, _LANES))
         self._steps: list[float] = []  # weighted energy of each 100 ms
         self._energy, self._filled = 0.0, 0  # of the step that is not yet complete
 
@@ -81,21 +84,25 @@ class LoudnessMeter:
 
     def add(self, block: Float[ndarray, "channel time"]) -> None:
         """Add the next block of the signal."""
-        if not block.size:
-            return
-        from scipy.signal import sosfilt  # takes 0.4 s to import, which commands without loudness save
-
-        weighted, self._state = sosfilt(self._filter, block[self._weighted], axis=1, zi=self._state)
-        power = self._weights[self._weighted] @ np.square(weighted, out=weighted)
-        position = 0
-        while position < power.size:
-            part = power[position : position + self._step - self._filled]
-            self._energy += float(part.sum())
-            self._filled += part.size
-            position += part.size
+        samples = block.T
+        while len(samples):
+            part, samples = np.split(samples, [self._step - self._filled])
+            self._energy += self._weighted_energy(part)
+            self._filled += len(part)
             if self._filled == self._step:
                 self._steps.append(self._energy)
                 self._energy, self._filled = 0.0, 0
+
+    def _weighted_energy(self, samples: Float[ndarray, "time channel"]) -> float:
+        """Filter at most a step of the signal and return its energy, weighted and summed over the channels."""
+        from render.dsp.weighted_energy import add_energy  # loads Numba, which commands without loudness save
+
+        energy, frames = np.zeros_like(self._weights), self._frames[: len(samples)]
+        for group, (state, sums) in enumerate(zip(self._state, energy, strict=True)):
+            channels = samples[:, group * _LANES : (group + 1) * _LANES]
+            frames[:, : channels.shape[1]] = channels  # the others have no weight
+            add_energy(frames.reshape(-1), self._filter, state, sums)
+        return float(np.vdot(self._weights, energy))
 
     def integrated_lufs(self) -> float:
         """Gated loudness so far (annex 1, equations 4 to 7)."""

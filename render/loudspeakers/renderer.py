@@ -17,7 +17,6 @@ from numpy import ndarray
 
 from render.common.errors import InputError
 from render.common.files import record_path, sha256_of, write_json
-from render.common.prefetch import prefetched
 from render.common.progress import progress
 from render.dsp.block_processing import (
     dithered,
@@ -175,7 +174,7 @@ def decode_file(
     length = resampled_length(scene.length, scene.sample_rate_hz, rate_hz)
     feed = resampled(convolved(signal, filters), len(layout.labels), scene.sample_rate_hz, rate_hz, length)
     if meter:
-        feed = _metered(prefetched(feed), meter)  # decoding and metering take a core each
+        feed = _metered(feed, meter)
     if decoding.trims is not None:
         trims = [decoding.trims[label] for label in layout.labels]
         gains = [10 ** (trim.gain_db / 20) for trim in trims]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.signal import freqz_sos
+from scipy.signal import freqz_sos, sosfilt
 
 from render.common.errors import InputError
 from render.dsp.loudness import (
@@ -118,6 +118,16 @@ def test_silence_and_what_is_too_short():
     with pytest.raises(InputError, match=r"0\.399 s: gated loudness needs at least 0\.4 s"):
         integrated_loudness_lufs(short)
     assert ungated_loudness_lufs(short) == pytest.approx(-26.01, abs=0.05)
+
+
+@pytest.mark.parametrize("name", ["22.2", "7.1.4", "mono"])
+def test_the_energy_is_that_of_scipys_filter(name):
+    """Of more channels than are filtered at once, of fewer, and of one."""
+    of = layout(name)
+    samples = programme(len(of.labels), 48000, seconds=0.73)
+    power = channel_weights(of) @ sosfilt(k_weighting(48000), samples, axis=1).astype(np.float64) ** 2
+    expected = -0.691 + 10 * np.log10(power.mean())
+    assert ungated_loudness_lufs(Feed(samples, 48000, of)) == pytest.approx(expected, abs=1e-10)
 
 
 @settings(deadline=None, max_examples=20)
