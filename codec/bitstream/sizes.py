@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 PACKET_FRAMES = 256  # 2.97 s at 44.1 kHz and a hop of 512 samples
 LEVEL_SLOT_FRAMES, SLOT_FRAMES = 8, 64  # 93 ms and 0.74 s
-CODEBOOKS_KEPT = 2  # where coefficients take the place of others
+CODEBOOKS_KEPT = 2  # where coefficients take the place of others; the envelope takes a part of the second one
 
 
 class Framing(NamedTuple):

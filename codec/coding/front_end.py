@@ -35,9 +35,10 @@ from codec.bitstream.sizes import (
 )
 from codec.rvqgan.config import ModelConfig
 from codec.side_info import level_restoration
-from codec.side_info.analysis import BANDS, LEVEL_BANDS, band_edges, measure_parameters
+from codec.side_info.analysis import BANDS, LEVEL_BANDS, band_edges, measure_parameters, window_grid
 from codec.side_info.attacks import CONTEXT_SAMPLES, Attack, attenuate_before, find_attacks
-from codec.side_info.coefficient_coding import decode_detail, encode_detail
+from codec.side_info.band_slopes import set_slopes
+from codec.side_info.coefficient_coding import CoefficientGrid, decode_detail, encode_detail
 from codec.side_info.klt import MDCT_HOP, ForwardKLT, InverseKLT, KLTBasis, inverse_mdct, klt_basis, mdct_of_packet
 from codec.side_info.level_restoration import LevelRestorer
 from codec.side_info.parameter_coding import SpatialParameters, decode_parameters, encode_parameters
@@ -56,7 +57,7 @@ from codec.streaming.rechunk import rechunk, whole_units
 from codec.streaming.stream_layers import exact_context_frames
 from codec.streaming.threads import on_one_thread
 
-_USUAL_UNITS = 30  # 10.3 kbit/s
+_USUAL_UNITS = 30  # 10.3 kbit/s, and 0.65 kbit/s for the envelope
 
 
 class NetworkInput(NamedTuple):
@@ -126,7 +127,10 @@ def front_end_of(config: ModelConfig, framing: Framing = STANDARD, coefficient_u
 
 
 def usual_coefficient_units(config: ModelConfig) -> int:
-    """Size of attacks and coefficients that leaves room for two codebooks, at most that for 16 channels."""
+    """Size of attacks and coefficients that leaves room for two codebooks, at most that for 16 channels.
+
+    The envelope takes a part of the second one.
+    """
     if not config.side_layers:
         return 0
     codebook_bytes = SLOT_FRAMES * config.bits_per_code // 8  # in a slot
@@ -183,9 +187,9 @@ class SpatialSideInfo:
     (`codec.side_info.coefficient_coding`), the envelope above (`codec.side_info.temporal_envelope`), and attacks
     (`codec.side_info.attacks`). After the network, the decoder removes its offset
     (`codec.side_info.periodic_offset`), puts the coefficients that were sent into their place, transforms the
-    components back, each with the power that was sent (`codec.side_info.weak_components`), imposes the envelope,
-    restores the levels of the channels (`codec.side_info.level_restoration`), and turns down what is too loud
-    before attacks. See `FrontEnd`.
+    components back, each with the power that was sent (`codec.side_info.weak_components`), takes the steps between
+    bands from the spectra (`codec.side_info.band_slopes`), imposes the envelope, restores the levels of the
+    channels (`codec.side_info.level_restoration`), and turns down what is too loud before attacks. See `FrontEnd`.
 
     Parameters
     ----------
@@ -314,6 +318,7 @@ class SpatialSideInfo:
                     samples: ndarray,
                     before: int,
                     length: int,
+                    sent: SpatialParameters | None,
                     basis: KLTBasis,
                     envelope: bytes,
                     detail: bytes,
@@ -323,11 +328,13 @@ class SpatialSideInfo:
                     grid = transform.grid(spectrum.shape[1], len(basis.gain))
                     attacks, power, coefficients = decode_detail(detail, basis.power, basis.gain, grid)
                     result = transform.transformed(spectrum, basis._replace(power=power), seed, coefficients)
+                    if sent is not None:
+                        self._set_slopes(result, sent, grid, length)
                     channels = inverse_mdct(result)[:, :length]
                     return self._with_envelope(channels, envelope, basis), attacks
 
                 result, attacks = on_one_thread(
-                    transformed, samples, before, length, basis, envelope, detail, crc32(parameters)
+                    transformed, samples, before, length, sent, basis, envelope, detail, crc32(parameters)
                 )
                 waiting.append((sent, attacks))
                 yield result
@@ -337,6 +344,21 @@ class SpatialSideInfo:
             restored = restorer.restore(samples, before, length, sent, bool(attacks))
             attenuate_before(restored, attacks)
             yield restored
+
+    def _set_slopes(
+        self,
+        spectrum: Float32[ndarray, "channel frame bin"],
+        sent: SpatialParameters,
+        grid: CoefficientGrid,
+        length: int,
+    ) -> None:
+        """Take the steps at the edges of level bands from the spectra of a packet, in place."""
+        powers = 10 ** (sent.levels_db / 10)
+        inside = window_grid(length, self._hop).level_slots_of_slot
+        levels_db = 10 * np.log10(np.stack([powers[:, :, own].mean(2) for own in inside], 2))
+        audible = spectrum[sent.active]
+        set_slopes(audible, levels_db, grid.slot_of_frame, band_edges(self._sample_rate_hz))
+        spectrum[sent.active] = audible
 
     def _with_envelope(
         self, channels: Float32[ndarray, "channel time"], data: bytes, basis: KLTBasis

@@ -4,7 +4,7 @@ import io
 import math
 import zlib
 from functools import lru_cache
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from codec.bitstream.sizes import side_info_bytes
 from codec.coding.low_delay import write_low_delay
 from codec.coding.pipeline import encode, low_delay_header
 from codec.side_info.attacks import Attack, attenuate_before
+from codec.side_info.band_slopes import set_slopes
 from codec.side_info.coefficient_coding import CodedCoefficients, CoefficientGrid, decode_detail, encode_detail
 from codec.side_info.klt import InverseKLT, inverse_mdct, klt_basis, mdct_of_packet
 from codec.side_info.parameter_coding import (
@@ -313,6 +314,34 @@ def test_the_document_suffices_for_the_coding_of_the_envelope():
         cosine = 0.5 * np.cos(np.pi * k * (2 * i + 1) / 16) if k else np.full(8, np.sqrt(1 / 8))
         expected[t] += 0.015 * 2 ** (e / 8) * cosine * number_sent
     np.testing.assert_allclose(decode_envelope(data, 40, 8), expected, atol=1e-9)
+
+
+def test_the_document_suffices_for_the_slopes_of_bands():
+    random = np.random.default_rng(8)
+    edges, slot_of = edges_by_the_document(44_100), [0, 0, 0, 1, 1, 1, 1]
+    y = (random.standard_normal((2, 8, 1024)) * np.exp(random.normal(0, 1, (2, 1, 1024)))).astype(np.float32)
+    y[1, :, 700:] = 0
+    levels_db = random.uniform(-60, -40, (2, 24, 2))
+    middles = [(e + after - 1) / 2 for e, after in pairwise(edges.tolist())]
+    expected = y.astype(float)
+    for channel, slot in np.ndindex(2, 2):
+        frames = [k + 1 for k in range(7) if slot_of[k] == slot]
+        p = np.square(y[channel, frames].astype(float)).mean(0)
+        d = {}
+        for q in range(edges[16], 1024):
+            smooth = sum((5 - abs(n)) * p[min(q + n, 1023)] for n in range(-4, 5)) / 25
+            d[q] = np.interp(q, middles, levels_db[channel, :, slot]) - 10 * np.log10(1e-20 + smooth)
+        for band in range(16, 24):
+            inside = range(edges[band], min(edges[band + 1], 1024))
+            power = sum(p[q] + 1e-20 for q in inside)
+            d_b = 10 * np.log10(sum(10 ** (d[q] / 10) * (p[q] + 1e-20) for q in inside) / power)
+            for q in inside:
+                gain = 10 ** (min(max(d[q] - d_b, -9), 9) / 20)
+                expected[channel, [0, *frames] if slot == 0 else frames, q] *= gain
+    found = y.copy()
+    set_slopes(found, levels_db, np.array(slot_of), edges)
+    assert np.abs(expected - y).max() > 0.1
+    np.testing.assert_allclose(found, expected, rtol=2e-5, atol=1e-6)
 
 
 def test_the_document_suffices_for_the_envelope_of_the_channels():

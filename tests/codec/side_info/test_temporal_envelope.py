@@ -59,7 +59,7 @@ def test_a_step_of_the_level_is_a_step_of_the_loudness():
     found = relative_loudness(tone, EDGES)[0, :, band]
     weights = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(1, 18) / 18)
     for after in (1, 4):  # windows wholly behind the one at the step
-        behind = weights[8 - after + 1 :].sum() - weights[8 - after] * 0.5 + weights[8 - after]
+        behind = weights[9 - after :].sum() + weights[8 - after] / 2  # half of the window at the step
         course = (behind * 10**0.6 + (weights.sum() - behind)) / weights.sum()
         assert found[WINDOWS // 2 + after] == pytest.approx(10**0.6 / course, rel=0.03)
 
