@@ -328,7 +328,8 @@ class SpatialSideInfo:
                     grid = transform.grid(spectrum.shape[1], len(basis.gain))
                     attacks, power, coefficients = decode_detail(detail, basis.power, basis.gain, grid)
                     result = transform.transformed(spectrum, basis._replace(power=power), seed, coefficients)
-                    if sent is not None:
+                    # a network that has all the bits may know more of the spectrum than its levels
+                    if sent is not None and self._units:
                         self._set_slopes(result, sent, grid, length)
                     channels = inverse_mdct(result)[:, :length]
                     return self._with_envelope(channels, envelope, basis), attacks
