@@ -40,9 +40,11 @@ with soundfile.SoundFile(sys.argv[1]) as scene, soundfile.SoundFile(
 _PEAK_MEMORY = """
 import sys
 from pathlib import Path
-import scipy.signal  # which the loudness meter imports
+import numpy as np
+from render.dsp.loudness import LoudnessMeter
 from render.hoa.layout import layout
 from render.loudspeakers.renderer import Decoding, decode_file
+LoudnessMeter(layout("mono"), 48000).add(np.zeros((1, 1)))  # loads Numba
 def peak_kb():
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
 before = peak_kb()
