@@ -5,7 +5,7 @@ matrix. They run in turns, each writes a new file, and linear algebra has one th
 spin. Processor time (start-up included) and wall-clock time are compared; ratios are taken within a round. The
 other tools are numpy with soundfile, ffmpeg's `pan` filter and the EBU's `ear-render`, the last two if they are
 installed (--ear names the command of ear-render; it does not write float, so its 24-bit output is compared). The
-peak memory of our decoder beyond that of its imports is measured as well.
+peak memory of our decoder beyond that of its imports is measured as well, and with --old an older checkout.
 """
 
 from __future__ import annotations
@@ -59,10 +59,11 @@ def main() -> None:
     arguments.add_argument("--seconds", type=int, default=240, help="length of the scene (default 240)")
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--ear", default="ear-render", metavar="COMMAND", help="the EBU ADM Renderer's command")
+    arguments.add_argument("--old", type=Path, metavar="FOLDER", help="an older checkout to compare with")
     given = arguments.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        commands = _commands(folder, given.seconds, given.ear)
+        commands = _commands(folder, given.seconds, given.ear, given.old)
         used_s: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
         for _ in range(given.rounds):
             for tool, command in commands.items():
@@ -83,7 +84,7 @@ def main() -> None:
     print(f"  peak memory of render.decode with loudness above import: {float(peak):.1f} MB")
 
 
-def _commands(folder: Path, seconds: int, ear: str) -> dict[str, list[str]]:
+def _commands(folder: Path, seconds: int, ear: str, old: Path | None) -> dict[str, list[str]]:
     table, feed = folder / "matrix.txt", folder / "feed.wav"
     matrix = decoding_matrix(layout("7.1.4"), 3)
     np.savetxt(table, matrix)
@@ -98,6 +99,9 @@ def _commands(folder: Path, seconds: int, ear: str) -> dict[str, list[str]]:
                 file.write(0.05 * random.standard_normal((16, 48000), dtype=np.float32))
         ours = [sys.executable, "-m", "render.decode", scene, "--layout", "7.1.4", "-o", feed, "--force"]
         commands[f"render.decode{mark}"] = [*ours, "--subtype", subtype, "--no-loudness"]
+        if old:
+            in_old = ["env", "-C", old, f"PYTHONPATH={old.resolve()}"]
+            commands[f"older render.decode{mark}"] = [*in_old, *commands[f"render.decode{mark}"]]
         if kind == "24":
             commands["render.decode with loudness"] = ours
             commands["render.decode, dual"] = [*ours, "--no-loudness", "--decoder", "dual"]

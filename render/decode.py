@@ -63,7 +63,7 @@ def main() -> None:
     )
     arguments.add_argument("--dither", action="store_true", help="triangular dither, for PCM_16")
     arguments.add_argument(
-        "--no-loudness", action="store_true", help="do not measure the loudness, which doubles the speed"
+        "--no-loudness", action="store_true", help="do not measure the loudness, which takes about half a second"
     )
     arguments.add_argument("--force", action="store_true", help="replace an existing feed that differs")
     arguments.add_argument(

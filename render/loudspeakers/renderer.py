@@ -145,7 +145,7 @@ def decode_file(
     decoding : Decoding
     feed_format : FeedFormat
     measure_loudness : bool
-        Measure the loudness before any trims, which takes about as long as decoding.
+        Measure the loudness before any trims.
     force : bool
         Replace an existing file that differs.
 
