@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float32, Float64
-from matplotlib.figure import Figure
 from numpy import ndarray
 
 from codec.rvqgan.codec import RVQGAN
@@ -17,6 +17,9 @@ from render.common.figure_style import figure_style, write_figure
 from render.fileio.audio_file import writer
 from render.hoa.beams import beam_power, beam_weights
 from render.hoa.scene import order_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 BANDS_HZ = ((60, 500), (500, 2000), (2000, 8000))
 RANGE_DB = 20.0
@@ -88,6 +91,8 @@ def energy_map_db(covariance: Float64[ndarray, "acn acn"]) -> Float64[ndarray, "
 
 
 def _energy_maps(reference: ndarray, decoded: ndarray, config: ModelConfig, title: str) -> Figure:
+    from matplotlib.figure import Figure  # takes 0.5 s to import, which a run without pictures saves
+
     figure = Figure(figsize=(9.6, 4.4), layout="constrained")
     axes = figure.subplots(2, len(BANDS_HZ), sharex=True, sharey=True)
     rows = [[energy_map_db(c) for c in band_covariances(s, config.sample_rate_hz)] for s in (reference, decoded)]
@@ -112,6 +117,8 @@ def _energy_maps(reference: ndarray, decoded: ndarray, config: ModelConfig, titl
 
 
 def _channel_levels(reference: ndarray, decoded: ndarray, config: ModelConfig, title: str) -> Figure:
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(6.4, 3.2), layout="constrained")
     axes = figure.subplots()
     names = list(channel_groups(config))
