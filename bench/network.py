@@ -27,7 +27,6 @@ from codec.rvqgan.codec import RVQGAN
 from codec.rvqgan.config import ModelConfig
 from codec.rvqgan.layers import Block, Conv1d, ConvTranspose1d, ResidualUnit, Snake1d
 from codec.streaming import torch_layers, vector_layers
-from codec.streaming.stream_codec import SEGMENT_FRAMES
 from codec.streaming.stream_layers import TILE_FRAMES, Stream, StreamLayer, stream_layers
 
 CONFIG = ModelConfig()
@@ -53,7 +52,7 @@ def streamed(computed_by: Any, threads: int) -> tuple[Network, Network]:
 
         def run(x: np.ndarray) -> np.ndarray:
             prepared[:] = prepared or stream_layers(layers, computed_by, network.stored)
-            stream = Stream(prepared, channels, tile, threads, segments=TILE_FRAMES // SEGMENT_FRAMES)
+            stream = Stream(prepared, channels, tile, threads)
             rows = torch.from_numpy(np.ascontiguousarray(x.T))
             return torch.cat([*(part.clone() for part in stream.push(rows)), stream.finish()]).numpy().T
 

@@ -18,11 +18,10 @@ from torch import nn
 
 from codec.bitstream.format import ABSENT
 from codec.rvqgan.codec import RVQGAN
-from codec.streaming.stream_layers import CPU, TILE_FRAMES, Stream, StreamLayer, fastest_layers, stream_layers
+from codec.streaming.stream_layers import TILE_FRAMES, Stream, StreamLayer, fastest_layers, stream_layers
 from codec.streaming.threads import thread_pool
 from render.common.errors import InputError
 
-SEGMENT_FRAMES = 64  # with fewer, reading the weights takes longer than the arithmetic
 _kept: WeakKeyDictionary[nn.Sequential, dict[ModuleType, list[StreamLayer]]] = WeakKeyDictionary()
 
 
@@ -34,11 +33,6 @@ def _layers(model: RVQGAN, network: nn.Sequential, computed_by: ModuleType) -> l
     if computed_by not in kept:
         kept[computed_by] = stream_layers(network, computed_by, model.stored)
     return kept[computed_by]
-
-
-def _segments(tile_frames: int, device: torch.device) -> int:
-    """Return into how many segments a tile is cut: one where it is short, and on a GPU."""
-    return tile_frames // SEGMENT_FRAMES if device == CPU and tile_frames % SEGMENT_FRAMES == 0 else 1
 
 
 class StreamEncoder:
@@ -72,8 +66,7 @@ class StreamEncoder:
         self._tile = tile_frames * config.hop
         device = next(model.quantizer.parameters()).device
         layers = _layers(model, model.encoder.block, fastest_layers(device))
-        segments = _segments(tile_frames, device)
-        self._stream = Stream(layers, config.channels, self._tile, self._threads, device=device, segments=segments)
+        self._stream = Stream(layers, config.channels, self._tile, self._threads, device=device)
 
     @property
     def latency_samples(self) -> int:
@@ -136,10 +129,7 @@ class StreamDecoder:
         self._tile = tile_frames
         device = next(model.quantizer.parameters()).device
         layers = _layers(model, model.decoder.model, fastest_layers(device, bf16))
-        segments = _segments(tile_frames, device)
-        self._stream = Stream(
-            layers, config.latent_dim, self._tile, self._threads, running, device, bf16, segments
-        )
+        self._stream = Stream(layers, config.latent_dim, self._tile, self._threads, running, device, bf16)
         self._tables = thread_pool(self._threads).submit(code_tables, model).result()
 
     @property

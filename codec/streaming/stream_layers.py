@@ -6,8 +6,9 @@ which is exactly the padding of the published layers. A `Stream` keeps the end o
 nothing is computed twice and memory does not depend on the length of the signal.
 
 The bits are the same however the signal arrives and on any number of threads. The input is first cut into tiles
-that are counted from its first sample; within a tile, the work is divided into parts whose sizes depend on the
-layer alone. Each part is computed by one thread, and the threads share the parts.
+that are counted from its first sample; within a tile, the work is divided into pieces and parts whose sizes depend
+on the layers alone (and of which the bits do not depend, where `vector_layers` computes). Each part is computed by
+one thread, and the threads share the parts.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from types import ModuleType
 
 import torch
@@ -25,12 +27,13 @@ from codec.rvqgan.codec import contextual_frames
 from codec.rvqgan.config import ModelConfig
 from codec.rvqgan.layers import Block, Conv1d, ConvTranspose1d, ResidualUnit, Snake1d
 from codec.streaming import torch_layers, vector_kernels, vector_layers
-from codec.streaming.threads import thread_pool
+from codec.streaming.threads import on_one_thread, thread_pool
 from render.common.memory import return_freed_memory
 
 CPU = torch.device("cpu")
-TILE_FRAMES = 256  # 3 s at 44.1 kHz; the weights are read once per tile, so shorter tiles are slower
-PART_ELEMENTS = 2**19  # samples times channels of a part
+TILE_FRAMES = 256  # 3 s at 44.1 kHz; the widest weights are read once per tile, so shorter tiles are slower
+PIECE_ELEMENTS = 3 * 2**19  # samples times channels that pass a section together, and stay in the cache
+PART_ELEMENTS = 2**18  # the same for a part
 MIN_PART_ROWS = 1024  # with fewer samples in a part, reading the weights takes longer than the arithmetic
 
 Rows = Float[Tensor, "time channel"]
@@ -50,7 +53,9 @@ class StreamLayer:
     up, down : int
         n input samples make n · up / down output samples.
     step : int
-        Number of input samples that are computed together; parts are multiples of it.
+        Number of input samples that are computed together: on where they begin, the bits depend.
+    block : int
+        Multiple of `step` that takes no longer than is necessary; parts are multiples of it.
     channels_out : int
     """
 
@@ -60,6 +65,7 @@ class StreamLayer:
     up: int
     down: int
     step: int
+    block: int
     channels_out: int
 
 
@@ -76,26 +82,29 @@ def _convolution(layer: Conv1d, activation: Snake1d | None, layers: ModuleType) 
     after = (kernel - 1) * dilation + 1 - stride - before
     compute = layers.convolution(layer, activation)
     step = stride * layers.TWO_TAP_STEP if kernel == 2 * stride else stride
-    return StreamLayer(compute, before, after, 1, stride, step, layer.out_channels)
+    return StreamLayer(compute, before, after, 1, stride, step, step * layers.BLOCK_STEPS, layer.out_channels)
 
 
 def _transposed(layer: ConvTranspose1d, activation: Snake1d | None, layers: ModuleType) -> StreamLayer:
     compute = layers.transposed(layer, activation)
-    return StreamLayer(compute, 1, 1, layer.stride[0], 1, layers.TWO_TAP_STEP, layer.out_channels)
+    step = layers.TWO_TAP_STEP
+    # Of the output between two parts one half belongs to each of them; both compute it with the samples before it.
+    return StreamLayer(compute, step, 1, layer.stride[0], 1, step, step * layers.BLOCK_STEPS, layer.out_channels)
 
 
 def _residual(unit: ResidualUnit, layers: ModuleType) -> StreamLayer:
     wide = unit.block[1]
     assert isinstance(wide, Conv1d)
     margin, step = int(wide.padding[0]), layers.residual_step(wide.dilation[0])
-    return StreamLayer(layers.residual(unit), margin, margin, 1, 1, step, wide.out_channels)
+    block = step * layers.BLOCK_STEPS
+    return StreamLayer(layers.residual(unit), margin, margin, 1, 1, step, block, wide.out_channels)
 
 
 def _pointwise(function: nn.Module, channels: int) -> StreamLayer:
     def compute(x: Rows, out: Rows) -> None:
         out.copy_(function(x))
 
-    return StreamLayer(compute, 0, 0, 1, 1, 1, channels)
+    return StreamLayer(compute, 0, 0, 1, 1, 1, 1, channels)
 
 
 def stream_layers(
@@ -151,8 +160,40 @@ def _after_first_tile(layers: list[StreamLayer], samples: int) -> tuple[list[int
     return kept, samples
 
 
+class _Waiting:
+    """Samples in front of a section: those that its first layer needs again, and those that came after them."""
+
+    def __init__(self, rows: Rows):
+        self._memory, self._start, self._stop = rows, 0, len(rows)
+
+    @property
+    def rows(self) -> Rows:
+        """The samples."""
+        return self._memory[self._start : self._stop]
+
+    def room(self, count: int) -> Rows:
+        """Return memory behind the samples, into which `count` more are written."""
+        held = self._stop - self._start
+        if self._stop + count > len(self._memory):
+            memory = self._memory
+            if held + count > len(memory):
+                memory = torch.empty(held + count, memory.shape[1], device=memory.device)
+            memory[:held] = self.rows.clone()
+            self._memory, self._start, self._stop = memory, 0, held
+        self._stop += count
+        return self._memory[self._stop - count : self._stop]
+
+    def drop(self, count: int) -> None:
+        """Forget the first samples."""
+        self._start += count
+
+
 class Stream:
     """A chain of layers with the state between them.
+
+    A section is a layer that changes the sampling rate and those behind it. The samples of a tile pass a section in
+    pieces, and a piece passes all sections that follow before the next one comes, so that what lies between the
+    layers stays in the cache however many samples a tile has there.
 
     Parameters
     ----------
@@ -164,19 +205,15 @@ class Stream:
     running : bool
         Whether to begin as in the middle of a signal, after a whole number of tiles, which are taken to be zero.
     device : torch.device
-        Where the weights are. Threads and parts concern the CPU; a GPU processes each tile as a whole.
+        Where the weights are. Threads, pieces and parts concern the CPU; a GPU processes each tile as a whole.
     bf16 : bool
         Whether to convolve in bfloat16.
-    segments : int
-        Number of equal parts of a tile that pass all layers one after the other, so that the samples between two
-        layers take less memory.
     """
 
     def __init__(
         self, layers: list[StreamLayer], channels: int, tile: int, threads: int, running: bool = False,
-        device: torch.device = CPU, bf16: bool = False, segments: int = 1,
+        device: torch.device = CPU, bf16: bool = False,
     ):  # fmt: skip
-        self._segments = segments
         self._layers, self._tile, self._threads = layers, tile, threads
         self._device, self._bf16 = device, bf16
         widths = [channels, *(layer.channels_out for layer in layers)]
@@ -186,14 +223,21 @@ class Stream:
         # The end of the input of every layer, initially the zeros before the signal.
         sizes = zip(kept, widths, strict=False)
         self._tails = [torch.zeros(rows, width, device=device) for rows, width in sizes]
-        # Memory for the input and the output of a layer; the layers alternate between the two. It is enough for
-        # nearly all, since blocks that grow leave holes in the heap.
-        rows, elements = tile // segments, 0
-        for layer, width in zip(layers, widths, strict=False):
-            elements = max(elements, (rows + layer.before + layer.after + 2 * layer.step) * width)
-            rows = (rows + layer.step) * layer.up // layer.down
-        self._scratch = [torch.empty(elements, device=device) for _ in range(2)]
+        starts = [index for index, layer in enumerate(layers) if not index or layer.up != layer.down]
+        self._sections = [range(*ends) for ends in zip(starts, [*starts[1:], len(layers)], strict=True)]
+        self._waiting = [_Waiting(self._tails[start]) for start in starts]
+        self._pieces = [self._piece(section, widths) for section in self._sections]
+        # Memory for the input and the output of a layer; the layers of a section alternate between the two.
+        self._scratch = [torch.empty(0, device=device) for _ in range(2)]
         self._pending: list[Rows] = []
+
+    def _piece(self, section: range, widths: list[int]) -> int:
+        """Return how many samples pass a section together."""
+        if self._device != CPU:
+            return self._tile * 2**20
+        first = self._layers[section[0]]
+        width = max(widths[section[0]], widths[section[0] + 1] * first.up // first.down)
+        return max(1, PIECE_ELEMENTS // width // first.block) * first.block
 
     @property
     def ahead(self) -> int:
@@ -225,41 +269,76 @@ class Stream:
         rest = torch.cat(self._pending) if self._pending else self._tails[0][:0]
         return self._run(rest, last=True)
 
-    @torch.inference_mode()
     def _run(self, rows: Rows, last: bool) -> Rows:
-        """Return the output of a tile, whose segments pass all layers one after the other."""
-        size = self._tile // self._segments
-        starts = range(0, max(1, len(rows)), size)
-        ends = [start == starts[-1] for start in starts]
-        outputs = [
-            self._pass(rows[start : start + size], end, last and end)
-            for start, end in zip(starts, ends, strict=True)
-        ]
+        """Return the output of a tile."""
+        if self._threads == 1:  # one hand-over for all layers
+            return on_one_thread(self._tile_output, rows, last)
+        return self._tile_output(rows, last)
+
+    @torch.inference_mode()
+    def _tile_output(self, rows: Rows, last: bool) -> Rows:
+        self._waiting[0].room(len(rows))[:] = rows
+        outputs = self._advance(0, True, last)
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
-    def _pass(self, rows: Rows, end: bool, last: bool) -> Rows:
-        """Pass samples through all layers, each of which computes whole steps, at the end of a tile all.
+    def _advance(self, number: int, end: bool, last: bool) -> list[Rows]:
+        """Pass what waits in front of a section through this one and all that follow, in pieces of equal size.
+
+        Unless the tile is at its end, less than a piece goes on waiting.
+        """
+        if number == len(self._sections):
+            return []
+        layer = self._layers[self._sections[number][0]]
+        waiting = self._waiting[number]
+        if last:
+            waiting.room(layer.after).zero_()
+        usable = max(0, len(waiting.rows) - layer.before - layer.after)
+        pieces = round(usable / self._pieces[number])
+        if end:
+            pieces, unit = max(1, pieces), layer.down
+        else:
+            pieces, unit = usable // self._pieces[number] and pieces, layer.block
+        usable -= usable % unit
+        outputs = []
+        for piece in range(pieces):
+            at_end = end and piece == pieces - 1
+            size = usable if piece == pieces - 1 else usable // (pieces - piece) // layer.block * layer.block
+            usable -= size
+            outputs += self._pass(number, size, at_end, last and at_end)
+        return outputs
+
+    def _pass(self, number: int, usable: int, end: bool, last: bool) -> list[Rows]:
+        """Pass samples through the layers of a section, each of which computes whole steps, at the end of a tile all.
 
         At the end of a tile the last step may be shorter, as far as the stride allows. If a layer waited for whole
         steps there, too, what it leaves would depend on the tiles before; so every tile leaves as many samples as
         the first one, which `lag` and streams that begin in the middle count on.
         """
-        x, held = self._input(0, len(rows), last)
-        x[len(self._tails[0]) : len(self._tails[0]) + len(rows)] = rows
-        for index, layer in enumerate(self._layers):
-            usable = max(0, held - layer.before - layer.after)
-            usable -= usable % (layer.down if end else layer.step)
+        section, waiting = self._sections[number], self._waiting[number]
+        x = waiting.rows
+        held = len(x)
+        for index in section:
+            layer = self._layers[index]
+            if index != section[0]:
+                usable = max(0, held - layer.before - layer.after)
+                usable -= usable % (layer.down if end else layer.step)
             produced = usable * layer.up // layer.down
-            if index + 1 < len(self._layers):
+            if index != section[-1]:
                 following, held_there = self._input(index + 1, produced, last)
                 out = following[len(self._tails[index + 1]) :][:produced]
+            elif number + 1 < len(self._sections):
+                following, held_there = self._tails[index], 0
+                out = self._waiting[number + 1].room(produced)
             else:
                 following = out = torch.empty(produced, layer.channels_out, device=self._device)
                 held_there = produced
             self._compute(layer, x, usable, out)
-            self._tails[index] = x[usable:held].clone()
+            if index == section[0]:
+                waiting.drop(usable)
+            else:
+                self._tails[index] = x[usable:held].clone()
             x, held = following, held_there
-        return x
+        return self._advance(number + 1, end, last) if number + 1 < len(self._sections) else [out]
 
     def _input(self, index: int, incoming: int, last: bool) -> tuple[Rows, int]:
         """Return the input of a layer, and its length: tail, room for `incoming` samples, zeros after the end."""
@@ -275,19 +354,24 @@ class Stream:
         return x, held
 
     def _compute(self, layer: StreamLayer, x: Rows, usable: int, out: Rows) -> None:
-        size = max(MIN_PART_ROWS, PART_ELEMENTS // x.shape[1]) // layer.step * layer.step
-
-        @torch.inference_mode()  # like autocast, a setting of each thread
-        def part(start: int, stop: int) -> None:
-            with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
-                layer.compute(
-                    x[start : stop + layer.before + layer.after],
-                    out[start * layer.up // layer.down : stop * layer.up // layer.down],
-                )
-
         if self._device != CPU:
             with torch.backends.cudnn.flags(deterministic=True, allow_tf32=False):
-                part(0, usable)
+                self._part(layer, x, out, 0, usable)
             return
+        parts = max(1, min(usable * x.shape[1] // PART_ELEMENTS, usable // MIN_PART_ROWS))
+        size = max(1, math.ceil(usable / parts / layer.block)) * layer.block
         starts = range(0, usable, size)
-        list(thread_pool(self._threads).map(part, starts, (min(start + size, usable) for start in starts)))
+        stops = [min(start + size, usable) for start in starts]
+        if self._threads == 1:
+            for start, stop in zip(starts, stops, strict=True):
+                self._part(layer, x, out, start, stop)
+            return
+        list(thread_pool(self._threads).map(partial(self._part, layer, x, out), starts, stops))
+
+    @torch.inference_mode()  # like autocast, a setting of each thread
+    def _part(self, layer: StreamLayer, x: Rows, out: Rows, start: int, stop: int) -> None:
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
+            layer.compute(
+                x[start : stop + layer.before + layer.after],
+                out[start * layer.up // layer.down : stop * layer.up // layer.down],
+            )

@@ -18,6 +18,7 @@ from codec.rvqgan.snake import snake
 NAME = "oneDNN" if torch.backends.mkldnn.is_available() else "PyTorch"
 CPU = torch.device("cpu")
 TWO_TAP_STEP = 1  # rows that a convolution of kernel 2·stride makes together
+BLOCK_STEPS = 1
 
 Rows = Float[Tensor, "time channel"]
 Compute = Callable[[Rows, Rows], None]

@@ -286,6 +286,13 @@ _inputs_of_2, _outputs_of_2 = _filter_inputs(TWO_TAPS), _filter_outputs(TWO_TAPS
 
 
 @compiled(nogil=True, error_model="numpy")
+def _block(total, most, step):
+    """Return the size of the fewest equal blocks of at most `most`, a multiple of `step` as `most` is."""
+    blocks = max(1, -(-total // most))
+    return -(-total // (blocks * step)) * step
+
+
+@compiled(nogil=True, error_model="numpy")
 def _panel_product(a, rows, panel, out):
     """Write a · panel to `out` (row, width), of which rows after the last are written, and of `a` read."""
     step = ROWS_OF[panel.shape[1] // LANES]
@@ -380,6 +387,7 @@ def filter_two_taps(
     """
     count = len(x) // stride - 1
     panels, _, inner, width = weights.shape
+    tiles = _block(-(-count // OUTPUTS_OF_2), tiles, ROWS_OF[width // LANES])
     rows = activated.reshape(len(activated) // stride, inner)
     flat = taps.reshape(inner * width)
     skipped = (cut + columns - 1) // columns  # rows that are not whole
@@ -422,11 +430,12 @@ def residual_unit(
 ):  # fmt: skip
     """Write x + conv1(Snake(conv7(Snake(x)))) to `out`.
 
-    A group is `dilation` interleaved tiles, each of `OUTPUTS_OF_7` samples; a block has `groups` of them.
+    A group is `dilation` interleaved tiles, each of `OUTPUTS_OF_7` samples; a block has at most `groups` of them.
     """
     period = OUTPUTS_OF_7 * dilation
     margin = 3 * dilation
     panels, _, _, width = wide.shape
+    groups = _block(-(-len(out) // period), groups, ROWS_OF[width // LANES])
     for first in range(0, len(out), groups * period):
         rows = min(groups * period, len(out) - first)
         tiles = (rows + period - 1) // period * dilation

@@ -47,6 +47,7 @@ FILTER_ELEMENTS = 2**17  # the same of the transformed samples of a minimal filt
 FILTER_TILES = 56  # so many tiles, since for fewer, reading the weights takes longer than the arithmetic
 TWO_TAP_TILES = 112  # the same for two taps, whose weights are also transformed
 TWO_TAP_STEP = OUTPUTS_OF_2  # rows that two taps make together, each of a stride of samples on the longer side
+BLOCK_STEPS = next(iter(TILE_ROWS.values()))  # so many steps fill the tiles of a matrix product
 _MAX_ROWS = max(ROWS_OF)
 BUFFER_ELEMENTS = 2**22  # enough for nearly all layers; what is not written takes no memory
 _NOTHING = np.empty(0, np.float32)
@@ -153,14 +154,13 @@ def _two_taps(
     weights = _panels(matrices, 2, inner, columns, width)
     offset = _vector(torch.from_numpy(bias), len(weights) * width)
     factors = _snake_factors(activation, inner // stride)
-    tiles = max(TWO_TAP_TILES, FILTER_ELEMENTS // (PRODUCTS_OF_2 * inner))
     step = TILE_ROWS[width // LANES]
-    room = -(-tiles // step) * step
+    tiles = -(-max(TWO_TAP_TILES, FILTER_ELEMENTS // (PRODUCTS_OF_2 * inner)) // step) * step
 
     def compute(x: Rows, out: Rows) -> None:
         activated, transformed, taps, products, made = _divided(
-            ((tiles * OUTPUTS_OF_2 + 1) * stride, inner // stride), (PRODUCTS_OF_2, room, inner), (inner, width),
-            (PRODUCTS_OF_2, room, width), (OUTPUTS_OF_2, width),
+            ((tiles * OUTPUTS_OF_2 + 1) * stride, inner // stride), (PRODUCTS_OF_2, tiles, inner), (inner, width),
+            (PRODUCTS_OF_2, tiles, width), (OUTPUTS_OF_2, width),
         )  # fmt: skip
         filter_two_taps(
             x.numpy(), stride, tiles, *factors, weights, offset, cut, columns, out.numpy().reshape(-1), activated,
@@ -193,7 +193,8 @@ def transposed(layer: ConvTranspose1d, activation: Snake1d | None) -> Compute:
     first, second = layer.weight.detach().unflatten(2, (2, stride)).unbind(2)  # (channel, channel_out, phase)
     matrices = (half.transpose(1, 2).flatten(1).numpy() for half in (second, first))
     bias = np.tile(_vector(layer.bias, channels), stride)
-    return _two_taps(matrices, _padded(layer.in_channels), bias, activation, 1, int(layer.padding[0]) * channels)
+    cut = int(layer.padding[0]) + (TWO_TAP_STEP - 1) * stride
+    return _two_taps(matrices, _padded(layer.in_channels), bias, activation, 1, cut * channels)
 
 
 def residual_step(dilation: int) -> int:
@@ -217,15 +218,15 @@ def residual(unit: ResidualUnit) -> Compute:
     held = len(wide_weights) * width
     wide_bias, narrow_bias = _vector(wide.bias, held), _vector(narrow.bias, held)
     factors, second_factors = _snake_factors(first, padded), _snake_factors(second, held)
-    groups = -(-max(FILTER_TILES, FILTER_ELEMENTS // (PRODUCTS_OF_7 * padded)) // dilation)
     step = TILE_ROWS[width // LANES]
+    tiles = max(FILTER_TILES, FILTER_ELEMENTS // (PRODUCTS_OF_7 * padded))
+    groups = max(1, round(tiles / (dilation * step))) * step
     tiles = groups * dilation
-    room = -(-tiles // step) * step
 
     def compute(x: Rows, out: Rows) -> None:
         activated, transformed, products, hidden, tile = _divided(
-            (tiles * OUTPUTS_OF_7 + 6 * dilation, padded), (PRODUCTS_OF_7, room, padded),
-            (PRODUCTS_OF_7, room, width), (tiles * OUTPUTS_OF_7 + _MAX_ROWS, held), (_MAX_ROWS, width),
+            (tiles * OUTPUTS_OF_7 + 6 * dilation, padded), (PRODUCTS_OF_7, tiles, padded),
+            (PRODUCTS_OF_7, tiles, width), (tiles * OUTPUTS_OF_7 + _MAX_ROWS, held), (_MAX_ROWS, width),
         )  # fmt: skip
         residual_unit(
             x.numpy(), dilation, groups, *factors, wide_weights, wide_bias, *second_factors, narrow_weights,

@@ -13,7 +13,8 @@ from codec.bitstream.format import ABSENT
 from codec.checkpoints.model_file import load, save
 from codec.rvqgan.codec import RVQGAN, contextual_frames
 from codec.rvqgan.config import ModelConfig
-from codec.streaming import stream_codec, torch_layers, vector_kernels, vector_layers
+from codec.streaming import stream_layers as streaming
+from codec.streaming import torch_layers, vector_kernels, vector_layers
 from codec.streaming.stream_codec import StreamDecoder, StreamEncoder
 from codec.streaming.stream_layers import Stream, exact_context_frames, stream_layers
 from render.common.errors import InputError
@@ -34,9 +35,9 @@ def processor(request, monkeypatch):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def two_segments_of_a_tile():
+def several_pieces_of_a_tile():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stream_codec, "SEGMENT_FRAMES", TILE // 2)
+        patch.setattr(streaming, "PIECE_ELEMENTS", 2**13)
         yield
 
 
@@ -89,6 +90,18 @@ def test_any_configuration_streams(config):
     whole = model.decoder(model.quantizer.decode(torch.from_numpy(codes)[None]))[0].numpy()
     decoded = pushed(StreamDecoder(model, tile_frames=TILE), [codes])
     np.testing.assert_allclose(decoded, whole, atol=AGREEMENT * np.abs(whole).max())
+
+
+@pytest.mark.skipif(vector_kernels.INSTRUCTION_SET is None, reason="no vector code for this processor")
+@pytest.mark.parametrize("elements", [1, 2**11, 2**30])
+def test_neither_pieces_nor_parts_change_a_bit(model, elements, monkeypatch):
+    x = noise(20 * HOP + 7)
+    codes = pushed(StreamEncoder(model, tile_frames=TILE), [x])
+    samples = pushed(StreamDecoder(model, tile_frames=TILE), [codes])
+    for name in ("PIECE_ELEMENTS", "PART_ELEMENTS", "MIN_PART_ROWS"):
+        monkeypatch.setattr(streaming, name, elements)
+    assert np.array_equal(codes, pushed(StreamEncoder(model, tile_frames=TILE), [x]))
+    assert np.array_equal(samples, pushed(StreamDecoder(model, tile_frames=TILE), [codes]))
 
 
 def test_the_same_bits_on_a_processor_without_vectors(model, monkeypatch):

@@ -75,10 +75,11 @@ def test_strided_convolution(channels, stride, length):
 @pytest.mark.parametrize(("channels", "stride", "length"), [(12, 6, 50), (32, 2, 9000), (128, 8, 1)])
 def test_transposed_convolution(channels, stride, length):
     layer, snake = weights_of(upsample(channels, channels // 2, stride)), weights_of(Snake1d(channels))
-    x = torch.randn(length + 2, channels)
+    before = vector_layers.TWO_TAP_STEP
+    x = torch.randn(before + length + 1, channels)
     inputs = deepcopy(snake).double()(exact(x))
     whole = conv_transpose1d(inputs, layer.weight.double(), layer.bias.double(), stride, stride // 2)[0].t()
-    expected = whole[stride : stride + length * stride]
+    expected = whole[before * stride : (before + length) * stride]
     assert relative_error(vector_layers.transposed(layer, snake), x, expected) < 3e-6
 
 
@@ -102,6 +103,18 @@ def test_a_part_of_a_strided_convolution_has_the_bits_of_the_whole():
         compute(x, whole)
         for start, stop in ((0, 5), (5, 600), (600, 700)):
             compute(x[4 * start : 4 * stop + 4], parts[start:stop])
+    assert torch.equal(whole, parts)
+
+
+def test_a_part_of_a_transposed_convolution_has_the_bits_of_the_whole():
+    compute = vector_layers.transposed(weights_of(upsample(24, 20, 4)), None)
+    before = vector_layers.TWO_TAP_STEP
+    x = torch.randn(before + 700 + 1, 24)
+    whole, parts = torch.empty(4 * 700, 20), torch.empty(4 * 700, 20)
+    with torch.inference_mode():
+        compute(x, whole)
+        for start, stop in ((0, 5), (5, 600), (600, 700)):
+            compute(x[start : before + stop + 1], parts[4 * start : 4 * stop])
     assert torch.equal(whole, parts)
 
 
