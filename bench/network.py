@@ -54,7 +54,7 @@ def streamed(computed_by: Any, threads: int) -> tuple[Network, Network]:
             prepared[:] = prepared or stream_layers(layers, computed_by, network.stored)
             stream = Stream(prepared, channels, tile, threads)
             rows = torch.from_numpy(np.ascontiguousarray(x.T))
-            return torch.cat([*(part.clone() for part in stream.push(rows)), stream.finish()]).numpy().T
+            return torch.cat([*stream.push(rows), *stream.finish()]).numpy().T
 
         return run
 

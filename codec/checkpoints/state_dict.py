@@ -58,9 +58,10 @@ def assemble(
         )
     if streamed and not weight_norm:
         model = meta_model(config)
-        model.quantizer.to_empty(device="cpu")
         # without the model itself, which would hold itself and be freed only by the cycle collector
         names = {layer: name for name, layer in model.named_modules() if name}
+        # PyTorch's `to_empty` would need a second to import what it needs on the "meta" device
+        model.quantizer.load_state_dict(_weights_of(names, tensor, model.quantizer), assign=True)
         model.stored = partial(_with_weights, names, tensor)
     else:
         with torch.random.fork_rng(devices=[]):  # initialisation must not advance the caller's random generator
@@ -82,9 +83,14 @@ def assemble(
 def _with_weights(names: Mapping[nn.Module, str], tensor: Callable[[str], Tensor], layer: nn.Module) -> nn.Module:
     """Return a copy of a layer that has no memory for its weights, with the weights."""
     present = deepcopy(layer)
-    weights = {name: tensor(f"{names[layer]}.{name}").float() for name in present.state_dict()}
-    present.load_state_dict(weights, assign=True)
+    present.load_state_dict(_weights_of(names, tensor, layer), assign=True)
     return present.requires_grad_(False)
+
+
+def _weights_of(
+    names: Mapping[nn.Module, str], tensor: Callable[[str], Tensor], layer: nn.Module
+) -> dict[str, Tensor]:
+    return {name: tensor(f"{names[layer]}.{name}").float() for name in layer.state_dict()}
 
 
 def shapes_of(config: ModelConfig, weight_norm: bool) -> dict[str, tuple[int, ...]]:

@@ -39,7 +39,7 @@ from render.common.files import refuse_to_replace
 from render.common.progress import progress
 from render.common.stdio import input_path, output_path
 from render.dsp.block_processing import resampled_part
-from render.fileio.audio_file import AudioInfo, blocks, info, writer
+from render.fileio.audio_file import BLOCK_LENGTH, AudioInfo, blocks, info, writer
 from render.fileio.feed_file import feed_blocks, feed_info
 from render.fileio.scene_file import scene_blocks, scene_info
 from render.hoa.layout import layout
@@ -100,7 +100,8 @@ class AudioOutput:
                 writer(path, channels, sample_rate_hz, subtype=self.subtype, force=self.force)
             )
             for block in decoded:
-                output.write(block)
+                for start in range(0, block.shape[1], BLOCK_LENGTH):  # what the writer converts stays small
+                    output.write(block[:, start : start + BLOCK_LENGTH])
 
 
 @dataclass(frozen=True)

@@ -338,10 +338,10 @@ def decode_packets(
         owed = decoder.lag_samples if first else 0  # samples of earlier packets, which come out first
         for packet in packets:
             side_info.append(packet.side_info)
-            samples = decoder.push(packet.codes)
-            skipped = min(owed, samples.shape[1])
-            owed -= skipped
-            yield samples[:, skipped:]
+            for samples in decoder.pieces(packet.codes):
+                skipped = min(owed, samples.shape[1])
+                owed -= skipped
+                yield samples[:, skipped:]
         yield decoder.finish()
 
     counts = _packet_frame_counts(header, first)

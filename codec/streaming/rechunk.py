@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -25,7 +26,7 @@ def rechunk(
     length : int
         Columns of the block without its context.
     """
-    waiting: list[ndarray] = []
+    waiting: deque[ndarray] = deque()
     before, columns, exhausted = 0, 0, False
     iterator = iter(parts)
     for block in lengths:
@@ -36,14 +37,37 @@ def rechunk(
             else:
                 waiting.append(part)
                 columns += part.shape[1]
+        part = None
         if columns == before:
             return
-        buffer = waiting[0] if len(waiting) == 1 else np.concatenate(waiting, axis=1)
-        length = min(block, buffer.shape[1] - before)
-        yield buffer[:, : before + length + context], before, length
-        keep_from = max(0, before + length - context)
-        before = before + length - keep_from
-        waiting, columns = [buffer[:, keep_from:]], columns - keep_from
+        length = min(block, columns - before)
+        yield _first_columns(waiting, before + block + context), before, length
+        passed = max(0, before + length - context)
+        before, columns = before + length - passed, columns - passed
+        _drop_columns(waiting, passed)
+
+
+def _first_columns(parts: Iterable[Shaped[ndarray, "row column"]], count: int) -> Shaped[ndarray, "row column"]:
+    """Return the first `count` columns of parts that follow one another, or as many as there are."""
+    first = []
+    for part in parts:
+        if count <= 0:
+            break
+        first.append(part[:, :count])
+        count -= part.shape[1]
+    return first[0] if len(first) == 1 else np.concatenate(first, axis=1)
+
+
+def _drop_columns(parts: deque[Shaped[ndarray, "row column"]], count: int) -> None:
+    """Remove the first columns, and their memory, which a view of a few that are left would hold."""
+    while count:
+        first = parts[0]
+        if first.shape[1] <= count:
+            count -= parts.popleft().shape[1]
+            continue
+        left = first[:, count:]
+        parts[0] = left.copy() if left.shape[1] < count else left
+        return
 
 
 def whole_units(
@@ -60,6 +84,6 @@ def whole_units(
         if length > 0:
             yield buffer[:, : before + length + context], before, length
             keep_from = max(0, before + length - context)
-            before, buffer = before + length - keep_from, buffer[:, keep_from:]
+            before, buffer = before + length - keep_from, buffer[:, keep_from:].copy()
     if buffer is not None and buffer.shape[1] > before:
         yield buffer, before, buffer.shape[1] - before

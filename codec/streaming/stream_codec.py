@@ -6,7 +6,7 @@ whole signal pushed at once (`codec.streaming.stream_layers`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from types import ModuleType
 from weakref import WeakKeyDictionary
 
@@ -82,7 +82,7 @@ class StreamEncoder:
         """Return the remaining codes; the last frame is padded with zeros."""
         padding = np.zeros((self._model.config.channels, -self._length % self._hop), np.float32)
         pushed = list(self._stream.push(self._rows(padding)))
-        return self._codes([*pushed, self._stream.finish()])
+        return self._codes([*pushed, *self._stream.finish()])
 
     @staticmethod
     def _rows(samples: Float32[ndarray, "channel time"]) -> torch.Tensor:
@@ -148,11 +148,16 @@ class StreamDecoder:
         A codebook contributes nothing where its code is `ABSENT`. Any other code that the codebooks do not have
         raises `InputError`.
         """
-        return self._samples(self._stream.push(self._latents(codes)))
+        return self._joined(self.pieces(codes))
+
+    def pieces(self, codes: Int[ndarray, "codebook frame"]) -> Iterator[Float32[ndarray, "channel time"]]:
+        """Yield what `push` returns in pieces, as they leave the network."""
+        for rows in self._stream.push(self._latents(codes)):
+            yield rows.cpu().numpy().T
 
     def finish(self) -> Float32[ndarray, "channel time"]:
         """Return the remaining samples."""
-        return self._samples([self._stream.finish()])
+        return self._joined(rows.cpu().numpy().T for rows in self._stream.finish())
 
     def _latents(self, codes: Int[ndarray, "codebook frame"]) -> torch.Tensor:
         size = self._config.codebook_size
@@ -164,11 +169,8 @@ class StreamDecoder:
             total += table[row]
         return total
 
-    def _samples(self, rows: Iterable[torch.Tensor]) -> Float32[ndarray, "channel time"]:
-        parts = [part.cpu().numpy().T for part in rows]
-        if len(parts) == 1:
-            return parts[0]
-        return np.concatenate([np.zeros((self._config.channels, 0), np.float32), *parts], axis=1)
+    def _joined(self, pieces: Iterable[Float32[ndarray, "channel time"]]) -> Float32[ndarray, "channel time"]:
+        return np.concatenate([np.zeros((self._config.channels, 0), np.float32), *pieces], axis=1)
 
 
 @torch.inference_mode()

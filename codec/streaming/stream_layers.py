@@ -14,6 +14,7 @@ one thread, and the threads share the parts.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -32,7 +33,7 @@ from render.common.memory import return_freed_memory
 
 CPU = torch.device("cpu")
 TILE_FRAMES = 256  # 3 s at 44.1 kHz; the widest weights are read once per tile, so shorter tiles are slower
-PIECE_ELEMENTS = 3 * 2**19  # samples times channels that pass a section together, and stay in the cache
+PIECE_ELEMENTS = 2**20  # samples times channels that pass a section together, and stay in the cache
 PART_ELEMENTS = 2**18  # the same for a part
 MIN_PART_ROWS = 1024  # with fewer samples in a part, reading the weights takes longer than the arithmetic
 
@@ -191,9 +192,9 @@ class _Waiting:
 class Stream:
     """A chain of layers with the state between them.
 
-    A section is a layer that changes the sampling rate and those behind it. The samples of a tile pass a section in
-    pieces, and a piece passes all sections that follow before the next one comes, so that what lies between the
-    layers stays in the cache however many samples a tile has there.
+    A section is a layer that changes the sampling rate and those behind it. The samples of a tile pass a section
+    in pieces, and a piece passes all sections that follow before the next one comes, so that what lies between
+    the layers stays in the cache however many samples a tile has there.
 
     Parameters
     ----------
@@ -234,7 +235,7 @@ class Stream:
     def _piece(self, section: range, widths: list[int]) -> int:
         """Return how many samples pass a section together."""
         if self._device != CPU:
-            return self._tile * 2**20
+            return sys.maxsize
         first = self._layers[section[0]]
         width = max(widths[section[0]], widths[section[0] + 1] * first.up // first.down)
         return max(1, PIECE_ELEMENTS // width // first.block) * first.block
@@ -255,31 +256,30 @@ class Stream:
         return round(self._tile * ratio) - _after_first_tile(self._layers, self._tile)[1]
 
     def push(self, rows: Rows) -> Iterator[Rows]:
-        """Take any number of samples and yield the output that is complete, tile by tile."""
+        """Take any number of samples and yield the output that is complete, piece by piece."""
         self._pending.append(rows.to(self._device))
         if sum(len(part) for part in self._pending) >= self._tile:
             joined = torch.cat(self._pending)
             whole = len(joined) // self._tile * self._tile
             self._pending = [joined[whole:]]
             for start in range(0, whole, self._tile):
-                yield self._run(joined[start : start + self._tile], last=False)
+                yield from self._run(joined[start : start + self._tile], last=False)
 
-    def finish(self) -> Rows:
-        """Return the rest of the output."""
+    def finish(self) -> list[Rows]:
+        """Return the pieces of the rest of the output."""
         rest = torch.cat(self._pending) if self._pending else self._tails[0][:0]
         return self._run(rest, last=True)
 
-    def _run(self, rows: Rows, last: bool) -> Rows:
-        """Return the output of a tile."""
+    def _run(self, rows: Rows, last: bool) -> list[Rows]:
+        """Return the output of a tile in pieces."""
         if self._threads == 1:  # one hand-over for all layers
             return on_one_thread(self._tile_output, rows, last)
         return self._tile_output(rows, last)
 
     @torch.inference_mode()
-    def _tile_output(self, rows: Rows, last: bool) -> Rows:
+    def _tile_output(self, rows: Rows, last: bool) -> list[Rows]:
         self._waiting[0].room(len(rows))[:] = rows
-        outputs = self._advance(0, True, last)
-        return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+        return self._advance(0, True, last)
 
     def _advance(self, number: int, end: bool, last: bool) -> list[Rows]:
         """Pass what waits in front of a section through this one and all that follow, in pieces of equal size.
@@ -288,34 +288,31 @@ class Stream:
         """
         if number == len(self._sections):
             return []
-        layer = self._layers[self._sections[number][0]]
+        layer, piece = self._layers[self._sections[number][0]], self._pieces[number]
         waiting = self._waiting[number]
         if last:
             waiting.room(layer.after).zero_()
         usable = max(0, len(waiting.rows) - layer.before - layer.after)
-        pieces = round(usable / self._pieces[number])
-        if end:
-            pieces, unit = max(1, pieces), layer.down
-        else:
-            pieces, unit = usable // self._pieces[number] and pieces, layer.block
-        usable -= usable % unit
+        usable -= usable % (layer.down if end else layer.block)
+        count = max(round(usable / piece), end) if usable >= piece or end else 0
         outputs = []
-        for piece in range(pieces):
-            at_end = end and piece == pieces - 1
-            size = usable if piece == pieces - 1 else usable // (pieces - piece) // layer.block * layer.block
+        for left in range(count, 0, -1):
+            size = usable if left == 1 else usable // left // layer.block * layer.block
             usable -= size
+            at_end = end and left == 1
             outputs += self._pass(number, size, at_end, last and at_end)
         return outputs
 
     def _pass(self, number: int, usable: int, end: bool, last: bool) -> list[Rows]:
-        """Pass samples through the layers of a section, each of which computes whole steps, at the end of a tile all.
+        """Pass samples through the layers of a section and all that follow.
 
-        At the end of a tile the last step may be shorter, as far as the stride allows. If a layer waited for whole
-        steps there, too, what it leaves would depend on the tiles before; so every tile leaves as many samples as
-        the first one, which `lag` and streams that begin in the middle count on.
+        A layer computes whole steps, and at the end of a tile all: there the last step may be shorter, as far as
+        the stride allows. If a layer waited for whole steps there, too, what it leaves would depend on the tiles
+        before; so every tile leaves as many samples as the first one, which `lag` and streams that begin in the
+        middle count on.
         """
         section, waiting = self._sections[number], self._waiting[number]
-        x = waiting.rows
+        x, outputs = waiting.rows, []
         held = len(x)
         for index in section:
             layer = self._layers[index]
@@ -323,22 +320,22 @@ class Stream:
                 usable = max(0, held - layer.before - layer.after)
                 usable -= usable % (layer.down if end else layer.step)
             produced = usable * layer.up // layer.down
+            following, held_there = x, 0
             if index != section[-1]:
                 following, held_there = self._input(index + 1, produced, last)
                 out = following[len(self._tails[index + 1]) :][:produced]
             elif number + 1 < len(self._sections):
-                following, held_there = self._tails[index], 0
                 out = self._waiting[number + 1].room(produced)
             else:
-                following = out = torch.empty(produced, layer.channels_out, device=self._device)
-                held_there = produced
+                out = torch.empty(produced, layer.channels_out, device=self._device)
+                outputs.append(out)
             self._compute(layer, x, usable, out)
             if index == section[0]:
                 waiting.drop(usable)
             else:
                 self._tails[index] = x[usable:held].clone()
             x, held = following, held_there
-        return self._advance(number + 1, end, last) if number + 1 < len(self._sections) else [out]
+        return outputs + self._advance(number + 1, end, last)
 
     def _input(self, index: int, incoming: int, last: bool) -> tuple[Rows, int]:
         """Return the input of a layer, and its length: tail, room for `incoming` samples, zeros after the end."""

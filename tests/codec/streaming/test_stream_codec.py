@@ -123,7 +123,7 @@ def test_vectors_and_onednn_choose_the_same_codes_but_for_ties():
     found = []
     for computed_by in (vector_layers, torch_layers):
         stream = Stream(stream_layers(network.encoder.block, computed_by), 16, 256 * HOP, threads=1)
-        found.append(torch.cat([*stream.push(rows), stream.finish()]))
+        found.append(torch.cat([*stream.push(rows), *stream.finish()]))
     vectors, onednn = found
     assert (vectors - onednn).norm() <= 1e-5 * onednn.norm()
     codes = [network.quantizer.encode(latents.t()[None])[0] for latents in found]
