@@ -25,11 +25,16 @@ from random import Random
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 # imported once for all readers, which are forked
-import pandas  # noqa: F401
 import scipy.signal  # noqa: F401
-import torch  # noqa: F401
 from fuzz_targets import TARGETS
 
+import analysis.study.preregistration
+import codec.checkpoints.model_file
+import codec.coding.low_delay
+import codec.descript.weights
+import listening.conditions.registry
+import listening.sessions.listening_test
+import render.headphones.hrir  # noqa: F401
 from render.common.errors import InputError
 
 MAX_S, MAX_BYTES = 2.0, 10**9
