@@ -8,6 +8,7 @@ For each kind of fault one input is kept, with its traceback in faults.txt. Equa
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import resource
 import shutil
@@ -24,18 +25,17 @@ from random import Random
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-# imported once for all readers, which are forked
-import scipy.signal  # noqa: F401
 from fuzz_targets import TARGETS
 
-import analysis.study.preregistration
-import codec.checkpoints.model_file
-import codec.coding.low_delay
-import codec.descript.weights
-import listening.conditions.registry
-import listening.sessions.listening_test
-import render.headphones.hrir  # noqa: F401
 from render.common.errors import InputError
+
+# Imported once for all readers, which are forked
+for needed in (
+    "scipy.signal", "analysis.study.preregistration", "codec.checkpoints.model_file", "codec.coding.low_delay",
+    "codec.descript.weights", "listening.conditions.registry", "listening.sessions.listening_test",
+    "render.headphones.hrir",
+):  # fmt: skip
+    importlib.import_module(needed)
 
 MAX_S, MAX_BYTES = 2.0, 10**9
 STALLED_S = 60  # of wall-clock time on one input: a library that does not come back
