@@ -101,14 +101,13 @@ def sphere_pressure(frequency_hz: Float[ndarray, " bin"], cosine: Float[ndarray,
     complex (direction, bin)
     """
     ka = 2 * np.pi * np.maximum(frequency_hz, 1.0) * RADIUS_M / SPEED_OF_SOUND_M_S
-    pressure = np.zeros((len(cosine), len(ka)), np.complex128)
-    for n in range(int(ka.max()) + 24):
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            derivative = spherical_jn(n, ka, True) - 1j * spherical_yn(n, ka, True)
-            term = (2 * n + 1) * 1j ** ((n - 1) % 4) / (ka**2 * derivative)
-        # Where h_n' overflows, the term is 0
-        pressure += eval_legendre(n, cosine)[:, None] * np.where(np.isfinite(term), term, 0)
-    return pressure
+    order = np.arange(int(ka.max()) + 24)[:, None]
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        derivative = spherical_jn(order, ka, True) - 1j * spherical_yn(order, ka, True)
+        terms = (2 * order + 1) * np.array([1, 1j, -1, -1j])[(order - 1) % 4] / (ka**2 * derivative)
+    terms[~np.isfinite(terms)] = 0  # where h_n' overflows
+    legendre = eval_legendre(order[:, 0], cosine[:, None])
+    return legendre @ terms.real + 1j * (legendre @ terms.imag)
 
 
 def read_sofa(path: Path) -> Head:
