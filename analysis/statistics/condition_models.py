@@ -220,7 +220,9 @@ def contrast_table(
         estimate = model.difference(model.conditions.index(a), model.conditions.index(b), method)
         single: Interval = estimate.interval(level)
         key = round(estimate.df, 6)
-        limit = limits.setdefault(key, tukey_limit(count, estimate.df, level))
+        if key not in limits:
+            limits[key] = tukey_limit(count, estimate.df, level)
+        limit = limits[key]
         t = estimate.value / estimate.se
         rows.append({
             "a": a, "b": b, "difference": estimate.value, "se": estimate.se, "df": estimate.df, "t": t,
