@@ -21,6 +21,17 @@ def test_blocks_change_nothing_and_the_sum_is_that_of_numpy(cuts, length, origin
     np.testing.assert_allclose(found, expected[:, origin : origin + 5000], atol=2e-4)
 
 
+@pytest.mark.parametrize("length", [1, 300])
+def test_the_bits_do_not_depend_on_the_cuts_nor_on_how_a_signal_lies_in_memory(length):
+    random = np.random.default_rng(length)
+    signal = random.standard_normal((16, 5000)).astype(np.float32)
+    filters = Filters(random.standard_normal((3, 16, length)))
+    whole = np.concatenate(list(convolved([signal], filters)), axis=1)
+    interleaved = np.asfortranarray(signal)
+    cut = np.concatenate(list(convolved(np.split(interleaved, [7, 2000, 2001], axis=1), filters)), axis=1)
+    np.testing.assert_array_equal(cut, whole)
+
+
 @pytest.mark.parametrize("length", [1, 7])
 def test_filters_that_follow_others_are_the_convolution_of_both(length):
     random = np.random.default_rng(1)
