@@ -88,6 +88,14 @@ class _Code:
         place = self.builder.bitcast(self.at(pointer, index), _VECTOR.as_pointer())
         self.builder.store(vector, place, align=4)
 
+    def prefetch(self, pointer: Any, index: Any, write: bool = False) -> None:
+        """Fetch a cache line that will be read or written."""
+        byte = ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [byte, _INT, _INT, _INT])
+        function = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0")
+        place = self.builder.bitcast(self.at(pointer, index), byte)
+        self.builder.call(function, [place, _INT(int(write)), _INT(3), _INT(1)])
+
     def repeated(self, scalar: Any) -> Any:
         one = self.builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), scalar, ir.Constant(_INT, 0))
         lanes = ir.Constant(ir.VectorType(_INT, LANES), [0] * LANES)
@@ -180,6 +188,11 @@ def _write_tile(code: _Code, a: Any, b: Any, bias: Any, skip: Any, out: Any, row
             builder.store(zero, place)
     starts = [code.row(a, row) for row in range(rows)]
     offsets = [code.long(LANES * vector) for vector in range(vectors)]
+    for row in range(rows):
+        for offset in offsets:
+            code.prefetch(code.row(out, row), offset, write=True)
+            if skip is not None:
+                code.prefetch(code.row(skip, row), offset)
     with cgutils.for_range(builder, b[2][0]) as inner:
         line = code.at(b[0], builder.mul(inner.index, code.long(LANES * vectors)))
         weights = [code.load(line, offset) for offset in offsets]
