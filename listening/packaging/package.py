@@ -274,7 +274,8 @@ def _write_audio(
         if package.kind == "webmushra":  # it plays the open reference as the hidden one
             names = {name: condition for name, condition in names.items() if condition != REFERENCE}
         jobs[item] = (scenes, names, folder / item, temporary, form, test.plan, package.force)
-    workers_need("scipy.signal")  # of the loudness, which imports it late
+    workers_need("scipy.signal")  # of the true peak, and of the loudness, which import them late
+    workers_need("render.dsp.weighted_energy")
     rendered = dict(
         progress(in_parallel(write_item, jobs, workers), f"render to {form.layout.name}, item", len(jobs))
     )

@@ -33,7 +33,7 @@ STYLE = {
 COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7")
 """Colours of Okabe and Ito (2008), which colour-blind readers can tell apart."""
 PNG_OPTIONS = {"compress_level": 3}
-"""Spectrograms take two fifths of the time of Pillow's usual level 6, in files that are no larger."""
+"""Spectrograms take half of the time of Pillow's usual level 6, in files that are hardly larger."""
 # Without dates and program versions, a figure's bytes depend on its data only
 METADATA: dict[str, dict[str, str | None]] = {
     "pdf": {"CreationDate": None, "Producer": None, "Creator": None},

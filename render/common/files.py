@@ -143,6 +143,8 @@ def temporary_folder(path: Path) -> Iterator[Path]:
     What a killed process could not remove is removed at the next write or temporary folder beside it. Its name
     begins with a dot, which every search for recordings leaves out.
     """
+    from shutil import rmtree  # with three compressors, which most commands save
+
     path.parent.mkdir(parents=True, exist_ok=True)
     _sweep(path.parent)
     temporary = _temporary_name(path)
@@ -150,8 +152,6 @@ def temporary_folder(path: Path) -> Iterator[Path]:
     try:
         yield temporary
     finally:
-        from shutil import rmtree  # with three compressors, which most commands save
-
         rmtree(temporary, ignore_errors=True)
 
 

@@ -67,6 +67,7 @@ class LoudnessMeter:
     """
 
     def __init__(self, layout: Layout, sample_rate_hz: int):
+        self._layout = layout
         groups = -(-len(layout.loudspeakers) // _LANES)
         self._weights = np.zeros((groups, _LANES))
         self._weights.flat[: len(layout.loudspeakers)] = channel_weights(layout)
@@ -83,7 +84,12 @@ class LoudnessMeter:
         return len(self._steps) >= _STEPS_PER_BLOCK
 
     def add(self, block: Float[ndarray, "channel time"]) -> None:
-        """Add the next block of the signal."""
+        """Add the next block of the signal; InputError if it has another number of channels than the layout."""
+        if len(block) != len(self._layout.loudspeakers):
+            raise InputError(
+                f"block of {len(block)} channels for the loudness of {self._layout.name}, which has "
+                f"{len(self._layout.loudspeakers)}"
+            )
         samples = block.T
         while len(samples):
             part, samples = np.split(samples, [self._step - self._filled])

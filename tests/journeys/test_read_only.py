@@ -31,9 +31,10 @@ def installation(tmp_path):
 
 @pytest.mark.slow
 def test_a_test_is_built(installation):
-    """Numba finds out where it may keep functions when it meets them, all of them at the import of the codec.
+    """Numba finds out where it may keep functions when it meets them: those of the codec at its import.
 
-    So a model of a few layers without side information suffices: it compiles half as many.
+    So a model of a few layers without side information suffices: it compiles half as many. The loudness, whose
+    function is met when it is first measured, is part of the build.
     """
     orders = np.floor(np.sqrt(np.arange(16)))
     noise = np.random.default_rng(1).standard_normal((16, 44_100)) / np.sqrt(2 * orders + 1)[:, None]

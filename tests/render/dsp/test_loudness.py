@@ -210,3 +210,10 @@ def test_ffmpegs_ebur128_reads_the_same_of_5_1(tmp_path):
     )
     peak_dbtp = float(re.search(r"Peak:\s+(-?[\d.]+) dBFS", summary)[1])
     assert true_peak_dbtp(samples) == pytest.approx(peak_dbtp, abs=0.3)
+
+
+@pytest.mark.parametrize(("name", "channels"), [("7.1.4", 2), ("7.1.4", 16), ("22.2", 4), ("22.2", 17)])
+def test_another_number_of_channels_is_refused(name, channels):
+    meter = LoudnessMeter(layout(name), 48000)
+    with pytest.raises(InputError, match=f"block of {channels} channels for the loudness of"):
+        meter.add(np.zeros((channels, 4800)))
