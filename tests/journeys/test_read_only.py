@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from codec.checkpoints.model_file import save
 from codec.rvqgan.codec import RVQGAN
@@ -40,8 +41,13 @@ def test_a_test_is_built(installation):
     noise = np.random.default_rng(1).standard_normal((16, 44_100)) / np.sqrt(2 * orders + 1)[:, None]
     with writer(installation / "hall.wav", 16, 44_100, "PCM_16") as file:
         file.write(0.1 * noise.astype(np.float32))
+    torch.manual_seed(0)
     tiny = ModelConfig(encoder_dim=2, decoder_dim=16, latent_dim=8, codebooks=2, dilations=())
-    save(installation / "tiny.safetensors", RVQGAN(tiny).fold_weight_norm(), {"what": "random weights"})
+    model = RVQGAN(tiny).fold_weight_norm()
+    with torch.no_grad():  # random weights are loud, and the quality gate refuses an offset
+        for parameter in list(model.decoder.parameters())[-2:]:
+            parameter.mul_(0.01)
+    save(installation / "tiny.safetensors", model, {"what": "random weights"})
     (installation / "plan.toml").write_text('conditions = ["href", "la", "prop"]\nseconds = 1.0\n')
     environment = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
     environment |= {"HOME": "/dev/null/home", "XDG_CACHE_HOME": "/dev/null/cache", "PYTHONPATH": str(installation)}
