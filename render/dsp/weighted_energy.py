@@ -1,4 +1,7 @@
-"""Energy of many signals behind a filter of two second-order sections, compiled by Numba."""
+"""Energy of many signals behind a filter of two second-order sections, compiled by Numba.
+
+Its signature has it compiled, or loaded, at the import: once for all workers that are forked after it.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from render.common.compiled import compiled
 from render.common.vectors import filled, load, product_sum, store
 
 
-@compiled(nogil=True)
+@compiled("(float64[::1], float64[:, ::1], float64[::1], float64[::1])", nogil=True)
 def add_energy(frames, sections, state, energy):  # pragma: no cover, compiled
     """Filter 16 signals and add the squares of the result to `energy` (16), float64 throughout.
 
