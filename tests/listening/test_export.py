@@ -381,7 +381,7 @@ def killed(build, sent, moment):
         stderr=subprocess.DEVNULL,
     )  # fmt: skip
     while export.poll() is None and not is_there(build, moment):
-        time.sleep(0.002)
+        time.sleep(0.01)
     # A terminal sends Ctrl-C to the whole group, workers too
     os.killpg(export.pid, sent) if sent == signal.SIGINT else export.send_signal(sent)
     return export.wait(60)
