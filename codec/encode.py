@@ -31,8 +31,8 @@ def main() -> None:
         type=float,
         metavar="R",
         help="the highest rate up to R kbit/s, before range coding. With the shipped model 4.1 to 15.5: 1 or 2 "
-        "codebooks beside 3.2 kbit/s of side information, and from 5.3 on in steps of 0.34 more of the "
-        "coefficients, which take the place of codebooks 3 to 14",
+        "codebooks beside 3.2 kbit/s of side information, and from 5.3 on in steps of 0.37 more of the "
+        "envelope and the coefficients, which take the place of half of codebook 2 and of 3 to 14",
     )
     arguments.add_argument(
         "--low-delay",

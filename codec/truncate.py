@@ -4,8 +4,8 @@
 
 Cuts the last codebooks out of every packet. No network runs: the result is the file that codec.encode --codebooks
 makes, byte for byte. ``--kbps 10`` keeps as many codebooks as that rate allows; codec.inspect lists the rates that
-a file can have. Where a stream has side information, it takes the place of the last codebooks (3 to 18 of the
-shipped model), so that 3 to 18 codebooks have nearly the same rate.
+a file can have. Where a stream has side information, it takes the place of the last codebooks (of the shipped
+model from the middle of the second on), so that 2 to 18 codebooks have the same rate.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ class FrontEnd(Protocol):
         Whether the network codes the channels themselves: only then can scenes be mixed or rotated for it, and its
         channels be compared as those of a sound field.
     codebooks_available : int
-        Codebooks that all frames of a packet have room for beside the side information.
+        Codebooks of which a packet has room for at least a part beside the side information.
     side_info_bps : float
         Rate of the side information in bit/s.
     lookahead_samples : int
@@ -225,7 +225,7 @@ class SpatialSideInfo:
         frames = framing.packet_frames
         replacing = side_info_bytes(config.channels, PACKET_FRAMES)
         replacing += self._envelope_bytes(PACKET_FRAMES) + self._detail_bytes(PACKET_FRAMES)
-        codebooks_replaced = -(-8 * replacing // (config.bits_per_code * PACKET_FRAMES))
+        codebooks_replaced = 8 * replacing // (config.bits_per_code * PACKET_FRAMES)
         self.codebooks_available = max(1, config.codebooks - codebooks_replaced)
         packet_bytes = self._parameter_bytes(frames) + self._envelope_bytes(frames) + self._detail_bytes(frames)
         self.side_info_bps = 8 * packet_bytes * config.sample_rate_hz / (frames * config.hop)

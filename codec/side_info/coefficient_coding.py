@@ -43,7 +43,7 @@ _CONTEXTS = _MAX_NEAR + 2 * 3 + 3 + 1  # neighbours, stronger components, two fr
 _MAX_MAGNITUDE = 1 << 16
 _STEP_BITS = 7
 _MIN_POWER = 0.06  # of a component that is sent, relative to the squared step: its peaks are larger
-_SPARE_BYTES = 4096  # more than attacks, counts and one coefficient take
+_SPARE_BYTES = 4096  # more than attacks, laws, counts and one coefficient take
 
 
 class CodedCoefficients(NamedTuple):
@@ -109,8 +109,9 @@ def encode_detail(
 ) -> tuple[bytes, Int[ndarray, "slot band"]]:
     """Return `size` bytes with attacks, laws, and the coefficients in the finest quantisation that fits.
 
-    Also return of how many components they are, as in `CodedCoefficients`. Where the attacks alone do not fit,
-    there are none; without powers, there are neither laws nor coefficients.
+    Also return of how many components they are, as in `CodedCoefficients`. Where attacks and laws do not fit, the
+    laws are 0, and where these do not fit, there are no attacks; without powers, there are neither laws nor
+    coefficients.
 
     Parameters
     ----------
@@ -126,7 +127,9 @@ def encode_detail(
     """
     no_counts = np.zeros((len(gain), len(CODED_BANDS)), np.int64)
     if len(nothing := _written(attacks, laws, size)) > size:
-        return bytes(size), no_counts
+        laws = None if laws is None else np.zeros_like(laws)
+        if len(nothing := _written(attacks, laws, size)) > size:
+            return bytes(size), no_counts
     if power is None or laws is None:
         return nothing.ljust(size, b"\0"), no_counts
     own = coefficients[:, :, grid.edges[0] : grid.edges[-1]]

@@ -48,7 +48,7 @@ _MAX_CHANGE_DB = 15.0
 _MIN_LOUDNESS = 10 ** (-_LOUDNESS_EXPONENT * _MAX_CHANGE_DB / 10)  # relative to its course
 _ROUNDING = 0.36  # fractions of a step from 0.64 on are rounded up: a number costs more than its square
 _STEP_BITS = 6
-_MAX_NEAR, _RANKS, _MAX_PREFIX = 12, 4, 14
+_MAX_NEAR, _RANKS, _MAX_PREFIX = 11, 4, 14
 _MAX_MAGNITUDE = 1 << 16
 
 
@@ -191,7 +191,6 @@ def _code(numbers, flags, prefixes, state, coded):  # pragma: no cover, compiled
                 near += min(abs(numbers[window - 2, k]), 2)
             if k > 0:
                 near += 2 * min(abs(numbers[window, k - 1]), 2)
-            near = min(near, _MAX_NEAR)
             number = numbers[window, k]
             if not adaptive(1 if number else 0, flags[min(k, 3), near], state, coded):
                 numbers[window, k] = 0

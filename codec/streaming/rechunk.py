@@ -13,7 +13,7 @@ from numpy import ndarray
 def rechunk(
     parts: Iterable[Shaped[ndarray, "row column"]], lengths: Iterable[int], context: int = 0
 ) -> Iterator[tuple[Shaped[ndarray, "row column"], int, int]]:
-    """Cut a stream into blocks of the given lengths, with `context` columns on each side.
+    """Cut a stream into blocks of the given lengths (at least 1), with `context` columns on each side.
 
     At the ends of the stream there is less context, and the last block may be shorter.
 

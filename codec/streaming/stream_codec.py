@@ -6,7 +6,7 @@ whole signal pushed at once (`codec.streaming.stream_layers`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from types import ModuleType
 from weakref import WeakKeyDictionary
 
@@ -150,10 +150,9 @@ class StreamDecoder:
         """
         return self._joined(self.pieces(codes))
 
-    def pieces(self, codes: Int[ndarray, "codebook frame"]) -> Iterator[Float32[ndarray, "channel time"]]:
-        """Yield what `push` returns in pieces, as they leave the network."""
-        for rows in self._stream.push(self._latents(codes)):
-            yield rows.cpu().numpy().T
+    def pieces(self, codes: Int[ndarray, "codebook frame"]) -> list[Float32[ndarray, "channel time"]]:
+        """Do what `push` does, but return the samples in the pieces that the network made, without a copy."""
+        return [rows.cpu().numpy().T for rows in self._stream.push(self._latents(codes))]
 
     def finish(self) -> Float32[ndarray, "channel time"]:
         """Return the remaining samples."""

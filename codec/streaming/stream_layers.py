@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from types import ModuleType
@@ -255,15 +255,17 @@ class Stream:
         ratio = math.prod(layer.up for layer in self._layers) / math.prod(layer.down for layer in self._layers)
         return round(self._tile * ratio) - _after_first_tile(self._layers, self._tile)[1]
 
-    def push(self, rows: Rows) -> Iterator[Rows]:
-        """Take any number of samples and yield the output that is complete, piece by piece."""
+    def push(self, rows: Rows) -> list[Rows]:
+        """Take any number of samples and return the output that is complete, in pieces."""
+        outputs: list[Rows] = []
         self._pending.append(rows.to(self._device))
         if sum(len(part) for part in self._pending) >= self._tile:
             joined = torch.cat(self._pending)
             whole = len(joined) // self._tile * self._tile
             self._pending = [joined[whole:]]
             for start in range(0, whole, self._tile):
-                yield from self._run(joined[start : start + self._tile], last=False)
+                outputs += self._run(joined[start : start + self._tile], last=False)
+        return outputs
 
     def finish(self) -> list[Rows]:
         """Return the pieces of the rest of the output."""
@@ -351,6 +353,8 @@ class Stream:
         return x, held
 
     def _compute(self, layer: StreamLayer, x: Rows, usable: int, out: Rows) -> None:
+        if not usable:
+            return
         if self._device != CPU:
             with torch.backends.cudnn.flags(deterministic=True, allow_tf32=False):
                 self._part(layer, x, out, 0, usable)

@@ -157,7 +157,7 @@ def decoded_excerpt(
 ) -> Float[Tensor, "1 channel time"]:
     """Encode and decode an excerpt.
 
-    If `quantized` it passes the codes, with as many codebooks as a file has room for.
+    If `quantized` it passes the codes, of all codebooks of which a file has at least a part.
     """
     front_end = usual_front_end(model.config)
     counts = packet_frame_counts(excerpt.shape[-1] // model.config.hop)

@@ -68,7 +68,7 @@ Row = dict[str, Any]
 
 
 def ladder_of(codebooks: int) -> tuple[str, ...]:
-    """Conditions of the codec, from one codebook to all that a file has beside its side information."""
+    """Conditions of the codec, from one codebook to all of which a file has at least a part."""
     return (*(FIRST_CODEBOOKS.with_number(n) for n in LADDER if n < codebooks), ALL_CODEBOOKS.template)
 
 

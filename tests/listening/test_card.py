@@ -304,7 +304,7 @@ def test_the_whole_card_and_again(place, capsys):
     with open(out / "card.csv", encoding="utf-8") as file:
         rows = {row["condition"]: row for row in csv.DictReader(file)}
     assert not (scenes / "contact_sheet.png").exists()
-    assert list(rows) == ["prop_1cb", "prop", *card_report.OTHERS]
+    assert list(rows) == ["prop_1cb", "prop_2cb", "prop", *card_report.OTHERS]
     assert float(rows["cov_noise"]["fine_W_mid"]) < 0.3
     expected = measure(read_scene(scenes / "href.w64"), read_scene(scenes / "la.w64"))
     found = {name: float(rows["la"][name]) for name, value in expected.items() if value is not None}
@@ -315,7 +315,7 @@ def test_the_whole_card_and_again(place, capsys):
     )  # 1 s and a roll on both sides
     content = json.loads((out / "card.json").read_text())
     assert content["model"]["codebooks"] == 6
-    assert content["model"]["codebooks_of_a_file"] == 2  # the side information takes the place of four
+    assert content["model"]["codebooks_of_a_file"] == 3  # the side information takes the place of 3.75
     usage = content["sets"]["room"]["perplexity"]
     again = place / "again.arvq"  # without the roll on both sides that the build adds
     again.write_bytes(encode(*load(place / "tiny.safetensors"), read_scene(scenes / "href.w64")))

@@ -82,7 +82,7 @@ def test_shipped_model_fits_its_card_and_the_task():
     assert card["sha256"] == sha256(PRETRAINED)
     assert {"trained_on", "steps", "measured"} <= set(card)
     # 4 slots with 300 bytes of parameters, and 15 bytes of coefficients in each of 256 frames of 512 samples
-    assert card["layers_bps"] == round(8 * (4 * 300 + 256 * 15) * 44_100 / (256 * 512), 1)
+    assert card["layers_bps"] == round(8 * (4 * 300 + 4 * 60 + 256 * 15) * 44_100 / (256 * 512), 1)
     assert card["code_bps"] == round(model.config.bitrate_bps(), 1)
     assert card["delay_s"] == round(delay_samples(model, STANDARD) / 44_100, 3)
 

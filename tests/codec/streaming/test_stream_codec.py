@@ -37,7 +37,7 @@ def processor(request, monkeypatch):
 @pytest.fixture(scope="module", autouse=True)
 def several_pieces_of_a_tile():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(streaming, "PIECE_ELEMENTS", 2**13)
+        patch.setattr(streaming, "PIECE_ELEMENTS", 2**9)
         yield
 
 
@@ -53,6 +53,11 @@ def pieces(array, cuts):
 
 def pushed(stream, parts):
     return np.concatenate([*(stream.push(part) for part in parts), stream.finish()], axis=1)
+
+
+def test_a_tile_leaves_the_decoder_in_several_pieces(model, processor):
+    """So that what the other tests here say holds for pieces."""
+    assert len(StreamDecoder(model, tile_frames=TILE).pieces(np.zeros((4, TILE), np.int64))) > 1
 
 
 @pytest.mark.parametrize("frames", [1, TILE, 3 * TILE + 5])
