@@ -3,6 +3,7 @@
 import gc
 import importlib
 import io
+import signal
 import sys
 from collections import namedtuple
 from contextlib import redirect_stderr, redirect_stdout
@@ -11,6 +12,8 @@ import pytest
 
 from render.common.cli import run
 
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # in the background of a shell, and so in all started here
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 gc.disable()  # until all tests are collected: what they import and are stays to the end
 
 Done = namedtuple("Done", "returncode stdout stderr")

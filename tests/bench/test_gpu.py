@@ -2,7 +2,6 @@
 
 import io
 import shutil
-import signal
 import subprocess
 import sys
 import tarfile
@@ -62,15 +61,6 @@ def test_a_run_is_completed_on_another_machine(call, monkeypatch):
     assert load(out / "smoke.safetensors")[0].config.channels == 16
 
 
-@pytest.fixture
-def ctrl_c():
-    """A process in the background of a shell ignores SIGINT until it says what it does, as codec.train does."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("ctrl_c")
 def test_the_clock_interrupts_what_lasts_too_long():
     begin = time.monotonic()
     with pytest.raises(KeyboardInterrupt), gpu.interrupted_after(0.05):
