@@ -135,11 +135,8 @@ SOUND_PACKAGES := chromium pulseaudio pulseaudio-utils libportaudio2 libasound2-
 # One thread in each worker: workers that share the cores wait for each other in every parallel loop otherwise. One
 # worker more than cores, since tests of playback wait for sound in real time.
 # Where Python is told to keep no compiled modules, every command that a test starts would compile all of them anew.
-# Each worker takes a part of the tests as they stand, so that what the tests of a module share is made once. glibc
-# keeps the memory that it is given back: to give it to the system and to ask for it anew takes the tests 3 % longer.
 test: $(READY) sound
-	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 MALLOC_TRIM_THRESHOLD_=1073741824 MALLOC_TOP_PAD_=67108864 \
-		$(RUN) pytest -n $$(($(WORKERS) + 1)) --dist worksteal
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(RUN) pytest -n $$(($(WORKERS) + 1))
 
 sound: | libraries
 	@if ! { command -v chromium && command -v pulseaudio && command -v parec \

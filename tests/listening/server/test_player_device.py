@@ -118,7 +118,8 @@ ITEMS = """async () => {
   await player.load(item("a"), {onProgress: (...bytes) => progress.push(bytes)});
   player.setLoop(0, 30000);
   player.play(1, 500);
-  await wait(700);
+  const plays = async (id) => { for (let i = 0; i < 100 && player.playing !== id; i++) await wait(100); };
+  await plays(1);
   const before = [player.playing, player.position, player.frames];
   await player.prepare(item("b"));
   const during = [player.playing, player.frames];
@@ -131,6 +132,7 @@ ITEMS = """async () => {
   }
   player.setLevel(-4);
   player.play(2);
+  await plays(2);
   await wait(700);
   const after = [player.playing, player.position, player.frames];
   const peaks = player.peaks(2, 5).map((part) => [...part]);
