@@ -1,7 +1,7 @@
 """Capture twelve channels of the page's player for 5 minutes on each of two output maps, and measure its memory.
 
 The test of playback, tests/listening/server/test_player_capture.py, runs with 300 s and 240 requests in place
-of 20 s and 36: more than 200 switches on each map, in the last 60 % of each run with two busy processes and a
+of 30 s and 36: more than 200 switches on each map, in the second half of each run with two busy processes and a
 main thread that stalls for 150 ms every 400 ms. It prints how many samples were compared and how many differ.
 Then the memory of a page with 12 channels x 10 s x 6 stimuli is printed, with one item in use and one prepared,
 and after six more items. Needs Chromium and PulseAudio, as that test does.

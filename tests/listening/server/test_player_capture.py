@@ -1,7 +1,7 @@
 """What Chromium sends to twelve loudspeakers, recorded and compared with the files sample by sample.
 
-Two runs of 20 s at the same time, in two rooms, one on the identity and one on a permuted output map, each with 36
-requests at random times, most of them switches. For the last 60 % two processes keep the processors busy, and the
+Two runs of 30 s at the same time, in two rooms, one on the identity and one on a permuted output map, each with 36
+requests at random times, most of them switches. In the second half two processes keep the processors busy, and the
 main thread of each page stalls for 150 ms every 400 ms. The signal that must arrive is built from the stimuli and
 the transitions that the audio thread reports; no sample of a recording may differ from it by more than 1e-7.
 
@@ -29,7 +29,7 @@ import soundfile
 from listening.native_player.switching import fade_in, fade_length
 
 RATE_HZ, CHANNELS, SECONDS_OF_STIMULUS, STIMULI = 48_000, 12, 6, 4
-SECONDS = float(os.environ.get("CAPTURE_SECONDS", "20"))
+SECONDS = float(os.environ.get("CAPTURE_SECONDS", "30"))
 REQUESTS = int(os.environ.get("CAPTURE_REQUESTS", "36"))
 FADE = fade_length(RATE_HZ)
 TOLERANCE = 1e-7
@@ -173,9 +173,9 @@ class Capture:
         self.page.evaluate(OPEN, {"map": output_map, "stimuli": STIMULI})
         self.page.evaluate("player.setLoop(0, player.frames)")
 
-    def start(self, seed, share):
-        """Begin a part of a run with half of its requests, and do not wait for its end."""
-        drive = {"seconds": share * SECONDS, "requests": REQUESTS // 2, "seed": seed, "stimuli": STIMULI}
+    def start(self, seed):
+        """Begin half a run, and do not wait for its end."""
+        drive = {"seconds": SECONDS / 2, "requests": REQUESTS // 2, "seed": seed, "stimuli": STIMULI}
         self.page.evaluate(f"(drive) => {{ globalThis.driven = ({DRIVE})(drive); }}", drive)
 
     def wait(self):
@@ -201,13 +201,13 @@ def capture(rooms, launch, site, stimuli, seed):
             for room, one in zip(rooms, captures, strict=True):
                 recordings.enter_context(room.recording(one.path))
             for one in captures:
-                one.start(seed, 0.4)
+                one.start(seed)
             for one in captures:
                 one.wait()
                 one.page.evaluate(STALL)
             with busy_processes(2):
                 for one in captures:
-                    one.start(seed + 1, 0.6)
+                    one.start(seed + 1)
                 for one in captures:
                     one.wait()
             for one in captures:
