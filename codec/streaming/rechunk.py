@@ -37,7 +37,7 @@ def rechunk(
             else:
                 waiting.append(part)
                 columns += part.shape[1]
-        part = None
+        part = None  # what `waiting` drops is then freed
         if columns == before:
             return
         length = min(block, columns - before)
