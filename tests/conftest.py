@@ -1,12 +1,16 @@
-"""What all tests share: a command line without a process of its own, which would import PyTorch anew."""
+"""What all tests share: command lines in this process, or in others that import nothing anew."""
 
 import gc
 import importlib
 import io
+import itertools
+import multiprocessing
+import os
 import signal
 import sys
 from collections import namedtuple
 from contextlib import redirect_stderr, redirect_stdout
+from multiprocessing import forkserver, resource_tracker, util
 
 import pytest
 
@@ -20,14 +24,73 @@ Done = namedtuple("Done", "returncode stdout stderr")
 
 
 def pytest_collection_finish():
-    """Leave what is there to the end out of every search for garbage, half a second each."""
+    """Leave what is there to the end out of every search for garbage, half a second each.
+
+    Worker processes, and commands in the background, are forked from what is there now and has no threads yet.
+    """
     gc.freeze()
     gc.enable()
+    resource_tracker.ensure_running()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(util, "spawnv_passfds", _fork)
+        forkserver.ensure_running()
 
 
 def pytest_sessionfinish():
     """Search for garbage again where the collection of tests failed."""
     gc.enable()
+
+
+def _fork(_program, arguments, kept):
+    """What multiprocessing runs in a new Python is run in a process forked from this one."""
+    if process := os.fork():
+        return process
+    try:
+        for low, high in itertools.pairwise((2, *sorted(kept), os.sysconf("SC_OPEN_MAX"))):
+            os.closerange(low + 1, high)
+        sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
+        forkserver._forkserver.__init__()  # whose lock is held
+        exec(arguments[-1])  # noqa: S102
+    finally:
+        os._exit(0)
+
+
+def _run(words, folder, streams, environment):
+    """Run a command line in the process that has been forked for it, as in a terminal of its own."""
+    os.setsid()
+    os.chdir(folder)
+    os.environ.update(environment)
+    for number, path in enumerate(streams):
+        os.dup2(os.open(path, os.O_RDWR | os.O_CREAT), number)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115
+    util.spawnv_passfds = _fork
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    sys.argv = words
+    run(importlib.import_module(words[0]).main)
+
+
+class Background:
+    """A command line in a process of its own, the first of a group; `pid` is its number."""
+
+    def __init__(self, outputs, words, stdin, environment):
+        self._outputs = [outputs / "stdout", outputs / "stderr"]
+        given = list(map(str, words)), os.getcwd(), [stdin, *self._outputs], environment
+        self._process = multiprocessing.get_context("forkserver").Process(target=_run, args=given)
+        self._process.start()
+        self.pid = self._process.pid
+
+    def runs(self):
+        return self._process.is_alive()
+
+    def send_signal(self, number):
+        os.kill(self.pid, number)
+
+    def wait(self, seconds=240):
+        """Status, bytes on standard output, text on standard error; status None if it takes longer."""
+        self._process.join(seconds)
+        out, err = (path.read_bytes() for path in self._outputs)
+        return Done(self._process.exitcode, out, err.decode())
 
 
 def _command(verb, *arguments):
@@ -48,3 +111,13 @@ def _command(verb, *arguments):
 def command():
     """Function that runs a command line in this process."""
     return _command
+
+
+@pytest.fixture(scope="session")
+def background(tmp_path_factory):
+    """Function that starts a command line in the background: its words, a file as input, variables."""
+
+    def start(*words, stdin=os.devnull, **environment):
+        return Background(tmp_path_factory.mktemp("background"), words, stdin, environment)
+
+    return start

@@ -30,7 +30,7 @@ from analysis.metrics.registry import (
 from analysis.metrics.spatial import band_distances
 from analysis.metrics.visqol import visqol
 from render.common.errors import InputError
-from render.common.parallel import in_parallel
+from render.common.parallel import in_parallel, workers_need
 from render.common.progress import progress
 from render.dsp.block_processing import resampled_length
 from render.fileio.audio_file import AudioInfo
@@ -39,6 +39,8 @@ from render.hoa.scene import order_of
 
 BATCH_ITEMS = 16
 """Items that are measured at a time, so that the memory does not depend on how many there are."""
+FIRST_MEASUREMENT = "analysis.metrics.first_measurement"
+"""What `measure_items` tells `workers_need`; whoever starts workers for something before says so earlier."""
 
 
 @dataclass(frozen=True)
@@ -274,6 +276,7 @@ def measure_items(
         ``silent_channels`` (the channels that the test has lost), ``cov_bands`` (eq. 3 in each band) and
         ``notes``.
     """
+    workers_need(FIRST_MEASUREMENT)
     for first in range(0, len(items), BATCH_ITEMS):
         batch = items[first : first + BATCH_ITEMS]
         yield from _measure_batch(batch, workers, take_as_aligned, with_visqol, all_speech)

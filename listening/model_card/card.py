@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from analysis.metrics.built_test import REFERENCE, read_built_test
-from analysis.metrics.evaluation import items_of_build, measure_items
+from analysis.metrics.evaluation import FIRST_MEASUREMENT, items_of_build, measure_items
 from analysis.metrics.registry import MEASURES, columns
 from analysis.ratings.csv_text import write_rows
 from codec.checkpoints.model_file import load
@@ -37,6 +37,7 @@ from render.common.files import (
     whole_file,
     write_json,
 )
+from render.common.parallel import workers_need
 from render.common.progress import progress
 from render.dsp.block_processing import resampled, resampled_length
 from render.fileio.audio_file import write_scene
@@ -115,6 +116,7 @@ def make_card(
     plan = Plan((REFERENCE, *ladder_of(codebooks), *OTHERS), seconds=seconds)
     rows: dict[str, list[dict[str, Any]]] = {}
     reports = {}
+    workers_need(FIRST_MEASUREMENT)
     for name, recording_set in sets.items():
         folder = out / "work" / name
         where = parse_engine(*engine, folder)

@@ -4,6 +4,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+import analysis.metrics.first_measurement  # noqa: F401, for all worker processes
+
 settings.register_profile("loaded machine", deadline=None, max_examples=40)
 settings.load_profile("loaded machine")
 

@@ -8,15 +8,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+import torch._dynamo  # optimisers import it late, which would take each process that trains 1 s
 
 from codec.checkpoints.model_file import save
 from codec.rvqgan.codec import RVQGAN
 from codec.rvqgan.config import ModelConfig
-from render.common.parallel import workers_need
 from render.fileio.audio_file import write_scene, writer
 from render.hoa.scene import Scene
-
-workers_need("torch._dynamo")  # optimisers import it late, which takes each process that trains 1 s
 
 
 def random_codec(**config):

@@ -4,14 +4,12 @@ import csv
 import errno
 import importlib.util
 import json
-import multiprocessing
 import os
 import resource
 import signal
 import socket
 import sys
 import time
-import uuid
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,7 +31,6 @@ from codec.training.run_folder import Run, locked
 from codec.training.trainer import learning_rate, prepare, train
 from codec.training.validation import ValidationSet, validate
 from render.common.errors import InputError
-from render.common.parallel import in_parallel
 from render.fileio.audio_file import writer
 
 ROOT = Path(__file__).parents[3]
@@ -59,55 +56,21 @@ def assert_same_end(a, b, step):
     assert table(a) == table(b)
 
 
-# A name that another process can import is what multiprocessing wants; a test module has none
-COMMAND = """
-import importlib, os, sys
-import torch
-from render.common.cli import run
-os.chdir(folder)
-os.environ.update(environment)
-output = os.open(output, os.O_WRONLY | os.O_CREAT)
-os.dup2(output, 1)
-os.dup2(output, 2)
-torch.set_num_threads(1)
-sys.argv = words
-run(importlib.import_module(words[0]).main)
-"""
-
-
-class Command:
-    """A command line in a process of its own with one thread, forked from a server that has imported PyTorch."""
-
-    def __init__(self, *words, **environment):
-        list(in_parallel(os.getpid, {1: ()}, 1))  # starts the server with all that this process has imported
-        self.output = Path(f"{uuid.uuid4()}.txt").absolute()
-        environment = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)} | environment
-        given = {"words": list(map(str, words)), "folder": os.getcwd(), "output": str(self.output)}
-        context = multiprocessing.get_context("forkserver")
-        self.process = context.Process(target=exec, args=(COMMAND, given | {"environment": environment}))
-        self.process.start()
-
-    def ended(self):
-        """Status and what was printed."""
-        self.process.join(240)
-        return self.process.exitcode, self.output.read_text()
-
-
-def test_a_killed_run_is_resumed_to_the_same_bits(tmp_path, type_in, material):
+def test_a_killed_run_is_resumed_to_the_same_bits(tmp_path, type_in, material, background):
     """SIGKILL between checkpoints; beside it a folder that a killed process left while writing one.
 
     Each part runs in its own process: threads and libraries left by other tests would change the last bits.
     """
     tiny = ("--preset", "tiny.toml", "--data", material(4), "--steps", 24)
-    process, whole = (Command("codec.train", *tiny, "--run", name) for name in ("killed", "whole"))
+    process, whole = (background("codec.train", *tiny, "--run", name) for name in ("killed", "whole"))
     killed = tmp_path / "runs" / "killed"
     deadline = time.monotonic() + 120
     while not checkpoint.steps(killed / "checkpoints"):
-        assert process.process.is_alive(), process.output.read_text()
+        assert process.runs(), process.wait()
         assert time.monotonic() < deadline
         time.sleep(0.005)
-    process.process.kill()
-    process.ended()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
     steps = checkpoint.steps(killed / "checkpoints")
     assert 4 <= steps[-1] < 24
     half = killed / "checkpoints" / ".0000024.part"
@@ -115,9 +78,9 @@ def test_a_killed_run_is_resumed_to_the_same_bits(tmp_path, type_in, material):
     (half / "model.safetensors").write_bytes(b"half")
     with open(killed / "metrics.csv", "a") as file:
         file.write("23,1e-4,0.1")  # a row that a full disk cut off
-    for each in (Command("codec.train", "--run", "killed", "--resume"), whole):
-        status, said = each.ended()
-        assert status == 0, said
+    for each in (background("codec.train", "--run", "killed", "--resume"), whole):
+        done = each.wait()
+        assert done.returncode == 0, done.stderr
     assert_same_end(tmp_path / "runs" / "whole", killed, 24)
     assert not half.exists()
     assert len(list((killed / "checkpoints").glob("0*"))) == 2
@@ -245,20 +208,20 @@ def test_invalid_settings_are_refused_before_anything_is_written(tmp_path, type_
     assert not (tmp_path / "runs").exists()  # the name is free for the next attempt
 
 
-def two_processes(words, by_torchrun):
+def two_processes(background, words, by_torchrun):
     """Start a command in two processes: by torchrun, or with its environment, which imports nothing anew."""
     if by_torchrun:
         torchrun = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", words[0], "--")
-        return [Command(*torchrun, *words[1:])]
+        return [background(*torchrun, *words[1:])]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     place = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    return [Command(*words, RANK=rank, LOCAL_RANK=rank, **place) for rank in "01"]
+    return [background(*words, RANK=rank, LOCAL_RANK=rank, **place) for rank in "01"]
 
 
 @pytest.mark.parametrize("layers", [False, True])
-def test_two_processes_train_what_one_trains(tmp_path, type_in, material, layers):
+def test_two_processes_train_what_one_trains(tmp_path, type_in, material, background, layers):
     """gloo, one item each, against both items in one process; without layers by torchrun as the README types it.
 
     The sums are made in another order, and AdamW's first steps have the size of the rate whatever the gradient; so
@@ -272,11 +235,11 @@ def test_two_processes_train_what_one_trains(tmp_path, type_in, material, layers
     (tmp_path / "slow.toml").write_text(text)
     slow = ("codec.train", "--preset", "slow.toml", "--data", material(4), "--run")
     # alone with one thread, too: PCA's weakest components turn with rounding
-    alone = Command(*slow, "one")
-    ends = [each.ended() for each in [*two_processes([*slow, "two"], by_torchrun=not layers), alone]]
-    status, said = zip(*ends, strict=True)
-    assert set(status) == {0}, said
-    assert "".join(said[:-1]).count("step 8/8") == 1, said  # only the first process speaks
+    alone = background(*slow, "one")
+    ends = [each.wait() for each in [*two_processes(background, [*slow, "two"], by_torchrun=not layers), alone]]
+    status, out, err = zip(*ends, strict=True)
+    assert set(status) == {0}, err
+    assert b"".join(out[:-1]).count(b"step 8/8") == 1, out  # only the first process speaks
     one, two = (table(tmp_path / "runs" / name) for name in ("one", "two"))
     assert [row[0] for row in one] == [row[0] for row in two]
     assert len(one) == 9
