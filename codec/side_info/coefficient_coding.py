@@ -34,6 +34,9 @@ from codec.side_info.weak_components import code_laws, limited_power
 from render.common.compiled import compiled
 
 CODED_BANDS = range(8)  # 43 to 4630 Hz at 44.1 kHz
+FILLED_BANDS = range(
+    2, 8
+)  # from 345 Hz on: below, a coefficient is as wide as a critical band and leaves no holes
 STEPS = 128  # step sizes; the last index says that no coefficients are sent
 _ROUNDING = 0.36  # fractions of a step from 0.64 on are rounded up: a coefficient costs more than its square
 _POWER_EXPONENT = 0.6  # of the squared step: 0 is the least squared error, 1 one ratio to the noise in all bands
@@ -43,6 +46,7 @@ _CONTEXTS = _MAX_NEAR + 2 * 3 + 3 + 1  # neighbours, stronger components, two fr
 _MAX_MAGNITUDE = 1 << 16
 _STEP_BITS = 7
 _MIN_POWER = 0.06  # of a component that is sent, relative to the squared step: its peaks are larger
+_MIN_WORTH = 0.6  # squared error that a coefficient must save, in squared steps: single peaks of noise save 0.5
 _SPARE_BYTES = 4096  # more than attacks, laws, counts and one coefficient take
 
 
@@ -135,18 +139,20 @@ def encode_detail(
     own = coefficients[:, :, grid.edges[0] : grid.edges[-1]]
     strongest = (power * np.square(gain)[:, :, None])[:, CODED_BANDS.start : CODED_BANDS.stop]
 
-    def counts(index: int) -> Int[ndarray, "slot band"]:
-        squared = np.square(_steps(index, power, gain))
-        return np.count_nonzero(strongest > _MIN_POWER * squared[:, :, None], axis=2)
+    def quantised(index: int) -> tuple[Int[ndarray, "slot band"], Int[ndarray, "component frame bin"]]:
+        steps = _steps(index, power, gain)
+        counts = np.count_nonzero(strongest > _MIN_POWER * np.square(steps)[:, :, None], axis=2)
+        numbers, worth = np.zeros(own.shape, np.int64), np.zeros((*counts.shape, len(own)))
+        _quantise(own, counts, steps, grid.slot_of_frame, grid.edges - grid.edges[0], numbers, worth)
+        counts[:, FILLED_BANDS.start :] = _last_positive(worth[:, FILLED_BANDS.start :])
+        numbers[~is_sent(counts, grid, len(own))] = 0
+        return counts, numbers
 
     def coded(index: int) -> bytes:
-        steps, own_counts = _steps(index, power, gain), counts(index)
-        numbers = np.zeros(own.shape, np.int64)
-        _quantise(own, own_counts, steps, grid.slot_of_frame, grid.edges - grid.edges[0], numbers)
-        return _written(attacks, laws, size, index, own_counts, numbers, grid)
+        return _written(attacks, laws, size, index, *quantised(index), grid)
 
     index, data = finest(coded, size, STEPS - 1, nothing)
-    return data.ljust(size, b"\0"), no_counts if index == STEPS - 1 else counts(index)
+    return data.ljust(size, b"\0"), no_counts if index == STEPS - 1 else quantised(index)[0]
 
 
 def decode_detail(
@@ -220,9 +226,20 @@ def _new_counts() -> tuple[ndarray, ndarray]:
     return flags, np.full((_MAX_NEAR + 1, _MAX_PREFIX, 2), 4, np.int64)
 
 
+def _last_positive(worth: Float[ndarray, "slot band component"]) -> Int[ndarray, "slot band"]:
+    """Number of components up to the last one whose worth is positive."""
+    components = worth.shape[2]
+    last = components - (worth > 0)[:, :, ::-1].argmax(2)
+    return np.where((worth > 0).any(2), last, 0)
+
+
 @compiled()
-def _quantise(coefficients, components, steps, slot_of_frame, edges, numbers):  # pragma: no cover, compiled
-    """Write the numbers of the coefficients (component, frame, bin) that are sent."""
+def _quantise(coefficients, components, steps, slot_of_frame, edges, numbers, worth):  # pragma: no cover, compiled
+    """Write the numbers of the coefficients (component, frame, bin) that are sent, and what they are worth.
+
+    That of the coefficients of a slot, band and component is the squared error that they save, in squared steps,
+    less `_MIN_WORTH` for each one that is not 0.
+    """
     for component in range(numbers.shape[0]):
         for frame in range(numbers.shape[1]):
             slot = slot_of_frame[frame]
@@ -233,6 +250,8 @@ def _quantise(coefficients, components, steps, slot_of_frame, edges, numbers):  
                         value = coefficients[component, frame, k]
                         number = int(min(np.floor(abs(value) / step + _ROUNDING), _MAX_MAGNITUDE - 1))
                         numbers[component, frame, k] = -number if value < 0 else number
+                        if number:
+                            worth[slot, band, component] += (2 * abs(value) / step - number) * number - _MIN_WORTH
 
 
 @compiled()

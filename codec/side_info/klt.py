@@ -26,6 +26,7 @@ from scipy.fft import dct
 from codec.bitstream.sizes import SLOT_FRAMES
 from codec.side_info.analysis import BANDS, WINDOW, band_edges, window_grid
 from codec.side_info.coefficient_coding import CODED_BANDS, CodedCoefficients, CoefficientGrid, is_sent
+from codec.side_info.noise_filling import noisiness
 from codec.side_info.parameter_coding import SpatialParameters
 from codec.streaming.threads import matrix_product
 from render.common.compiled import compiled
@@ -34,10 +35,11 @@ MDCT_HOP = WINDOW // 2  # samples from one MDCT frame to the next, and coefficie
 _SINE_WINDOW = np.sin(np.pi * (np.arange(WINDOW) + 0.5) / WINDOW).astype(np.float32)
 _EIGENVALUE_GAP = 1e-3  # relative difference that keeps equal eigenvalues apart
 _MAX_COMPONENT_GAIN = 10 ** (9 / 20)  # of a component after the network
-_MAX_SENT_GAIN = 10 ** (3 / 20)  # where its coefficients are sent: few of them, amplified, would sound like tones
+_MAX_SENT_GAIN_DB = 3.0  # where its coefficients are sent and tonal; few of noise, amplified, sound like tones
 _SENT_INPUT_GAIN = np.float32(10 ** (-6 / 20))  # of what need not pass the network; with less, all codes are alike
 _MAX_CREST = 6.0  # of the noise in a frame, relative to its slot
-_MIN_SENT_CREST = 0.3  # where coefficients are sent: frames in which all were rounded to 0 would be holes
+_MIN_STEADY = 0.09  # where coefficients are sent: frames in which all were rounded to 0 would be holes
+_FILL = 0.7  # of the power that is missing where coefficients are sent: all of it would cost fine structure
 _CORRELATION_SHRINKAGE = 0.95  # of measured correlations between components, so that no matrix is singular
 _MIN_POWER = 1e-20  # of a component, where it is a divisor
 _INPUT_POWER = 0.01  # mean square of the network's input, the sum over all components
@@ -136,6 +138,42 @@ def _input_gain(power: Float[ndarray, "slot band"], widths: Int[ndarray, " band"
     return np.clip(np.sqrt(squared), _MIN_INPUT_GAIN, _MAX_INPUT_GAIN)
 
 
+class _Filling(NamedTuple):
+    """Gains of the components in a slot, and the noise that is added to them before they are transformed.
+
+    Attributes
+    ----------
+    gains : float (band, component)
+    noise : float (band, component)
+        Root mean square of the noise in the coefficients that get it.
+    level : float (band,)
+        Mean square of the coefficients of all components together, the reference for the crest of the noise.
+    steadiness : float (band,)
+        Of the noise: with 0 it follows the levels of the decoded frames, with 1 it has the same level in all.
+    counts : int (band,)
+        Components whose coefficients are sent. They get noise only where these are 0.
+    """
+
+    gains: Float[ndarray, "band component"]
+    noise: Float[ndarray, "band component"]
+    level: Float[ndarray, " band"]
+    steadiness: Float[ndarray, " band"]
+    counts: Int[ndarray, " band"]
+
+    def of_band(
+        self,
+        band: int,
+        coefficients: Float32[ndarray, "component frame bin"],
+        signs: Float32[ndarray, "component frame bin"],
+    ) -> Float32[ndarray, "component frame bin"]:
+        """Components of a band with their gains and noise."""
+        noise = _noise(coefficients, signs, self.level[band], self.steadiness[band])
+        noise *= self.noise[band].astype(np.float32)[:, None, None]
+        count = self.counts[band]
+        noise[:count][coefficients[:count] != 0] = 0
+        return coefficients * self.gains[band].astype(np.float32)[:, None, None] + noise
+
+
 class _SlotTransform(NamedTuple):
     """What is applied to the MDCT coefficients of a slot.
 
@@ -143,18 +181,12 @@ class _SlotTransform(NamedTuple):
     ----------
     matrices : float (1 + band, channel, channel)
         Of the coefficients below the bands, and of each band.
-    noise : float (band, channel, channel), or None
-        Matrices applied to independent noise of unit power, which is then added.
-    level : float (band,), or None
-        Mean square of the coefficients of all components together, the reference for the crest of the noise.
-    min_crest : float (band,), or None
-        Of the noise.
+    filling : _Filling, or None
+        What happens to the coefficients of the bands before that.
     """
 
     matrices: Float[ndarray, "band channel channel"]
-    noise: Float[ndarray, "band channel channel"] | None = None
-    level: Float[ndarray, " band"] | None = None
-    min_crest: Float[ndarray, " band"] | None = None
+    filling: _Filling | None = None
 
 
 class _BandTransform(ABC):
@@ -317,7 +349,9 @@ class InverseKLT(_BandTransform):
     where the network has a constant offset, nothing is amplified.
 
     The noise has the same magnitude in all coefficients of a band and frame, which follows the levels of the
-    decoded frames, and random signs. Where coefficients are sent, it is not far below its level in the slot.
+    decoded frames, and random signs. Where coefficients are sent, it fills those that were rounded to 0, the
+    steadier the less tonal these are (`codec.side_info.noise_filling`). They are amplified by 3 dB at most, and in
+    noise not at all.
 
     Principal components are uncorrelated, but those that a network decodes are not. They are decorrelated with the
     least change to them (`decorrelation_matrix`), as far as the network did not know them. How well it did shows
@@ -363,15 +397,14 @@ class InverseKLT(_BandTransform):
             return [_SlotTransform(_extended_below(of_slot)) for of_slot in vectors]
         target_power = basis.power * basis.gain[:, :, None] ** 2
         slot_of_frame = self._slot_of_frame(coefficients.shape[1], len(target_power))
-        max_gain = np.full(target_power.shape, _MAX_COMPONENT_GAIN)
-        min_crest = np.zeros(target_power.shape[:2])
+        counts, noisy = np.zeros(target_power.shape[:2], np.int64), np.zeros(target_power.shape[:2])
         if sent is not None:
             own = slice(CODED_BANDS.start, CODED_BANDS.stop)
-            max_gain[:, own][np.arange(target_power.shape[2]) < sent.counts[:, :, None]] = _MAX_SENT_GAIN
-            min_crest[:, own][sent.counts > 0] = _MIN_SENT_CREST
+            counts[:, own] = sent.counts
+            noisy[:, own] = noisiness(sent, self.grid(1 + coefficients.shape[1], len(target_power)))
         return [
             self._slot_transform(coefficients, np.flatnonzero(slot_of_frame == slot), *of_slot, noise_seed)
-            for slot, of_slot in enumerate(zip(vectors, target_power, max_gain, min_crest, strict=True))
+            for slot, of_slot in enumerate(zip(vectors, target_power, counts, noisy, strict=True))
         ]
 
     def _slot_transform(
@@ -380,38 +413,39 @@ class InverseKLT(_BandTransform):
         frames: Int[ndarray, " own"],
         vectors: Float[ndarray, "band channel channel"],
         target_power: Float[ndarray, "band channel"],
-        max_gain: Float[ndarray, "band channel"],
-        min_crest: Float[ndarray, " band"],
+        counts: Int[ndarray, " band"],
+        noisy: Float[ndarray, " band"],
         noise_seed: int,
     ) -> _SlotTransform:
         """Return the transform of a slot.
 
         `frames` are those of the slot, apart from the one at the beginning of the packet; in them its powers are
-        measured. `target_power` are the powers of the components as they were before the network, `max_gain`
-        limits their amplification, and `min_crest` is that of the noise.
+        measured. `target_power` are the powers of the components as they were before the network, `counts` says
+        of how many of them the coefficients are sent, and `noisy` how noisy these are.
         """
         if not len(frames):
             return _SlotTransform(_extended_below(vectors))
         coefficients = coefficients[:, frames]
         bands = self._bands[1:]
         power = np.stack([np.square(coefficients[:, :, b], dtype=np.float64).mean((1, 2)) for b in bands])
+        is_sent = np.arange(len(coefficients)) < counts[:, None]
+        max_gain = np.where(is_sent, 10 ** (_MAX_SENT_GAIN_DB * (1 - noisy[:, None]) / 20), _MAX_COMPONENT_GAIN)
         gains = np.minimum(np.sqrt(target_power / np.maximum(power, _MIN_POWER)), max_gain)
-        missing = np.sqrt(np.maximum(target_power - gains**2 * power, 0))
-        level = power.mean(1)
+        missing = np.maximum(target_power - gains**2 * power, 0)
+        zeros = np.stack([(coefficients[:, :, b] == 0).mean((1, 2)) for b in bands])
+        missing[is_sent] *= _FILL / np.maximum(zeros[is_sent], 1 / MDCT_HOP)
+        steadiness = np.where(counts > 0, np.maximum(noisy, _MIN_STEADY), 0)
+        filling = _Filling(gains, np.sqrt(missing), power.mean(1), steadiness, counts)
         below = vectors[0] * np.minimum(gains[0], 1)
         signs = random_signs(noise_seed, 1 + int(frames[0]), *coefficients.shape)
-        decorrelation = []
+        matrices = [below]
         for band, bins in enumerate(bands):
-            filled = coefficients[:, :, bins] * gains[band][:, None, None]
-            noise = _noise(coefficients[:, :, bins], signs[:, :, bins], level[band], min_crest[band])
-            filled += noise * missing[band][:, None, None]
+            filled = filling.of_band(band, coefficients[:, :, bins], signs[:, :, bins])
             flat = filled.reshape(len(filled), -1).astype(np.float64)
             fidelity = np.minimum(1, power[band] / np.maximum(target_power[band], _MIN_POWER))
             covariance = matrix_product(flat, flat.T) / flat.shape[1]
-            decorrelation.append(decorrelation_matrix(covariance, target_power[band], fidelity))
-        inverse = vectors @ np.stack(decorrelation)
-        matrices = np.concatenate([below[None], inverse * gains[:, None]])
-        return _SlotTransform(matrices, inverse * missing[:, None], level, min_crest)
+            matrices.append(vectors[band] @ decorrelation_matrix(covariance, target_power[band], fidelity))
+        return _SlotTransform(np.stack(matrices), filling)
 
     def _apply(
         self,
@@ -420,27 +454,24 @@ class InverseKLT(_BandTransform):
         first: int,
         noise_seed: int,
     ) -> Float32[ndarray, "channel frame bin"]:
-        result = super()._apply(coefficients, slot, first, noise_seed)
-        if slot.noise is None or slot.level is None or slot.min_crest is None or not slot.noise.any():
-            return result
+        if slot.filling is None:
+            return super()._apply(coefficients, slot, first, noise_seed)
+        filled = coefficients.copy()
         signs = random_signs(noise_seed, first, *coefficients.shape)
-        for matrix, level, least, band in zip(
-            slot.noise.astype(np.float32), slot.level, slot.min_crest, self._bands[1:], strict=True
-        ):
-            noise = _noise(coefficients[:, :, band], signs[:, :, band], level, least)
-            result[:, :, band] += matrix_product(matrix, noise.reshape(len(noise), -1)).reshape(noise.shape)
-        return result
+        for band, bins in enumerate(self._bands[1:]):
+            filled[:, :, bins] = slot.filling.of_band(band, coefficients[:, :, bins], signs[:, :, bins])
+        return super()._apply(filled, slot, first, noise_seed)
 
 
 def _noise(
     coefficients: Float32[ndarray, "channel frame bin"],
     signs: Float32[ndarray, "channel frame bin"],
     level: float,
-    min_crest: float,
+    steadiness: float,
 ) -> Float32[ndarray, "channel frame bin"]:
     """Noise of unit power in a band, whose level follows that of the frames of all components together."""
-    levels = np.square(coefficients, dtype=np.float64).mean((0, 2))
-    crest = np.clip(np.sqrt(levels / max(level, _MIN_POWER)), min_crest, _MAX_CREST)
+    relative = np.square(coefficients, dtype=np.float64).mean((0, 2)) / max(level, _MIN_POWER)
+    crest = np.minimum(np.sqrt(steadiness + (1 - steadiness) * relative), _MAX_CREST)
     return signs * crest.astype(np.float32)[:, None]
 
 

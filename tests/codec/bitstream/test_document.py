@@ -469,6 +469,7 @@ def test_the_document_suffices_for_the_transform():
     transform, ours, before = InverseKLT(hop, rate), [], None
     y = (0.03 * random.standard_normal((channels, sum(lengths)))).astype(np.float32)
     theirs: list = []
+    noisy: list = []
     start, last_sent = 0, None
     for length in lengths:
         level_slots, slots = length // hop // 8, length // hop // 64
@@ -482,6 +483,9 @@ def test_the_document_suffices_for_the_transform():
         spectrum = mdct_of_packet(y[:, a:e], start - a, length)
         count_sent = random.integers(0, 2, (slots, 8))
         sent_values = 0.05 * random.standard_normal((channels, spectrum.shape[1] - 1, 213)).astype(np.float32)
+        # in places that change from frame to frame, and above band 4 half of them in places that stay
+        sent_values[random.random(sent_values.shape) < 0.8] = 0
+        sent_values[:, :, 65:][:, :, random.random(148) < 0.1] = 0.04
         coded = CodedCoefficients(sent_values, count_sent)
         ours.append(inverse_mdct(transform.transformed(spectrum, axes, seed, coded))[:, :length])
         edges = edges_by_the_document(rate)
@@ -510,7 +514,6 @@ def test_the_document_suffices_for_the_transform():
         padded = np.pad(y.astype(float), ((0, 0), (1024, 4096)))
         first = np.append(0, edges[2:-1:2])
         band_of = np.searchsorted(first, q, "right") - 1
-        used_by = np.where(q < 2, 12, band_of)
         count = -(-length // 1024) + 1
         slot_of = [min((1024 * k - 1) // (64 * hop), slots - 1) for k in range(1, count)]
         centres = 1024 * np.arange(1, count)
@@ -518,7 +521,7 @@ def test_the_document_suffices_for_the_transform():
         if last_sent is not None:
             coefficients[0][0, last_sent[0]] = last_sent[1]
         for k, (slot, values) in enumerate(zip(slot_of, sent_values[0], strict=True)):
-            is_sent = np.flatnonzero(np.isin(band_of, [b for b in range(8) if count_sent[slot, b]]))
+            is_sent = np.flatnonzero(np.isin(band_of, [b for b in range(8) if count_sent[slot, b]]) & (q >= 2))
             coefficients[k + 1][0, is_sent] = values[is_sent - 2]
             last_sent = is_sent, values[is_sent - 2]
         wide = np.bincount(band_of[2:], minlength=12)
@@ -526,53 +529,73 @@ def test_the_document_suffices_for_the_transform():
         level = ((total * wide).sum(1) / 1024)[:, None]
         spectrum = 10 ** (np.array([18, 13.5, 11.5, 9, 5.5, -1, -6, -12, -18, -24, -28.5, -31.5]) / 10)
         gain = np.sqrt(0.01 / level * np.sqrt(spectrum * level / total)).clip(10**-1.5, 100)
-        noise, mean = np.empty((slots, 12, channels, channels)), np.empty((slots, 12))
-        least = np.zeros((slots, 12))
-        for slot, band in np.ndindex(slots, 12):
-            chosen = np.array(slot_of) == slot
-            p = np.square(coefficients[1:][chosen][:, :, (band_of == band) & (q >= 2)]).mean((0, 2))
-            w = powers[slot, band] * gain[slot, band] ** 2
-            most = np.full(channels, 10 ** (9 / 20))
-            if band < 8 and count_sent[slot, band]:
-                most[0] = 10 ** (3 / 20)
-                least[slot, band] = 0.3
-            g = np.minimum(most, np.sqrt(w / p))
-            back = v[slot, band] / gain[slot, band]
-            if band == 0:
-                low[slot] = back * np.minimum(1, g)
-            part, mean[slot, band] = np.flatnonzero((band_of == band) & (q >= 2)), p.mean()
-            z = []
-            for k in 1 + np.flatnonzero(chosen):
-                crest = min(6, np.sqrt(np.square(coefficients[k][:, part]).mean() / mean[slot, band]))
-                crest = max(least[slot, band], crest)
-                signs = signs_by_the_document(seed, channels, k, part)
-                z.append(g[:, None] * coefficients[k][:, part])
-                z[-1] += np.sqrt(np.maximum(w - g**2 * p, 0))[:, None] * signs * crest
-            z = np.concatenate(z, 1)
-            m_matrix = matrix_by_the_document(z @ z.T / z.shape[1], w, np.minimum(1, p / w))
-            v[slot, band] = back @ m_matrix * g
-            noise[slot, band] = back @ m_matrix * np.sqrt(np.maximum(w - g**2 * p, 0))
-        assert 0.1 < (noise.any((2, 3))).mean() < 0.9
-        v = np.concatenate([v, low[:, None]], 1)  # as a 13th band
-        if before is None:
-            before = v[0], noise[0], mean[0], least[0]
-        frames_out = np.zeros((channels, length + 4096))
-        for k in range(count):
-            found = before if k == 0 else (x[slot_of[k - 1]] for x in (v, noise, mean, least))
-            matrices, noises, means, leasts = found
-            back = np.einsum("qij,jq->iq", matrices[used_by], coefficients[k])
+        used = []  # of each slot: G, √m, mean, d of each band, and the matrix of each band after them
+        for slot in range(slots):
+            chosen, of_slot = np.array(slot_of) == slot, []
             for band in range(12):
                 part = np.flatnonzero((band_of == band) & (q >= 2))
-                e = np.square(coefficients[k][:, part]).mean()
-                signs = signs_by_the_document(seed, channels, k, part)
-                back[:, part] += noises[band] @ signs * max(leasts[band], min(6, np.sqrt(e / means[band])))
+                p = np.square(coefficients[1:][chosen][:, :, part]).mean((0, 2))
+                w = powers[slot, band] * gain[slot, band] ** 2
+                is_sent = band < 8 and count_sent[slot, band] == 1
+                most, d, share = np.full(channels, 10 ** (9 / 20)), 0, np.ones(channels)
+                if is_sent:
+                    values = sent_values[0, chosen][:, part - 2]
+                    t = noisiness_by_the_document(values) if band >= 2 else 0
+                    noisy.append(t)
+                    most[0], d = 10 ** (3 * (1 - t) / 20), max(0.09, t)
+                    share[0] = 0.7 / (values == 0).mean()
+                g = np.minimum(most, np.sqrt(w / p))
+                m = np.maximum(0, w - g**2 * p) * share
+                back = v[slot, band] / gain[slot, band]
+                if band == 0:
+                    low[slot] = back * np.minimum(1, g)
+                rule = part, g, np.sqrt(m), p.mean(), d, is_sent
+                z = [filled_by_the_document(coefficients[k], *rule, seed, k) for k in 1 + np.flatnonzero(chosen)]
+                z = np.concatenate(z, 1)
+                of_slot.append(
+                    (*rule, back @ matrix_by_the_document(z @ z.T / z.shape[1], w, np.minimum(1, p / w)))
+                )
+            used.append((low[slot], of_slot))
+        frames_out = np.zeros((channels, length + 4096))
+        for k in range(count):
+            below, of_slot = (before or used[0]) if k == 0 else used[slot_of[k - 1]]
+            back = np.zeros((channels, 1024))
+            back[:, :2] = below @ coefficients[k][:, :2]
+            for *rule, matrix in of_slot:
+                back[:, rule[0]] = matrix @ filled_by_the_document(coefficients[k], *rule, seed, k)
             frames_out[:, 1024 * k : 1024 * k + 2048] += back @ basis
         theirs.append(frames_out[:, 1024 : 1024 + length])
-        before = v[-1], noise[-1], mean[-1], least[-1]
+        before = used[-1]
         start += length
+    assert min(noisy) == 0
+    assert max(noisy) == 1
+    assert np.mean([0.05 < t < 0.95 for t in noisy]) > 0.05
     # the last frames of both reach behind the end differently where it is no multiple of 1024
     expected = np.concatenate(theirs, 1)[:, :-2048]
     np.testing.assert_allclose(np.concatenate(ours, 1)[:, :-2048], expected, atol=2e-6 * np.abs(expected).max())
+
+
+def noisiness_by_the_document(values):
+    """t of the coefficients of one component in the frames of a slot."""
+    a = e = n = 0.0
+    half = -(-values.shape[1] // 2)
+    for part in (values[:, :half], values[:, half:]):
+        frames, places = part.shape
+        for first, second in [(k, k + 1) for k in range(frames - 1)] + [(k + 1, k) for k in range(frames - 1)]:
+            occupied = [any(part[second, max(q - 1, 0) : q + 2]) for q in range(places)]
+            for q in np.flatnonzero(part[first]):
+                n, a, e = n + 1, a + occupied[q], e + sum(occupied) / places
+    return min(1, max(0, 1 - (a - e) / (0.3 * (n - e + 8))))
+
+
+def filled_by_the_document(frame, part, g, root_m, p, d, is_sent, seed, k):
+    """G Y + N of frame k in the coefficients of a band; those of component 0 may be sent."""
+    y = frame[:, part]
+    noise = root_m[:, None] * signs_by_the_document(seed, len(frame), k, part)
+    noise *= min(6, np.sqrt(d + (1 - d) * np.square(y).mean() / p))
+    if is_sent:
+        noise[0, y[0] != 0] = 0
+    return g[:, None] * y + noise
 
 
 def matrix_by_the_document(s, w, r):

@@ -41,7 +41,8 @@ def material(components=3, seed=0):
 def test_what_is_sent_comes_back_within_the_step_size(size):
     """A value is at most 0.64 of a step away, and what is not sent is 0; the attacks come back as they were.
 
-    The strongest components are sent, those above 0.06 of the squared step.
+    The strongest components are sent, those above 0.06 of the squared step, and from band 2 on no more of them
+    than save 0.6 of it for each coefficient that is not 0.
     """
     coefficients, power, gain = material()
     data, _ = encode_detail(ATTACKS, LAWS, coefficients, power, gain, GRID, size)
@@ -60,6 +61,12 @@ def test_what_is_sent_comes_back_within_the_step_size(size):
     assert error[where].max() < 0.6401
     assert error[where & (sent.values != 0)].max() > 0.5
     expected = np.count_nonzero(power[:, :8] * gain[:, :8, None] ** 2 > 0.06 * steps[:, :, None] ** 2, axis=2)
+    numbers = np.floor(np.abs(own) / by_bin + 0.36)
+    worth = np.where(numbers > 0, (own / by_bin) ** 2 - (np.abs(own) / by_bin - numbers) ** 2 - 0.6, 0)
+    for slot, band in np.ndindex(2, 8):
+        part = worth[:, GRID.slot_of_frame == slot, EDGES[band] - 2 : EDGES[band + 1] - 2].sum((1, 2))
+        while band >= 2 and expected[slot, band] and part[expected[slot, band] - 1] <= 0:
+            expected[slot, band] -= 1
     assert np.array_equal(sent.counts, expected)
 
 
