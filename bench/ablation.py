@@ -45,8 +45,8 @@ from render.hoa.scene import Scene
 
 COLUMNS = (
     "fine_W_mid", "fine_ears_mid", "env_W_mid", "env_ears_mid", "env_W_high", "env_ears_high", "tone_noise_db",
-    "line_64_db", "pre_25_db", "attack_db", "doa_deg", "covband_mean", "mel_train", "ild_db", "snr_lf_db",
-    "stairs_db",
+    "line_64_db", "musical_db", "pre_25_db", "attack_db", "doa_deg", "covband_mean", "mel_train", "ild_db",
+    "snr_lf_db", "stairs_db",
 )  # fmt: skip
 UNITS = (0, 6, 12, 18, 24, 30)
 UNIT_KBPS = 0.3445  # 32 bytes in 0.74 s

@@ -18,6 +18,7 @@ module             measures
 `fine_structure`   what is left of spectra and envelopes without their levels in bands and slots
 `onsets`           pre-echo, levels of attacks
 `tonality`         partials in noise, added lines
+`noise_texture`    musical noise: peaks and holes in noise
 `visqol`           ViSQOL of W (optional; for whole signals, so that it has ``visqol`` alone)
 `intelligibility`  ESTOI of W (where the material is speech; ``estoi`` alone, likewise)
 =================  =================================================================================
@@ -41,6 +42,7 @@ from analysis.metrics import (
     covariance,
     fine_structure,
     interaural,
+    noise_texture,
     onsets,
     spatial,
     spectral,
@@ -139,6 +141,7 @@ MEASURES = (
         Measure(f"line_{hop}_db", "dB", 0.0, "everything but steady tones of W at these frequencies")
         for hop in tonality.LINE_HOPS
     ),
+    Measure("musical_db", "dB", 0.0, "everything but peaks and holes in what is noise in W; level"),
     Measure("estoi_W", "", 1.0, "every channel but W; timbre above 4.3 kHz; for speech only"),
 )
 FACTS = ("kbps", "rtf_enc", "rtf_dec", "params", "macs_per_s", "latency_ms")
@@ -195,6 +198,7 @@ class Description:
     fine: fine_structure.FineStructure
     steps: onsets.Steps
     tones: tonality.Spectrum
+    texture: noise_texture.Texture
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,6 +215,7 @@ class Sums:
     fine: fine_structure.FineSums
     steps: onsets.StepPowers
     tones: tonality.ToneSums
+    texture: Float64[ndarray, " 3"]
 
     def __add__(self, other: Sums) -> Sums:
         return Sums(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
@@ -228,6 +233,7 @@ def describe(segment: Segment) -> Description:
         fine_structure.describe(segment),
         onsets.describe(segment),
         tonality.describe(segment),
+        noise_texture.describe(segment),
     )
 
 
@@ -244,6 +250,7 @@ def compare(reference: Description, test: Description, levels: ReferenceLevels) 
         fine_structure.compare(reference.fine, test.fine),
         onsets.compare(reference.steps, test.steps),
         tonality.compare(reference.tones, test.tones),
+        noise_texture.compare(reference.texture, test.texture),
     )
 
 
@@ -263,6 +270,7 @@ def conclude(sums: Sums) -> dict[str, float | None]:
         **fine_structure.conclude(sums.fine),
         **onsets.conclude(sums.steps),
         **tonality.conclude(sums.tones),
+        **noise_texture.conclude(sums.texture),
         "silent_channels": float(len(covariance.lost_channels(sums.moments))),
     }
     for name, value in found.items():

@@ -30,7 +30,7 @@ FINE_COLUMNS = {
     "fine_W_mid": 2, "fine_ears_mid": 2, "fine_ls_mid": 2, "fine_W_high": 2, "fine_ears_high": 2, "env_W_mid": 2,
     "env_ears_mid": 2, "env_ls_mid": 2, "env_W_high": 2, "env_ears_high": 2, "pre_2_db": 0, "pre_10_db": 0,
     "pre_25_db": 0, "pre_50_db": 0, "attack_db": 1, "tone_noise_db": 1, "line_64_db": 1, "line_128_db": 1,
-    "line_256_db": 1, "estoi_W": 2,
+    "line_256_db": 1, "musical_db": 1, "estoi_W": 2,
 }  # fmt: skip
 """Columns of the second table: fine structure, attacks, tones and speech, which parameters do not send."""
 DECIMALS = COLUMNS | FINE_COLUMNS

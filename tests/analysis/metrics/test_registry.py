@@ -12,6 +12,7 @@ from analysis.metrics import (
     covariance,
     fine_structure,
     interaural,
+    noise_texture,
     onsets,
     spatial,
     spectral,
@@ -25,6 +26,7 @@ from render.hoa.scene import Scene
 
 MODULES = (
     covariance, waveform, spectral, spatial, banded, interaural, ambiqual, fine_structure, onsets, tonality,
+    noise_texture,
 )  # fmt: skip
 
 
