@@ -102,6 +102,7 @@ class AudioOutput:
             for block in decoded:
                 for start in range(0, block.shape[1], BLOCK_LENGTH):  # what the writer converts stays small
                     output.write(block[:, start : start + BLOCK_LENGTH])
+                del block  # before the next one takes memory
 
 
 @dataclass(frozen=True)

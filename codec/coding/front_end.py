@@ -172,6 +172,7 @@ class Identity:
         """Cut the decoded signal into packets."""
         for samples, _, _ in rechunk(decoded, (frames * self._hop for frames in packet_frames)):
             yield samples
+            del samples  # before the next one takes memory
 
     def reversed_side_info(self, side_info: bytes, frames: int, target_frames: int) -> bytes:
         """No side information, backwards."""

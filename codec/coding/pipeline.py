@@ -347,13 +347,18 @@ def decode_packets(
     counts = _packet_frame_counts(header, first)
     blocks = front_end.inverse(decoded(), counts, (side_info.popleft() for _ in counts))
     left = header.length - first * packet_frames * header.hop if header.length else sys.maxsize
-    for index, samples in enumerate(blocks):
+    dropped = front_end.lead_in_packets if first else 0
+    for samples in blocks:
         kept = min(left, samples.shape[1])
         left -= kept
-        if first == 0 or index >= front_end.lead_in_packets:
+        if dropped:
+            dropped -= 1
+        else:
             scaled = np.divide(samples[:, :kept], np.float32(header.gain), order="C")
             # limited, since codes and side information need not come from an encoder and may ask for any level
             yield scaled.clip(-MAX_SAMPLE, MAX_SAMPLE, out=scaled)
+            del scaled
+        del samples  # before the next one takes memory
 
 
 class OpenStream(NamedTuple):
@@ -384,6 +389,7 @@ def decode_range(
         if begin < end:
             yield block[:, begin:end]
         position += block.shape[1]
+        del block  # before the next one takes memory
         if position >= stop:
             return
 

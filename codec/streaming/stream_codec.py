@@ -16,11 +16,10 @@ from jaxtyping import Float32, Int
 from numpy import ndarray
 from torch import nn
 
-from codec.bitstream.format import ABSENT
 from codec.rvqgan.codec import RVQGAN
+from codec.streaming.latents import codebook_weights, latents
 from codec.streaming.stream_layers import TILE_FRAMES, Stream, StreamLayer, fastest_layers, stream_layers
 from codec.streaming.threads import thread_pool
-from render.common.errors import InputError
 
 _kept: WeakKeyDictionary[nn.Sequential, dict[ModuleType, list[StreamLayer]]] = WeakKeyDictionary()
 
@@ -90,11 +89,11 @@ class StreamEncoder:
             np.array(samples.T, np.float32, order="C")
         )  # a copy: the caller may reuse its array
 
-    def _codes(self, latents: Iterable[torch.Tensor]) -> Int[ndarray, "codebook frame"]:
+    def _codes(self, pieces: Iterable[torch.Tensor]) -> Int[ndarray, "codebook frame"]:
         count = self._codebooks or self._model.config.codebooks
         # The search runs in the pool, where PyTorch uses one thread: its result must not depend on their number.
         search = thread_pool(self._threads).submit
-        found = [search(self._search, rows).result() for rows in latents]
+        found = [search(self._search, rows).result() for rows in pieces]
         return np.concatenate([np.zeros((count, 0), np.int64), *found], axis=1)
 
     @torch.inference_mode()
@@ -130,7 +129,7 @@ class StreamDecoder:
         device = next(model.quantizer.parameters()).device
         layers = _layers(model, model.decoder.model, fastest_layers(device, bf16))
         self._stream = Stream(layers, config.latent_dim, self._tile, self._threads, running, device, bf16)
-        self._tables = thread_pool(self._threads).submit(code_tables, model).result()
+        self._codebooks = codebook_weights(model.quantizer)
 
     @property
     def latency_frames(self) -> int:
@@ -146,43 +145,18 @@ class StreamDecoder:
         """Take the codes of any number of frames and return the samples that are complete.
 
         A codebook contributes nothing where its code is `ABSENT`. Any other code that the codebooks do not have
-        raises `InputError`.
+        raises `InputError`, and so do more codebooks than the model has.
         """
         return self._joined(self.pieces(codes))
 
     def pieces(self, codes: Int[ndarray, "codebook frame"]) -> list[Float32[ndarray, "channel time"]]:
         """Do what `push` does, but return the samples in the pieces that the network made, without a copy."""
-        return [rows.cpu().numpy().T for rows in self._stream.push(self._latents(codes))]
+        rows = torch.from_numpy(latents(codes, self._codebooks))
+        return [made.cpu().numpy().T for made in self._stream.push(rows)]
 
     def finish(self) -> Float32[ndarray, "channel time"]:
         """Return the remaining samples."""
         return self._joined(rows.cpu().numpy().T for rows in self._stream.finish())
 
-    def _latents(self, codes: Int[ndarray, "codebook frame"]) -> torch.Tensor:
-        size = self._config.codebook_size
-        if codes.size and not ABSENT <= codes.min() <= codes.max() < size:
-            raise InputError(f"codes from {codes.min()} to {codes.max()}; the codebooks have 0 to {size - 1}")
-        indices = torch.from_numpy(np.where(codes == ABSENT, size, codes))
-        total = torch.zeros(codes.shape[1], self._config.latent_dim)
-        for table, row in zip(self._tables, indices, strict=False):
-            total += table[row]
-        return total
-
     def _joined(self, pieces: Iterable[Float32[ndarray, "channel time"]]) -> Float32[ndarray, "channel time"]:
         return np.concatenate([np.zeros((self._config.channels, 0), np.float32), *pieces], axis=1)
-
-
-@torch.inference_mode()
-def code_tables(model: RVQGAN) -> list[torch.Tensor]:
-    """Return what each code of each codebook adds to the latents, (size + 1, latent).
-
-    The last row is 0, for `ABSENT`. Unlike a matrix product, a sum of table rows cannot depend on how many frames
-    are computed at once.
-    """
-    size, latent = model.config.codebook_size, model.config.latent_dim
-    tables = []
-    for quantizer in model.quantizer.codebooks:
-        table = torch.zeros(size + 1, latent)
-        table[:size] = quantizer.out_proj(quantizer.codebook.weight.t()[None])[0].t()
-        tables.append(table)
-    return tables

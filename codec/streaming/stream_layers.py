@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from mmap import MAP_PRIVATE, mmap
 from types import ModuleType
 
 import torch
@@ -161,6 +162,13 @@ def _after_first_tile(layers: list[StreamLayer], samples: int) -> tuple[list[int
     return kept, samples
 
 
+def _rows(count: int, width: int, device: torch.device) -> Rows:
+    """Return memory for samples; on a CPU a map of its own, which leaves no hole in the heap when it is freed."""
+    if device != CPU:
+        return torch.empty(count, width, device=device)
+    return torch.frombuffer(mmap(-1, 4 * count * width, MAP_PRIVATE), dtype=torch.float32).view(count, width)
+
+
 class _Waiting:
     """Samples in front of a section: those that its first layer needs again, and those that came after them."""
 
@@ -178,7 +186,7 @@ class _Waiting:
         if self._stop + count > len(self._memory):
             memory = self._memory
             if held + count > len(memory):
-                memory = torch.empty(held + count, memory.shape[1], device=memory.device)
+                memory = _rows(held + count, memory.shape[1], memory.device)
             memory[:held] = self.rows.clone()
             self._memory, self._start, self._stop = memory, 0, held
         self._stop += count
@@ -286,7 +294,7 @@ class Stream:
     def _advance(self, number: int, end: bool, last: bool) -> list[Rows]:
         """Pass what waits in front of a section through this one and all that follow, in pieces of equal size.
 
-        Unless the tile is at its end, less than a piece goes on waiting.
+        Unless the tile is at its end, up to half a piece goes on waiting.
         """
         if number == len(self._sections):
             return []
@@ -296,7 +304,7 @@ class Stream:
             waiting.room(layer.after).zero_()
         usable = max(0, len(waiting.rows) - layer.before - layer.after)
         usable -= usable % (layer.down if end else layer.block)
-        count = max(round(usable / piece), end) if usable >= piece or end else 0
+        count = max(round(usable / piece), end)
         outputs = []
         for left in range(count, 0, -1):
             size = usable if left == 1 else usable // left // layer.block * layer.block
@@ -346,7 +354,7 @@ class Stream:
         elements = held * tail.shape[1]
         if self._scratch[index % 2].numel() < elements:
             self._scratch[index % 2] = torch.empty(0)  # given back before more is taken
-            self._scratch[index % 2] = torch.empty(elements, device=self._device)
+            self._scratch[index % 2] = _rows(elements, 1, self._device).view(-1)
         x = self._scratch[index % 2][:elements].view(held, tail.shape[1])
         x[: len(tail)] = tail
         x[len(tail) + incoming :] = 0

@@ -29,8 +29,11 @@ def progress(items: Iterable[Item], what: str, total: int, interval_s: float = 1
     """
     terminal = sys.stderr.isatty()
     begin = shown = time.monotonic()
-    for done, item in enumerate(items, start=1):
+    done = 0
+    for item in items:  # not enumerated, which would hold an item until the next one is there
         yield item
+        del item
+        done += 1
         now = time.monotonic()
         last = done >= total
         if now - shown < (0.1 if terminal else interval_s) and not last:

@@ -1,6 +1,7 @@
 """Streams: to the sample as long, the same for every cut, decodable from anywhere."""
 
 import io
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -27,6 +28,7 @@ from codec.rvqgan.codec import RVQGAN
 from codec.rvqgan.config import ModelConfig
 from codec.streaming.stream_codec import StreamEncoder
 from render.common.errors import InputError
+from render.common.progress import progress
 from render.hoa.layout import layout
 from render.hoa.scene import Feed, Scene
 
@@ -117,6 +119,27 @@ def test_a_part_is_the_same_bits_as_in_the_whole(coded_long_scene, start, stop):
     file, header = opened(data)
     part = np.concatenate(list(decode_range(model, OpenStream(file, header, "x.arvq"), start, stop)), axis=1)
     assert np.array_equal(part, whole[:, start:stop])
+
+
+def test_a_block_is_forgotten_before_the_next_packet_is_read(coded_long_scene):
+    """So that the memory of decoding is that of one block."""
+    model, data, whole = coded_long_scene
+    blocks, alive = [], []
+
+    class Watched(io.BytesIO):
+        def read(self, *size):
+            alive.extend(block() is not None for block in blocks)
+            return super().read(*size)
+
+    file = Watched(data)
+    header = read_header(file, "x.arvq")
+    decoded = decode_range(model, OpenStream(file, header, "x.arvq"), 0, whole.shape[1])
+    for block in progress(decoded, "decoding", header.packets):
+        blocks.append(weakref.ref(block.base))
+        del block
+    assert len(blocks) == header.packets
+    assert alive  # of blocks before the last reads
+    assert not any(alive)
 
 
 @pytest.mark.parametrize("side_layers", [False, True])
