@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import numba
+
+_BLAS = "scipy.linalg.cython_blas"
+
+
+def _leave_blas_out() -> None:
+    """Import what Numba needs without SciPy's linear algebra, which takes 17 MB and 0.2 s.
+
+    Numba tries to import it when it first compiles, but uses it for `np.dot` and the like in compiled functions
+    only. Ours have none, and it is imported for those of others when they are compiled.
+    """
+    if _BLAS in sys.modules:
+        return
+    sys.modules[_BLAS] = None  # pyrefly: ignore; an import of it then fails
+    try:
+        importlib.import_module("numba.np.arraymath")
+    finally:
+        del sys.modules[_BLAS]
+
+
+_leave_blas_out()
 
 
 def compiled(*signatures: str, **options: Any) -> Callable[[Callable], Any]:

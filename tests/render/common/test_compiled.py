@@ -5,7 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numba
+import numpy as np
 import pytest
+
+import render.common.compiled  # noqa: F401
 
 ROOT = Path(__file__).parents[3]
 MODULE = """
@@ -19,7 +23,8 @@ def at_once(x):
 def at_first_call(x):
     return at_once(x) + 1
 
-print(at_first_call(3.0), at_once.stats.cache_path)
+import sys
+print(at_first_call(3.0), at_once.stats.cache_path, "scipy.linalg" in sys.modules)
 """
 
 
@@ -35,4 +40,9 @@ def test_where_nothing_can_be_kept_it_is_compiled_anew(tmp_path, writable):
         [sys.executable, tmp_path / "doubled.py"], env=environment, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["7.0", str(tmp_path / "__pycache__") if writable else "None"]
+    assert done.stdout.split() == ["7.0", str(tmp_path / "__pycache__") if writable else "None", "False"]
+
+
+def test_a_matrix_product_in_a_compiled_function_finds_the_linear_algebra_that_is_left_out():
+    square = numba.njit("float64[:, ::1](float64[:, ::1])")(lambda a: a @ a)
+    assert square(np.array([[1.0, 2.0], [3.0, 4.0]])).tolist() == [[7.0, 10.0], [15.0, 22.0]]
