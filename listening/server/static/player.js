@@ -225,6 +225,7 @@ export class Player extends Playback {
       const player = new Player({ sampleRate, channels, maps, outputs }, context, outputMap);
       await started(context, deviceChannels);
       context.onstatechange = () => player.lose("The sound device has stopped: look whether it is connected, and reload the page.");
+      navigator.mediaDevices.addEventListener("devicechange", player.follow);
       return player;
     } catch (error) {
       await Promise.race([context.close(), delay(1000)]);  // one that never started need not close
@@ -247,6 +248,21 @@ export class Player extends Playback {
     this.node.onprocessorerror = () => this.lose("The player in the audio thread has failed; reload the page.");
     this.node.connect(context.destination);
     this.onmessage = () => {};  // every message of the audio thread, for tests
+    this.follow = () => this.check().catch(() => {});  // lose() has told
+  }
+
+  async prepare(stimuli, options) {
+    await this.check();
+    await super.prepare(stimuli, options);
+  }
+
+  /** Refuse another device than the one that was opened: browsers go over to the system's next one without a word. */
+  async check() {
+    const { rate, channels } = await systemOutput();
+    const before = this.context.destination.maxChannelCount;  // of the device at its opening
+    if (this.lost || (rate === this.sampleRate && channels === before)) return;
+    throw this.lose(`The sound device has changed: it had ${before} channels at ${this.sampleRate} Hz, now ${channels} at ` +
+      `${rate} Hz are found. Look whether it is connected, and reload the page.`);
   }
 
   /** What the device offers. */
@@ -284,6 +300,7 @@ export class Player extends Playback {
   /** Fade out, then give the device back: closing while something sounds would click. */
   async close() {
     this.lost = true;  // what ends from here on was asked for
+    navigator.mediaDevices.removeEventListener("devicechange", this.follow);
     if (this.playing !== null) {
       const silent = new Promise((resolve) => { this.onsilent = resolve; });
       this.stop();
@@ -323,10 +340,21 @@ export class Player extends Playback {
   }
 
   lose(why) {
-    if (this.lost) return;
-    this.lost = true;
-    this.onlost(new PlayerError("device", why));
+    const error = new PlayerError("device", why);
+    if (!this.lost) {
+      this.lost = true;
+      this.onlost(error);
+    }
+    return error;
   }
+}
+
+/** Sampling rate and channels of the system's default output. */
+async function systemOutput() {
+  const context = new AudioContext();
+  const output = { rate: context.sampleRate, channels: context.destination.maxChannelCount };
+  await context.close();
+  return output;
 }
 
 async function openContext(sampleRate, needed) {
@@ -336,9 +364,7 @@ async function openContext(sampleRate, needed) {
       : "Browsers play sample-exact sound only on https:// pages and on this machine's own (http://127.0.0.1).");
   }
   // A context at another rate than the device's is resampled without a word: the device's own rate decides.
-  const native = new AudioContext();
-  const [found, most] = [native.sampleRate, native.destination.maxChannelCount];
-  await native.close();
+  const { rate: found, channels: most } = await systemOutput();
   if (found !== sampleRate) {
     throw new PlayerError("rate", `The sound device runs at ${found} Hz, the test's files at ${sampleRate} Hz. ` +
       `Set the device to ${sampleRate} Hz in the system's sound settings and restart the browser.`, found, sampleRate);

@@ -205,7 +205,7 @@ IDENTIFY = """async (layout) => {
 
 
 @pytest.mark.slow
-def test_each_loudspeaker_is_identified_alone(room, device_page, site):
+def test_each_loudspeaker_is_identified_alone(room, device_page, site, places):
     write_signals(site[0], feed_format("7.1.4", None, "bs2051", "wav"), force=True)
     path = room.folder / "identification.f32"
     with room.recording(path):
@@ -216,9 +216,8 @@ def test_each_loudspeaker_is_identified_alone(room, device_page, site):
     assert list(np.flatnonzero(recorded.any(axis=1))) == [6, 9]
     file = soundfile.read(site[0] / "identification.wav", dtype="float32")[0].T
     length = file.shape[1] // 12
-    burst = file[4, 4 * length : 5 * length][1000:9000]
-    starts = np.flatnonzero(np.abs(recorded[6] - burst[0]) <= 1e-7)
-    assert sum(np.array_equal(recorded[6, at : at + 8000], burst) for at in starts) >= 2  # one loop
+    parts = file[4, 4 * length : 5 * length][1000:9000].reshape(8, 1, 1000)
+    assert max(len(places(recorded[6:7], part)) for part in parts) >= 2  # one loop
 
 
 ELSEWHERE = """async () => {
@@ -233,7 +232,7 @@ ELSEWHERE = """async () => {
 
 
 @pytest.mark.slow
-def test_two_channels_are_sent_to_outputs_of_choice(room, device_page, files):
+def test_two_channels_are_sent_to_outputs_of_choice(room, device_page, files, places):
     path = room.folder / "elsewhere.f32"
     with room.recording(path):
         device_page.evaluate(ELSEWHERE)
@@ -242,15 +241,26 @@ def test_two_channels_are_sent_to_outputs_of_choice(room, device_page, files):
     assert list(np.flatnonzero(recorded.any(axis=1))) == [0, 11]
     file = soundfile.read(files / "a0.wav", dtype="float32")[0].T
     for output, channel in [(11, 0), (0, 1)]:
-        part = file[channel, 2000:4000]
-        places = np.flatnonzero(np.abs(recorded[output] - part[0]) <= 1e-7)
-        assert any(np.array_equal(recorded[output, at : at + 2000], part) for at in places)
+        parts = file[channel, :44_000].reshape(22, 1, 2000)
+        assert any(places(recorded[output : output + 1], part) for part in parts)
 
 
 LOST = """async () => {
   const {Player} = await import("./static/player.js");
-  const player = await Player.open({sampleRate: 48000, channels: 12});
+  const player = globalThis.player = await Player.open({sampleRate: 48000, channels: 12});
   globalThis.lost = new Promise((resolve) => { player.onlost = (error) => resolve([error.code, error.message]); });
+}"""
+
+
+GONE = """async () => {
+  // A browser that had not reached the device yet goes on without one: that is noticed with the next item.
+  for (let second = 0; second < 20 && !player.lost; second++) {
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    await player.prepare([]).catch(() => {});
+  }
+  const told = await lost;
+  player.lost = false;
+  return [...told, await player.check().catch((error) => error.message)];
 }"""
 
 
@@ -259,11 +269,13 @@ def test_a_device_that_goes_is_reported(another_room, launch, site):
     page = browser.new_page()
     page.goto(site[1])
     page.evaluate(LOST)
+    page.evaluate("player.prepare([])")
     another_room.stop()
-    code, message = page.evaluate("lost")
+    code, message, found = page.evaluate(GONE)
     browser.close()
     assert code == "device"
     assert "connected" in message
+    assert "had 12 channels at 48000 Hz, now" in found
 
 
 MEMORY = """async (turns) => {
