@@ -248,16 +248,16 @@ export class Player extends Playback {
     this.node.onprocessorerror = () => this.lose("The player in the audio thread has failed; reload the page.");
     this.node.connect(context.destination);
     this.onmessage = () => {};  // every message of the audio thread, for tests
-    this.follow = () => this.check().catch(() => {});  // lose() has told
+    this.follow = () => this.checkDevice().catch(() => {});  // lose() has told
   }
 
   async prepare(stimuli, options) {
-    await this.check();
+    await this.checkDevice();
     await super.prepare(stimuli, options);
   }
 
   /** Refuse another device than the one that was opened: browsers go over to the system's next one without a word. */
-  async check() {
+  async checkDevice() {
     const { rate, channels } = await systemOutput();
     const before = this.context.destination.maxChannelCount;  // of the device at its opening
     if (this.lost || (rate === this.sampleRate && channels === before)) return;

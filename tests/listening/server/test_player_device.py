@@ -260,7 +260,7 @@ GONE = """async () => {
   }
   const told = await lost;
   player.lost = false;
-  return [...told, await player.check().catch((error) => error.message)];
+  return [...told, await player.checkDevice().catch((error) => error.message)];
 }"""
 
 
