@@ -39,6 +39,7 @@ _MAX_SENT_GAIN_DB = 3.0  # where its coefficients are sent and tonal; few of noi
 _SENT_INPUT_GAIN = np.float32(10 ** (-6 / 20))  # of what need not pass the network; with less, all codes are alike
 _MAX_CREST = 6.0  # of the noise in a frame, relative to its slot
 _MIN_STEADY = 0.09  # where coefficients are sent: frames in which all were rounded to 0 would be holes
+_STEADY = 0.6  # in the other bands: the levels of frames of a network with few codes are its own for the most part
 _FILL = 0.7  # of the power that is missing where coefficients are sent: all of it would cost fine structure
 _CORRELATION_SHRINKAGE = 0.95  # of measured correlations between components, so that no matrix is singular
 _MIN_POWER = 1e-20  # of a component, where it is a divisor
@@ -349,9 +350,9 @@ class InverseKLT(_BandTransform):
     where the network has a constant offset, nothing is amplified.
 
     The noise has the same magnitude in all coefficients of a band and frame, which follows the levels of the
-    decoded frames, and random signs. Where coefficients are sent, it fills those that were rounded to 0, the
-    steadier the less tonal these are (`codec.side_info.noise_filling`). They are amplified by 3 dB at most, and in
-    noise not at all.
+    decoded frames, and random signs. In packets that send coefficients it is steadier, since few codes are left to
+    the network. Where coefficients are sent, it fills those that were rounded to 0, the steadier the less tonal
+    these are (`codec.side_info.noise_filling`). They are amplified by 3 dB at most, and in noise not at all.
 
     Principal components are uncorrelated, but those that a network decodes are not. They are decorrelated with the
     least change to them (`decorrelation_matrix`), as far as the network did not know them. How well it did shows
@@ -397,14 +398,16 @@ class InverseKLT(_BandTransform):
             return [_SlotTransform(_extended_below(of_slot)) for of_slot in vectors]
         target_power = basis.power * basis.gain[:, :, None] ** 2
         slot_of_frame = self._slot_of_frame(coefficients.shape[1], len(target_power))
-        counts, noisy = np.zeros(target_power.shape[:2], np.int64), np.zeros(target_power.shape[:2])
+        counts = np.zeros(target_power.shape[:2], np.int64)
+        noisy, steadiness = np.zeros((2, *counts.shape))
         if sent is not None:
             own = slice(CODED_BANDS.start, CODED_BANDS.stop)
             counts[:, own] = sent.counts
             noisy[:, own] = noisiness(sent, self.grid(1 + coefficients.shape[1], len(target_power)))
+            steadiness = np.where(counts > 0, np.maximum(noisy, _MIN_STEADY), _STEADY)
         return [
             self._slot_transform(coefficients, np.flatnonzero(slot_of_frame == slot), *of_slot, noise_seed)
-            for slot, of_slot in enumerate(zip(vectors, target_power, counts, noisy, strict=True))
+            for slot, of_slot in enumerate(zip(vectors, target_power, counts, noisy, steadiness, strict=True))
         ]
 
     def _slot_transform(
@@ -415,13 +418,15 @@ class InverseKLT(_BandTransform):
         target_power: Float[ndarray, "band channel"],
         counts: Int[ndarray, " band"],
         noisy: Float[ndarray, " band"],
+        steadiness: Float[ndarray, " band"],
         noise_seed: int,
     ) -> _SlotTransform:
         """Return the transform of a slot.
 
         `frames` are those of the slot, apart from the one at the beginning of the packet; in them its powers are
         measured. `target_power` are the powers of the components as they were before the network, `counts` says
-        of how many of them the coefficients are sent, and `noisy` how noisy these are.
+        of how many of them the coefficients are sent, `noisy` how noisy these are, and `steadiness` is that of
+        the noise.
         """
         if not len(frames):
             return _SlotTransform(_extended_below(vectors))
@@ -434,7 +439,6 @@ class InverseKLT(_BandTransform):
         missing = np.maximum(target_power - gains**2 * power, 0)
         zeros = np.stack([(coefficients[:, :, b] == 0).mean((1, 2)) for b in bands])
         missing[is_sent] *= _FILL / np.maximum(zeros[is_sent], 1 / MDCT_HOP)
-        steadiness = np.where(counts > 0, np.maximum(noisy, _MIN_STEADY), 0)
         filling = _Filling(gains, np.sqrt(missing), power.mean(1), steadiness, counts)
         below = vectors[0] * np.minimum(gains[0], 1)
         signs = random_signs(noise_seed, 1 + int(frames[0]), *coefficients.shape)

@@ -537,7 +537,7 @@ def test_the_document_suffices_for_the_transform():
                 p = np.square(coefficients[1:][chosen][:, :, part]).mean((0, 2))
                 w = powers[slot, band] * gain[slot, band] ** 2
                 is_sent = band < 8 and count_sent[slot, band] == 1
-                most, d, share = np.full(channels, 10 ** (9 / 20)), 0, np.ones(channels)
+                most, d, share = np.full(channels, 10 ** (9 / 20)), 0.6, np.ones(channels)
                 if is_sent:
                     values = sent_values[0, chosen][:, part - 2]
                     t = noisiness_by_the_document(values) if band >= 2 else 0

@@ -109,3 +109,19 @@ def test_between_partials_there_is_less_noise_than_in_noise():
         np.square(found[:, 20]).mean() / np.square(np.delete(found, 20, 1)).mean(), expected, rtol=1e-3
     )
     assert np.abs(decoded(values, 1.5 * p)[0, :, 100:120]).max() < 1e-6
+
+
+def test_noise_beside_sent_coefficients_is_steadier_than_the_network():
+    """Above the bands that are sent: component 1 is noise alone, frames of component 0 have powers 1 and 9.
+
+    Its power in them is 0.6 + 0.4 e/p with the powers e of frames and their mean p, 1/5 and 9/5; it follows the
+    frames wholly where nothing is sent.
+    """
+    loud = np.arange(1 + FRAMES) % 2 == 1
+    network = np.zeros((2, 1 + FRAMES, 1024), np.float32)
+    network[0] = np.where(loud, 3, 1)[:, None] * np.sign(np.random.default_rng(4).standard_normal((33, 1024)))
+    basis = KLTBasis(np.broadcast_to(np.eye(2), (1, 12, 2, 2)), np.ones((1, 12, 2)) * [5, 1], np.ones((1, 12)))
+    for coded, expected in ((sent(np.zeros((2, FRAMES, 213))), (0.6 + 0.4 * 9 / 5) / (0.6 + 0.4 / 5)), (None, 9)):
+        found = InverseKLT(512, 44_100).transformed(network, basis, 7, coded)[1, 1:, 300:]
+        power = np.square(found).mean(1)
+        assert power[loud[1:]].mean() / power[~loud[1:]].mean() == pytest.approx(expected, rel=0.02)
