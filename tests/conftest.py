@@ -8,8 +8,9 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 from collections import namedtuple
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from multiprocessing import forkserver, resource_tracker, util
 
 import pytest
@@ -61,8 +62,9 @@ def _run(words, folder, streams, environment):
     os.chdir(folder)
     os.environ.update(environment)
     for number, path in enumerate(streams):
-        os.dup2(os.open(path, os.O_RDWR | os.O_CREAT), number)
+        os.dup2(os.open(path, os.O_RDWR), number)
     sys.stdin = open(0, closefd=False)  # noqa: SIM115
+    resource_tracker._resource_tracker.__init__()  # another, which ends with this process
     util.spawnv_passfds = _fork
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
@@ -75,10 +77,15 @@ class Background:
 
     def __init__(self, outputs, words, stdin, environment):
         self._outputs = [outputs / "stdout", outputs / "stderr"]
+        for path in self._outputs:
+            path.touch()
         given = list(map(str, words)), os.getcwd(), [stdin, *self._outputs], environment
         self._process = multiprocessing.get_context("forkserver").Process(target=_run, args=given)
         self._process.start()
         self.pid = self._process.pid
+        with suppress(ProcessLookupError):  # it has ended
+            while os.getpgid(self.pid) != self.pid:
+                time.sleep(0.001)
 
     def runs(self):
         return self._process.is_alive()

@@ -10,8 +10,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -270,18 +268,15 @@ def test_repeating_both_commands_changes_no_byte(exported, place, command):
     assert content(exported) == before
 
 
-def test_a_killed_build_goes_on_to_the_same_bytes(built, place, command):
+def test_a_killed_build_goes_on_to_the_same_bytes(built, place, command, background):
     out = place / "killed"
     arguments = build_command(place, out)
-    running = subprocess.Popen([sys.executable, "-m", *map(str, arguments), "--workers", "1"], cwd=ROOT)
-    try:
-        end = time.monotonic() + 300
-        while not list(out.glob("scenes/*/la.w64")) and running.poll() is None and time.monotonic() < end:
-            time.sleep(0.005)
-        running.send_signal(signal.SIGKILL)
-    finally:
-        running.kill()
-        running.wait()
+    running = background(*arguments, "--workers", 1)
+    end = time.monotonic() + 300
+    while not list(out.glob("scenes/*/la.w64")) and running.runs() and time.monotonic() < end:
+        time.sleep(0.005)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
     assert not (out / "manifest.json").exists()
     answer = command(*arguments)
     assert answer.returncode == 0, answer.stderr

@@ -3,16 +3,12 @@
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[2]
 PLAN = 'conditions = ["href", "la", "order_1"]\nseconds = 1.0\n'
 
 
@@ -20,35 +16,42 @@ def content(folder):
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
-def started(words, **streams):
-    command = [sys.executable, "-m", *map(str, words)]
-    return subprocess.Popen(command, cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL, **streams)
+@pytest.fixture
+def whole(background):
+    """Function that runs a command to its end; how long it takes."""
+
+    def run(words):
+        begun = time.monotonic()
+        done = background(*words).wait()
+        assert done.returncode == 0, done.stderr
+        return time.monotonic() - begun
+
+    return run
 
 
-def whole(words):
-    begun = time.monotonic()
-    with started(words, stderr=subprocess.PIPE) as process:
-        text = process.stderr.read()
-    assert process.returncode == 0, text
-    return time.monotonic() - begun
+@pytest.fixture
+def killed(background):
+    """Function that signals a command alone, and waits until all its processes have ended by themselves."""
 
-
-def killed(words, how, after_s):
-    """Signal the command alone; wait until all its processes have ended by themselves."""
-    with started(words, stderr=subprocess.DEVNULL) as process:
+    def kill(words, how, after_s):
+        process = background(*words)
         time.sleep(after_s)
-        process.send_signal(how)
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        try:
-            os.killpg(process.pid, 0)
-        except ProcessLookupError:
-            return
-        time.sleep(0.05)
-    pytest.fail("a worker outlives its parent")
+        if process.runs():
+            process.send_signal(how)
+        process.wait()
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            try:
+                os.killpg(process.pid, 0)
+            except ProcessLookupError:
+                return
+            time.sleep(0.05)
+        pytest.fail("a worker outlives its parent")
+
+    return kill
 
 
-def test_synthesis_preparation_and_build_survive_kills(tmp_path, command):
+def test_synthesis_preparation_and_build_survive_kills(tmp_path, command, whole, killed):
     plan = tmp_path / "plan.toml"
     plan.write_text(PLAN)
     once, often = tmp_path / "once", tmp_path / "often"

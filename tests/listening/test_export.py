@@ -73,6 +73,7 @@ def run(monkeypatch):
             "listening.packaging.package.in_parallel",
             lambda f, jobs, *_, **__: ((k, f(*a)) for k, a in jobs.items()),
         )
+        monkeypatch.setattr("listening.packaging.room_signals._LEVEL_S", 0.1)  # 2 MB instead of 100 each time
         export.main()
         return json.loads((build / "key-7.1.4.json").read_text()) if not arguments else None
 
@@ -350,7 +351,7 @@ def test_what_killed_exports_of_earlier_versions_left_is_removed_and_strangers_a
     assert set(content(build)) - set(whole) == {"package-7.1.4/audio/a/href.wav", "package-7.1.4/notes.txt"}
 
 
-BUNDLE = ("--format", "bundle", "--binaural")
+BUNDLE = ("--format", "bundle", "--binaural", "--layout", "2.0", "--workers", 2)
 
 
 @pytest.fixture(scope="module")
@@ -359,49 +360,51 @@ def four_items(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def whole(four_items, tmp_path_factory, command):
-    """Content of a build with its export, which nothing has interrupted."""
+def whole(four_items, tmp_path_factory):
+    """Content of a build with its export as it is typed, which nothing has interrupted."""
     build = shutil.copytree(four_items, tmp_path_factory.mktemp("whole") / "out")
-    assert command("listening.export", "--build", build, *BUNDLE, "--workers", 2).returncode == 0
+    words = [sys.executable, "-m", "listening.export", "--build", build, *BUNDLE]
+    subprocess.run(list(map(str, words)), cwd=ROOT, check=True, capture_output=True)
     return content(build)
 
 
 def is_there(build, name):
     """Whether the export has begun a file of this name, while folders come and go."""
     with contextlib.suppress(FileNotFoundError):
-        return any(any(place.rglob(name)) for place in (build / "package-7.1.4", *build.glob(".key-*")))
+        return any(any(place.rglob(name)) for place in (build / "package-2.0", *build.glob(".key-*")))
     return False
 
 
-def killed(build, sent, moment):
-    """Start an export with its real process pool and send a signal as soon as a file is there."""
-    words = [sys.executable, "-m", "listening.export", "--build", build, *BUNDLE, "--workers", "2"]
-    export = subprocess.Popen(
-        list(map(str, words)), cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    while export.poll() is None and not is_there(build, moment):
-        time.sleep(0.01)
-    # A terminal sends Ctrl-C to the whole group, workers too
-    os.killpg(export.pid, sent) if sent == signal.SIGINT else export.send_signal(sent)
-    return export.wait(60)
+@pytest.fixture
+def killed(background):
+    """Function that starts an export with its real process pool and sends a signal as soon as a file is there."""
+
+    def kill(build, sent, moment):
+        export = background("listening.export", "--build", build, *BUNDLE)
+        while export.runs() and not is_there(build, moment):
+            time.sleep(0.002)
+        # A terminal sends Ctrl-C to the whole group, workers too
+        os.killpg(export.pid, sent) if sent == signal.SIGINT else export.send_signal(sent)
+        return export.wait(60).returncode
+
+    return kill
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_an_interrupted_export_tells_no_condition_and_the_next_one_completes_it(
-    tmp_path, four_items, whole, command, sent
+    tmp_path, four_items, whole, command, killed, sent
 ):
     build = shutil.copytree(four_items, tmp_path / "out")
     assert killed(build, sent, "order_0.w64") != 0  # while rendering
     assert killed(build, sent, "reference.wav") != 0  # while writing the package
     assert killed(build, sent, "headphones") != 0  # while rendering for headphones
-    names = [path.name for path in (build / "package-7.1.4").rglob("*")]
+    names = [path.name for path in (build / "package-2.0").rglob("*")]
     assert not [name for name in names if "href" in name or "order_0" in name]
-    assert not (build / "package-7.1.4.zip").exists()
-    assert command("listening.export", "--build", build, *BUNDLE, "--workers", 2).returncode == 0
+    assert not (build / "package-2.0.zip").exists()
+    assert command("listening.export", "--build", build, *BUNDLE).returncode == 0
     assert content(build) == whole
-    assert any(name.startswith("package-7.1.4/headphones/") for name in content(build))
+    assert any(name.startswith("package-2.0/headphones/") for name in content(build))
 
 
 def test_a_webmushra_package_has_no_hidden_reference_no_own_anchors_and_float_files(tmp_path, run):

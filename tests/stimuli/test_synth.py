@@ -1,5 +1,6 @@
 """The command stimuli.synth: its files depend on the seed alone, and are made once."""
 
+import functools
 import json
 import os
 import subprocess
@@ -14,17 +15,18 @@ from stimuli.eigenscape.corpus import find_recordings
 from stimuli.synthesis.synthesiser import SceneParameters, synthesise, write_scene_file
 
 
-def _run(*arguments):
-    command = [sys.executable, "-m", "stimuli.synth", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+@pytest.fixture
+def run(command):
+    return functools.partial(command, "stimuli.synth")
 
 
-def test_files_do_not_depend_on_workers_and_are_made_once(tmp_path):
+def test_files_do_not_depend_on_workers_and_are_made_once(tmp_path, run):
     arguments = ["--seed", 4, "--seconds", 0.6, "--recordings", "1", "--scenes", "Beach,Woodland"]
-    first = _run(*arguments, "--workers", 2, "-o", tmp_path / "a")
+    typed = [sys.executable, "-m", "stimuli.synth", *map(str, arguments), "--workers", "2", "-o", tmp_path / "a"]
+    first = subprocess.run(typed, capture_output=True, text=True)
     assert first.returncode == 0, first.stderr
     single = tmp_path / "b" / "Beach.1.wav"
-    alone = _run(*arguments, "--workers", 1, "--scenes", "Beach", "-o", single.parent)
+    alone = run(*arguments, "--workers", 1, "--scenes", "Beach", "-o", single.parent)
     assert alone.returncode == 0, alone.stderr
     made = tmp_path / "a" / "Beach.1.wav"
     assert made.read_bytes() == single.read_bytes()
@@ -49,7 +51,7 @@ def test_files_do_not_depend_on_workers_and_are_made_once(tmp_path):
     with whole_file(tmp_path / "Woodland.1.wav") as mine:
         name = mine.name.replace(f"-{os.getpid()}-", "-999999999-")
     (tmp_path / "a" / name).write_bytes(b"half")
-    assert _run(*arguments, "-o", tmp_path / "a").returncode == 0
+    assert run(*arguments, "-o", tmp_path / "a").returncode == 0
     assert {path.name: path.read_bytes() for path in (tmp_path / "a").iterdir()} == before
     made_at = made.stat().st_mtime_ns
     write_scene_file(SceneParameters("Beach", 1, 4, 28_800), made.parent)
@@ -64,19 +66,18 @@ def test_files_do_not_depend_on_workers_and_are_made_once(tmp_path):
         (["--scenes", "Beach,Mars"], "'Mars'"),
     ],
 )
-def test_command_line_refuses(arguments, message, tmp_path):
-    done = _run(*arguments, "-o", tmp_path / "out")
+def test_command_line_refuses(arguments, message, tmp_path, run):
+    done = run(*arguments, "-o", tmp_path / "out")
     assert done.returncode == 2
     assert message in done.stderr
-    assert "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()
 
 
-def test_the_length_is_rounded_to_the_nearest_sample(tmp_path):
+def test_the_length_is_rounded_to_the_nearest_sample(tmp_path, run):
     """0.0257 s are 1233.6 samples, and 0.29 x 48000 is 13919.999... in floating point."""
     for seconds, length in ((0.0257, 1234), (0.29, 13_920)):
         folder = tmp_path / str(length)
-        made = _run("--seconds", seconds, "--recordings", 1, "--scenes", "Beach", "--workers", 1, "-o", folder)
+        made = run("--seconds", seconds, "--recordings", 1, "--scenes", "Beach", "--workers", 1, "-o", folder)
         assert made.returncode == 0, made.stderr
         assert info(folder / "Beach.1.wav").length == length
         assert synthesise("Beach", 1, 0, seconds, order=0).shape == (1, length)

@@ -23,25 +23,20 @@ def _tones(path, seconds=1.0, channels=16, rate_hz=48_000, level=0.01):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGKILL to a process group")
-def test_killed_and_resumed(tmp_path):
+def test_killed_and_resumed(tmp_path, background, command):
     """Killed in the middle, repeated: the same files as one that ran through."""
     root = tmp_path / "corpus"
     for name in ("Beach.1", "Park.2", "Woodland.8"):
         _tones(root / f"{name}.wav", 2.0)
-    command = [sys.executable, "-m", "stimuli.prepare", str(root), "-o"]
-    assert subprocess.run([*command, tmp_path / "a"], capture_output=True, check=False).returncode == 0
-    process = subprocess.Popen(
-        [*command, str(tmp_path / "b"), "--workers", "1"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    words = ["stimuli.prepare", str(root), "-o"]
+    assert subprocess.run([sys.executable, "-m", *words, tmp_path / "a"], capture_output=True).returncode == 0
+    process = background(*words, tmp_path / "b", "--workers", 1)
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob("b/*.wav")) and time.monotonic() < deadline:
         time.sleep(0.005)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    assert subprocess.run([*command, tmp_path / "b"], capture_output=True, check=False).returncode == 0
+    assert command(*words, tmp_path / "b").returncode == 0
     made = [{path.name: path.read_bytes() for path in (tmp_path / folder).iterdir()} for folder in "ab"]
     assert made[0] == made[1]
     found = find_recordings(tmp_path / "b")
