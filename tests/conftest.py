@@ -49,7 +49,7 @@ def _fork(_program, arguments, kept):
     try:
         for low, high in itertools.pairwise((2, *sorted(kept), os.sysconf("SC_OPEN_MAX"))):
             os.closerange(low + 1, high)
-        sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
+        sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", 1, closefd=False)  # noqa: SIM115
         forkserver._forkserver.__init__()  # whose lock is held
         exec(arguments[-1])  # noqa: S102
     finally:
@@ -62,7 +62,7 @@ def _run(words, folder, streams, environment):
     os.chdir(folder)
     os.environ.update(environment)
     for number, path in enumerate(streams):
-        os.dup2(os.open(path, os.O_RDWR), number)
+        os.dup2(os.open(path, os.O_RDWR if number else os.O_RDONLY), number)
     sys.stdin = open(0, closefd=False)  # noqa: SIM115
     resource_tracker._resource_tracker.__init__()  # another, which ends with this process
     util.spawnv_passfds = _fork
@@ -92,6 +92,19 @@ class Background:
 
     def send_signal(self, number):
         os.kill(self.pid, number)
+
+    def kill(self):
+        with suppress(ProcessLookupError):  # it has ended
+            os.kill(self.pid, signal.SIGKILL)
+
+    def lines(self, count, seconds=60):
+        """The first lines on standard output, as soon as they are there."""
+        end = time.monotonic() + seconds
+        while len(said := self._outputs[0].read_text().splitlines(keepends=True)) < count:
+            assert self.runs(), self._outputs[1].read_text()
+            assert time.monotonic() < end
+            time.sleep(0.002)
+        return said[:count]
 
     def wait(self, seconds=240):
         """Status, bytes on standard output, text on standard error; status None if it takes longer."""

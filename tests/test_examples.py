@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import hoa
 from codec.bitstream.format import parse_header
 from render.fileio.audio_file import info, write_scene
 from render.fileio.scene_file import read_scene
@@ -118,18 +119,23 @@ def test_examples_of_the_page(tmp_path, monkeypatch):
     assert found.failed == 0
 
 
-def test_import_hoa_loads_nothing_and_all_its_names_are_there():
+def test_import_hoa_loads_nothing():
     probe = (
         "import sys, hoa; print(*(name for name in ('numpy', 'torch', 'scipy', 'pandas') if name in sys.modules));"
-        "import render.decode, render.binaural, analysis.mushra;"
-        "assert all(callable(getattr(hoa, name)) or name in ('measures', '__version__') for name in hoa.__all__);"
-        "assert sorted(hoa.__all__) == sorted(set(hoa.__all__)); print(hoa.__version__)"
+        "print(hoa.__version__)"
     )
     answer = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert answer.returncode == 0, answer.stderr
     first, second = answer.stdout.splitlines()
     assert first == ""
     assert re.fullmatch(r"\d+\.\d+\.\d+", second)
+
+
+def test_all_names_of_hoa_are_there_beside_commands():
+    for command in ("render.decode", "render.binaural", "analysis.mushra"):
+        importlib.import_module(command)
+    assert all(callable(getattr(hoa, name)) or name in ("measures", "__version__") for name in hoa.__all__)
+    assert sorted(hoa.__all__) == sorted(set(hoa.__all__))
 
 
 @pytest.mark.parametrize("package", ["analysis", "codec", "hoa", "listening", "render", "stimuli"])

@@ -7,8 +7,6 @@ import os
 import re
 import signal
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 import tomllib
@@ -200,39 +198,37 @@ def server(package, tmp_path):
 class Process:
     """``python -m listening.serve`` as a process that can be killed and started again at its port."""
 
-    def __init__(self, package, folder, plan):
+    def __init__(self, background, package, folder, plan):
         (folder / "plan.toml").write_text(plan, encoding="utf-8")
         self.results = folder / "results.sqlite"
-        self._command = [sys.executable, "-m", "listening.serve", "--package", package, "--plan",
-                         folder / "plan.toml", "--results", self.results, "--port"]  # fmt: skip
+        self._background = background
+        self._command = ["listening.serve", "--package", package, "--plan", folder / "plan.toml",
+                         "--results", self.results, "--port"]  # fmt: skip
         self.port = 0
         self.start()
 
     def start(self):
-        self.process = subprocess.Popen(
-            [*map(str, self._command), str(self.port)], stdout=subprocess.PIPE, text=True
-        )
-        assert self.process.stdout
-        lines = [self.process.stdout.readline() for _ in range(2)]
+        self.process = self._background(*self._command, self.port)
+        lines = self.process.lines(2)
         self.link = lines[0].split()[-1]
         self.port = int(re.search(r":(\d+)/", self.link)[1])
 
     def kill(self, number=signal.SIGKILL):
         self.process.send_signal(number)
-        self.process.communicate(timeout=20)
+        self.process.wait(20)
 
 
 @pytest.fixture
-def process(package, tmp_path):
+def process(package, tmp_path, background):
     started = []
 
     def start(plan=SHORT):
-        started.append(Process(package, tmp_path, plan))
+        started.append(Process(background, package, tmp_path, plan))
         return started[-1]
 
     yield start
     for each in started:
-        if each.process.poll() is None:
+        if each.process.runs():
             each.kill(signal.SIGTERM)
 
 

@@ -26,14 +26,13 @@ ROOT = Path(__file__).parents[3]
 class Process:
     """``python -m listening.serve``, started and ready."""
 
-    def __init__(self, package, results, *arguments):
-        command = [sys.executable, "-m", "listening.serve", "--package", package, "--results", results]
-        self.process = subprocess.Popen(
-            [*map(str, command), "--port", "0", *arguments],
-            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        said = dict(self.process.stdout.readline().split(maxsplit=1) for _ in range(3))
-        assert self.process.stdout.readline() == "Ctrl-C ends the server\n"
+    def __init__(self, background, package, results, *arguments):
+        self.process = background(
+            "listening.serve", "--package", package, "--results", results, "--port", 0, *arguments
+        )
+        *addresses, last = self.process.lines(4)
+        assert last == "Ctrl-C ends the server\n"
+        said = dict(line.split(maxsplit=1) for line in addresses)
         self.listener, self.desk = (urlsplit(said[name].strip()) for name in ("listener", "desk"))
 
     def ask(self, path, body=None, desk=False):
@@ -51,23 +50,23 @@ class Process:
     def end(self, number):
         """Send a signal; exit status and what was said."""
         self.process.send_signal(number)
-        out, err = self.process.communicate(timeout=20)
-        return self.process.returncode, out, err
+        status, out, err = self.process.wait(20)
+        return status, "".join(out.decode().splitlines(keepends=True)[4:]), err
 
 
 @pytest.fixture
-def start(package, tmp_path):
+def start(package, tmp_path, background):
     started = []
 
     def start(*arguments):
-        started.append(Process(package, tmp_path / "results.sqlite", *arguments))
+        started.append(Process(background, package, tmp_path / "results.sqlite", *arguments))
         assert started[-1].ask("api/open", {"window": "w", "take_over": True})[0] == 200
         return started[-1]
 
     yield start
     for one in started:
         one.process.kill()
-        one.process.communicate()
+        one.process.wait()
 
 
 def event(seq):
@@ -259,9 +258,9 @@ def test_names_by_which_a_loopback_address_is_known_and_that_others_are_known_by
     assert serving.served_hosts("192.0.2.1", "http://x/") is None
 
 
-def test_an_open_address_without_tls_is_warned_of(package, tmp_path):
+def test_an_open_address_without_tls_is_warned_of(package, tmp_path, background):
     for url, warned in (("http://lab.example/", True), ("https://lab.example/", False)):
-        running = Process(package, tmp_path / "r.sqlite", "--host", "0.0.0.0", "--url", url)  # noqa: S104
+        running = Process(background, package, tmp_path / "r.sqlite", "--host", "0.0.0.0", "--url", url)  # noqa: S104
         assert running.listener.geturl().startswith(f"{url}t/")
         status, _, err = running.end(signal.SIGKILL)
         assert status == -signal.SIGKILL
