@@ -37,7 +37,7 @@ class NoFit(InputError):
 
 
 def _forward(lower: np.ndarray, right: np.ndarray) -> np.ndarray:
-    return np.asarray(linalg.solve_triangular(lower, right, lower=True))
+    return np.asarray(linalg.lapack.dtrtrs(lower, right, lower=1)[0])
 
 
 class ProfiledDeviance:

@@ -29,18 +29,24 @@ def opened(data, allow_damage=False):
     return file, read_header(file, "x.arvq", allow_damage)
 
 
-@pytest.mark.parametrize("lost", [[0], [2], [0, 1], [1, 2]])
-def test_whatever_is_lost_every_packet_is_filled(side_info_model, lost):
+@pytest.fixture(scope="module")
+def three_packets(side_info_model):
+    """Header and packets of three packets of noise."""
     x = scene(3 * PACKET)
     header = make_header(side_info_model, DIGEST, summarise([x.samples]))
-    packets = list(encode_packets(side_info_model, header, [x.samples]))
+    return header, list(encode_packets(side_info_model, header, [x.samples]))
+
+
+@pytest.mark.parametrize("lost", [[0], [2], [0, 1], [1, 2]])
+def test_whatever_is_lost_every_packet_is_filled(side_info_model, three_packets, lost):
+    header, packets = three_packets
     gaps = [None if index in lost else packet for index, packet in enumerate(packets)]
     filled = list(conceal(gaps, header, front_end_of(side_info_model.config), "x"))
     assert [made_up for _, made_up in filled] == [index in lost for index in range(3)]
     for (packet, made_up), original in zip(filled, packets, strict=True):
         assert packet.codes.shape == original.codes.shape
         assert made_up or packet is original
-    assert sum(b.shape[1] for b in decode_packets(side_info_model, header, [p for p, _ in filled])) == x.length
+    assert sum(b.shape[1] for b in decode_packets(side_info_model, header, [p for p, _ in filled])) == 3 * PACKET
 
 
 @pytest.mark.parametrize("lost", [0, 1])

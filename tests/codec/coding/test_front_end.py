@@ -46,8 +46,14 @@ def scene():
     return field()[:, : 2 * PACKET]
 
 
-def test_components_are_sorted_hardly_correlated_and_few_hold_the_energy(scene):
-    components, _, _ = forward(scene)
+@pytest.fixture(scope="module")
+def forwarded(scene):
+    """What `forward` makes of the scene."""
+    return forward(scene)
+
+
+def test_components_are_sorted_hardly_correlated_and_few_hold_the_energy(scene, forwarded):
+    components, _, _ = forwarded
     before = np.sort(np.square(scene).mean(1))[::-1]
     assert before[:3].sum() < 0.8 * before.sum()
     edges = band_edges(RATE_HZ)[::2]
@@ -67,13 +73,13 @@ def test_components_are_sorted_hardly_correlated_and_few_hold_the_energy(scene):
 
 
 @pytest.mark.parametrize("what", ["yaw", "mirror"])
-def test_components_of_a_rotated_field_are_those_of_the_field(scene, what):
+def test_components_of_a_rotated_field_are_those_of_the_field(scene, forwarded, what):
     """T becomes R T Rᵀ and V becomes R V, so that Vᵀ x stays, up to the rounding of what is sent.
 
     The largest components tell: of small ones, whose powers are alike, rounding decides the order.
     """
     matrix = yaw_matrix(3, 1.0) if what == "yaw" else np.diag(mirror_signs(3))
-    components, _, _ = forward(scene)
+    components, _, _ = forwarded
     other, _, _ = forward((matrix @ scene).astype(np.float32))
     a, b = (windowed_spectra(c[:1], range(0, c.shape[1], 512)) for c in (components, other))
     edges = band_edges(RATE_HZ)[::2]
@@ -82,9 +88,9 @@ def test_components_of_a_rotated_field_are_those_of_the_field(scene, what):
     assert np.median(alike) > 0.9
 
 
-def test_what_was_coded_comes_back_with_its_image(scene):
+def test_what_was_coded_comes_back_with_its_image(scene, forwarded):
     """Without a network between, only powers and levels are brought to the rounded ones that were sent."""
-    components, front_end, side_info = forward(scene)
+    components, front_end, side_info = forwarded
     back = np.concatenate(list(front_end.inverse([components], [256, 256], iter(side_info))), axis=1)
     inside = slice(4096, -8192)
     error = np.square(back[:, inside] - scene[:, inside]).sum() / np.square(scene[:, inside]).sum()
