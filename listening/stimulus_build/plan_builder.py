@@ -48,6 +48,7 @@ def check_conditions(plan: Plan, model: Path | None) -> None:
     """Raise `InputError` if anything is missing that a condition of a plan needs."""
     check_objects(plan.objects)
     workers_need("listening.stimulus_build.item_builder")
+    workers_need("listening.stimulus_build.code_of_keys")
     for name in plan.conditions:
         condition(name, model, plan.parameters.get(name))
         if kind_of(name, plan.parameters.get(name))[0].needs_codec:

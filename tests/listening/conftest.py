@@ -16,6 +16,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import listening.stimulus_build.code_of_keys  # noqa: F401, for all worker processes
+
 STATIC = Path(__file__).parents[2] / "listening" / "server" / "static"
 TOLERANCE = 1e-7
 
