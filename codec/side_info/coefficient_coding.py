@@ -46,7 +46,7 @@ _CONTEXTS = _MAX_NEAR + 2 * 3 + 3 + 1  # neighbours, stronger components, two fr
 _MAX_MAGNITUDE = 1 << 16
 _STEP_BITS = 7
 _MIN_POWER = 0.06  # of a component that is sent, relative to the squared step: its peaks are larger
-_MIN_WORTH = 0.6  # squared error that a coefficient must save, in squared steps: single peaks of noise save 0.5
+_MIN_WORTH = 0.6  # squared error that a coefficient must save, in squared steps: weak noise saves 0.4 in its peaks
 _SPARE_BYTES = 4096  # more than attacks, laws, counts and one coefficient take
 
 
