@@ -49,7 +49,7 @@ def compare(reference: Field, test: Field) -> BandSums:
     return BandSums(float(len(pair[0])), direction, np.stack([_powers(of) for of in pair]))
 
 
-def _over_maps(covariance: Float32[ndarray, "block band acn acn"]) -> Float32[ndarray, "block band 4 4"]:
+def _over_maps(covariance: Float32[ndarray, "block band acn acn"]) -> Float32[ndarray, "map band 4 4"]:
     """Return first-order covariances over the 15 frames of a map (174 ms at 44.1 kHz), for stable directions."""
     return np.add.reduceat(covariance[..., :4, :4], np.arange(0, len(covariance), MAP_BLOCKS), axis=0)
 

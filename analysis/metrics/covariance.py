@@ -59,7 +59,7 @@ class Moments:
         return self.products / self.count - mean[:, :, None] * mean[:, None, :]
 
 
-def moments(reference: Float32[ndarray, "acn time"], test: Float32[ndarray, "acn time"]) -> Moments:
+def moments(reference: Float[ndarray, "acn time"], test: Float[ndarray, "acn time"]) -> Moments:
     """Return the sums of two scenes.
 
     Raises

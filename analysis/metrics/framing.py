@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import scipy.fft
-from jaxtyping import Complex64, Float32, Float64
+from jaxtyping import Complex64, Float32, Float64, Int64
 from numpy import ndarray
 
 from render.common.errors import InputError
@@ -239,7 +239,7 @@ def spectra(
     return scipy.fft.rfft(views[:, : (last - first - 1) * hop + 1 : hop] * hann(window), axis=2, overwrite_x=True)
 
 
-def erb_band_edges(sample_rate_hz: int, window: int = WINDOW, bands: int = 24) -> Float64[ndarray, " edge"]:
+def erb_band_edges(sample_rate_hz: int, window: int = WINDOW, bands: int = 24) -> Int64[ndarray, " edge"]:
     """Return the bins that bound bands of equal width in ERB rate, from 50 Hz to 16 kHz or half the sample rate.
 
     The ERB rate is 21.4 log10(1 + 0.00437 f) (Glasberg and Moore 1990). No band is empty: where the bins are wider

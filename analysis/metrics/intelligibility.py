@@ -55,7 +55,7 @@ def estoi(
     return float(sum(products) / (x_bands.shape[1] - SEGMENT_FRAMES + 1))
 
 
-def _resampled(signal: Float64[ndarray, " time"], sample_rate_hz: int) -> Float64[ndarray, " time"]:
+def _resampled(signal: Float64[ndarray, " time"], sample_rate_hz: int) -> Float64[ndarray, " resampled"]:
     """Resample to `RATE_HZ` by the published program's filter, Octave's default: Kaiser, 60 dB."""
     if sample_rate_hz == RATE_HZ:
         return signal.astype(np.float64)
@@ -69,7 +69,7 @@ def _resampled(signal: Float64[ndarray, " time"], sample_rate_hz: int) -> Float6
     return resample_poly(signal, up, down, window=taps / taps.sum())
 
 
-def _frames(signal: Float64[ndarray, " time"]) -> Float64[ndarray, "frame time"]:
+def _frames(signal: Float64[ndarray, " time"]) -> Float64[ndarray, "frame window"]:
     """Windowed frames with half overlap; the last one ends before the last sample."""
     window = np.hanning(FRAME + 2)[1:-1]
     count = -(-(len(signal) - FRAME) // (FRAME // 2))
@@ -86,7 +86,7 @@ def _without_silence(
     return _overlap_added(x_frames[sounding]), _overlap_added(y_frames[sounding])
 
 
-def _overlap_added(frames: Float64[ndarray, "frame time"]) -> Float64[ndarray, " time"]:
+def _overlap_added(frames: Float64[ndarray, "frame window"]) -> Float64[ndarray, " time"]:
     halves = frames.reshape(len(frames), 2, FRAME // 2)
     result = np.zeros((len(frames) + 1, FRAME // 2))
     result[:-1] += halves[:, 0]

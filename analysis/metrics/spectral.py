@@ -68,12 +68,12 @@ class Magnitudes:
 class SpectralSums:
     """Differences of each channel, mean over bands or bins and summed over frames; and the number of frames."""
 
-    training: Float64[ndarray, "scale acn"]
-    loudspeakers: Float64[ndarray, "scale loudspeaker"]
+    training: Float64[ndarray, "training_scale acn"]
+    loudspeakers: Float64[ndarray, "training_scale loudspeaker"]
     evaluation: Float64[ndarray, "scale acn"]
     linear: Float64[ndarray, "scale acn"]
     level_db: Float64[ndarray, " acn"]
-    frames: Float64[ndarray, " scale"]
+    frames: Float64[ndarray, " training_scale"]
 
     def __add__(self, other: SpectralSums) -> SpectralSums:
         return SpectralSums(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))

@@ -52,7 +52,7 @@ class Spectrum:
 
     ratio_db: Float32[ndarray, "frame bin"]
     partial: ndarray
-    power: Float64[ndarray, " bin"]
+    power: Float64[ndarray, " line_bin"]
     sample_rate_hz: int
 
 

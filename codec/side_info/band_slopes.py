@@ -28,7 +28,7 @@ _MIN_POWER = 1e-20
 def set_slopes(
     coefficients: Float32[ndarray, "channel frame bin"],
     levels_db: Float[ndarray, "channel level_band slot"],
-    slot_of_frame: Int[ndarray, " frame"],
+    slot_of_frame: Int[ndarray, " frame-1"],
     edges: Int[ndarray, " edge"],
 ) -> None:
     """Bring the spectra of a packet to lines between the levels of their bands, in place.

@@ -95,7 +95,7 @@ def step_size(index: int) -> float:
 
 def _steps(
     index: int, power: Float[ndarray, "slot band component"], gain: Float[ndarray, "slot band"]
-) -> Float[ndarray, "slot band"]:
+) -> Float[ndarray, "slot coded_band"]:
     """Step size of the network's coefficients in the slots and coded bands of a packet."""
     own = slice(CODED_BANDS.start, CODED_BANDS.stop)
     total = np.maximum(power[:, own].sum(2), 1e-20)

@@ -213,7 +213,7 @@ class _BandTransform(ABC):
         length: int,
         basis: KLTBasis,
         noise_seed: int = 0,
-    ) -> Float32[ndarray, "channel time"]:
+    ) -> Float32[ndarray, "channel length"]:
         """Transform the `length` samples of a packet.
 
         The MDCT frame centred at the beginning of the packet is still treated as part of the packet before, so
@@ -510,7 +510,7 @@ def decorrelation_matrix(
     return inverse_root @ (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T @ inverse_root
 
 
-def _extended_below(matrices: Float[ndarray, "band channel channel"]) -> Float[ndarray, "band channel channel"]:
+def _extended_below(matrices: Float[ndarray, "band channel channel"]) -> Float[ndarray, "1+band channel channel"]:
     """Prepend the matrix of the coefficients below the bands, which is that of the lowest band."""
     return np.concatenate([matrices[:1], matrices])
 

@@ -50,7 +50,7 @@ class LevelRestorer:
         length: int,
         sent: SpatialParameters | None,
         has_attacks: bool = False,
-    ) -> Float32[ndarray, "channel time"]:
+    ) -> Float32[ndarray, "channel length"]:
         """Restore the `length` samples of a packet.
 
         Parameters
@@ -126,7 +126,7 @@ class LevelRestorer:
         return gains_db[-1]
 
 
-def _overlapped(frames: Float32[ndarray, "frame time"]) -> Float32[ndarray, " time"]:
+def _overlapped(frames: Float32[ndarray, "frame window"]) -> Float32[ndarray, " time"]:
     """Add up frames of `WINDOW` samples, each of which begins `HOP` samples after the one before."""
     quarters = frames.reshape(len(frames), WINDOW // HOP, HOP)
     result = np.zeros((len(frames) + WINDOW // HOP - 1, HOP), np.float32)

@@ -241,8 +241,8 @@ def _refined(
 def _write(
     index: int,
     active: Bool[ndarray, " channel"],
-    levels: Int[ndarray, "row band slot"],
-    correlations: Int[ndarray, "row band slot"],
+    levels: Int[ndarray, "active level_band level_slot"],
+    correlations: Int[ndarray, "pair band slot"],
 ) -> bytes:
     # a coefficient takes at most 2 · 15 + 2 decisions, and a decision, at least 1/512 probable, at most 2 bytes
     state, coded = writer(2 * (5 + len(active) + 32 * (levels.size + correlations.size)))

@@ -38,7 +38,7 @@ PIECE_ELEMENTS = 2**20  # samples times channels that pass a section together, a
 PART_ELEMENTS = 2**18  # the same for a part
 MIN_PART_ROWS = 1024  # with fewer samples in a part, reading the weights takes longer than the arithmetic
 
-Rows = Float[Tensor, "time channel"]
+Rows = Float[Tensor, "_time _channel"]
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ CPU = torch.device("cpu")
 TWO_TAP_STEP = 1  # rows that a convolution of kernel 2·stride makes together
 BLOCK_STEPS = 1
 
-Rows = Float[Tensor, "time channel"]
+Rows = Float[Tensor, "_time _channel"]
 Compute = Callable[[Rows, Rows], None]
 
 

@@ -39,7 +39,7 @@ from codec.streaming.vector_kernels import (
 
 __all__ = ["NAME", "TWO_TAP_STEP", "convolution", "residual", "residual_step", "transposed"]
 
-Rows = Float[Tensor, "time channel"]
+Rows = Float[Tensor, "_time _channel"]
 Compute = Callable[[Rows, Rows], None]
 
 BLOCK_ELEMENTS = 2**18  # samples times channels of the input of a convolution that are held in the cache
