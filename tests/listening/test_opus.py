@@ -308,33 +308,24 @@ def test_head_locked_channels_are_refused(paper_file):
 # ------------------------------------------------------------------------------------------ command line
 
 
-def command(*arguments: object, **environment: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "listening.opus", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env=os.environ | environment,
-        check=False,
-    )
-
-
-def test_files_through_the_command_line(tmp_path):
+def test_files_through_the_command_line(tmp_path, command):
     scene = scene_of_two(70_001, 1)
     write_wav(tmp_path / "in.wav", scene)
-    done = command("encode", tmp_path / "in.wav", "-o", tmp_path / "x.opus", "--kbps", 512, "--music")
+    words = ["encode", tmp_path / "in.wav", "-o", tmp_path / "x.opus", "--kbps", "512", "--music"]
+    done = subprocess.run([sys.executable, "-m", "listening.opus", *words], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     settings = OpusSettings(bitrate_bps=512_000, signal="music")
     assert (tmp_path / "x.opus").read_bytes() == encode(scene, settings)
-    assert command("decode", tmp_path / "x.opus", "-o", tmp_path / "out.wav").returncode == 0
+    assert command("listening.opus", "decode", tmp_path / "x.opus", "-o", tmp_path / "out.wav").returncode == 0
     decoded = scene_file.read_scene(tmp_path / "out.wav")
     assert decoded.sample_rate_hz == 48_000
     np.testing.assert_array_equal(decoded.samples, decode((tmp_path / "x.opus").read_bytes()).samples)
-    shown = command("inspect", tmp_path / "x.opus")
+    shown = command("listening.opus", "inspect", tmp_path / "x.opus")
     assert "family 3: 4 channels, 2 streams, 2 coupled" in shown.stdout
     assert "70001 samples at 48 kHz" in shown.stdout
 
 
-def test_command_line_refuses_in_one_line(tmp_path):
+def test_command_line_refuses_in_one_line(tmp_path, command):
     samples = scene_of_two(9600, 1).samples
     samples[2, 777] = np.nan
     import soundfile
@@ -345,7 +336,7 @@ def test_command_line_refuses_in_one_line(tmp_path):
         (("encode", tmp_path / "nan.wav"), "nan.wav: nan in channel 2 at sample 777"),
         (("decode", tmp_path / "cut.opus"), "the file ends within this page; it is truncated"),
     ):
-        refused = command(*arguments, "-o", tmp_path / "out.wav")
+        refused = command("listening.opus", *arguments, "-o", tmp_path / "out.wav")
         assert refused.returncode == 2
         assert refused.stderr.startswith("error: ")
         assert message in refused.stderr
