@@ -6,6 +6,7 @@ import io
 import itertools
 import multiprocessing
 import os
+import runpy
 import signal
 import sys
 import time
@@ -69,11 +70,15 @@ def _run(words, folder, streams, environment):
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     sys.argv = words
-    run(importlib.import_module(words[0]).main)
+    if words[0].endswith(".py"):
+        sys.path.insert(0, os.path.dirname(words[0]))
+        runpy.run_path(words[0], run_name="__main__")
+    else:
+        run(importlib.import_module(words[0]).main)
 
 
 class Background:
-    """A command line in a process of its own, the first of a group; `pid` is its number."""
+    """A command line or a script in a process of its own, the first of a group; `pid` is its number."""
 
     def __init__(self, outputs, words, stdin, environment):
         self._outputs = [outputs / "stdout", outputs / "stderr"]
@@ -135,7 +140,7 @@ def command():
 
 @pytest.fixture(scope="session")
 def background(tmp_path_factory):
-    """Function that starts a command line in the background: its words, a file as input, variables."""
+    """Function that starts a command line or a script in the background: its words, a file as input, variables."""
 
     def start(*words, stdin=os.devnull, **environment):
         return Background(tmp_path_factory.mktemp("background"), words, stdin, environment)
