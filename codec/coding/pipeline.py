@@ -29,6 +29,7 @@ from codec.rvqgan.config import ModelConfig
 from codec.streaming.rechunk import rechunk
 from codec.streaming.stream_codec import StreamDecoder, StreamEncoder
 from render.common.errors import InputError
+from render.common.memory import return_freed_memory
 from render.common.prefetch import prefetched
 from render.hoa.layout import layout
 from render.hoa.scene import Feed, Scene
@@ -342,7 +343,8 @@ def decode_packets(
                 skipped = min(owed, samples.shape[1])
                 owed -= skipped
                 yield samples[:, skipped:]
-        yield decoder.finish()
+        return_freed_memory()  # the last packet may be the longest, which finds no room where the others were
+        yield from decoder.last_pieces()
 
     counts = _packet_frame_counts(header, first)
     blocks = front_end.inverse(decoded(), counts, (side_info.popleft() for _ in counts))

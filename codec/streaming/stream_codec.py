@@ -156,7 +156,11 @@ class StreamDecoder:
 
     def finish(self) -> Float32[ndarray, "channel time"]:
         """Return the remaining samples."""
-        return self._joined(rows.cpu().numpy().T for rows in self._stream.finish())
+        return self._joined(self.last_pieces())
+
+    def last_pieces(self) -> list[Float32[ndarray, "channel time"]]:
+        """Do what `finish` does, but return the samples in pieces, without a copy."""
+        return [made.cpu().numpy().T for made in self._stream.finish()]
 
     def _joined(self, pieces: Iterable[Float32[ndarray, "channel time"]]) -> Float32[ndarray, "channel time"]:
         return np.concatenate([np.zeros((self._config.channels, 0), np.float32), *pieces], axis=1)

@@ -34,7 +34,7 @@ from render.common.memory import return_freed_memory
 
 CPU = torch.device("cpu")
 TILE_FRAMES = 256  # 3 s at 44.1 kHz; the widest weights are read once per tile, so shorter tiles are slower
-PIECE_ELEMENTS = 2**20  # samples times channels that pass a section together, and stay in the cache
+PIECE_ELEMENTS = 5 * 2**18  # samples times channels that pass a section together, and stay in the cache
 PART_ELEMENTS = 2**18  # the same for a part
 MIN_PART_ROWS = 1024  # with fewer samples in a part, reading the weights takes longer than the arithmetic
 
@@ -56,8 +56,9 @@ class StreamLayer:
         n input samples make n · up / down output samples.
     step : int
         Number of input samples that are computed together: on where they begin, the bits depend.
-    block : int
-        Multiple of `step` that takes no longer than is necessary; parts are multiples of it.
+    block, overlap : int
+        Multiple of `step` that takes no longer than is necessary, and the samples before a part that are computed
+        again with it: parts and their overlap are multiples of a block.
     channels_out : int
     """
 
@@ -68,7 +69,12 @@ class StreamLayer:
     down: int
     step: int
     block: int
+    overlap: int
     channels_out: int
+
+    def filling(self, count: int) -> int:
+        """Return the most samples, at most `count`, that with their overlap fill blocks."""
+        return max(0, (count + self.overlap) // self.block * self.block - self.overlap)
 
 
 def fastest_layers(device: torch.device, bf16: bool = False) -> ModuleType:
@@ -84,14 +90,15 @@ def _convolution(layer: Conv1d, activation: Snake1d | None, layers: ModuleType) 
     after = (kernel - 1) * dilation + 1 - stride - before
     compute = layers.convolution(layer, activation)
     step = stride * layers.TWO_TAP_STEP if kernel == 2 * stride else stride
-    return StreamLayer(compute, before, after, 1, stride, step, step * layers.BLOCK_STEPS, layer.out_channels)
+    return StreamLayer(compute, before, after, 1, stride, step, step * layers.BLOCK_STEPS, 0, layer.out_channels)
 
 
 def _transposed(layer: ConvTranspose1d, activation: Snake1d | None, layers: ModuleType) -> StreamLayer:
     compute = layers.transposed(layer, activation)
     step = layers.TWO_TAP_STEP
     # Of the output between two parts one half belongs to each of them; both compute it with the samples before it.
-    return StreamLayer(compute, step, 1, layer.stride[0], 1, step, step * layers.BLOCK_STEPS, layer.out_channels)
+    block = step * layers.BLOCK_STEPS
+    return StreamLayer(compute, step, 1, layer.stride[0], 1, step, block, step, layer.out_channels)
 
 
 def _residual(unit: ResidualUnit, layers: ModuleType) -> StreamLayer:
@@ -99,14 +106,14 @@ def _residual(unit: ResidualUnit, layers: ModuleType) -> StreamLayer:
     assert isinstance(wide, Conv1d)
     margin, step = int(wide.padding[0]), layers.residual_step(wide.dilation[0])
     block = step * layers.BLOCK_STEPS
-    return StreamLayer(layers.residual(unit), margin, margin, 1, 1, step, block, wide.out_channels)
+    return StreamLayer(layers.residual(unit), margin, margin, 1, 1, step, block, 0, wide.out_channels)
 
 
 def _pointwise(function: nn.Module, channels: int) -> StreamLayer:
     def compute(x: Rows, out: Rows) -> None:
         out.copy_(function(x))
 
-    return StreamLayer(compute, 0, 0, 1, 1, 1, 1, channels)
+    return StreamLayer(compute, 0, 0, 1, 1, 1, 1, 0, channels)
 
 
 def stream_layers(
@@ -246,7 +253,7 @@ class Stream:
             return sys.maxsize
         first = self._layers[section[0]]
         width = max(widths[section[0]], widths[section[0] + 1] * first.up // first.down)
-        return max(1, PIECE_ELEMENTS // width // first.block) * first.block
+        return first.filling(PIECE_ELEMENTS // width) or max(1, first.block - first.overlap)
 
     @property
     def ahead(self) -> int:
@@ -303,14 +310,14 @@ class Stream:
         if last:
             waiting.room(layer.after).zero_()
         usable = max(0, len(waiting.rows) - layer.before - layer.after)
-        usable -= usable % (layer.down if end else layer.block)
-        count = max(round(usable / piece), end)
+        usable -= usable % layer.down
         outputs = []
-        for left in range(count, 0, -1):
-            size = usable if left == 1 else usable // left // layer.block * layer.block
-            usable -= size
+        for left in range(max(round(usable / piece), end), 0, -1):
             at_end = end and left == 1
-            outputs += self._pass(number, size, at_end, last and at_end)
+            size = usable if at_end else layer.filling(usable // left)
+            usable -= size
+            if size or at_end:
+                outputs += self._pass(number, size, at_end, last and at_end)
         return outputs
 
     def _pass(self, number: int, usable: int, end: bool, last: bool) -> list[Rows]:
@@ -368,7 +375,7 @@ class Stream:
                 self._part(layer, x, out, 0, usable)
             return
         parts = max(1, min(usable * x.shape[1] // PART_ELEMENTS, usable // MIN_PART_ROWS))
-        size = max(1, math.ceil(usable / parts / layer.block)) * layer.block
+        size = math.ceil((usable / parts + layer.overlap) / layer.block) * layer.block - layer.overlap
         starts = range(0, usable, size)
         stops = [min(start + size, usable) for start in starts]
         if self._threads == 1:

@@ -1,12 +1,14 @@
 """The layers of a stream describe the network that they are made from."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from codec.rvqgan.codec import RVQGAN, contextual_frames
 from codec.rvqgan.config import ModelConfig
+from codec.streaming import stream_layers as streaming
 from codec.streaming import torch_layers, vector_layers
 from codec.streaming.stream_layers import Stream, stream_layers
 
@@ -39,3 +41,28 @@ def test_one_tile_and_its_end_are_the_network(config, computed_by):
     stream = Stream(stream_layers(model.encoder.block, computed_by), config.channels, 4 * config.hop, threads=1)
     rows = torch.cat([*stream.push(audio[0].t()), *stream.finish()])
     torch.testing.assert_close(rows.t()[None], model.encoder(audio), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_all_but_the_last_part_of_a_tile_fill_whole_blocks_with_what_they_compute_twice(config, monkeypatch):
+    """A transposed convolution computes `before` samples again, which else would take a block of their own."""
+    monkeypatch.setattr(streaming, "PIECE_ELEMENTS", 2**11)
+    model = RVQGAN(config, weight_norm=False).eval().requires_grad_(False)
+    sizes: dict[int, list[int]] = {}
+
+    def recorded(number, layer):
+        def compute(x, out):
+            sizes.setdefault(number, []).append(len(x) - layer.after)
+            layer.compute(x, out)
+
+        return replace(layer, compute=compute)
+
+    layers = stream_layers(model.decoder.model, vector_layers)
+    stream = Stream([recorded(*each) for each in enumerate(layers)], config.latent_dim, 256, threads=1)
+    stream.push(torch.zeros(256, config.latent_dim))
+    transposed = [number for number, layer in enumerate(layers) if layer.up > 1]
+    assert len(transposed) == len(config.strides)
+    for number in transposed:
+        *parts, _ = sizes[number]
+        assert parts
+        assert all(computed % layers[number].block == 0 for computed in parts)
