@@ -19,7 +19,7 @@ from numpy import ndarray
 
 from analysis.metrics.evaluation import Item, Prepared, prepare
 from analysis.metrics.framing import HOP, WINDOW
-from analysis.reporting.scene_view import AZIMUTH_DEG, BANDS_HZ, ELEVATION_DEG, SceneView, scene_view, signal_names
+from analysis.reporting.scene_view import BANDS_HZ, ELEVATION_DEG, SceneView, scene_view, signal_names
 from render.common.figure_style import figure_style, write_figure
 from render.common.parallel import in_parallel
 from render.common.progress import progress
@@ -111,18 +111,21 @@ def _maps(figure, condition: str, reference: SceneView, test: SceneView) -> None
             if row == 1:
                 axes.set_xlabel("azimuth (deg), left is positive; circles: loudspeakers of 7.1.4")
     figure.colorbar(
-        grid[0, 0].collections[0], ax=grid, label="dB re loudest direction of the reference", shrink=0.7, pad=0.01
+        grid[0, 0].images[0], ax=grid, label="dB re loudest direction of the reference", shrink=0.7, pad=0.01
     )
 
 
 def draw_map(axes: Axes, level_db: Float64[ndarray, "elevation azimuth"]) -> None:
     """Draw the power of beams over the sphere, and the positions of the loudspeakers of 7.1.4."""
-    axes.pcolormesh(AZIMUTH_DEG, ELEVATION_DEG, level_db, vmin=-MAP_RANGE_DB, vmax=0, cmap="cividis",
-                           shading="gouraud", rasterized=True)  # fmt: skip
+    half_deg = 0.5 * (ELEVATION_DEG[1] - ELEVATION_DEG[0])  # the values stand in the middle of pixels
+    axes.imshow(level_db, origin="lower", aspect="auto", cmap="cividis", vmin=-MAP_RANGE_DB, vmax=0,
+                extent=(180 + half_deg, -180 - half_deg, -90 - half_deg, 90 + half_deg),
+                interpolation="bilinear")  # fmt: skip
     speakers = [speaker for speaker in layout("7.1.4").loudspeakers if not speaker.is_lfe]
     axes.plot([s.azimuth_deg for s in speakers], [s.elevation_deg for s in speakers], "o", color="white",
               markeredgecolor="black", markersize=4, linestyle="none")  # fmt: skip
     axes.set_xlim(180, -180)
+    axes.set_ylim(-90, 90)
     axes.set_xticks([180, 90, 0, -90, -180])
     axes.set_yticks([-90, 0, 90])
 
@@ -220,7 +223,7 @@ def contact_sheet(prepared: Prepared, views: dict[str, SceneView], reference: Sc
     for axes, label in zip(grid[-1], ("time (s)", "azimuth (deg), left is positive", "channel (ACN)", "time (s)"),
                            strict=False):  # fmt: skip
         axes.set_xlabel(label)
-    images = (grid[0, 0].images[0], grid[0, 1].collections[0], grid[0, 2].images[0])
+    images = (grid[0, 0].images[0], grid[0, 1].images[0], grid[0, 2].images[0])
     for column, (image, label) in enumerate(zip(images, COLOUR_BARS, strict=True)):
         bar = figure.colorbar(image, ax=grid[:, column], location="bottom", label=label, shrink=0.8, aspect=30)
         bar.ax.locator_params(nbins=4)

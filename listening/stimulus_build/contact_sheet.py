@@ -56,8 +56,9 @@ def write_contact_sheet(
     style = {"savefig.dpi": _DPI, "axes.spines.top": True, "axes.spines.right": True, "axes.titley": 1.0}
     with figure_style(8, **style):
         figure, grid = _grid(len(descriptions))
+        maps_db = {name: _maps_db(of) for name, of in descriptions.items()}
         loudest_db = [float(levels.max()) for levels in _spectrograms_db(reference.scene, [0, highest])]
-        loudest_beam_db = [float(level.max()) for level in _maps_db(reference)]
+        loudest_beam_db = [float(level.max()) for level in maps_db["href"]]
         for row, (name, description) in zip(grid, descriptions.items(), strict=True):
             scene = description.scene
             levels_db = _spectrograms_db(scene, [0, highest])
@@ -65,7 +66,7 @@ def write_contact_sheet(
             for axes, level_db, top_db in zip(row[1:3], levels_db, loudest_db, strict=True):
                 level_db = level_db - top_db
                 draw_spectrogram(axes, level_db, scene.sample_rate_hz, scene.duration_s, (-RANGE_DB, 0), "cividis")
-            for axes, level_db, top_db in zip(row[3:], _maps_db(description), loudest_beam_db, strict=True):
+            for axes, level_db, top_db in zip(row[3:], maps_db[name], loudest_beam_db, strict=True):
                 draw_map(axes, level_db - top_db)
             row[0].set_title(f"{name}: W, linear to {LINEAR_HZ / 1000:g} kHz", loc="left", fontsize=9, pad=3)
             row[1].set_title("W", loc="left", pad=3)
@@ -122,7 +123,7 @@ def _label(figure: Figure, grid: ndarray) -> None:
     for axes in grid[-1, [0, 2]]:
         axes.set_xlabel("time (s)")
     grid[-1, 4].set_xlabel("azimuth (deg), left is positive")
-    images = {"spectrograms": grid[0, 0].images[0], "beams": grid[0, 3].collections[0]}
+    images = {"spectrograms": grid[0, 0].images[0], "beams": grid[0, 3].images[0]}
     width, height = figure.get_size_inches()
     for x, (name, image) in zip((1.4, 0.7), images.items(), strict=True):
         place = (1 - x / width, 1 - 3.9 / height, 0.12 / width, 2.8 / height)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from analysis.metrics.evaluation import Item, prepare
 from analysis.metrics.selftest import plane_wave
@@ -37,6 +38,20 @@ def test_what_is_shown_is_what_there_is(item):
     left, right = (signal_names(3).index(f"loudspeaker {label}") for label in LOUDSPEAKERS)
     level_db = reference.spectrograms_db.mean(axis=(1, 2))
     assert level_db[left] > level_db[right]
+
+
+def test_a_map_has_its_values_where_their_beams_point():
+    axes = Figure().add_subplot()
+    scene_pages.draw_map(axes, np.zeros((len(ELEVATION_DEG), len(AZIMUTH_DEG))))
+    (image,) = axes.images
+    left, right, bottom, top = image.get_extent()
+    rows, columns = image.get_array().shape
+    at = [left + (np.arange(columns) + 0.5) * (right - left) / columns]
+    at += [bottom + (np.arange(rows) + 0.5) * (top - bottom) / rows]
+    assert image.origin == "lower"
+    np.testing.assert_allclose(at[0], AZIMUTH_DEG, atol=1e-9)
+    np.testing.assert_allclose(at[1], ELEVATION_DEG, atol=1e-9)
+    assert (axes.get_xlim(), axes.get_ylim()) == ((180, -180), (-90, 90))
 
 
 def test_pages_and_sheet_are_written_and_repeatable(item, tmp_path):
