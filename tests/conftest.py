@@ -23,6 +23,7 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # in the background of a 
 gc.disable()  # until all tests are collected: what they import and are stays to the end
 
 Done = namedtuple("Done", "returncode stdout stderr")
+ROOT = os.path.dirname(os.path.dirname(__file__))
 
 
 def pytest_collection_finish():
@@ -48,7 +49,8 @@ def _fork(_program, arguments, kept):
     if process := os.fork():
         return process
     try:
-        for low, high in itertools.pairwise((2, *sorted(kept), os.sysconf("SC_OPEN_MAX"))):
+        last = max(map(int, os.listdir("/proc/self/fd")))
+        for low, high in itertools.pairwise((2, *sorted(kept), last + 1)):
             os.closerange(low + 1, high)
         sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", 1, closefd=False)  # noqa: SIM115
         forkserver._forkserver.__init__()  # whose lock is held
@@ -68,7 +70,7 @@ def _run(words, folder, streams, environment):
     resource_tracker._resource_tracker.__init__()  # another, which ends with this process
     util.spawnv_passfds = _fork
     if torch := sys.modules.get("torch"):
-        torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+        torch.set_num_threads(int(environment["OMP_NUM_THREADS"]))
     sys.argv = words
     if words[0].endswith(".py"):
         sys.path.insert(0, os.path.dirname(words[0]))
@@ -84,6 +86,7 @@ class Background:
         self._outputs = [outputs / "stdout", outputs / "stderr"]
         for path in self._outputs:
             path.touch()
+        environment = {"OMP_NUM_THREADS": "1", "PYTHONPATH": ROOT} | environment  # for those that it starts
         given = list(map(str, words)), os.getcwd(), [stdin, *self._outputs], environment
         self._process = multiprocessing.get_context("forkserver").Process(target=_run, args=given)
         self._process.start()
@@ -99,8 +102,9 @@ class Background:
         os.kill(self.pid, number)
 
     def kill(self):
-        with suppress(ProcessLookupError):  # it has ended
-            os.kill(self.pid, signal.SIGKILL)
+        if self.runs():
+            with suppress(ProcessLookupError):  # it has just ended
+                os.kill(self.pid, signal.SIGKILL)
 
     def lines(self, count, seconds=60):
         """The first lines on standard output, as soon as they are there."""
@@ -142,7 +146,12 @@ def command():
 def background(tmp_path_factory):
     """Function that starts a command line or a script in the background: its words, a file as input, variables."""
 
-    def start(*words, stdin=os.devnull, **environment):
-        return Background(tmp_path_factory.mktemp("background"), words, stdin, environment)
+    started = []
 
-    return start
+    def start(*words, stdin=os.devnull, **environment):
+        started.append(Background(tmp_path_factory.mktemp("background"), words, stdin, environment))
+        return started[-1]
+
+    yield start
+    for each in started:  # what a failed test has left; pytest would wait for it
+        each.kill()
