@@ -34,7 +34,7 @@ from render.common.memory import return_freed_memory
 
 CPU = torch.device("cpu")
 TILE_FRAMES = 256  # 3 s at 44.1 kHz; the widest weights are read once per tile, so shorter tiles are slower
-PIECE_ELEMENTS = 5 * 2**18  # samples times channels that pass a section together, and stay in the cache
+PIECE_ELEMENTS = 75 * 2**14  # samples times channels that pass a section together, and stay in the cache
 PART_ELEMENTS = 2**18  # the same for a part
 MIN_PART_ROWS = 1024  # with fewer samples in a part, reading the weights takes longer than the arithmetic
 

@@ -135,7 +135,7 @@ def test_a_part_of_a_transposed_convolution_has_the_bits_of_the_whole():
     ids=["residual", "transposed"],
 )
 def test_the_bits_are_those_of_other_processors(make, layer, digest):
-    """AVX-512 and AVX2 gave these digests: sums have a fixed order, and products are rounded with them."""
+    """AVX-512, AVX2 and NEON gave these digests: sums have a fixed order, and products are rounded with them."""
     random = np.random.default_rng(0)
     for parameter in layer.requires_grad_(False).parameters():
         parameter.copy_(torch.from_numpy(random.uniform(0.1, 0.9, tuple(parameter.shape)).astype(np.float32)))
