@@ -40,12 +40,12 @@ Changes = list[tuple[Any, str, Any]]
 
 def all_that_are_not_zero(worth: np.ndarray) -> np.ndarray:
     """Components up to the last one that has a coefficient that is not 0."""
-    return worth.shape[2] - (worth != 0)[:, :, ::-1].argmax(2) * (worth != 0).any(2)
+    return (worth.shape[2] - (worth != 0)[:, :, ::-1].argmax(2)) * (worth != 0).any(2)
 
 
 def everywhere(value: float) -> Callable[..., np.ndarray]:
-    """Noisiness that is the same in all bands that are filled."""
-    return lambda sent, grid: value * (np.arange(8) >= coefficient_coding.FILLED_BANDS.start) + 0 * sent.counts
+    """Noisiness that is the same in all bands where it is measured."""
+    return lambda sent, grid: value * (np.arange(8) >= coefficient_coding.WIDE_BANDS.start) + 0 * sent.counts
 
 
 def settings() -> dict[str, Changes]:
@@ -59,9 +59,9 @@ def settings() -> dict[str, Changes]:
         "noise also between partials": [(klt, "noisiness", everywhere(1.0))],
         "all of the missing power": [(klt, "_FILL", 1.0)],
         "half of it": [(klt, "_FILL", 0.5)],
-        "components of single peaks": [peaks],
+        "components of single peaks sent": [peaks],
         "noise follows the network": [follows],
-        "none of all that": [gain, peaks, follows],
+        "none of all that (before)": [gain, peaks, follows],
     }
 
 

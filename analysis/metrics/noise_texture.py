@@ -23,7 +23,7 @@ RANGE_HZ = (350.0, 4600.0)
 BLOCK_FRAMES = 15
 """Frames in which the unevenness is measured, 174 ms at 44.1 kHz; a segment has a whole number of them."""
 NOISE_DB = 3.6
-"""Largest unevenness of the reference where it counts as noise: 2.51 dB and what varies by chance."""
+"""Largest unevenness of the blocks beside those that count as noise: 2.51 dB and what varies by chance."""
 FLOOR_DB = -30.0
 """Powers under the mean of their block by more than this count as if they were there."""
 MIN_SHARE = 0.05
@@ -41,8 +41,16 @@ class Texture:
 
 def unevenness_db(power: Float64[ndarray, "block value"]) -> Float64[ndarray, " block"]:
     """Return the arithmetic over the geometric mean of the powers in each block; 0 in silence."""
-    mean = power.mean(axis=1, keepdims=True) + 1e-30
-    return -10 * np.log10(np.maximum(power / mean, 10 ** (FLOOR_DB / 10))).mean(axis=1) * (power.any(axis=1))
+    relative = power / np.maximum(power.mean(axis=1, keepdims=True), np.finfo(float).tiny)
+    return -10 * np.log10(np.maximum(relative, 10 ** (FLOOR_DB / 10))).mean(axis=1) * power.any(axis=1)
+
+
+def surrounding(values: Float64[ndarray, "block band"]) -> Float64[ndarray, "block band"]:
+    """Return the mean of the blocks before and after each one; at the ends the only neighbour, if there is one."""
+    if len(values) < 2:
+        return values
+    padded = np.pad(values, ((1, 1), (0, 0)), mode="reflect")
+    return (padded[:-2] + padded[2:]) / 2
 
 
 def describe(segment: Segment) -> Texture:
@@ -65,7 +73,8 @@ def describe(segment: Segment) -> Texture:
 def compare(reference: Texture, test: Texture) -> Float64[ndarray, " 3"]:
     """Return the sum of the loudness, that of the blocks that are noise, and of these times what they gained."""
     loudness = reference.power**LOUDNESS_EXPONENT
-    noise = loudness * (reference.unevenness_db <= NOISE_DB)
+    # by its neighbours: blocks that are even by chance would make another noise seem less even
+    noise = loudness * (surrounding(reference.unevenness_db) <= NOISE_DB)
     gained_db = test.unevenness_db - reference.unevenness_db
     return np.array([loudness.sum(), noise.sum(), (noise * gained_db).sum()])
 

@@ -34,9 +34,7 @@ from codec.side_info.weak_components import code_laws, limited_power
 from render.common.compiled import compiled
 
 CODED_BANDS = range(8)  # 43 to 4630 Hz at 44.1 kHz
-FILLED_BANDS = range(
-    2, 8
-)  # from 345 Hz on: below, a coefficient is as wide as a critical band and leaves no holes
+WIDE_BANDS = range(2, 8)  # from 345 Hz on: below, a coefficient is as wide as a critical band and leaves no holes
 STEPS = 128  # step sizes; the last index says that no coefficients are sent
 _ROUNDING = 0.36  # fractions of a step from 0.64 on are rounded up: a coefficient costs more than its square
 _POWER_EXPONENT = 0.6  # of the squared step: 0 is the least squared error, 1 one ratio to the noise in all bands
@@ -144,7 +142,7 @@ def encode_detail(
         counts = np.count_nonzero(strongest > _MIN_POWER * np.square(steps)[:, :, None], axis=2)
         numbers, worth = np.zeros(own.shape, np.int64), np.zeros((*counts.shape, len(own)))
         _quantise(own, counts, steps, grid.slot_of_frame, grid.edges - grid.edges[0], numbers, worth)
-        counts[:, FILLED_BANDS.start :] = _last_positive(worth[:, FILLED_BANDS.start :])
+        counts[:, WIDE_BANDS.start :] = _last_positive(worth[:, WIDE_BANDS.start :])
         numbers[~is_sent(counts, grid, len(own))] = 0
         return counts, numbers
 

@@ -352,7 +352,8 @@ class InverseKLT(_BandTransform):
     The noise has the same magnitude in all coefficients of a band and frame, which follows the levels of the
     decoded frames, and random signs. In packets that send coefficients it is steadier, since few codes are left to
     the network. Where coefficients are sent, it fills those that were rounded to 0, the steadier the less tonal
-    these are (`codec.side_info.noise_filling`). They are amplified by 3 dB at most, and in noise not at all.
+    these are (`codec.side_info.noise_filling`). Before that they are amplified by 3 dB at most, in sparse noise
+    not at all.
 
     Principal components are uncorrelated, but those that a network decodes are not. They are decorrelated with the
     least change to them (`decorrelation_matrix`), as far as the network did not know them. How well it did shows
@@ -434,10 +435,12 @@ class InverseKLT(_BandTransform):
         bands = self._bands[1:]
         power = np.stack([np.square(coefficients[:, :, b], dtype=np.float64).mean((1, 2)) for b in bands])
         is_sent = np.arange(len(coefficients)) < counts[:, None]
-        max_gain = np.where(is_sent, 10 ** (_MAX_SENT_GAIN_DB * (1 - noisy[:, None]) / 20), _MAX_COMPONENT_GAIN)
+        zeros = np.stack([(coefficients[:, :, b] == 0).mean((1, 2)) for b in bands])
+        # The few zeros of a component that is finely quantised could take what is missing only as loud peaks.
+        filled_share = noisy[:, None] * np.minimum(1, 2 * zeros)
+        max_gain = np.where(is_sent, 10 ** (_MAX_SENT_GAIN_DB * (1 - filled_share) / 20), _MAX_COMPONENT_GAIN)
         gains = np.minimum(np.sqrt(target_power / np.maximum(power, _MIN_POWER)), max_gain)
         missing = np.maximum(target_power - gains**2 * power, 0)
-        zeros = np.stack([(coefficients[:, :, b] == 0).mean((1, 2)) for b in bands])
         missing[is_sent] *= _FILL / np.maximum(zeros[is_sent], 1 / MDCT_HOP)
         filling = _Filling(gains, np.sqrt(missing), power.mean(1), steadiness, counts)
         below = vectors[0] * np.minimum(gains[0], 1)

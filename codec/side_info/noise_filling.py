@@ -4,7 +4,7 @@ Few coefficients of a noisy band are larger than the dead zone of the quantiser.
 with holes between them ("musical noise", Cappé 1994), so that the holes must be filled with noise. Between the
 partials of music and speech the same noise would be heard as noise. The decoder can tell one from the other: a
 coefficient that belongs to a partial has neighbours in the frames before and after it, one of noise has them by
-chance only.
+chance only. Partials closer together than 75 Hz, 3.5 coefficients, occupy all places and count as noise.
 
 This is an extension that the paper does not have.
 """
@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
-from codec.side_info.coefficient_coding import FILLED_BANDS, CodedCoefficients, CoefficientGrid
+from codec.side_info.coefficient_coding import WIDE_BANDS, CodedCoefficients, CoefficientGrid
 
 _PRIOR = 8.0  # of coefficients that have neighbours by chance only, where few are sent
 _TONAL = 0.3  # excess of neighbours from which on a band is tonal
@@ -26,7 +26,7 @@ def noisiness(sent: CodedCoefficients, grid: CoefficientGrid) -> Float[ndarray, 
 
     With N coefficients that are not 0 (counted once for each neighbouring frame), A of them with one that is not
     0 in the same place of that frame or beside it, and E expected if that frame had its own anywhere in its half
-    of the band, it is 1 - (A - E) / (N - E + 8) / 0.3, limited to 0 and 1. It is 0 below `FILLED_BANDS`.
+    of the band, it is 1 - (A - E) / (N - E + 8) / 0.3, limited to 0 and 1. It is 0 below `WIDE_BANDS`.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def noisiness(sent: CodedCoefficients, grid: CoefficientGrid) -> Float[ndarray, 
     result = np.zeros(sent.counts.shape)
     edges = grid.edges - grid.edges[0]
     for slot, band in np.argwhere(sent.counts):
-        if band < FILLED_BANDS.start:
+        if band < WIDE_BANDS.start:
             continue
         frames = grid.slot_of_frame == slot
         own = sent.values[: sent.counts[slot, band], frames, edges[band] : edges[band + 1]] != 0

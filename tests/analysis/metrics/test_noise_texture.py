@@ -5,7 +5,7 @@ import pytest
 import scipy.signal
 
 from analysis.metrics.framing import HOP, WINDOW, hann
-from analysis.metrics.noise_texture import BLOCK_FRAMES, NOISE_DB, evaluate, unevenness_db
+from analysis.metrics.noise_texture import BLOCK_FRAMES, Texture, compare, evaluate, unevenness_db
 
 RATE = 44100
 LENGTH = 12 * BLOCK_FRAMES * HOP
@@ -34,8 +34,11 @@ def test_unevenness_of_exponential_powers_with_and_without_holes():
 
 
 def test_a_copy_and_another_noise_have_none():
+    """Also where the level fluctuates, so that many blocks are less even than noise and some are by chance."""
     assert musical_db(noise(3), -0.01 * noise(3)) == pytest.approx(0, abs=1e-4)
     assert musical_db(noise(3), noise(4)) == pytest.approx(0, abs=0.1)
+    gain = 1 + 0.6 * np.sin(2 * np.pi * np.arange(LENGTH) / 3840)
+    assert musical_db(gain * noise(3), gain * noise(4)) == pytest.approx(0, abs=0.15)
 
 
 def test_noise_with_gaps_has_the_unevenness_of_its_gains():
@@ -77,4 +80,23 @@ def test_silence_and_bands_without_noise():
     assert musical_db(np.zeros(LENGTH), noise(1)) is None
     # a lost noise reads as the reference's, negative: its level is for other measures
     assert musical_db(noise(1), np.zeros(LENGTH)) == pytest.approx(-2.5, abs=0.1)
-    assert NOISE_DB > 2.51
+    # a very quiet noise is still a noise
+    assert musical_db(noise(1), 1e-17 * noise(2)) == pytest.approx(0, abs=0.1)
+
+
+def test_the_range_is_where_coefficients_are_sent():
+    """What is lost between holes below 300 Hz and above 5 kHz does not count."""
+    gate = np.where(np.arange(LENGTH) // 1280 % 3 == 0, 0.1, 1.0)
+    hz = np.fft.rfftfreq(LENGTH, 1 / RATE)
+    outside = np.fft.irfft(np.fft.rfft(noise(3)) * ((hz < 250) | (hz > 5500)), LENGTH)
+    assert musical_db(noise(3), noise(3) + (gate - 1) * outside) == pytest.approx(0, abs=0.05)
+
+
+def test_the_limit_of_noise_lies_above_its_chance_and_below_slow_gates():
+    """Blocks count by the unevenness of those beside: 2.51 dB with its chance do, 1.8 dB more do not."""
+    even = np.full((4, 3), 2.51)
+    even[:, 1], even[:, 2] = 3.5, 3.7
+    texture = Texture(even, np.ones((4, 3)))
+    assert compare(texture, texture)[:2].tolist() == [12, 8]
+    one = Texture(np.array([[5.0], [2.5], [5.0], [2.5]]), np.ones((4, 1)))
+    assert compare(one, one)[1] == 2  # the blocks of 5 dB between those of 2.5

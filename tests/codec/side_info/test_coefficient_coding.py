@@ -45,7 +45,7 @@ def test_what_is_sent_comes_back_within_the_step_size(size):
     than save 0.6 of it for each coefficient that is not 0.
     """
     coefficients, power, gain = material()
-    data, _ = encode_detail(ATTACKS, LAWS, coefficients, power, gain, GRID, size)
+    data, counts = encode_detail(ATTACKS, LAWS, coefficients, power, gain, GRID, size)
     assert len(data) == size
     attacks, limited, sent = decode_detail(data, power, gain, GRID)
     assert attacks == ATTACKS
@@ -68,6 +68,7 @@ def test_what_is_sent_comes_back_within_the_step_size(size):
         while band >= 2 and expected[slot, band] and part[expected[slot, band] - 1] <= 0:
             expected[slot, band] -= 1
     assert np.array_equal(sent.counts, expected)
+    assert np.array_equal(counts, expected)
 
 
 def _index_of(data):

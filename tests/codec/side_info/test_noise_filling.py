@@ -53,6 +53,16 @@ def test_two_frames_by_hand():
     assert noisiness(sent(values), grid)[0, 3] == 1
 
 
+def test_all_components_that_are_sent_count_together(scattered):
+    """A component of chance beside one of partials: the sums are those of both; without the second it is noise."""
+    partials = np.zeros_like(scattered[:1])
+    partials[:, :, [17, 20, 30, 38, 55, 80, 110, 130, 160, 200]] = True
+    both = np.concatenate([scattered[:1], partials])
+    found = [noisiness(CodedCoefficients(np.float32(both), np.full((1, 8), n)), GRID)[0, 7] for n in (1, 2)]
+    assert found[0] > 0.8
+    assert 0.1 < found[1] < found[0] - 0.1
+
+
 @pytest.fixture(scope="module")
 def quantised():
     """Gaussian noise of unit power, rounded to steps of 2 with a dead zone of 1.28."""
@@ -80,6 +90,29 @@ def test_zeros_in_noise_get_what_is_missing(quantised):
     assert np.square(fill).mean() == pytest.approx(0.7 * (1 - p) / zeros / filled, rel=0.03)
     assert np.square(found).mean() == pytest.approx(1, rel=1e-3)
     assert abs(np.sign(fill).mean()) < 0.1
+
+
+def test_few_zeros_of_a_fine_quantiser_stay_small():
+    """Steps of a tenth of the rms, 6 % zeros, and levels that say 1 dB more: a gain of 1 dB, and no loud peaks."""
+    x = np.random.default_rng(3).standard_normal((1, FRAMES, 1024))
+    values = np.float32(np.sign(x) * 0.1 * np.floor(np.abs(x) / 0.1 + 0.36))
+    found = decoded(values, 10**0.1)[0, :, 100:147]
+    rms = np.sqrt(np.square(values[0, :, 100:147]).mean())
+    assert np.abs(found[values[0, :, 100:147] == 0]).max() < 0.5 * rms
+    error = found - 10**0.05 * x[0, :, 100:147]
+    assert 10 * np.log10(np.square(error).mean()) < -20
+
+
+def test_the_noise_of_a_frame_is_limited_to_six_times_that_of_its_slot():
+    """Component 1 is noise alone. One frame of 64 is 30 times as large as the others: 7.7 times the rms of all."""
+    network = np.zeros((2, 65, 1024), np.float32)
+    network[0] = np.sign(np.random.default_rng(4).standard_normal((65, 1024)))
+    network[0, 7] *= 30
+    mean = (63 + 900) / 64
+    basis = KLTBasis(np.broadcast_to(np.eye(2), (1, 12, 2, 2)), np.ones((1, 12, 2)) * [mean, 1], np.ones((1, 12)))
+    found = InverseKLT(512, 44_100).transformed(network, basis, 7, None)[1, 1:, 300:1000]
+    loud, quiet = np.abs(found[6]).mean(), np.abs(found[7:]).mean()
+    assert loud / quiet == pytest.approx(6 * np.sqrt(mean), rel=0.02)
 
 
 def test_noise_has_the_distribution_of_noise_again(quantised):
