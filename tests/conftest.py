@@ -1,11 +1,15 @@
 """What all tests share: command lines in this process, or in others that import nothing anew."""
 
+import os
+
+# Commands in the background are forked from here: threads of a library would be missing there, and waited for.
+os.environ |= {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")}
+
 import gc
 import importlib
 import io
 import itertools
 import multiprocessing
-import os
 import runpy
 import signal
 import sys
@@ -30,6 +34,7 @@ def pytest_collection_finish():
     """Leave what is there to the end out of every search for garbage, half a second each.
 
     Worker processes, and commands in the background, are forked from what is there now and has no threads yet.
+    They have imported more than those of users, which tests with processes of their own look at.
     """
     gc.freeze()
     gc.enable()
@@ -49,7 +54,7 @@ def _fork(_program, arguments, kept):
     if process := os.fork():
         return process
     try:
-        last = max(map(int, os.listdir("/proc/self/fd")))
+        last = max(map(int, os.listdir("/dev/fd")))
         for low, high in itertools.pairwise((2, *sorted(kept), last + 1)):
             os.closerange(low + 1, high)
         sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", 1, closefd=False)  # noqa: SIM115
@@ -65,7 +70,9 @@ def _run(words, folder, streams, environment):
     os.chdir(folder)
     os.environ.update(environment)
     for number, path in enumerate(streams):
-        os.dup2(os.open(path, os.O_RDWR if number else os.O_RDONLY), number)
+        opened = os.open(path, os.O_RDWR if number else os.O_RDONLY)
+        os.dup2(opened, number)
+        os.close(opened)
     sys.stdin = open(0, closefd=False)  # noqa: SIM115
     resource_tracker._resource_tracker.__init__()  # another, which ends with this process
     util.spawnv_passfds = _fork
@@ -99,12 +106,14 @@ class Background:
         return self._process.is_alive()
 
     def send_signal(self, number):
-        os.kill(self.pid, number)
+        with suppress(ProcessLookupError):  # it has just ended
+            os.kill(self.pid, number)
 
     def kill(self):
+        """Kill it and those that it has started."""
         if self.runs():
             with suppress(ProcessLookupError):  # it has just ended
-                os.kill(self.pid, signal.SIGKILL)
+                os.killpg(self.pid, signal.SIGKILL)
 
     def lines(self, count, seconds=60):
         """The first lines on standard output, as soon as they are there."""

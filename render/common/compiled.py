@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
 import numba
@@ -16,13 +17,15 @@ def _leave_blas_out() -> None:
     """Import what Numba needs without SciPy's linear algebra, which takes 17 MB and 0.2 s.
 
     Numba tries to import it when it first compiles, but uses it for `np.dot` and the like in compiled functions
-    only. Ours have none, and it is imported for those of others when they are compiled.
+    only. Ours have none, and it is imported for those of others when they are compiled. A Numba that has no such
+    module takes the memory.
     """
     if _BLAS in sys.modules:
         return
     sys.modules[_BLAS] = None  # pyrefly: ignore; an import of it then fails
     try:
-        importlib.import_module("numba.np.arraymath")
+        with suppress(ImportError):
+            import_module("numba.np.arraymath").__dict__["_HAVE_BLAS"] = True
     finally:
         del sys.modules[_BLAS]
 

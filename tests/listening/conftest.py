@@ -19,7 +19,6 @@ import pytest
 import listening.stimulus_build.code_of_keys  # noqa: F401, for all worker processes
 
 STATIC = Path(__file__).parents[2] / "listening" / "server" / "static"
-TOLERANCE = 1e-7
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):
@@ -199,15 +198,15 @@ def another_room(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def places():
-    """Function that finds where a part (device, time) lies in a recording, every sample within 24 bits.
+    """Function that finds where a part (device, time) lies in a recording, every sample within a tolerance.
 
     Recordings of a busy machine have gaps: tests look for one of many parts of what was played.
     """
 
-    def find(recorded, part):
+    def find(recorded, part, tolerance=1e-7):
         length = part.shape[1]
         first = recorded[0, : recorded.shape[1] - length + 1]
-        starts = np.flatnonzero(np.abs(first - part[0, 0]) <= TOLERANCE)
-        return [at for at in starts if np.abs(recorded[:, at : at + length] - part).max() <= TOLERANCE]
+        starts = np.flatnonzero(np.abs(first - part[0, 0]) <= tolerance)
+        return [at for at in starts if np.abs(recorded[:, at : at + length] - part).max() <= tolerance]
 
     return find

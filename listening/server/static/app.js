@@ -315,6 +315,16 @@ class App {
     if (this.page) this.show(this.number_of_page, this.page.keep?.());
   }
 
+  /** The sound output is gone; another device has to be checked first, where sound is needed. */
+  soundLost(error) {
+    if (error.code !== "device" || !this.page || !this.#needsSound(this.number_of_page)) {
+      this.showAgain();
+      return;
+    }
+    this.showDevice();
+    this.tell(this.t("sound_error", {why: error.message}));
+  }
+
   /** Show the page of the sound output again; going on leads back. */
   showDevice() {
     this.session.state.pages[String(this.number_of_page)] = this.page.keep?.() ?? {};

@@ -225,7 +225,7 @@ export class Player extends Playback {
       const player = new Player({ sampleRate, channels, maps, outputs }, context, outputMap);
       await started(context, deviceChannels);
       context.onstatechange = () => player.lose("The sound device has stopped: look whether it is connected, and reload the page.");
-      navigator.mediaDevices.addEventListener("devicechange", player.follow);
+      navigator.mediaDevices?.addEventListener("devicechange", player.follow);
       return player;
     } catch (error) {
       await Promise.race([context.close(), delay(1000)]);  // one that never started need not close
@@ -300,7 +300,7 @@ export class Player extends Playback {
   /** Fade out, then give the device back: closing while something sounds would click. */
   async close() {
     this.lost = true;  // what ends from here on was asked for
-    navigator.mediaDevices.removeEventListener("devicechange", this.follow);
+    navigator.mediaDevices?.removeEventListener("devicechange", this.follow);
     if (this.playing !== null) {
       const silent = new Promise((resolve) => { this.onsilent = resolve; });
       this.stop();
@@ -353,7 +353,7 @@ export class Player extends Playback {
 async function systemOutput() {
   const context = new AudioContext();
   const output = { rate: context.sampleRate, channels: context.destination.maxChannelCount };
-  await context.close();
+  await Promise.race([context.close(), delay(1000)]);  // one that never started need not close
   return output;
 }
 

@@ -807,6 +807,41 @@ def test_a_second_window_is_told_and_can_take_over(page, server):
     assert scores(page) == shown
 
 
+# Contexts that are made later find a device of 8 channels; those that are there are kept.
+ANOTHER_DEVICE = """() => {
+  const Context = AudioContext;
+  globalThis.AudioContext = class extends Context {
+    constructor(...options) {
+      super(...options);
+      Object.defineProperty(this.destination, "maxChannelCount", {value: 8});
+    }
+  };
+  navigator.mediaDevices.dispatchEvent(new Event("devicechange"));
+}"""
+KEEP_CONTEXTS = """globalThis.contexts = [];
+globalThis.AudioContext = class extends AudioContext {
+  constructor(...options) { super(...options); contexts.push(this); }
+};"""
+
+
+def test_another_sound_device_is_checked_before_the_test_goes_on(page, server):
+    served = server(SHORT)
+    advance(served.test, "trial")
+    page.add_init_script(KEEP_CONTEXTS)
+    page.goto(served.link())
+    resumed(page)
+    shown = rate_three(page)
+    assert page.evaluate("contexts.filter((one) => one.state === 'running').length") == 1
+    page.evaluate(ANOTHER_DEVICE)
+    on_page(page, "device")
+    page.get_by_text("now 8 at").wait_for()
+    wait_for(lambda: page.evaluate("contexts.every((one) => one.state === 'closed')"))  # nothing plays on
+    next_page(page)
+    next_page(page)
+    in_trial(page)
+    assert scores(page) == shown
+
+
 def test_pause_and_withdrawal(page, server):
     served = server(SHORT)
     advance(served.test, "trial")

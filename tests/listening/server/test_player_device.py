@@ -258,7 +258,7 @@ GONE = """async () => {
     await new Promise((resolve) => setTimeout(resolve, 1000));
     await player.prepare([]).catch(() => {});
   }
-  const told = await lost;
+  const told = await Promise.race([lost, new Promise((resolve) => setTimeout(resolve, 5000, ["nothing", ""]))]);
   player.lost = false;
   return [...told, await player.checkDevice().catch((error) => error.message)];
 }"""

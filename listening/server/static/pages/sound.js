@@ -110,8 +110,10 @@ export class Sound {
 
   #lost(error) {
     console.error(error);
+    const {player} = this;
     this.player = null;
     this.ahead = null;
-    this.app.showAgain();
+    player.close().catch(() => {});   // it may play on, on another device
+    this.app.soundLost(error);
   }
 }
