@@ -81,6 +81,8 @@ def test_nothing_that_can_be_had_names_an_item_a_file_a_condition_or_a_digest(cl
             session = answer.json()
             assert session.pop("texts")
             said = json.dumps(session).encode()
+        # addresses are drawn by chance, and one in a hundred sessions had a 3500 among them
+        said = re.sub(rb"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])", b"", said)
         for word in words:
             assert word.lower().encode() not in said.lower(), (word, said[:300])
 
