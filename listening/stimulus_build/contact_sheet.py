@@ -129,7 +129,7 @@ def _label(figure: Figure, grid: ndarray) -> None:
         place = (1 - x / width, 1 - 3.9 / height, 0.12 / width, 2.8 / height)
         bar = figure.colorbar(image, cax=figure.add_axes(place))
         bar.ax.tick_params(labelsize=6, pad=1)
-        bar.ax.set_title(name, fontsize=6)
+        bar.ax.set_title(name, fontsize=6, loc="left")
         bar.set_label("dB re maximum of the reference", fontsize=6, labelpad=0)
 
 
