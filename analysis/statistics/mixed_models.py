@@ -37,6 +37,7 @@ class NoFit(InputError):
 
 
 def _forward(lower: np.ndarray, right: np.ndarray) -> np.ndarray:
+    # `solve_triangular` costs more in its checks than this; the diagonal of a Cholesky factor is never 0
     return np.asarray(linalg.lapack.dtrtrs(lower, right, lower=1)[0])
 
 
